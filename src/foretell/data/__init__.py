@@ -1,0 +1,1 @@
+"""The way in: files, databases and frames become validated ragged arrays."""

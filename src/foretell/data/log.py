@@ -1,0 +1,237 @@
+"""The event log: ragged arrays of whole clock units, one run of events per customer."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from foretell.errors import EmptyLogError, ParameterError
+
+Unit = Literal["day", "hour"]
+Merge = Literal["hour", "day", "week"]
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+UNIT_SECONDS = {"hour": 3_600, "day": 86_400, "week": 604_800}
+_DURATION = re.compile(r"\s*(\d+)\s*(h|d|w)\s*")
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadReport:
+    """What was read and what was left out, and why.
+
+    Attributes
+    ----------
+    rows_read : int
+        Rows that the source delivered.
+    events : int
+        Events that are in the log.
+    left_out : dict of str to int
+        Reason → rows left out for it; reasons without rows are absent.
+    examples : dict of str to tuple of str
+        Reason → the first few offending values, to look them up.
+    """
+
+    rows_read: int
+    events: int
+    left_out: dict[str, int] = dataclasses.field(default_factory=dict)
+    examples: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+
+    def __str__(self) -> str:
+        lines = [f"{self.rows_read:,} rows read, {self.events:,} events kept"]
+        for reason, rows in self.left_out.items():
+            shown = self.examples.get(reason, ())
+            lines.append(f"  {rows:,} {reason}" + (f" (for example {', '.join(shown)})" if shown else ""))
+        return "\n".join(lines)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class EventLog:
+    """Events of many customers as ragged arrays.
+
+    The events of customer ``i`` are ``times[offsets[i]:offsets[i + 1]]``, ascending; every customer has
+    at least one. Times are whole clock units (days or hours) since 1970-01-01.
+
+    Attributes
+    ----------
+    ids : polars.Series, shape (n_customers,)
+        Customer ids as they came, sorted, unique.
+    offsets : int64 array, shape (n_customers + 1,)
+    times : int64 array, shape (n_events,)
+    marks : float64 array, shape (n_events, n_marks)
+        Numeric marks; those of merged events are summed.
+    mark_names : tuple of str
+    groups : int64 array, shape (n_events,), or None
+        Index into ``group_names`` (the store of each event).
+    group_names : polars.Series or None
+    unit : {"day", "hour"}
+        What one tick of the clock is.
+    merge : {"hour", "day", "week"} or None
+        Events of one customer in the same period count as one; None keeps all.
+    start, as_of : int
+        First and last observed tick, both inclusive: silence after ``as_of`` is not observed.
+    report : ReadReport
+    """
+
+    ids: pl.Series
+    offsets: IntArray
+    times: IntArray
+    marks: FloatArray
+    mark_names: tuple[str, ...]
+    groups: IntArray | None
+    group_names: pl.Series | None
+    unit: Unit
+    merge: Merge | None
+    start: int
+    as_of: int
+    report: ReadReport
+
+    def __repr__(self) -> str:
+        return (
+            f"EventLog({self.n_customers:,} customers, {self.n_events:,} events, "
+            f"{self.date(self.start)} to {self.date(self.as_of)}, unit={self.unit!r}, merge={self.merge!r})"
+        )
+
+    @property
+    def n_customers(self) -> int:
+        """Number of customers."""
+        return len(self.offsets) - 1
+
+    @property
+    def n_events(self) -> int:
+        """Number of events."""
+        return len(self.times)
+
+    @property
+    def counts(self) -> IntArray:
+        """Events of each customer, shape (n_customers,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def first(self) -> IntArray:
+        """First event of each customer, in ticks."""
+        return self.times[self.offsets[:-1]]
+
+    @property
+    def last(self) -> IntArray:
+        """Last event of each customer, in ticks."""
+        return self.times[self.offsets[1:] - 1]
+
+    @property
+    def owner(self) -> IntArray:
+        """Customer index of each event, shape (n_events,)."""
+        return np.repeat(np.arange(self.n_customers), self.counts)
+
+    @property
+    def min_gap(self) -> int:
+        """Smallest gap that the merge rule leaves possible, in ticks: 1 where it spans the unit, else 0."""
+        return int(self.merge is not None and UNIT_SECONDS[self.merge] >= UNIT_SECONDS[self.unit])
+
+    def date(self, tick: int) -> np.datetime64:
+        """Return the date (or the hour) of a tick."""
+        return np.datetime64(tick, "D" if self.unit == "day" else "h")
+
+    def dates(self, ticks: npt.ArrayLike) -> npt.NDArray[np.datetime64]:
+        """Return the dates (or hours) of an array of ticks."""
+        code = "D" if self.unit == "day" else "h"
+        return np.asarray(ticks, dtype=np.int64).astype(f"datetime64[{code}]")
+
+    def tick(self, when: object) -> int:
+        """Return the tick of a date, a datetime, an ISO string or a numpy datetime.
+
+        A plain date on an hourly clock means its last hour, so that a cut-off day is included whole.
+        """
+        return to_tick(when, self.unit)
+
+    def ticks_of(self, duration: str | int) -> int:
+        """Return a duration such as ``"7d"``, ``"26w"`` or ``"36h"`` in ticks."""
+        return parse_duration(duration, self.unit)
+
+    def until(self, as_of: int) -> EventLog:
+        """Return the log as it stood at the end of tick ``as_of``; later customers are not in it."""
+        return self._keep(self.times <= as_of, as_of)
+
+    def select(self, customers: Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> EventLog:
+        """Return the log of some customers (positions or a mask), in ascending position."""
+        chosen = np.zeros(self.n_customers, dtype=bool)
+        chosen[np.asarray(customers)] = True
+        return self._keep(np.repeat(chosen, self.counts), self.as_of)
+
+    def _keep(self, events: npt.NDArray[np.bool_], as_of: int) -> EventLog:
+        counts = np.bincount(self.owner[events], minlength=self.n_customers)
+        present = counts > 0
+        if not present.any():
+            raise EmptyLogError(
+                f"no events are left up to {self.date(as_of)}: the log runs from "
+                f"{self.date(int(self.times.min()))} to {self.date(int(self.times.max()))}; choose a later date"
+            )
+        return dataclasses.replace(
+            self,
+            ids=self.ids.filter(pl.Series(present)),
+            offsets=np.concatenate([[0], np.cumsum(counts[present])]).astype(np.int64),
+            times=self.times[events],
+            marks=self.marks[events],
+            groups=None if self.groups is None else self.groups[events],
+            as_of=as_of,
+        )
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return one row per event: ``unique_id``, ``ds``, the marks, and ``group`` where there is one."""
+        columns: dict[str, object] = {
+            "unique_id": self.ids.gather(self.owner),
+            "ds": to_dates(self.times, self.unit),
+        }
+        columns |= {name: self.marks[:, k] for k, name in enumerate(self.mark_names)}
+        if self.groups is not None and self.group_names is not None:
+            columns["group"] = self.group_names.gather(self.groups)
+        return pl.DataFrame(columns)
+
+
+def to_dates(ticks: npt.ArrayLike, unit: Unit) -> pl.Series:
+    """Return ticks as a polars Date (day) or Datetime (hour) series."""
+    if unit == "day":
+        return pl.Series(np.asarray(ticks, dtype=np.int64)).cast(pl.Int32).cast(pl.Date)
+    return (pl.Series(np.asarray(ticks, dtype=np.int64)) * 3_600_000_000).cast(pl.Datetime("us"))
+
+
+def to_tick(when: object, unit: Unit) -> int:
+    """Return the tick of a date; on an hourly clock a plain date means its last hour."""
+    try:
+        moment = np.datetime64(when) if isinstance(when, str) else np.datetime64(when)  # type: ignore[call-overload]
+    except ValueError as error:
+        raise ParameterError(
+            f"{when!r} is not a date; expected something like '1997-09-30', a datetime.date or a datetime"
+        ) from error
+    if np.isnat(moment):
+        raise ParameterError(f"{when!r} is not a date; expected something like '1997-09-30'")
+    if unit == "day":
+        return int(moment.astype("datetime64[D]").astype(np.int64))
+    is_plain_date = np.datetime_data(moment.dtype)[0] in {"Y", "M", "W", "D"}
+    hours = int(moment.astype("datetime64[h]").astype(np.int64))
+    return hours + 23 if is_plain_date else hours
+
+
+def parse_duration(duration: str | int, unit: Unit) -> int:
+    """Return a duration such as ``"7d"``, ``"26w"``, ``"36h"``, or a count of ticks, in ticks (at least 1)."""
+    if isinstance(duration, (int, np.integer)) and not isinstance(duration, bool):
+        ticks, whole = int(duration), True
+    else:
+        match = _DURATION.fullmatch(str(duration))
+        if match is None:
+            raise ParameterError(
+                f"{duration!r} is not a duration; expected a whole number and h, d or w, such as '12h', '7d', '26w'"
+            )
+        seconds = int(match[1]) * UNIT_SECONDS[{"h": "hour", "d": "day", "w": "week"}[match[2]]]
+        ticks, rest = divmod(seconds, UNIT_SECONDS[unit])
+        whole = rest == 0
+    if ticks < 1 or not whole:
+        raise ParameterError(
+            f"{duration!r} is not a whole, positive number of {unit}s; the clock's unit is {unit!r}"
+        )
+    return ticks

@@ -1,0 +1,57 @@
+"""Everything that foretell raises on purpose.
+
+::
+
+    ForetellError
+    ├── DataError (ValueError)        what was read cannot be used: names the column, the rows and the mend
+    │   ├── ColumnError               a column that was asked for is not there, or is of the wrong kind
+    │   ├── EmptyLogError             nothing is left to learn from
+    │   └── SourceError               a file or database that cannot be read as what it claims to be
+    ├── ParameterError (ValueError)   an argument or setting outside of what is allowed
+    ├── NotFittedError                asked for an answer before ``fit``
+    ├── BackendError (RuntimeError)   Keras is loaded on a backend that the engine cannot use
+    ├── StorageError (OSError)        a model directory that cannot be written or read
+    └── MissingDependencyError (ImportError)   an optional package is needed for this
+"""
+
+from __future__ import annotations
+
+
+class ForetellError(Exception):
+    """Root of all errors raised by foretell."""
+
+
+class DataError(ForetellError, ValueError):
+    """The data cannot be used as they are."""
+
+
+class ColumnError(DataError):
+    """A column is missing or of the wrong kind."""
+
+
+class EmptyLogError(DataError):
+    """No usable rows are left."""
+
+
+class SourceError(DataError):
+    """A file or a database cannot be read."""
+
+
+class ParameterError(ForetellError, ValueError):
+    """An argument is outside of what is allowed."""
+
+
+class NotFittedError(ForetellError):
+    """The estimator has to be fitted first."""
+
+
+class BackendError(ForetellError, RuntimeError):
+    """Keras runs on a backend that the engine cannot use."""
+
+
+class StorageError(ForetellError, OSError):
+    """A model directory cannot be written or read."""
+
+
+class MissingDependencyError(ForetellError, ImportError):
+    """An optional dependency is not installed."""

@@ -1,0 +1,1 @@
+"""Metrics, cut-date evaluation, the leaderboard, calibration."""

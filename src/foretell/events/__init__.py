@@ -1,0 +1,1 @@
+"""When next: the clock, the gap model, simulation, classical baselines, EventForecaster."""

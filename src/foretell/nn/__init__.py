@@ -1,0 +1,1 @@
+"""The engine: cells, networks, distributions, the compiled training loop, ensembles."""
