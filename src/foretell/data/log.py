@@ -168,8 +168,8 @@ class EventLog:
         present = counts > 0
         if not present.any():
             raise EmptyLogError(
-                f"no events are left up to {self.date(as_of)}: the log runs from "
-                f"{self.date(int(self.times.min()))} to {self.date(int(self.times.max()))}; choose a later date"
+                f"no events are left up to {self.date(as_of)}: the log runs from {self.date(self.start)} "
+                f"to {self.date(self.as_of)}; choose a later date"
             )
         return dataclasses.replace(
             self,
@@ -203,7 +203,7 @@ def to_dates(ticks: npt.ArrayLike, unit: Unit) -> pl.Series:
 def to_tick(when: object, unit: Unit) -> int:
     """Return the tick of a date; on an hourly clock a plain date means its last hour."""
     try:
-        moment = np.datetime64(when) if isinstance(when, str) else np.datetime64(when)  # type: ignore[call-overload]
+        moment = np.datetime64(when)  # type: ignore[call-overload]
     except ValueError as error:
         raise ParameterError(
             f"{when!r} is not a date; expected something like '1997-09-30', a datetime.date or a datetime"
@@ -218,14 +218,15 @@ def to_tick(when: object, unit: Unit) -> int:
 
 
 def parse_duration(duration: str | int, unit: Unit) -> int:
-    """Return a duration such as ``"7d"``, ``"26w"``, ``"36h"``, or a count of ticks, in ticks (at least 1)."""
+    """Return a duration (``"7d"``, ``"26w"``, ``"36h"``, or a count of ticks) in ticks, at least 1."""
     if isinstance(duration, (int, np.integer)) and not isinstance(duration, bool):
         ticks, whole = int(duration), True
     else:
         match = _DURATION.fullmatch(str(duration))
         if match is None:
             raise ParameterError(
-                f"{duration!r} is not a duration; expected a whole number and h, d or w, such as '12h', '7d', '26w'"
+                f"{duration!r} is not a duration; expected a whole number and h, d or w, "
+                "such as '12h', '7d' or '26w'"
             )
         seconds = int(match[1]) * UNIT_SECONDS[{"h": "hour", "d": "day", "w": "week"}[match[2]]]
         ticks, rest = divmod(seconds, UNIT_SECONDS[unit])
