@@ -1,0 +1,208 @@
+"""From rows to an event log: every row is kept, merged, or left out for a counted reason."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from foretell.data.log import UNIT_SECONDS, EventLog, IntArray, Merge, ReadReport
+from foretell.data.options import ReadOptions
+from foretell.data.rows import GROUP, ID, TIME, Columns, Rows
+from foretell.data.times import TimeReader
+from foretell.errors import ColumnError, DataError, EmptyLogError, ParameterError
+
+_DAY_US: Final = UNIT_SECONDS["day"] * 1_000_000
+_NULL_WORDS: Final = ("", "NULL", "null", "NaN", "nan", "\\N")
+# Text that whole numbers are written as: with leading zeros it is text, or 007 and 7 would be one customer.
+_WHOLE_NUMBER: Final = r"^(?:0|-?[1-9]\d{0,17})$"
+
+
+class _Tally:
+    """Rows left out or adjusted, and why."""
+
+    def __init__(self, origin: str, rows: int) -> None:
+        self.origin, self.rows = origin, rows
+        self.left_out: dict[str, int] = {}
+        self.adjusted: dict[str, int] = {}
+        self.examples: dict[str, tuple[str, ...]] = {}
+
+    def leave_out(self, reason: str, rows: int, examples: Iterable[object]) -> None:
+        if rows:
+            self.left_out[reason] = rows
+            self.examples[reason] = tuple(map(str, examples))
+
+    def drop(self, frame: pl.DataFrame, mask: pl.Series, reason: str, shown: pl.Series) -> pl.DataFrame:
+        """Return the frame without the rows of the mask; ``shown`` holds what names each row."""
+        if not mask.any():
+            return frame
+        self.leave_out(reason, int(mask.sum()), shown.filter(mask).head(3))
+        left = frame.filter(~mask)
+        if left.is_empty():
+            raise self.nothing_left()
+        return left
+
+    def adjust(self, reason: str, mask: pl.Series, shown: pl.Series) -> None:
+        if mask.any():
+            self.adjusted[reason] = int(mask.sum())
+            self.examples[reason] = tuple(str(value) for value in shown.filter(mask).head(3))
+
+    def report(self, events: int) -> ReadReport:
+        return ReadReport(self.rows, events, self.left_out, self.examples, self.adjusted)
+
+    def nothing_left(self) -> EmptyLogError:
+        reasons = ";".join(str(self.report(0)).splitlines()[1:])
+        return EmptyLogError(f"none of the {self.rows:,} rows of {self.origin} can be used:{reasons}")
+
+
+def assemble(rows: Rows, columns: Columns, options: ReadOptions) -> EventLog:
+    """Build the validated log out of rows; see :func:`foretell.read_events` for the rules."""
+    tally = _Tally(rows.origin, rows.frame.height)
+    if not tally.rows:
+        raise EmptyLogError(f"{rows.origin} holds no rows; expected one row per event")
+    frame = _with_ids(rows, columns, options, tally)
+    frame = _with_times(frame, columns, options, tally)
+    frame = _with_marks(frame, columns, tally)
+    ids, codes = _encode(frame[ID], untyped=rows.untyped)
+    frame = frame.with_columns(codes.alias(ID))
+    group_names = None
+    if columns.group is not None:
+        group_names, codes = _encode(frame[GROUP], untyped=rows.untyped)
+        frame = frame.with_columns(codes.alias(GROUP))
+    # A stable sort: of two events at the same time, the one that came first in the source is the first.
+    frame = frame.sort(ID, TIME, maintain_order=True)
+    owner, moments = frame[ID].to_numpy(), frame[TIME].to_numpy()
+    heads = _period_heads(owner, moments, options.merge_rule)
+    if merged := len(owner) - len(heads):
+        again = np.flatnonzero(~np.isin(np.arange(min(len(owner), heads[-1] + 2)), heads))[:3]
+        tally.leave_out("merged", merged, (f"{ids[int(owner[k])]} on {_date(moments[k])}" for k in again))
+    marks = [np.add.reduceat(frame[name].to_numpy(), heads) for name in _mark_roles(columns)]
+    log = EventLog(
+        ids=ids,
+        offsets=_offsets(np.bincount(owner[heads], minlength=len(ids))),
+        times=moments[heads] // options.unit_us,
+        marks=np.column_stack(marks) if marks else np.zeros((len(heads), 0)),
+        mark_names=columns.marks,
+        groups=None if group_names is None else frame[GROUP].to_numpy()[heads].astype(np.int64),
+        group_names=group_names,
+        unit=options.unit,
+        merge=options.merge_rule,
+        start=0,
+        as_of=0,
+        report=tally.report(0),
+    )
+    return _checked(log, options, tally)
+
+
+def _with_ids(rows: Rows, columns: Columns, options: ReadOptions, tally: _Tally) -> pl.DataFrame:
+    """Return the rows that have an id, and one that was asked for."""
+    frame, ids = rows.frame, rows.frame[ID]
+    if ids.dtype.is_nested() or ids.dtype == pl.Object:
+        raise ColumnError(f"the id column {columns.id!r} is of type {ids.dtype}; expected numbers or text")
+    missing = ids.is_null()
+    if ids.dtype.is_float():
+        missing |= ids.is_nan().fill_null(value=False)
+    if rows.untyped:
+        missing |= ids.is_in(_NULL_WORDS).fill_null(value=False)
+    if missing.any():
+        numbers = pl.int_range(1, len(ids) + 1, eager=True)
+        frame = tally.drop(frame, missing, "without an id", "row " + numbers.cast(pl.String))
+    if options.ids is None:
+        return frame
+    others = ~frame[ID].is_in(as_ids(options.ids, frame[ID].dtype, columns.id).to_list())
+    return tally.drop(frame, others, "of customers that were not asked for", frame[ID])
+
+
+def as_ids(ids: Collection[Any], dtype: pl.DataType, column: str) -> pl.Series:
+    """Return the asked-for ids in the type of the id column."""
+    try:
+        if dtype in (pl.String, pl.Categorical) or isinstance(dtype, pl.Enum):
+            return pl.Series([str(value) for value in ids], dtype=pl.String)
+        return pl.Series(list(ids)).cast(dtype)
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        raise ParameterError(
+            f"ids holds values that cannot be ids of column {column!r}, which is of type {dtype}: "
+            f"{list(ids)[:3]}"
+        ) from error
+
+
+def _with_times(
+    frame: pl.DataFrame, columns: Columns, options: ReadOptions, tally: _Tally
+) -> pl.DataFrame:
+    """Return the rows that fall into the observed period, with times in microseconds."""
+    raw = frame[TIME]
+    wall = TimeReader(columns.time, options.time_format, options.time_zone).read(raw)
+    frame = frame.with_columns(wall.cast(pl.Int64).alias(TIME))
+    frame = tally.drop(frame, wall.is_null(), "with an unreadable time", raw)
+    for bound, reason in ((options.first, "before the start"), (options.last, "after the as-of date")):
+        if bound is not None:
+            early = reason == "before the start"
+            outside = frame[TIME] < bound * options.unit_us if early else frame[TIME] >= (bound + 1) * options.unit_us
+            frame = tally.drop(frame, outside, reason, frame[TIME].cast(pl.Datetime("us")))
+    return frame
+
+
+def _mark_roles(columns: Columns) -> list[str]:
+    return [role for role in columns.by_role() if role.startswith("mark ")]
+
+
+def _with_marks(frame: pl.DataFrame, columns: Columns, tally: _Tally) -> pl.DataFrame:
+    """Return the rows with finite, non-negative marks: what is missing or negative counts as 0."""
+    for role in _mark_roles(columns):
+        raw, name = frame[role], columns.by_role()[role]
+        if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype == pl.Object:
+            raise ColumnError(f"the mark column {name!r} is of type {raw.dtype}; expected numbers")
+        text = raw.str.strip_chars() if raw.dtype == pl.String else raw
+        values = text.cast(pl.Float64, strict=False)
+        given = len(raw) - raw.null_count()
+        if 2 * (len(values) - values.null_count()) < given:
+            bad = raw.filter(values.is_null() & raw.is_not_null()).head(3).to_list()
+            raise ColumnError(
+                f"the mark column {name!r} holds text, such as {', '.join(map(repr, bad))}; expected numbers "
+                "(a place or a kind of event goes to group=)"
+            )
+        missing = ~values.is_finite().fill_null(value=False)
+        tally.adjust(f"with no number in {name!r}, counted as 0", missing, raw)
+        negative = (values < 0).fill_null(value=False) & ~missing
+        tally.adjust(f"with a negative {name!r}, counted as 0", negative, raw)
+        if missing.any() or negative.any():
+            values = pl.select(pl.when(missing | negative).then(0.0).otherwise(values)).to_series()
+        frame = frame.with_columns(values.alias(role))
+    return frame
+
+
+def _encode(values: pl.Series, *, untyped: bool) -> tuple[pl.Series, pl.Series]:
+    """Return the sorted distinct values, and for each row its place among them."""
+    distinct = values.unique()
+    names = distinct
+    if untyped and distinct.drop_nulls().str.contains(_WHOLE_NUMBER).all():
+        names = distinct.cast(pl.Int64)
+    table = pl.DataFrame({"value": distinct, "name": names}).sort("name", nulls_last=True)
+    table = table.with_row_index("code")
+    codes = values.to_frame("value").join(
+        table.select("value", "code"), on="value", how="left", nulls_equal=True, maintain_order="left"
+    )["code"]
+    return table["name"], codes
+
+
+def _period_heads(owner: IntArray, moments: IntArray, merge: Merge | None) -> IntArray:
+    """Return the positions of the first event of each customer in each period of the merge rule."""
+    if merge is None:
+        return np.arange(len(owner))
+    # 1970-01-01 was a Thursday: weeks run from Monday to Sunday.
+    shift = 3 * _DAY_US if merge == "week" else 0
+    period = (moments + shift) // (UNIT_SECONDS[merge] * 1_000_000)
+    fresh = np.ones(len(owner), dtype=bool)
+    fresh[1:] = (owner[1:] != owner[:-1]) | (period[1:] != period[:-1])
+    return np.flatnonzero(fresh)
+
+
+def _offsets(counts: npt.NDArray[np.integer[Any]]) -> IntArray:
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def _date(moment: np.integer[Any]) -> str:
+    return str(np.datetime64(int(moment) // _DAY_US, "D"))

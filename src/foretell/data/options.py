@@ -1,0 +1,108 @@
+"""How a log is to be read: declared and validated in one place."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Collection
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from foretell.data.log import UNIT_SECONDS, Merge, Unit, to_tick
+from foretell.data.rows import closest
+from foretell.errors import ParameterError
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadOptions:
+    """The settings of :func:`foretell.read_events` that are not columns; see there."""
+
+    unit: Unit = "day"
+    merge: Merge | Literal["auto"] | None = "auto"
+    time_format: str | None = None
+    time_zone: str | None = None
+    start: Any = None
+    as_of: Any = None
+    ids: Collection[Any] | None = None
+    min_events: int = 1
+    chunk_rows: int = 100_000
+
+    def __post_init__(self) -> None:
+        _one_of("unit", self.unit, ("day", "hour"))
+        _one_of("merge", self.merge, ("auto", "hour", "day", "week", None))
+        _whole("min_events", self.min_events)
+        _whole("chunk_rows", self.chunk_rows)
+        if isinstance(self.ids, str):
+            raise ParameterError(f"ids is the text {self.ids!r}; expected a list of ids: [{self.ids!r}]")
+        if self.ids is not None and not len(self.ids):
+            raise ParameterError("ids is empty; name at least one id, or leave it out to read all")
+        if self.time_zone is not None:
+            _check_zone(self.time_zone)
+        if self.first is not None and self.last is not None and self.first > self.last:
+            raise ParameterError(f"start={self.start!r} comes after as_of={self.as_of!r}; exchange them")
+
+    @property
+    def merge_rule(self) -> Merge | None:
+        """The merge rule with ``"auto"`` resolved."""
+        return self.unit if self.merge == "auto" else self.merge
+
+    @property
+    def unit_us(self) -> int:
+        """Microseconds of one tick."""
+        return UNIT_SECONDS[self.unit] * 1_000_000
+
+    @property
+    def first(self) -> int | None:
+        """First tick to read; a plain date on an hourly clock is its first hour."""
+        if self.start is None:
+            return None
+        start = self._local(self.start)
+        tick = to_tick(start, self.unit)
+        return tick - 23 if self.unit == "hour" and _is_plain_date(start) else tick
+
+    @property
+    def last(self) -> int | None:
+        """Last tick to read; a plain date on an hourly clock is its last hour."""
+        return None if self.as_of is None else to_tick(self._local(self.as_of), self.unit)
+
+    def _local(self, when: object) -> object:
+        """Return the wall-clock time of an aware datetime."""
+        if not isinstance(when, dt.datetime) or when.tzinfo is None:
+            return when
+        if self.time_zone is None:
+            raise ParameterError(
+                f"{when.isoformat()} carries a time zone and the events' one is not known; give a date "
+                "without a zone, or name the events' zone by time_zone="
+            )
+        moment = pl.Series([when]).dt.convert_time_zone(self.time_zone).dt.replace_time_zone(None)
+        return moment.item()
+
+
+def _is_plain_date(when: Any) -> bool:
+    return np.datetime_data(np.datetime64(when).dtype)[0] in {"Y", "M", "W", "D"}
+
+
+def _one_of(name: str, value: object, allowed: tuple[str | None, ...]) -> None:
+    if value not in allowed:
+        raise ParameterError(f"{name}={value!r}; expected one of {', '.join(map(repr, allowed))}")
+
+
+def _whole(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ParameterError(f"{name}={value!r}; expected a whole number of at least 1")
+
+
+def _check_zone(zone: object) -> None:
+    """Raise unless polars knows the zone: it carries its own zone data, which the machine may not."""
+    try:
+        pl.Series([dt.datetime(2000, 1, 1, tzinfo=dt.UTC)]).dt.convert_time_zone(zone)  # type: ignore[arg-type]
+    except Exception as error:
+        import zoneinfo  # noqa: PLC0415  # needed for the hint only
+
+        hints = [f"; did you mean {name!r}?" for name in closest(str(zone), zoneinfo.available_timezones())]
+        raise ParameterError(
+            f"time_zone={zone!r} is not a known zone; expected a name such as 'Europe/Berlin' or 'UTC'"
+            + "".join(hints)
+        ) from error

@@ -1,0 +1,90 @@
+"""What every source delivers: the asked-for columns under fixed names, and how messages call them."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import polars as pl
+
+from foretell.errors import ColumnError, ParameterError
+
+ID, TIME, GROUP = "id", "time", "group"
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """The columns that were asked for, by their names in the source."""
+
+    id: str
+    time: str
+    marks: tuple[str, ...] = ()
+    group: str | None = None
+
+    def __post_init__(self) -> None:
+        for role, name in self.by_role().items():
+            if not isinstance(name, str) or not name:
+                raise ParameterError(f"the {role} column is {name!r}; expected the name of a column")
+        repeated = sorted({name for name in self.marks if self.marks.count(name) > 1})
+        if repeated:
+            raise ParameterError(f"marks names {repeated[0]!r} more than once; name each column once")
+        if self.id == self.time:
+            raise ParameterError(f"id and time are both {self.id!r}; expected two different columns")
+
+    def by_role(self) -> dict[str, str]:
+        """Return the fixed name → the name in the source."""
+        roles = {ID: self.id, TIME: self.time}
+        roles |= {f"mark {k}": name for k, name in enumerate(self.marks)}
+        return roles | ({} if self.group is None else {GROUP: self.group})
+
+    def names(self) -> list[str]:
+        """Return the names in the source, each once."""
+        return list(dict.fromkeys(self.by_role().values()))
+
+    def expressions(self) -> list[pl.Expr]:
+        """Return what selects the columns from a frame, under their fixed names."""
+        return [pl.col(name).alias(role) for role, name in self.by_role().items()]
+
+    def check(self, available: Sequence[str], origin: str) -> None:
+        """Raise where a column is not in the source, and suggest the closest name."""
+        missing = [name for name in self.names() if name not in available]
+        if not missing:
+            return
+        hints = [f"did you mean {match!r}?" for name in missing for match in closest(name, available)]
+        raise ColumnError(
+            f"{origin} has no column {' and no column '.join(map(repr, missing))}; "
+            f"its columns are {listed(available)}. " + " ".join(hints or ["Name them by id=, time=, marks=."])
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Rows of a source, under the fixed names of :class:`Columns`.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+    origin : str
+        How messages call the source.
+    untyped : bool
+        The source knows text only (CSV): whole numbers have to be recognised.
+    """
+
+    frame: pl.DataFrame
+    origin: str
+    untyped: bool = False
+
+
+def closest(name: str, available: Iterable[str]) -> list[str]:
+    """Return the one name that is most like ``name``, if any is."""
+    by_lower = {candidate.strip().lower(): candidate for candidate in available}
+    return [by_lower[match] for match in difflib.get_close_matches(name.strip().lower(), by_lower, n=1)]
+
+
+def listed(names: Iterable[Any], limit: int = 20) -> str:
+    """Return names for a message, the first few of very many."""
+    shown = [repr(name) for name in names]
+    more = len(shown) - limit
+    return ", ".join(shown[:limit]) + (f" and {more:,} more" if more > 0 else "") if shown else "none"

@@ -1,0 +1,159 @@
+"""Files: which kind they are, whether they are what their ending says, and how they are scanned."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import gzip
+import os
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from foretell.data.rows import ID, TIME, Columns, Rows, listed
+from foretell.errors import DataError, EmptyLogError, ParameterError, SourceError
+
+_KINDS: Final = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+}
+_DELIMITERS: Final = ",;\t|"
+_MAX_LINE: Final = 16 * 2**20
+_HEAD: Final = 2**16
+
+
+def read_files(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], columns: Columns) -> Rows:
+    """Read the asked-for columns of one file, of a glob pattern, or of several files."""
+    paths = find_files(source)
+    kinds = [_kind(path) for path in paths]
+    scans = []
+    for path, kind in zip(paths, kinds, strict=True):
+        try:
+            scans.append(_SCANS[kind](path, columns))
+        except DataError:
+            raise
+        except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
+            raise _unreadable(path, kind, error) from error
+    origin = str(paths[0]) if len(paths) == 1 else f"{len(paths):,} files ({paths[0]} …)"
+    try:
+        frame = pl.concat(scans, how="vertical_relaxed").collect(engine="streaming")
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unreadable(origin, kinds[0], error) from error
+    return Rows(frame, origin, untyped=set(kinds) == {"csv"})
+
+
+def find_files(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Return the files that a path, a glob pattern or a list of them names."""
+    if not isinstance(source, (str, os.PathLike)):
+        found = [path for one in source for path in find_files(one)]
+        if not found:
+            raise SourceError("the list of files is empty; name at least one file")
+        return found
+    path = Path(source).expanduser()
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        raise SourceError(f"{path} is a folder; name its files by a pattern such as '{path / '*.csv'}'")
+    if not glob.has_magic(str(path)):
+        raise SourceError(f"there is no file {path} (working folder: {Path.cwd()}); check the path")
+    matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True)) if Path(match).is_file()]  # noqa: PTH207  # Path.glob takes no absolute pattern
+    if not matches:
+        raise SourceError(f"no file matches the pattern {path} (working folder: {Path.cwd()}); check it")
+    return matches
+
+
+def _kind(path: Path) -> str:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    kind = _KINDS.get((suffixes[-2:-1] if suffixes[-1:] == [".gz"] else suffixes[-1:] or [""])[0])
+    if kind is None:
+        raise SourceError(
+            f"{path}: the ending says nothing about what it holds; expected one of {listed(_KINDS)}, "
+            "for text also with .gz"
+        )
+    return kind
+
+
+def _is_gzip(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
+def _scan_csv(path: Path, columns: Columns) -> pl.LazyFrame:
+    header = _check_text(path)
+    names, delimiter = _header(header, columns)
+    columns.check(names, str(path))
+    # Types are not inferred: ids keep their leading zeros, and no late row can contradict an early guess.
+    return pl.scan_csv(path, separator=delimiter, infer_schema=False, glob=False).select(columns.expressions())
+
+
+def _scan_parquet(path: Path, columns: Columns) -> pl.LazyFrame:
+    with path.open("rb") as file:
+        if file.read(4) != b"PAR1":
+            raise SourceError(f"{path} is not a Parquet file; name it after what it holds (.csv, .ndjson)")
+    frame = pl.scan_parquet(path, glob=False)
+    columns.check(frame.collect_schema().names(), str(path))
+    return frame.select(columns.expressions())
+
+
+def _scan_ndjson(path: Path, columns: Columns) -> pl.LazyFrame:
+    head = _check_text(path).lstrip()
+    if not head.startswith("{"):
+        raise SourceError(
+            f"{path} holds no JSON object on its first line; expected one {{…}} a line (NDJSON), without "
+            "an enclosing [ ]"
+        )
+    frame = pl.scan_ndjson(path, infer_schema_length=None)
+    columns.check(frame.collect_schema().names(), str(path))
+    return frame.select(columns.expressions())
+
+
+_SCANS: Final = {"csv": _scan_csv, "parquet": _scan_parquet, "ndjson": _scan_ndjson}
+
+
+def _check_text(path: Path) -> str:
+    """Return the first line of a text file; refuse what is none before polars loads it whole."""
+    try:
+        with gzip.open(path) if _is_gzip(path) else path.open("rb") as file:
+            head = file.read(_HEAD)
+            while b"\n" not in head and (more := file.read(2**20)):
+                head += more
+                if len(head) > _MAX_LINE:
+                    raise SourceError(
+                        f"{path}: the first {_MAX_LINE // 2**20} MB hold no line break; "
+                        "expected one row a line"
+                    )
+    except gzip.BadGzipFile as error:
+        raise SourceError(f"{path} is not a gzip file; drop the .gz from its name") from error
+    if not head.strip():
+        raise EmptyLogError(f"{path} is empty; expected a header line and rows")
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise SourceError(f"{path} is written in UTF-16; save it as UTF-8")
+    if b"\0" in head:
+        raise SourceError(f"{path} holds binary data, not text; name it after what it holds")
+    line = head.partition(b"\n")[0]
+    try:
+        return line.decode("utf-8-sig").rstrip("\r")
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path} is not written in UTF-8 ({error.reason}); save it as UTF-8") from error
+
+
+def _header(line: str, columns: Columns) -> tuple[list[str], str]:
+    """Return the column names and the delimiter: the one that finds most of what was asked for."""
+    splits = {mark: next(csv.reader([line], delimiter=mark)) for mark in _DELIMITERS}
+
+    def score(mark: str) -> tuple[int, int]:
+        return len(set(columns.names()) & set(splits[mark])), len(splits[mark])
+
+    best = max(_DELIMITERS, key=score)
+    return splits[best], best
+
+
+def _unreadable(path: object, kind: str, error: BaseException) -> SourceError:
+    return SourceError(f"{path} cannot be read as {kind}: {str(error).strip().splitlines()[0]}")

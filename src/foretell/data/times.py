@@ -1,0 +1,159 @@
+"""From whatever a column calls a time to local wall-clock time."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+import polars as pl
+
+from foretell.data.timetext import parse_text
+from foretell.errors import ColumnError, DataError, ParameterError
+
+_WALL: Final = pl.Datetime("us")
+_EPOCH_UNITS: Final = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 0.001}
+# Where the middle value of whole numbers lies says what they count: these ranges do not overlap, and the
+# epoch ones start in 1973, so that small numbers (1, 2, 3 …; Excel's 45000) are never taken for dates.
+_NUMBER_KINDS: Final = (
+    (19_000_101, 21_991_231, "%Y%m%d"),
+    (10**8, 10**10, "s"),
+    (10**11, 10**13, "ms"),
+    (19_000_101_000_000, 21_991_231_235_959, "%Y%m%d%H%M%S"),
+    (10**14, 10**16, "us"),
+    (10**17, 9 * 10**18, "ns"),
+)
+# Sentinels such as 0001-01-01 and 9999-12-31 mean "unknown" or "open": they are no times of events.
+_YEARS: Final = (1900, 2199)
+
+
+@dataclasses.dataclass(frozen=True)
+class TimeReader:
+    """Reads a column of times; nulls in the result are values that cannot be read.
+
+    Attributes
+    ----------
+    column : str
+        What messages call the column.
+    time_format : str or None
+        strptime format of text, or ``"s"``, ``"ms"``, ``"us"``, ``"ns"`` for numbers since 1970.
+    time_zone : str or None
+        Zone whose wall clock is wanted; times without a zone are taken to be in it.
+    """
+
+    column: str
+    time_format: str | None = None
+    time_zone: str | None = None
+
+    def read(self, values: pl.Series) -> pl.Series:
+        """Return naive wall-clock times, null where a value is no time."""
+        given = len(values) - values.null_count()
+        if not given:
+            raise ColumnError(f"the time column {self.column!r} is empty in all {len(values):,} rows")
+        wall = self._convert(values)
+        wall = _blank(wall, ~wall.dt.year().is_between(*_YEARS))
+        readable = len(wall) - wall.null_count()
+        # A format that the user gave may fit few rows; one that was guessed may not.
+        if not readable or (self.time_format is None and 2 * readable < given):
+            examples = ", ".join(repr(v) for v in values.filter(wall.is_null() & values.is_not_null()).head(3))
+            fits = f"fits {self.time_format!r}" if self.time_format else "reads as a time"
+            raise ColumnError(
+                f"{readable or 'none'} of the {given:,} values of the time column {self.column!r} {fits}: "
+                f"it holds {examples}; name another column, or describe the text by time_format= "
+                "(for example '%d.%m.%Y %H:%M'; 's' or 'ms' for numbers since 1970)"
+            )
+        return wall
+
+    def _convert(self, values: pl.Series) -> pl.Series:
+        dtype = values.dtype
+        if dtype == pl.Date:
+            return values.cast(_WALL)
+        if isinstance(dtype, pl.Datetime):
+            return self._wall(values) if dtype.time_zone else values.cast(_WALL)
+        if dtype.is_numeric():
+            return self._from_numbers(values.cast(pl.Float64 if dtype.is_float() else pl.Int64, strict=False))
+        if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)):
+            return self._from_text(values.cast(pl.String).str.strip_chars())
+        raise ColumnError(
+            f"the time column {self.column!r} is of type {dtype}; expected dates, times, text or numbers"
+        )
+
+    def _wall(self, aware: pl.Series) -> pl.Series:
+        """Return the wall clock of aware times, in ``time_zone`` where one is given."""
+        local = aware if self.time_zone is None else aware.dt.convert_time_zone(self.time_zone)
+        return local.dt.replace_time_zone(None).cast(_WALL)
+
+    def _from_numbers(self, numbers: pl.Series) -> pl.Series:
+        low, high, kind = self._kind_of(numbers)
+        numbers = _blank(numbers, ~numbers.is_between(low, high))
+        if kind.startswith("%"):
+            return numbers.cast(pl.Int64).cast(pl.String).str.to_datetime(kind, strict=False, time_unit="us")
+        scale = _EPOCH_UNITS[kind]
+        if kind == "ns":
+            numbers, scale = numbers // 1_000, 1
+        elif numbers.dtype.is_float():
+            numbers = numbers * scale
+            scale = 1
+        utc = (numbers.cast(pl.Int64, strict=False) * int(scale)).cast(_WALL)
+        return utc if self.time_zone is None else self._wall(utc.dt.replace_time_zone("UTC"))
+
+    def _kind_of(self, numbers: pl.Series) -> tuple[float, float, str]:
+        """Return what numbers count, and between which bounds they are believed to."""
+        if self.time_format is not None:
+            if self.time_format not in _EPOCH_UNITS and not self.time_format.startswith("%"):
+                raise ParameterError(
+                    f"time_format={self.time_format!r}, but the time column {self.column!r} holds numbers; "
+                    "expected 's', 'ms', 'us' or 'ns' since 1970, or a format such as '%Y%m%d'"
+                )
+            return -9e18, 9e18, self.time_format
+        middle = numbers.drop_nulls().median()
+        for low, high, kind in _NUMBER_KINDS:
+            if isinstance(middle, (int, float)) and low <= middle < high:
+                return low, high, kind
+        raise ColumnError(
+            f"the time column {self.column!r} holds numbers such as {middle}, which are neither obvious "
+            "seconds or milliseconds since 1970 nor dates such as 19970930; say which by time_format= "
+            "('s', 'ms', 'us' or 'ns')"
+        )
+
+    def _from_text(self, text: pl.Series) -> pl.Series:
+        if self.time_format in _EPOCH_UNITS or (self.time_format is None and _is_numeric(text)):
+            numbers = text.cast(pl.Int64, strict=False)
+            return self._from_numbers(numbers if numbers.null_count() == text.null_count() else
+                                      text.cast(pl.Float64, strict=False))
+        wall, offsets = parse_text(text, self.time_format, self.column)
+        if offsets is None:
+            return wall
+        if self.time_zone is None:
+            self._refuse_mixed_zones(text, wall, offsets)
+            return wall
+        utc = wall - pl.select(pl.duration(minutes=offsets)).to_series()
+        shifted = self._wall(utc.dt.replace_time_zone("UTC"))
+        return pl.select(pl.when(offsets.is_null()).then(wall).otherwise(shifted)).to_series()
+
+    def _refuse_mixed_zones(self, text: pl.Series, wall: pl.Series, offsets: pl.Series) -> None:
+        """Raise where rows carry different offsets: then nothing says which day is the local one."""
+        kinds = offsets.filter(wall.is_not_null()).value_counts(sort=True)
+        if kinds.height < 2:
+            return
+        shown = [
+            f"{text.filter(offsets.eq_missing(offset) & wall.is_not_null())[0]!r} ({rows:,} rows so)"
+            for offset, rows in kinds.head(3).iter_rows()
+        ]
+        raise DataError(
+            f"the time column {self.column!r} mixes time zones: {', '.join(shown)}; name the zone whose days "
+            "count by time_zone= (for example 'Europe/Berlin'): times with an offset are converted to it, "
+            "times without one are taken to be in it"
+        )
+
+
+def _blank(values: pl.Series, where: pl.Series) -> pl.Series:
+    """Return the values with nulls where the mask is true."""
+    if not where.any():
+        return values
+    return pl.select(pl.when(where).then(None).otherwise(values)).to_series()
+
+
+def _is_numeric(text: pl.Series) -> bool:
+    """Tell whether text holds numbers and nothing else, by the first few values."""
+    some = text.drop_nulls().head(1_000)
+    return len(some) > 0 and bool((some.str.contains(r"^-?\d+(\.\d*)?$")).mean() > 0.5)  # type: ignore[operator]

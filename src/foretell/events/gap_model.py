@@ -1,0 +1,305 @@
+"""The distribution of the next gap: (M)BG/NBD's predictive, plus rhythms, corrected by a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+import scipy.optimize
+
+from foretell.events.history import FeatureScale, Histories
+from foretell.nn import mixture as mix
+from foretell.nn.backend import keras
+from foretell.nn.mixture import Array, GapMixture
+from foretell.nn.networks import NetworkConfig, RecurrentNetwork, build_network
+from foretell.nn.training import Bucket
+
+DropOut = Literal["mbg", "bg"]
+Likelihood = Literal["interval", "continuous"]
+
+_CORRECTION_LIMIT = 3.0  # a network may change a rate or the odds by e^±3, not more
+
+
+class Anchor(NamedTuple):
+    """The shared parameters: of (M)BG/NBD, and of the K rhythms.
+
+    Attributes
+    ----------
+    log_r, log_alpha : scalar
+        Gamma distribution of the purchase rates; alpha in clock units.
+    log_a, log_b : scalar
+        Beta distribution of the drop-out probabilities.
+    weights : array, shape (K + 1,)
+        Logits of the components, the exponential one first.
+    mu, log_sigma : array, shape (K,)
+    """
+
+    log_r: Array
+    log_alpha: Array
+    log_a: Array
+    log_b: Array
+    weights: Array
+    mu: Array
+    log_sigma: Array
+
+
+def n_corrections(components: int) -> int:
+    """Return how many corrections a network gives: δ of shape, scale, cure; μ, σ; weights."""
+    return 3 + 2 * components + components + 1
+
+
+def anchored(
+    anchor: Anchor, count: Array, age: Array, delta: Array | None = None, drop_out: DropOut = "mbg"
+) -> GapMixture:
+    """Return the next gap's distribution of customers with ``count`` repeats, ``age`` after their first event.
+
+    Without corrections and K = 0 it is the predictive of MBG/NBD (Batislam, Denizel & Filiztekin 2007), or of
+    BG/NBD (Fader, Hardie & Lee 2005): given x repeats in the age t, the rate is Gamma(r + x, α + t), hence a
+    Lomax gap, and the chance of having dropped out at event x is a / (a + b + x); under BG/NBD it is 0 at the
+    first event and a / (a + b + x − 1) after it.
+    """
+    k = anchor.mu.shape[-1]
+    if delta is None:
+        delta = jnp.zeros((*count.shape, n_corrections(k)), dtype=count.dtype)
+    delta = _CORRECTION_LIMIT * jnp.tanh(delta / _CORRECTION_LIMIT)
+    d_shape, d_scale, d_cure = delta[..., 0], delta[..., 1], delta[..., 2]
+    d_mu, d_sigma, d_weight = delta[..., 3 : 3 + k], delta[..., 3 + k : 3 + 2 * k], delta[..., 3 + 2 * k :]
+    r, alpha = jnp.exp(anchor.log_r), jnp.exp(anchor.log_alpha)
+    if drop_out == "mbg":
+        logit_cure = anchor.log_a - jnp.log(jnp.exp(anchor.log_b) + count)
+    else:
+        kept = jnp.exp(anchor.log_b) + jnp.maximum(count - 1.0, 0.0)
+        logit_cure = jnp.where(count > 0, anchor.log_a - jnp.log(kept), -40.0)
+    return GapMixture(
+        logit_cure=logit_cure + d_cure,
+        log_weight=jax.nn.log_softmax(anchor.weights + d_weight, axis=-1),
+        log_shape=(jnp.log(r + count) + d_shape)[..., None],
+        log_scale=(jnp.log(alpha + age) + d_scale)[..., None],
+        mu=anchor.mu + d_mu,
+        log_sigma=anchor.log_sigma + d_sigma,
+    )
+
+
+@keras.saving.register_keras_serializable("foretell")
+class MixtureHead(keras.layers.Layer):  # type: ignore[misc]
+    """Keras layer from [corrections, (count, age)] to the packed gap mixture; holds the anchor's weights."""
+
+    def __init__(self, components: int, drop_out: DropOut = "mbg", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.components, self.drop_out = components, drop_out
+
+    def build(self, input_shape: Any) -> None:
+        """Create the shared parameters."""
+        del input_shape
+        sizes = [(), (), (), (), (self.components + 1,), (self.components,), (self.components,)]
+        self.anchor_weights = [
+            self.add_weight(shape=size, initializer="zeros", name=name)
+            for name, size in zip(Anchor._fields, sizes, strict=True)
+        ]
+
+    def call(self, inputs: Any) -> Any:
+        """Return the packed mixture."""
+        delta, state = inputs
+        anchor = Anchor(*[jnp.asarray(weight.value) for weight in self.anchor_weights])
+        return mix.pack(anchored(anchor, state[..., 0], state[..., 1], delta, self.drop_out))
+
+    def compute_output_shape(self, input_shapes: Any) -> Any:
+        """Return the shape of the packed mixture."""
+        return (*input_shapes[0][:-1], 4 + 3 * self.components)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what rebuilds the layer."""
+        return {**super().get_config(), "components": self.components, "drop_out": self.drop_out}
+
+
+class GapData(NamedTuple):
+    """Training data on the device, one row per event."""
+
+    features: Array
+    state: Array  # (n_events, 2): count, age
+    lower: Array
+    upper: Array
+    last: Array
+
+
+def gap_data(history: Histories, features: Array) -> GapData:
+    """Collect what the loss reads."""
+    return GapData(
+        jnp.asarray(features, dtype=jnp.float32),
+        jnp.asarray(np.stack([history.count, history.age], axis=-1), dtype=jnp.float32),
+        jnp.asarray(history.lower, dtype=jnp.float32),
+        jnp.asarray(history.upper, dtype=jnp.float32),
+        jnp.asarray(history.last),
+    )
+
+
+def log_likelihood(mixture: GapMixture, data: Any, kind: Likelihood = "interval") -> Array:
+    """Return the log-likelihood of each event's next gap, open gaps included, shape (...).
+
+    ``data`` has lower, upper and last, as in `GapData`.
+    """
+    observed = (
+        mix.log_interval_probability(mixture, data.lower, data.upper)
+        if kind == "interval"
+        else mix.log_density(mixture, data.upper)
+    )
+    return jnp.where(data.last, jnp.log(mix.survival(mixture, data.lower) + mix.TINY), observed)
+
+
+class GapNetwork:
+    """The network of the gap model and its loss.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+    n_features : int
+    drop_out : {"mbg", "bg"}
+    seed : int
+    """
+
+    def __init__(
+        self, config: NetworkConfig, n_features: int, drop_out: DropOut = "mbg", seed: int = 0
+    ) -> None:
+        self.config = config
+        head = MixtureHead(config.components, drop_out, name="anchor")
+        self.network: RecurrentNetwork = build_network(
+            config, n_features, 2, n_corrections(config.components), head, seed
+        )
+        self.fixed = [variable.value for variable in self.network.model.non_trainable_variables]
+        self._fixed_step = [variable.value for variable in self.network.stepper.non_trainable_variables]
+
+    @property
+    def anchor_names(self) -> list[str]:
+        """Names of the weights that belong to the anchor."""
+        return [v.name for v in self.network.model.trainable_variables if v.path.startswith("anchor/")]
+
+    def initial(self, anchor: Anchor) -> list[Array]:
+        """Return initial weights that start at an anchor."""
+        named = dict(zip(Anchor._fields, anchor, strict=True))
+        return [
+            jnp.asarray(named[v.name] if v.path.startswith("anchor/") else v.value, dtype=jnp.float32)
+            for v in self.network.model.trainable_variables
+        ]
+
+    def loss(self, weights: list[Array], data: GapData, runs: Bucket, length: int) -> Array:
+        """Return the summed negative log-likelihood of some runs of events."""
+        rows = runs.starts[:, None] + jnp.arange(length)
+        rows = jnp.minimum(rows, data.last.shape[0] - 1)
+        valid = jnp.arange(length) < runs.lengths[:, None]
+        packed, _ = self.network.model.stateless_call(
+            weights, self.fixed, [data.features[rows], data.state[rows]], training=True
+        )
+        batch = GapData(data.features, data.state, data.lower[rows], data.upper[rows], data.last[rows])
+        mixture = mix.unpack(packed)
+        observed = mix.log_interval_probability(mixture, batch.lower, batch.upper)
+        total = jnp.sum(jnp.where(valid & ~batch.last, observed, 0.0))
+        # Only a run's final event can be open: the survival is asked for there alone.
+        end = jnp.maximum(runs.lengths - 1, 0)[:, None]
+        final = mix.unpack(jnp.take_along_axis(packed, end[..., None], axis=1)[:, 0])
+        silence = jnp.take_along_axis(batch.lower, end, axis=1)[:, 0]
+        is_open = jnp.take_along_axis(batch.last, end, axis=1)[:, 0] & (runs.lengths > 0)
+        open_gap = jnp.log(mix.survival(final, silence) + mix.TINY)
+        return -(total + jnp.sum(jnp.where(is_open, open_gap, 0.0)))
+
+    def step(
+        self, weights: list[Array], features: Array, state: Array, memory: Sequence[Array]
+    ) -> tuple[Array, list[Array]]:
+        """Return the packed mixture after one event, and the recurrent states."""
+        outputs, _ = self.network.stepper.stateless_call(
+            self.network.step_weights(weights), self._fixed_step, [features, state, *memory], training=False
+        )
+        packed, *after = outputs
+        return packed, after
+
+
+def fit_anchor(
+    history: Histories,
+    components: int,
+    drop_out: DropOut = "mbg",
+    likelihood: Likelihood = "interval",
+) -> tuple[Anchor, float]:
+    """Fit the shared parameters without a network, by L-BFGS on the same likelihood.
+
+    Returns
+    -------
+    anchor : Anchor
+    log_likelihood : float
+        At the optimum.
+    """
+    gaps = history.upper[~history.last]
+    typical = float(np.median(gaps)) if len(gaps) else float(np.median(history.upper)) + 1.0
+    spread = (
+        np.quantile(gaps, (np.arange(components) + 0.5) / components) if len(gaps) else np.ones(components)
+    )
+    start = Anchor(
+        log_r=np.array(-0.5),
+        log_alpha=np.log(np.array(typical + 1.0)),
+        log_a=np.array(-0.5),
+        log_b=np.array(0.5),
+        weights=np.concatenate([[1.0], np.zeros(components)]),
+        mu=np.log(spread[:components] + 1.0),
+        log_sigma=np.full(components, -0.5),
+    )
+    sizes = [np.size(value) for value in start]
+    shapes = [np.shape(value) for value in start]
+
+    def rebuild(flat: Any) -> Anchor:
+        parts = jnp.split(flat, np.cumsum(sizes)[:-1])
+        return Anchor(*[part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)])
+
+    rows = _distinct(history)
+
+    @jax.jit
+    def objective(flat: Any, rows: Any) -> Any:
+        def value(flat: Any) -> Any:
+            anchor = rebuild(flat)
+            terms = log_likelihood(anchored(anchor, rows.count, rows.age, None, drop_out), rows, likelihood)
+            # A faint pull keeps components that explain nothing from running off to infinity.
+            pull = 1e-2 * (jnp.sum(anchor.log_sigma**2) + jnp.sum(anchor.weights**2))
+            return -jnp.sum(rows.times * terms) / rows.times.sum() + (
+                pull / rows.times.sum() if components else 0.0
+            )
+
+        return jax.value_and_grad(value)(flat)
+
+    def numpy_objective(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        value, gradient = objective(jnp.asarray(flat, dtype=jnp.float32), rows)
+        return float(value), np.asarray(gradient, dtype=np.float64)
+
+    first = np.concatenate([np.ravel(value) for value in start])
+    result = scipy.optimize.minimize(
+        numpy_objective,
+        first,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(-12.0, 12.0)] * len(first),
+        options={"maxiter": 300, "ftol": 1e-9, "gtol": 1e-6},
+    )
+    anchor = rebuild(jnp.asarray(result.x, dtype=jnp.float32))
+    return anchor, -float(result.fun) * float(rows.times.sum())
+
+
+class _Rows(NamedTuple):
+    count: Array
+    age: Array
+    lower: Array
+    upper: Array
+    last: Array
+    times: Array
+
+
+def _distinct(history: Histories) -> _Rows:
+    """Return the distinct rows of a history with how often each occurs: one-time customers share few."""
+    table = np.column_stack([history.count, history.age, history.lower, history.upper, history.last])
+    values, times = np.unique(np.round(table, 6), axis=0, return_counts=True)
+    columns = [jnp.asarray(values[:, i], dtype=jnp.float32) for i in range(4)]
+    return _Rows(*columns, jnp.asarray(values[:, 4] > 0), jnp.asarray(times, dtype=jnp.float32))
+
+
+def scaled_features(features: Array, scale: FeatureScale) -> Array:
+    """Return the standardised features of a whole log, on the device."""
+    return scale(features)

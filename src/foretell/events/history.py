@@ -1,0 +1,152 @@
+"""Histories on the operational clock, and the features of one step of the network."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from foretell.data.log import EventLog, Unit
+from foretell.events.clock import ClockTable
+
+Array = Any
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Histories:
+    """One row per event, flat over customers, in clock units.
+
+    An event in tick t lies somewhere in that tick. Its origin, from which the next gap is measured, is the
+    tick's end where the merge rule allows one event a tick (so that gap g has reading (g − 1, g]), and the
+    tick's beginning where several are possible.
+
+    Attributes
+    ----------
+    ticks : int64 array, shape (n_events,)
+    gap, mean_gap : array, shape (n_events,)
+        From the event before (0 at the first), and their mean so far.
+    count : array, shape (n_events,)
+        Repeats so far: 0 at the first event.
+    age : array, shape (n_events,)
+        Since the customer's first event.
+    lower, upper : array, shape (n_events,)
+        Interval of the next gap; at the last event both are the silence up to the as-of date.
+    last : bool array, shape (n_events,)
+        The next gap is still open.
+    marks, mean_marks : array, shape (n_events, n_marks)
+        log(1 + mark), and their mean over the customer's events so far.
+    """
+
+    ticks: npt.NDArray[np.int64]
+    gap: FloatArray
+    mean_gap: FloatArray
+    count: FloatArray
+    age: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    last: npt.NDArray[np.bool_]
+    marks: FloatArray
+    mean_marks: FloatArray
+
+
+def origins(ticks: npt.ArrayLike, table: ClockTable, min_gap: int) -> FloatArray:
+    """Return the reading from which the gap after an event in each tick is measured."""
+    return table.at(np.asarray(ticks, dtype=np.int64) - 1 + min_gap)
+
+
+def histories(log: EventLog, table: ClockTable) -> Histories:
+    """Measure a log on a clock."""
+    starts, counts = log.offsets[:-1], log.counts
+    first = np.repeat(starts, counts)
+    position = np.arange(log.n_events)
+    last = np.zeros(log.n_events, dtype=bool)
+    last[log.offsets[1:] - 1] = True
+    origin = origins(log.times, table, log.min_gap)
+    count = (position - first).astype(float)
+    age = origin - origin[first]
+    gap = np.where(count > 0, origin - np.roll(origin, 1), 0.0)
+    following = np.roll(log.times, -1)
+    silence = table.at(log.as_of) - origin
+    lower = np.where(last, silence, table.at(following - 1) - origin)
+    upper = np.where(last, silence, table.at(following) - origin)
+    marks = np.log1p(log.marks)
+    total = np.cumsum(marks, axis=0)
+    before = total[starts] - marks[starts]
+    mean_marks = (total - np.repeat(before, counts, axis=0)) / (count + 1.0)[:, None]
+    return Histories(
+        ticks=log.times,
+        gap=gap,
+        mean_gap=age / np.maximum(count, 1.0),
+        count=count,
+        age=age,
+        lower=np.maximum(lower, 0.0),
+        upper=np.maximum(upper, 0.0),
+        last=last,
+        marks=marks,
+        mean_marks=mean_marks,
+    )
+
+
+def step_features(
+    gap: Array,
+    mean_gap: Array,
+    count: Array,
+    age: Array,
+    ticks: Array,
+    marks: Array,
+    mean_marks: Array,
+    unit: Unit,
+) -> Array:
+    """Return the features of events, shape (..., 12 + 2 n_marks), or 4 more on an hourly clock.
+
+    The same function serves whole logs and simulated events, so that both see the same numbers.
+    """
+    columns = [
+        jnp.log1p(gap),
+        jnp.log1p(mean_gap),
+        jnp.log((gap + 0.5) / (mean_gap + 0.5)),
+        jnp.log1p(count),
+        jnp.log1p(age),
+        (count == 0).astype(gap.dtype),
+    ]
+    days = ticks if unit == "day" else ticks // 24
+    weekday = (days + 3) % 7
+    columns += [(weekday == k).astype(gap.dtype) for k in range(6)]
+    if unit == "hour":
+        angle = 2.0 * jnp.pi * (ticks % 24) / 24.0
+        columns += [jnp.sin(angle), jnp.cos(angle), jnp.sin(2.0 * angle), jnp.cos(2.0 * angle)]
+    return jnp.concatenate([jnp.stack(columns, axis=-1), marks, mean_marks], axis=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureScale:
+    """Standardisation learned on the training log; values outside of its range are brought to the edge.
+
+    A silence longer or a history richer than any seen in training is told to the network as the longest or
+    richest seen; the anchor itself always gets the true numbers.
+    """
+
+    mean: FloatArray
+    deviation: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+    @classmethod
+    def fit(cls, features: FloatArray) -> FeatureScale:
+        """Learn from the features of all training events, shape (n_events, n_features)."""
+        deviation = features.std(axis=0)
+        return cls(
+            features.mean(axis=0),
+            np.where(deviation > 1e-6, deviation, 1.0),
+            features.min(axis=0),
+            features.max(axis=0),
+        )
+
+    def __call__(self, features: Array) -> Array:
+        """Return standardised features."""
+        clipped = jnp.clip(features, self.low.astype(np.float32), self.high.astype(np.float32))
+        return (clipped - self.mean.astype(np.float32)) / self.deviation.astype(np.float32)

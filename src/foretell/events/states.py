@@ -1,0 +1,178 @@
+"""Where every customer stands: recurrent states and the next gap's distribution after the last event."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from foretell.data.log import EventLog
+from foretell.events.clock import OperationalClock
+from foretell.events.gap_model import GapNetwork
+from foretell.events.history import FeatureScale, Histories, histories, origins, step_features
+from foretell.nn import mixture as mix
+from foretell.nn.mixture import Array, GapMixture
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True)
+class GapModel:
+    """A fitted gap model: everything that a forecast needs besides the customers' histories.
+
+    Attributes
+    ----------
+    network : GapNetwork
+    members : tuple of lists of arrays
+        Trained weights of each member of the ensemble, in the order of the network's weights.
+    clock : OperationalClock
+    scale : FeatureScale
+    new_marks : array, shape (n_marks,)
+        Mean log(1 + mark) of a first event: what a new customer's is taken to be.
+    """
+
+    network: GapNetwork
+    members: tuple[list[npt.NDArray[np.float32]], ...]
+    clock: OperationalClock
+    scale: FeatureScale
+    new_marks: npt.NDArray[np.float64]
+
+
+class States(NamedTuple):
+    """Customers after their last event; the first axis of ``memory`` and ``packed`` is the member.
+
+    Attributes
+    ----------
+    memory : tuple of arrays, each of shape (n_members, n_customers, width)
+    packed : array, shape (n_members, n_customers, n_parameters)
+        The next gap's distribution, see `foretell.nn.mixture.unpack`.
+    origin : int64 array, shape (n_customers,)
+        Tick of the last event.
+    count, age : array, shape (n_customers,)
+    mean_marks : array, shape (n_customers, n_marks)
+    """
+
+    memory: tuple[Any, ...]
+    packed: Any
+    last: IntArray
+    count: Any
+    age: Any
+    mean_marks: Any
+
+
+def log_features(history: Histories, log: EventLog) -> Array:
+    """Return the raw features of every event of a log."""
+    single = [
+        jnp.asarray(getattr(history, name), jnp.float32) for name in ("gap", "mean_gap", "count", "age")
+    ]
+    marks = [jnp.asarray(values, jnp.float32) for values in (history.marks, history.mean_marks)]
+    return step_features(*single, jnp.asarray(history.ticks, jnp.int32), *marks, log.unit)
+
+
+def encode(
+    model: GapModel, log: EventLog, since: States | None = None, seen: IntArray | None = None
+) -> States:
+    """Run the network over the histories of a log.
+
+    Parameters
+    ----------
+    model : GapModel
+    log : EventLog
+        Whole histories.
+    since : States, optional
+        States of the same customers after their first ``seen`` events: only later events are run.
+    seen : int array, shape (n_customers,), optional
+    """
+    history = histories(log, model.clock.table(log.start, log.as_of))
+    features = model.scale(log_features(history, log))
+    state = jnp.asarray(np.stack([history.count, history.age], axis=-1), dtype=jnp.float32)
+    n, n_members = log.n_customers, len(model.members)
+    seen = np.zeros(n, dtype=np.int64) if seen is None else seen
+    starts, lengths = log.offsets[:-1] + seen, log.counts - seen
+    if since is None:
+        widths = model.network.network.state_sizes
+        memory = [np.zeros((n_members, n, width), dtype=np.float32) for width in widths]
+        packed = np.zeros((n_members, n, 4 + 3 * model.network.config.components), dtype=np.float32)
+    else:
+        memory, packed = [np.array(part) for part in since.memory], np.array(since.packed)
+    padded = np.where(lengths > 0, 2 ** np.ceil(np.log2(np.maximum(lengths, 1))).astype(np.int64), 0)
+    for size in sorted(set(padded.tolist()) - {0}):
+        chosen = np.flatnonzero(padded == size)
+        # A few row counts only, so that few programs are compiled.
+        rows = np.resize(chosen, int(2 ** np.ceil(np.log2(len(chosen)))))
+        for m, weights in enumerate(model.members):
+            before = [jnp.asarray(part[m, rows]) for part in memory]
+            runs = (jnp.asarray(starts[rows]), jnp.asarray(lengths[rows]))
+            after, output = _advance(model.network, size, weights, before, features, state, *runs)
+            for part, values in zip(memory, after, strict=True):
+                part[m, chosen] = np.asarray(values)[: len(chosen)]
+            packed[m, chosen] = np.asarray(output)[: len(chosen)]
+    final = log.offsets[1:] - 1
+    return States(
+        tuple(memory), packed, log.last, history.count[final], history.age[final], history.mean_marks[final]
+    )
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _advance(
+    network: GapNetwork,
+    length: int,
+    weights: Any,
+    memory: Any,
+    features: Any,
+    state: Any,
+    starts: Any,
+    lengths: Any,
+) -> Any:
+    """Run ``lengths`` events of each customer through the network, from row ``starts``."""
+
+    def one(carry: Any, position: Any) -> Any:
+        memory, packed = carry
+        rows = jnp.minimum(starts + position, features.shape[0] - 1)
+        output, after = network.step(weights, features[rows], state[rows], memory)
+        live = (position < lengths)[:, None]
+        kept = [jnp.where(live, new, old) for new, old in zip(after, memory, strict=True)]
+        return (kept, jnp.where(live, output, packed)), None
+
+    empty = jnp.zeros((starts.shape[0], 4 + 3 * network.config.components), dtype=features.dtype)
+    (memory, packed), _ = jax.lax.scan(one, (memory, empty), jnp.arange(length))
+    return memory, packed
+
+
+def newcomer(model: GapModel, log: EventLog, copies: int) -> States:
+    """Return the states of customers whose first event would fall on the as-of date."""
+    zero = jnp.zeros((copies,), jnp.float32)
+    marks = jnp.broadcast_to(jnp.asarray(model.new_marks, jnp.float32), (copies, len(model.new_marks)))
+    ticks = jnp.full((copies,), log.as_of, dtype=jnp.int32)
+    features = model.scale(step_features(zero, zero, zero, zero, ticks, marks, marks, log.unit))
+    state = jnp.zeros((copies, 2), jnp.float32)
+    memory, packed = [], []
+    for weights in model.members:
+        blank = [jnp.zeros((copies, width), jnp.float32) for width in model.network.network.state_sizes]
+        output, after = model.network.step(weights, features, state, blank)
+        memory.append(after)
+        packed.append(output)
+    return States(
+        tuple(np.stack([np.asarray(m[i]) for m in memory]) for i in range(len(memory[0]))),
+        np.stack([np.asarray(p) for p in packed]),
+        np.full(copies, log.as_of),
+        np.zeros(copies),
+        np.zeros(copies),
+        np.asarray(marks),
+    )
+
+
+def silence(model: GapModel, log: EventLog, states: States) -> npt.NDArray[np.float64]:
+    """Return the reading since each customer's last event, at the end of the as-of tick."""
+    table = model.clock.table(log.start, log.as_of)
+    return np.maximum(table.at(log.as_of) - origins(states.last, table, log.min_gap), 0.0)
+
+
+def ensemble_mixture(states: States) -> GapMixture:
+    """Return the ensemble's distribution of each customer's gap since the last event."""
+    return mix.combine(mix.unpack(jnp.asarray(states.packed)))

@@ -1,0 +1,175 @@
+"""Recurrent networks as Keras models, in two views of the same weights: whole sequences, and one step."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from foretell.errors import ParameterError
+from foretell.nn.backend import keras
+
+CELLS = {
+    "lstm": keras.layers.LSTMCell,
+    "gru": keras.layers.GRUCell,
+    "rnn": keras.layers.SimpleRNNCell,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """The shape of a recurrent network.
+
+    Parameters
+    ----------
+    cell : {"lstm", "gru", "rnn"}
+        Recurrent cell.
+    layers : int
+        Recurrent layers; those above the first are residual.
+    units : int
+        Width of a recurrent layer.
+    dense : int
+        Width of the dense layer between the recurrent state and the output; 0 leaves it out.
+    dense_activation : str
+        Any Keras activation by name.
+    dropout : float
+        Dropped fraction of the dense layer's inputs while training.
+    components : int
+        Lognormal components K of the gap mixture.
+    """
+
+    cell: str = "lstm"
+    layers: int = 1
+    units: int = 32
+    dense: int = 32
+    dense_activation: str = "tanh"
+    dropout: float = 0.0
+    components: int = 3
+
+    def __post_init__(self) -> None:
+        if self.cell not in CELLS:
+            raise ParameterError(f"cell={self.cell!r} is unknown; expected one of {sorted(CELLS)}")
+        for name, low, high in [
+            ("layers", 0, 8),
+            ("units", 1, 4096),
+            ("dense", 0, 65536),
+            ("components", 0, 32),
+        ]:
+            value = getattr(self, name)
+            if not isinstance(value, int) or not low <= value <= high:
+                raise ParameterError(f"{name}={value!r}; expected a whole number from {low} to {high}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ParameterError(
+                f"dropout={self.dropout!r}; expected a number from 0 up to, not including, 1"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class RecurrentNetwork:
+    """A Keras model of whole sequences and its one-step view, on the same weights.
+
+    Attributes
+    ----------
+    model : keras.Model
+        ``[features (B, L, F), anchor inputs (B, L, A)] → output (B, L, P)``.
+    stepper : keras.Model
+        ``[features (B, F), anchor inputs (B, A), *states] → [output (B, P), *states]``.
+    """
+
+    model: Any
+    stepper: Any
+
+    def step_weights(self, weights: list[Any]) -> list[Any]:
+        """Return the sequence model's trainable weights in the order of the stepper."""
+        place = {id(variable): i for i, variable in enumerate(self.model.trainable_variables)}
+        return [weights[place[id(variable)]] for variable in self.stepper.trainable_variables]
+
+    @property
+    def state_sizes(self) -> list[int]:
+        """Width of each recurrent state."""
+        return [int(tensor.shape[-1]) for tensor in self.stepper.inputs[2:]]
+
+
+def build_network(
+    config: NetworkConfig, n_features: int, n_anchor: int, n_raw: int, head: Any, seed: int
+) -> RecurrentNetwork:
+    """Build recurrent layers, a dense layer, and a linear output that starts at zero.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+    n_features : int
+        Features of one step.
+    n_anchor : int
+        Further inputs that go to the head only.
+    n_raw : int
+        Outputs of the network, the corrections to the anchor.
+    head : keras.layers.Layer
+        ``head([raw, anchor inputs])`` gives the model's output.
+    seed : int
+    """
+    seeds = keras.random.SeedGenerator(seed)
+
+    def init(kind: str) -> Any:
+        spread = {"kernel": keras.initializers.GlorotUniform, "recurrent": keras.initializers.Orthogonal}
+        return spread[kind](seed=int(keras.random.randint((), 0, 2**31 - 1, seed=seeds)))
+
+    cells = [
+        CELLS[config.cell](
+            config.units,
+            kernel_initializer=init("kernel"),
+            recurrent_initializer=init("recurrent"),
+            name=f"{config.cell}_{i}",
+        )
+        for i in range(config.layers)
+    ]
+    layers = [
+        keras.layers.RNN(cell, return_sequences=True, name=f"recurrent_{i}") for i, cell in enumerate(cells)
+    ]
+    join, skip = keras.layers.Concatenate(name="join"), keras.layers.Concatenate(name="skip")
+    drop = keras.layers.Dropout(config.dropout, seed=seed, name="dropout") if config.dropout else None
+    dense = (
+        keras.layers.Dense(
+            config.dense, config.dense_activation, kernel_initializer=init("kernel"), name="dense"
+        )
+        if config.dense
+        else None
+    )
+    # The output reads the dense layer and, by a linear skip, the features themselves.
+    out = keras.layers.Dense(n_raw, kernel_initializer="zeros", name="correction")
+
+    def head_of(state: Any, features: Any, anchor: Any) -> Any:
+        joined = join([state, features]) if state is not None else features
+        if drop is not None:
+            joined = drop(joined)
+        if dense is not None:
+            joined = skip([dense(joined), features])
+        return head([out(joined), anchor])
+
+    features = keras.Input((None, n_features), name="features")
+    anchor = keras.Input((None, n_anchor), name="anchor_state")
+    state = None
+    for layer in layers:
+        fresh = layer(features if state is None else state)
+        state = fresh if state is None else keras.layers.Add()([state, fresh])
+    model = keras.Model([features, anchor], head_of(state, features, anchor), name="foretell")
+
+    one = keras.Input((n_features,), name="features")
+    one_anchor = keras.Input((n_anchor,), name="anchor_state")
+    sizes = [_state_sizes(cell) for cell in cells]
+    before = [[keras.Input((width,)) for width in widths] for widths in sizes]
+    after: list[Any] = []
+    state = None
+    for cell, states in zip(cells, before, strict=True):
+        fresh, new = cell(one if state is None else state, states)
+        state = fresh if state is None else keras.layers.Add()([state, fresh])
+        after += list(new)
+    flat_before = [tensor for states in before for tensor in states]
+    stepper = keras.Model(
+        [one, one_anchor, *flat_before], [head_of(state, one, one_anchor), *after], name="foretell_step"
+    )
+    return RecurrentNetwork(model, stepper)
+
+
+def _state_sizes(cell: Any) -> list[int]:
+    sizes = cell.state_size
+    return [int(size) for size in (sizes if isinstance(sizes, (list, tuple)) else [sizes])]

@@ -1,0 +1,243 @@
+"""The compiled training loop: one program an epoch, over ragged sequences in length buckets."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from foretell.errors import ParameterError
+from foretell.nn.backend import keras
+
+Array = Any
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    epochs : int
+        Passes over the data at the most; the learning rate falls to zero over them by a cosine.
+    batch_size : int
+        Sequences in a step.
+    learning_rate : float
+    weight_decay : float
+        Decoupled decay (AdamW), of the network's weights only.
+    clip_norm : float
+        Largest norm of a gradient.
+    patience : int
+        Epochs without a better validation loss after which training stops; the best weights are kept.
+    validation_fraction : float
+        Held-out sequences; 0 trains on all, for all epochs.
+    optimizer : str
+        Any Keras optimizer by name.
+    max_steps : int
+        Longest sequence trained on as one; longer ones are cut into runs of this length.
+    """
+
+    epochs: int = 40
+    batch_size: int = 512
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-2
+    clip_norm: float = 1.0
+    patience: int = 8
+    validation_fraction: float = 0.1
+    optimizer: str = "adamw"
+    max_steps: int = 128
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "patience", "max_steps"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ParameterError(f"{name}={value!r}; expected a whole number of at least 1")
+        if not 0.0 <= self.validation_fraction < 1.0:
+            raise ParameterError(f"validation_fraction={self.validation_fraction!r}; expected from 0 up to 1")
+        if not self.learning_rate > 0.0:
+            raise ParameterError(f"learning_rate={self.learning_rate!r}; expected a positive number")
+
+
+class Bucket(NamedTuple):
+    """Runs of events of about one length: first rows and lengths, shape (n_runs + 1,).
+
+    The last run has length 0: it fills up batches and costs nothing in the loss.
+    """
+
+    starts: Array
+    lengths: Array
+
+
+def cut_runs(offsets: IntArray, sequences: IntArray, max_steps: int) -> tuple[IntArray, IntArray]:
+    """Return first rows and lengths of runs of at most ``max_steps`` events that cover some sequences."""
+    first, length = offsets[sequences], offsets[sequences + 1] - offsets[sequences]
+    pieces = -(-length // max_steps)
+    owner = np.repeat(np.arange(len(sequences)), pieces)
+    piece = np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    # The short piece comes first, so that the last one, which holds the open gap, has the full context.
+    short = length - (pieces - 1) * max_steps
+    begin = np.where(piece == 0, 0, short[owner] + (piece - 1) * max_steps)
+    return first[owner] + begin, np.where(piece == 0, short[owner], max_steps)
+
+
+def bucketed(starts: IntArray, lengths: IntArray) -> dict[int, Bucket]:
+    """Sort runs into buckets whose padded length is a power of two; thin buckets join the next longer."""
+    padded = 2 ** np.ceil(np.log2(np.maximum(lengths, 1))).astype(np.int64)
+    sizes = sorted(set(padded.tolist()))
+    for shorter, longer in zip(sizes[:-1], sizes[1:], strict=True):
+        members = padded == shorter
+        if members.sum() * shorter < 0.02 * lengths.sum():
+            padded[members] = longer
+    return {
+        int(size): Bucket(
+            jnp.asarray(np.append(starts[padded == size], 0), dtype=jnp.int32),
+            jnp.asarray(np.append(lengths[padded == size], 0), dtype=jnp.int32),
+        )
+        for size in sorted(set(padded.tolist()))
+    }
+
+
+Loss = Callable[[list[Array], Any, Bucket, int], Array]
+"""(weights, data, runs of a batch, their padded length) → summed loss."""
+
+
+class Progress(NamedTuple):
+    """What a callback hears after each epoch."""
+
+    member: int
+    epoch: int
+    epochs: int
+    loss: float
+    validation_loss: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """The outcome of one member's training."""
+
+    weights: list[npt.NDArray[np.float32]]
+    epochs: int
+    validation_loss: float
+    losses: tuple[float, ...]
+
+
+class Trainer:
+    """Compiled epochs for one network, loss and set of bucket shapes; members share the program.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Gives names and shapes of the weights to the optimizer.
+    loss : Loss
+    config : TrainConfig
+    n_train, n_steps : int
+        Training sequences and steps of an epoch.
+    undecayed : sequence of str
+        Names of weights that weight decay leaves alone.
+    """
+
+    def __init__(
+        self, model: Any, loss: Loss, config: TrainConfig, n_train: int, undecayed: Sequence[str] = ()
+    ) -> None:
+        self.loss, self.config, self.n_train = loss, config, n_train
+        self.n_steps = max(1, round(n_train / config.batch_size))
+        self.optimizer = _optimizer(config, self.n_steps, model, undecayed)
+        self.initial_slots = [jnp.asarray(variable.value) for variable in self.optimizer.variables]
+        self._epoch = jax.jit(self._run_epoch, static_argnames="lengths", donate_argnums=(0, 1))
+        self._evaluate = jax.jit(self._total_loss, static_argnames="lengths")
+
+    def _run_epoch(
+        self, weights: Any, slots: Any, key: Any, data: Any, buckets: Any, lengths: tuple[int, ...]
+    ) -> Any:
+        keys = jax.random.split(key, len(lengths))
+        batches = [
+            _batches(k, len(bucket.starts) - 1, self.n_steps) for k, bucket in zip(keys, buckets, strict=True)
+        ]
+        scale = self.n_steps / self.n_train
+
+        def total(weights: Any, chosen: Any) -> Any:
+            runs = [Bucket(b.starts[i], b.lengths[i]) for b, i in zip(buckets, chosen, strict=True)]
+            return scale * sum(self.loss(weights, data, r, n) for r, n in zip(runs, lengths, strict=True))
+
+        def step(carry: Any, chosen: Any) -> Any:
+            weights, slots = carry
+            value, gradients = jax.value_and_grad(total)(weights, chosen)
+            weights, slots = self.optimizer.stateless_apply(slots, gradients, weights)
+            return (weights, slots), value
+
+        (weights, slots), losses = jax.lax.scan(step, (weights, slots), batches)
+        return weights, slots, jnp.mean(losses)
+
+    def _total_loss(self, weights: Any, data: Any, buckets: Any, lengths: tuple[int, ...]) -> Any:
+        return sum(self.loss(weights, data, b, n) for b, n in zip(buckets, lengths, strict=True))
+
+    def train(
+        self,
+        initial: list[Any],
+        data: Any,
+        train: dict[int, Bucket],
+        validation: dict[int, Bucket] | None,
+        seed: int,
+        report: Callable[[int, float, float], None] | None = None,
+    ) -> Trained:
+        """Train one member from its initial weights; keep the weights of the best validation loss."""
+        weights = [jnp.array(value) for value in initial]
+        slots = [jnp.array(value) for value in self.initial_slots]
+        key = jax.random.key(seed)
+        best, best_weights, best_epoch, losses = np.inf, weights, 0, []
+        if validation is not None:
+            best = float(self._evaluate(weights, data, tuple(validation.values()), tuple(validation)))
+            best_weights = [np.asarray(value) for value in weights]
+        for epoch in range(self.config.epochs):
+            key, now = jax.random.split(key)
+            weights, slots, loss = self._epoch(
+                weights, slots, now, data, tuple(train.values()), lengths=tuple(train)
+            )
+            value = float(loss)
+            if validation is not None:
+                value = float(self._evaluate(weights, data, tuple(validation.values()), tuple(validation)))
+            losses.append(value)
+            if report is not None:
+                report(epoch, float(loss), value)
+            if validation is None or value < best:
+                best, best_epoch = value, epoch + 1
+                best_weights = [np.asarray(value) for value in weights]
+            elif epoch + 1 - best_epoch >= self.config.patience:
+                break
+        return Trained([np.asarray(w) for w in best_weights], best_epoch, best, tuple(losses))
+
+
+def train_members(jobs: Sequence[Callable[[], Trained]], threads: int) -> list[Trained]:
+    """Run the members' trainings side by side: compiled programs let go of Python's lock."""
+    with ThreadPoolExecutor(max_workers=max(1, min(threads, len(jobs)))) as pool:
+        return [future.result() for future in [pool.submit(job) for job in jobs]]
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _batches(key: Any, n_runs: int, n_steps: int) -> Any:
+    """Return the runs of each step, shape (n_steps, ceil(n_runs / n_steps)); the filler is run n_runs."""
+    width = -(-n_runs // n_steps)
+    order = jnp.concatenate(
+        [jax.random.permutation(key, n_runs), jnp.full(width * n_steps - n_runs, n_runs, dtype=jnp.int32)]
+    )
+    return order.reshape(width, n_steps).T
+
+
+def _optimizer(config: TrainConfig, n_steps: int, model: Any, undecayed: Sequence[str]) -> Any:
+    schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, config.epochs * n_steps)
+    spec = {"learning_rate": schedule, "clipnorm": None, "global_clipnorm": config.clip_norm}
+    if config.optimizer == "adamw":
+        spec["weight_decay"] = config.weight_decay
+    optimizer = keras.optimizers.get({"class_name": config.optimizer, "config": spec})
+    if undecayed and config.optimizer == "adamw":
+        optimizer.exclude_from_weight_decay(var_names=list(undecayed))
+    optimizer.build(model.trainable_variables)
+    return optimizer
