@@ -67,34 +67,37 @@ def assemble(rows: Rows, columns: Columns, options: ReadOptions) -> EventLog:
     frame = _with_times(frame, columns, options, tally)
     frame = _with_marks(frame, columns, tally)
     ids, codes = _encode(frame[ID], untyped=rows.untyped)
-    frame = frame.with_columns(codes.alias(ID))
-    group_names = None
+    # A stable sort: of two events at the same time, the one that came first in the source is the first.
+    frame = frame.with_columns(codes.alias(ID)).sort(ID, TIME, maintain_order=True)
+    frame = _merged(frame, ids, columns, options.merge_rule, tally)
+    frame = _frequent(frame, ids, options.min_events, tally)
+    owner, moments = frame[ID].to_numpy(), frame[TIME].to_numpy()
+    counts = np.bincount(owner, minlength=len(ids))
+    groups, group_names = None, None
     if columns.group is not None:
         group_names, codes = _encode(frame[GROUP], untyped=rows.untyped)
-        frame = frame.with_columns(codes.alias(GROUP))
-    # A stable sort: of two events at the same time, the one that came first in the source is the first.
-    frame = frame.sort(ID, TIME, maintain_order=True)
-    owner, moments = frame[ID].to_numpy(), frame[TIME].to_numpy()
-    heads = _period_heads(owner, moments, options.merge_rule)
-    if merged := len(owner) - len(heads):
-        again = np.flatnonzero(~np.isin(np.arange(min(len(owner), heads[-1] + 2)), heads))[:3]
-        tally.leave_out("merged", merged, (f"{ids[int(owner[k])]} on {_date(moments[k])}" for k in again))
-    marks = [np.add.reduceat(frame[name].to_numpy(), heads) for name in _mark_roles(columns)]
-    log = EventLog(
-        ids=ids,
-        offsets=_offsets(np.bincount(owner[heads], minlength=len(ids))),
-        times=moments[heads] // options.unit_us,
-        marks=np.column_stack(marks) if marks else np.zeros((len(heads), 0)),
+        groups = codes.to_numpy().astype(np.int64)
+    times = moments // options.unit_us
+    start, as_of = _observed(times, moments, options, tally)
+    if np.count_nonzero(counts) == 1 and options.ids is None:
+        raise DataError(
+            f"{rows.origin} holds one customer only ({ids[int(owner[0])]!r}): what a population has in "
+            f"common cannot be learned from one; is {columns.id!r} the right id column?"
+        )
+    return EventLog(
+        ids=ids.filter(pl.Series(counts > 0)),
+        offsets=np.concatenate([[0], np.cumsum(counts[counts > 0])]).astype(np.int64),
+        times=times,
+        marks=np.column_stack([np.zeros((len(times), 0)), *(frame[role] for role in columns.mark_roles())]),
         mark_names=columns.marks,
-        groups=None if group_names is None else frame[GROUP].to_numpy()[heads].astype(np.int64),
+        groups=groups,
         group_names=group_names,
         unit=options.unit,
         merge=options.merge_rule,
-        start=0,
-        as_of=0,
-        report=tally.report(0),
+        start=start,
+        as_of=as_of,
+        report=tally.report(len(times)),
     )
-    return _checked(log, options, tally)
 
 
 def _with_ids(rows: Rows, columns: Columns, options: ReadOptions, tally: _Tally) -> pl.DataFrame:
@@ -129,9 +132,7 @@ def as_ids(ids: Collection[Any], dtype: pl.DataType, column: str) -> pl.Series:
         ) from error
 
 
-def _with_times(
-    frame: pl.DataFrame, columns: Columns, options: ReadOptions, tally: _Tally
-) -> pl.DataFrame:
+def _with_times(frame: pl.DataFrame, columns: Columns, options: ReadOptions, tally: _Tally) -> pl.DataFrame:
     """Return the rows that fall into the observed period, with times in microseconds."""
     raw = frame[TIME]
     wall = TimeReader(columns.time, options.time_format, options.time_zone).read(raw)
@@ -140,18 +141,18 @@ def _with_times(
     for bound, reason in ((options.first, "before the start"), (options.last, "after the as-of date")):
         if bound is not None:
             early = reason == "before the start"
-            outside = frame[TIME] < bound * options.unit_us if early else frame[TIME] >= (bound + 1) * options.unit_us
+            outside = (
+                frame[TIME] < bound * options.unit_us
+                if early
+                else frame[TIME] >= (bound + 1) * options.unit_us
+            )
             frame = tally.drop(frame, outside, reason, frame[TIME].cast(pl.Datetime("us")))
     return frame
 
 
-def _mark_roles(columns: Columns) -> list[str]:
-    return [role for role in columns.by_role() if role.startswith("mark ")]
-
-
 def _with_marks(frame: pl.DataFrame, columns: Columns, tally: _Tally) -> pl.DataFrame:
     """Return the rows with finite, non-negative marks: what is missing or negative counts as 0."""
-    for role in _mark_roles(columns):
+    for role in columns.mark_roles():
         raw, name = frame[role], columns.by_role()[role]
         if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype == pl.Object:
             raise ColumnError(f"the mark column {name!r} is of type {raw.dtype}; expected numbers")
@@ -188,21 +189,55 @@ def _encode(values: pl.Series, *, untyped: bool) -> tuple[pl.Series, pl.Series]:
     return table["name"], codes
 
 
-def _period_heads(owner: IntArray, moments: IntArray, merge: Merge | None) -> IntArray:
-    """Return the positions of the first event of each customer in each period of the merge rule."""
-    if merge is None:
-        return np.arange(len(owner))
-    # 1970-01-01 was a Thursday: weeks run from Monday to Sunday.
-    shift = 3 * _DAY_US if merge == "week" else 0
-    period = (moments + shift) // (UNIT_SECONDS[merge] * 1_000_000)
-    fresh = np.ones(len(owner), dtype=bool)
-    fresh[1:] = (owner[1:] != owner[:-1]) | (period[1:] != period[:-1])
-    return np.flatnonzero(fresh)
+def _merged(
+    frame: pl.DataFrame, ids: pl.Series, columns: Columns, merge: Merge | None, tally: _Tally
+) -> pl.DataFrame:
+    """Return one row per customer and period: the first one's time and group, the sum of the marks."""
+    owner, moments = frame[ID].to_numpy(), frame[TIME].to_numpy()
+    first = _first_of_period(owner, moments, merge)
+    if first.all():
+        return frame
+    heads, later = np.flatnonzero(first), np.flatnonzero(~first)
+    examples = (
+        f"{ids[int(owner[k])]} on {np.datetime64(int(moments[k]), 'us').item():%Y-%m-%d}" for k in later[:3]
+    )
+    tally.leave_out("merged", len(later), examples)
+    sums = [pl.Series(role, np.add.reduceat(frame[role].to_numpy(), heads)) for role in columns.mark_roles()]
+    return frame.filter(pl.Series(first)).with_columns(sums)
 
 
-def _offsets(counts: npt.NDArray[np.integer[Any]]) -> IntArray:
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+def _first_of_period(owner: IntArray, moments: IntArray, merge: Merge | None) -> npt.NDArray[np.bool_]:
+    """Tell which events are the first of their customer in a period of the merge rule."""
+    first = np.ones(len(owner), dtype=bool)
+    if merge is not None:
+        # 1970-01-01 was a Thursday: weeks run from Monday to Sunday.
+        shift = 3 * _DAY_US if merge == "week" else 0
+        period = (moments + shift) // (UNIT_SECONDS[merge] * 1_000_000)
+        first[1:] = (owner[1:] != owner[:-1]) | (period[1:] != period[:-1])
+    return first
 
 
-def _date(moment: np.integer[Any]) -> str:
-    return str(np.datetime64(int(moment) // _DAY_US, "D"))
+def _frequent(frame: pl.DataFrame, ids: pl.Series, min_events: int, tally: _Tally) -> pl.DataFrame:
+    """Return the events of customers with at least ``min_events``."""
+    owner = frame[ID].to_numpy()
+    rare = pl.Series((np.bincount(owner, minlength=len(ids)) < min_events)[owner])
+    if not rare.any():
+        return frame
+    reason = f"of customers with fewer than {min_events} events"
+    return tally.drop(frame, rare, reason, ids.gather(frame[ID]))
+
+
+def _observed(times: IntArray, moments: IntArray, options: ReadOptions, tally: _Tally) -> tuple[int, int]:
+    """Return the first and the last observed tick; refuse a log that covers only one."""
+    start = int(times.min()) if options.first is None else options.first
+    as_of = int(times.max()) if options.last is None else options.last
+    if times.min() == times.max() and as_of == times.max():
+        finer = options.unit == "day" and moments.min() != moments.max()
+        when = np.datetime64(int(times[0]), "D" if options.unit == "day" else "h")
+        raise DataError(
+            f"all {len(times):,} events of {tally.origin} fall on the same {options.unit}, {when}: there is "
+            "no gap to learn from; "
+            + ("count hours (unit='hour'), or " if finer else "")
+            + "name the column that holds the time of each event, or a later as_of"
+        )
+    return start, as_of

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import narwhals.stable.v2 as nw
 import polars as pl
 
 from foretell.data.rows import Columns, Rows
 from foretell.errors import DataError, SourceError
+
+# How None, NaN, pandas' NaT and NA print: pandas need not be there to compare with.
+_MISSING: Final = {"None", "nan", "NaN", "NaT", "<NA>"}
 
 
 def is_frame(source: object) -> bool:
@@ -38,4 +41,4 @@ def _series(frame: nw.DataFrame[Any], name: str) -> pl.Series:
         return frame.select(name).to_polars().to_series()
     except Exception:  # noqa: BLE001  # each library has its own exception for mixed objects
         values = frame[name].to_list()
-        return pl.Series(name, [None if v is None or v != v else str(v) for v in values], dtype=pl.String)
+        return pl.Series(name, [None if str(v) in _MISSING else str(v) for v in values], dtype=pl.String)

@@ -36,16 +36,19 @@ class ReadReport:
         Reason → rows left out for it; reasons without rows are absent.
     examples : dict of str to tuple of str
         Reason → the first few offending values, to look them up.
+    adjusted : dict of str to int
+        Reason → rows that were kept with a mark set to 0; ``left_out`` does not count them.
     """
 
     rows_read: int
     events: int
     left_out: dict[str, int] = dataclasses.field(default_factory=dict)
     examples: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    adjusted: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [f"{self.rows_read:,} rows read, {self.events:,} events kept"]
-        for reason, rows in self.left_out.items():
+        for reason, rows in (self.left_out | self.adjusted).items():
             shown = self.examples.get(reason, ())
             lines.append(f"  {rows:,} {reason}" + (f" (for example {', '.join(shown)})" if shown else ""))
         return "\n".join(lines)

@@ -36,8 +36,12 @@ class Columns:
     def by_role(self) -> dict[str, str]:
         """Return the fixed name → the name in the source."""
         roles = {ID: self.id, TIME: self.time}
-        roles |= {f"mark {k}": name for k, name in enumerate(self.marks)}
+        roles |= dict(zip(self.mark_roles(), self.marks, strict=True))
         return roles | ({} if self.group is None else {GROUP: self.group})
+
+    def mark_roles(self) -> list[str]:
+        """Return the fixed names of the marks."""
+        return [f"mark {k}" for k in range(len(self.marks))]
 
     def names(self) -> list[str]:
         """Return the names in the source, each once."""

@@ -7,14 +7,14 @@ import glob
 import gzip
 import os
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
-from foretell.data.rows import ID, TIME, Columns, Rows, listed
-from foretell.errors import DataError, EmptyLogError, ParameterError, SourceError
+from foretell.data.rows import Columns, Rows, listed
+from foretell.errors import DataError, EmptyLogError, SourceError
 
 _KINDS: Final = {
     ".csv": "csv",
@@ -90,7 +90,9 @@ def _scan_csv(path: Path, columns: Columns) -> pl.LazyFrame:
     names, delimiter = _header(header, columns)
     columns.check(names, str(path))
     # Types are not inferred: ids keep their leading zeros, and no late row can contradict an early guess.
-    return pl.scan_csv(path, separator=delimiter, infer_schema=False, glob=False).select(columns.expressions())
+    return pl.scan_csv(path, separator=delimiter, infer_schema=False, glob=False).select(
+        columns.expressions()
+    )
 
 
 def _scan_parquet(path: Path, columns: Columns) -> pl.LazyFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from foretell.data.timetext import parse_text
@@ -54,7 +55,8 @@ class TimeReader:
         readable = len(wall) - wall.null_count()
         # A format that the user gave may fit few rows; one that was guessed may not.
         if not readable or (self.time_format is None and 2 * readable < given):
-            examples = ", ".join(repr(v) for v in values.filter(wall.is_null() & values.is_not_null()).head(3))
+            unread = values.filter(wall.is_null() & values.is_not_null())
+            examples = ", ".join(repr(value) for value in unread.head(3))
             fits = f"fits {self.time_format!r}" if self.time_format else "reads as a time"
             raise ColumnError(
                 f"{readable or 'none'} of the {given:,} values of the time column {self.column!r} {fits}: "
@@ -105,9 +107,9 @@ class TimeReader:
                     "expected 's', 'ms', 'us' or 'ns' since 1970, or a format such as '%Y%m%d'"
                 )
             return -9e18, 9e18, self.time_format
-        middle = numbers.drop_nulls().median()
+        middle = float(np.nanmedian(numbers.cast(pl.Float64).to_numpy()))
         for low, high, kind in _NUMBER_KINDS:
-            if isinstance(middle, (int, float)) and low <= middle < high:
+            if low <= middle < high:
                 return low, high, kind
         raise ColumnError(
             f"the time column {self.column!r} holds numbers such as {middle}, which are neither obvious "
@@ -117,16 +119,16 @@ class TimeReader:
 
     def _from_text(self, text: pl.Series) -> pl.Series:
         if self.time_format in _EPOCH_UNITS or (self.time_format is None and _is_numeric(text)):
-            numbers = text.cast(pl.Int64, strict=False)
-            return self._from_numbers(numbers if numbers.null_count() == text.null_count() else
-                                      text.cast(pl.Float64, strict=False))
+            whole = text.cast(pl.Int64, strict=False)
+            exact = whole.null_count() == text.null_count()
+            return self._from_numbers(whole if exact else text.cast(pl.Float64, strict=False))
         wall, offsets = parse_text(text, self.time_format, self.column)
         if offsets is None:
             return wall
         if self.time_zone is None:
             self._refuse_mixed_zones(text, wall, offsets)
             return wall
-        utc = wall - pl.select(pl.duration(minutes=offsets)).to_series()
+        utc = wall - (offsets.cast(pl.Int64) * 60_000_000).cast(pl.Duration("us"))
         shifted = self._wall(utc.dt.replace_time_zone("UTC"))
         return pl.select(pl.when(offsets.is_null()).then(wall).otherwise(shifted)).to_series()
 
@@ -136,7 +138,7 @@ class TimeReader:
         if kinds.height < 2:
             return
         shown = [
-            f"{text.filter(offsets.eq_missing(offset) & wall.is_not_null())[0]!r} ({rows:,} rows so)"
+            f"{text.filter(offsets.eq_missing(offset) & wall.is_not_null()).item(0)!r} ({rows:,} rows so)"
             for offset, rows in kinds.head(3).iter_rows()
         ]
         raise DataError(

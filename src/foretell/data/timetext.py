@@ -22,9 +22,7 @@ _OFFSET: Final = r"\d:\d{2}(?::\d{2}(?:\.\d+)?)?\s*(Z|UTC|GMT|[+-]\d{2}(?::?\d{2
 _OFFSET_END: Final = r"\s*(?:Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)$"
 
 
-def parse_text(
-    text: pl.Series, time_format: str | None, column: str
-) -> tuple[pl.Series, pl.Series | None]:
+def parse_text(text: pl.Series, time_format: str | None, column: str) -> tuple[pl.Series, pl.Series | None]:
     """Parse times that are written as text.
 
     Parameters
@@ -74,10 +72,7 @@ def _guess(text: pl.Series, column: str, rounds: int = len(_FORMATS)) -> pl.Seri
         twin = _month_first(best)
         if twin is not None:
             parsed = _choose(rest, parsed, _parse(rest, twin), column)
-        if len(rest) == len(text):
-            wall = parsed
-        else:
-            wall = wall.scatter(left.arg_true(), parsed)
+        wall = parsed if len(rest) == len(text) else wall.scatter(left.arg_true(), parsed)
     return wall
 
 
