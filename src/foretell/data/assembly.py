@@ -115,16 +115,16 @@ def _with_ids(rows: Rows, columns: Columns, options: ReadOptions, tally: _Tally)
         frame = tally.drop(frame, missing, "without an id", "row " + numbers.cast(pl.String))
     if options.ids is None:
         return frame
-    others = ~frame[ID].is_in(as_ids(options.ids, frame[ID].dtype, columns.id).to_list())
+    others = ~frame[ID].is_in(_as_ids(options.ids, frame[ID].dtype, columns.id).to_list())
     return tally.drop(frame, others, "of customers that were not asked for", frame[ID])
 
 
-def as_ids(ids: Collection[Any], dtype: pl.DataType, column: str) -> pl.Series:
+def _as_ids(ids: Collection[Any], dtype: pl.DataType, column: str) -> pl.Series:
     """Return the asked-for ids in the type of the id column."""
+    as_text = isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)) or len({*map(type, ids)}) > 1
     try:
-        if dtype in (pl.String, pl.Categorical) or isinstance(dtype, pl.Enum):
-            return pl.Series([str(value) for value in ids], dtype=pl.String)
-        return pl.Series(list(ids)).cast(dtype)
+        values = pl.Series([str(value) for value in ids] if as_text else list(ids))
+        return values if isinstance(dtype, (pl.Categorical, pl.Enum)) else values.cast(dtype)
     except (pl.exceptions.PolarsError, TypeError) as error:
         raise ParameterError(
             f"ids holds values that cannot be ids of column {column!r}, which is of type {dtype}: "

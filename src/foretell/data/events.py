@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from foretell.data.assembly import assemble
 from foretell.data.frames import is_frame, read_frame
@@ -11,6 +13,9 @@ from foretell.data.log import EventLog, Merge, Unit
 from foretell.data.options import ReadOptions
 from foretell.data.rows import Columns, Rows
 from foretell.data.sources import read_files
+from foretell.errors import ParameterError
+
+_URL: Final = re.compile(r"[A-Za-z][\w+.-]*://")
 
 
 def read_events(
@@ -115,6 +120,25 @@ def read_events(
 
 
 def _read(source: Any, columns: Columns, options: ReadOptions, query: str | None, table: str | None) -> Rows:
+    if _is_database(source):
+        # SQLAlchemy costs a second of start-up on a slow disk, and most logs are files.
+        from foretell.data.database import read_database  # noqa: PLC0415
+
+        return read_database(source, columns, options, query=query, table=table)
+    if query is not None or table is not None:
+        raise ParameterError("query= and table= are for databases; a file or a frame is read whole")
     if is_frame(source):
         return read_frame(source, columns)
-    return read_files(source, columns)
+    if isinstance(source, (str, os.PathLike)) or (isinstance(source, (list, tuple)) and source):
+        return read_files(source, columns)
+    raise ParameterError(
+        f"the source is of type {type(source).__name__}; expected a path, a pattern, a list of paths, "
+        "a frame of pandas, polars or pyarrow, or a SQLAlchemy URL or Engine"
+    )
+
+
+def _is_database(source: object) -> bool:
+    """Tell whether ``source`` is a URL, or an Engine, without importing SQLAlchemy."""
+    if isinstance(source, str):
+        return _URL.match(source) is not None
+    return type(source).__module__.startswith("sqlalchemy.")

@@ -5,24 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
-import numpy as np
 import polars as pl
 
+from foretell.data.timenumbers import EPOCH_UNITS, parse_numbers
 from foretell.data.timetext import parse_text
-from foretell.errors import ColumnError, DataError, ParameterError
+from foretell.errors import ColumnError, DataError
 
 _WALL: Final = pl.Datetime("us")
-_EPOCH_UNITS: Final = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 0.001}
-# Where the middle value of whole numbers lies says what they count: these ranges do not overlap, and the
-# epoch ones start in 1973, so that small numbers (1, 2, 3 …; Excel's 45000) are never taken for dates.
-_NUMBER_KINDS: Final = (
-    (19_000_101, 21_991_231, "%Y%m%d"),
-    (10**8, 10**10, "s"),
-    (10**11, 10**13, "ms"),
-    (19_000_101_000_000, 21_991_231_235_959, "%Y%m%d%H%M%S"),
-    (10**14, 10**16, "us"),
-    (10**17, 9 * 10**18, "ns"),
-)
 # Sentinels such as 0001-01-01 and 9999-12-31 mean "unknown" or "open": they are no times of events.
 _YEARS: Final = (1900, 2199)
 
@@ -51,7 +40,7 @@ class TimeReader:
         if not given:
             raise ColumnError(f"the time column {self.column!r} is empty in all {len(values):,} rows")
         wall = self._convert(values)
-        wall = _blank(wall, ~wall.dt.year().is_between(*_YEARS))
+        wall = pl.select(pl.when(wall.dt.year().is_between(*_YEARS)).then(wall)).to_series()
         readable = len(wall) - wall.null_count()
         # A format that the user gave may fit few rows; one that was guessed may not.
         if not readable or (self.time_format is None and 2 * readable < given):
@@ -85,40 +74,11 @@ class TimeReader:
         return local.dt.replace_time_zone(None).cast(_WALL)
 
     def _from_numbers(self, numbers: pl.Series) -> pl.Series:
-        low, high, kind = self._kind_of(numbers)
-        numbers = _blank(numbers, ~numbers.is_between(low, high))
-        if kind.startswith("%"):
-            return numbers.cast(pl.Int64).cast(pl.String).str.to_datetime(kind, strict=False, time_unit="us")
-        scale = _EPOCH_UNITS[kind]
-        if kind == "ns":
-            numbers, scale = numbers // 1_000, 1
-        elif numbers.dtype.is_float():
-            numbers = numbers * scale
-            scale = 1
-        utc = (numbers.cast(pl.Int64, strict=False) * int(scale)).cast(_WALL)
-        return utc if self.time_zone is None else self._wall(utc.dt.replace_time_zone("UTC"))
-
-    def _kind_of(self, numbers: pl.Series) -> tuple[float, float, str]:
-        """Return what numbers count, and between which bounds they are believed to."""
-        if self.time_format is not None:
-            if self.time_format not in _EPOCH_UNITS and not self.time_format.startswith("%"):
-                raise ParameterError(
-                    f"time_format={self.time_format!r}, but the time column {self.column!r} holds numbers; "
-                    "expected 's', 'ms', 'us' or 'ns' since 1970, or a format such as '%Y%m%d'"
-                )
-            return -9e18, 9e18, self.time_format
-        middle = float(np.nanmedian(numbers.cast(pl.Float64).to_numpy()))
-        for low, high, kind in _NUMBER_KINDS:
-            if low <= middle < high:
-                return low, high, kind
-        raise ColumnError(
-            f"the time column {self.column!r} holds numbers such as {middle}, which are neither obvious "
-            "seconds or milliseconds since 1970 nor dates such as 19970930; say which by time_format= "
-            "('s', 'ms', 'us' or 'ns')"
-        )
+        wall, in_utc = parse_numbers(numbers, self.time_format, self.column)
+        return self._wall(wall.dt.replace_time_zone("UTC")) if in_utc else wall
 
     def _from_text(self, text: pl.Series) -> pl.Series:
-        if self.time_format in _EPOCH_UNITS or (self.time_format is None and _is_numeric(text)):
+        if self.time_format in EPOCH_UNITS or (self.time_format is None and _is_numeric(text)):
             whole = text.cast(pl.Int64, strict=False)
             exact = whole.null_count() == text.null_count()
             return self._from_numbers(whole if exact else text.cast(pl.Float64, strict=False))
@@ -146,13 +106,6 @@ class TimeReader:
             "count by time_zone= (for example 'Europe/Berlin'): times with an offset are converted to it, "
             "times without one are taken to be in it"
         )
-
-
-def _blank(values: pl.Series, where: pl.Series) -> pl.Series:
-    """Return the values with nulls where the mask is true."""
-    if not where.any():
-        return values
-    return pl.select(pl.when(where).then(None).otherwise(values)).to_series()
 
 
 def _is_numeric(text: pl.Series) -> bool:
