@@ -15,6 +15,7 @@ from foretell.data.rows import GROUP, ID, TIME, Columns, Rows
 from foretell.data.times import TimeReader
 from foretell.errors import ColumnError, DataError, EmptyLogError, ParameterError
 
+_KEY: Final = "key"
 _DAY_US: Final = UNIT_SECONDS["day"] * 1_000_000
 _NULL_WORDS: Final = ("", "NULL", "null", "NaN", "nan", "\\N")
 # Text that whole numbers are written as: with leading zeros it is text, or 007 and 7 would be one customer.
@@ -67,8 +68,7 @@ def assemble(rows: Rows, columns: Columns, options: ReadOptions) -> EventLog:
     frame = _with_times(frame, columns, options, tally)
     frame = _with_marks(frame, columns, tally)
     ids, codes = _encode(frame[ID], untyped=rows.untyped)
-    # A stable sort: of two events at the same time, the one that came first in the source is the first.
-    frame = frame.with_columns(codes.alias(ID)).sort(ID, TIME, maintain_order=True)
+    frame = _in_order(frame.with_columns(codes.alias(ID)))
     frame = _merged(frame, ids, columns, options.merge_rule, tally)
     frame = _frequent(frame, ids, options.min_events, tally)
     owner, moments = frame[ID].to_numpy(), frame[TIME].to_numpy()
@@ -187,6 +187,19 @@ def _encode(values: pl.Series, *, untyped: bool) -> tuple[pl.Series, pl.Series]:
         table.select("value", "code"), on="value", how="left", nulls_equal=True, maintain_order="left"
     )["code"]
     return table["name"], codes
+
+
+def _in_order(frame: pl.DataFrame) -> pl.DataFrame:
+    """Sort by customer and time; of two events at the same time, the source's first stays the first."""
+    times = frame[TIME]
+    step = 1_000_000 if (times % 1_000_000 == 0).all() else 1
+    spread = (times - int(times.to_numpy().min())) // step
+    width = int(spread.to_numpy().max()) + 1
+    if (int(frame[ID].to_numpy().max()) + 1) * width >= 2**63:
+        return frame.sort(ID, TIME, maintain_order=True)
+    # One number to sort by takes a quarter of the time that two columns take.
+    key = frame[ID].cast(pl.Int64) * width + spread
+    return frame.with_columns(key.alias(_KEY)).sort(_KEY, maintain_order=True).drop(_KEY)
 
 
 def _merged(

@@ -121,7 +121,7 @@ def read_events(
 
 def _read(source: Any, columns: Columns, options: ReadOptions, query: str | None, table: str | None) -> Rows:
     if _is_database(source):
-        # SQLAlchemy costs a second of start-up on a slow disk, and most logs are files.
+        # Most logs are files: their readers need not wait for SQLAlchemy.
         from foretell.data.database import read_database  # noqa: PLC0415
 
         return read_database(source, columns, options, query=query, table=table)

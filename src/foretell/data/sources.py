@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import glob
 import gzip
+import itertools
 import os
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import polars as pl
 
@@ -124,26 +125,47 @@ def _check_text(path: Path) -> str:
     try:
         with gzip.open(path) if _is_gzip(path) else path.open("rb") as file:
             head = file.read(_HEAD)
-            while b"\n" not in head and (more := file.read(2**20)):
+            _check_head(path, head)
+            while b"\n" not in head and len(head) <= _MAX_LINE and (more := file.read(_HEAD)):
                 head += more
-                if len(head) > _MAX_LINE:
-                    raise SourceError(
-                        f"{path}: the first {_MAX_LINE // 2**20} MB hold no line break; "
-                        "expected one row a line"
-                    )
+            _check_lines(path, file)
     except gzip.BadGzipFile as error:
         raise SourceError(f"{path} is not a gzip file; drop the .gz from its name") from error
+    try:
+        return head.partition(b"\n")[0].decode("utf-8-sig").rstrip("\r")
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path} is not written in UTF-8 ({error.reason}); save it as UTF-8") from error
+
+
+def _check_head(path: Path, head: bytes) -> None:
     if not head.strip():
         raise EmptyLogError(f"{path} is empty; expected a header line and rows")
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise SourceError(f"{path} is written in UTF-16; save it as UTF-8")
-    if b"\0" in head:
+    if head.startswith(b"\x1f\x8b"):
+        raise SourceError(f"{path} is compressed with gzip; name it {path.name}.gz")
+    if b"\0" in head or head.startswith(b"PAR1"):
         raise SourceError(f"{path} holds binary data, not text; name it after what it holds")
-    line = head.partition(b"\n")[0]
-    try:
-        return line.decode("utf-8-sig").rstrip("\r")
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is not written in UTF-8 ({error.reason}); save it as UTF-8") from error
+
+
+def _check_lines(path: Path, file: IO[bytes]) -> None:
+    """Refuse a line that would have to be held in memory whole: each stretch has to have a line break.
+
+    Of a plain file only the beginning of each stretch is read.
+    """
+    file.seek(0)
+    for start in itertools.count(0, _MAX_LINE):
+        file.seek(start)
+        block, seen = file.read(_HEAD), 0
+        if not block:
+            return
+        while block and b"\n" not in block:
+            seen += len(block)
+            if seen >= _MAX_LINE:
+                raise SourceError(
+                    f"{path} holds a line of more than {_MAX_LINE // 2**20} MB; expected one row a line"
+                )
+            block = file.read(_HEAD)
 
 
 def _header(line: str, columns: Columns) -> tuple[list[str], str]:
