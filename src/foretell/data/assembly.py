@@ -40,7 +40,8 @@ class _Tally:
         """Return the frame without the rows of the mask; ``shown`` holds what names each row."""
         if not mask.any():
             return frame
-        self.leave_out(reason, int(mask.sum()), shown.filter(mask).head(3))
+        examples = shown.filter(mask).head(1_000).unique(maintain_order=True)
+        self.leave_out(reason, int(mask.sum()), examples.head(3))
         left = frame.filter(~mask)
         if left.is_empty():
             raise self.nothing_left()
@@ -55,8 +56,8 @@ class _Tally:
         return ReadReport(self.rows, events, self.left_out, self.examples, self.adjusted)
 
     def nothing_left(self) -> EmptyLogError:
-        reasons = ";".join(str(self.report(0)).splitlines()[1:])
-        return EmptyLogError(f"none of the {self.rows:,} rows of {self.origin} can be used:{reasons}")
+        reasons = "; ".join(line.strip() for line in str(self.report(0)).splitlines()[1:])
+        return EmptyLogError(f"none of the {self.rows:,} rows of {self.origin} can be used: {reasons}")
 
 
 def assemble(rows: Rows, columns: Columns, options: ReadOptions) -> EventLog:
@@ -81,8 +82,9 @@ def assemble(rows: Rows, columns: Columns, options: ReadOptions) -> EventLog:
     start, as_of = _observed(times, moments, options, tally)
     if np.count_nonzero(counts) == 1 and options.ids is None:
         raise DataError(
-            f"{rows.origin} holds one customer only ({ids[int(owner[0])]!r}): what a population has in "
-            f"common cannot be learned from one; is {columns.id!r} the right id column?"
+            f"one customer only is left of {rows.origin} ({ids[int(owner[0])]!r}): what a population has in "
+            f"common cannot be learned from one; is {columns.id!r} the right id column? To read one customer "
+            "on purpose, name it by ids="
         )
     return EventLog(
         ids=ids.filter(pl.Series(counts > 0)),

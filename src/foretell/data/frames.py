@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any, Final
 
 import narwhals.stable.v2 as nw
@@ -16,7 +17,11 @@ _MISSING: Final = {"None", "nan", "NaN", "NaT", "<NA>"}
 
 def is_frame(source: object) -> bool:
     """Tell whether narwhals knows how to read ``source`` as a table."""
-    return isinstance(nw.from_native(source, pass_through=True), (nw.DataFrame, nw.LazyFrame))
+    try:
+        return isinstance(nw.from_native(source, pass_through=True), (nw.DataFrame, nw.LazyFrame))
+    except nw.exceptions.NarwhalsError:
+        # A frame it is, but a broken one: reading it says how.
+        return True
 
 
 def read_frame(source: Any, columns: Columns) -> Rows:
@@ -36,9 +41,16 @@ def read_frame(source: Any, columns: Columns) -> Rows:
 
 
 def _series(frame: nw.DataFrame[Any], name: str) -> pl.Series:
-    """Return a column as polars; one that holds objects of several kinds becomes text."""
-    try:
+    """Return a column as polars; one of Python objects of several kinds becomes text."""
+    if frame.schema[name] != nw.Object:
         return frame.select(name).to_polars().to_series()
-    except Exception:  # noqa: BLE001  # each library has its own exception for mixed objects
-        values = frame[name].to_list()
-        return pl.Series(name, [None if str(v) in _MISSING else str(v) for v in values], dtype=pl.String)
+    values = [None if str(value) in _MISSING else value for value in frame[name].to_list()]
+    kinds = {type(value) for value in values if value is not None}
+    # As text, since polars would read date-times with and without a zone as if all were in UTC.
+    if len(kinds) > 1 or any(issubclass(kind, dt.datetime) for kind in kinds):
+        return pl.Series(name, [None if value is None else _text(value) for value in values], dtype=pl.String)
+    return pl.Series(name, values)
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, dt.date) else str(value)

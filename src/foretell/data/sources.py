@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import glob
 import gzip
+import io
 import itertools
 import os
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import polars as pl
 
@@ -25,6 +26,11 @@ _KINDS: Final = {
     ".pq": "parquet",
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
+}
+_MENDS: Final = {
+    "csv": "check that it is whole, and its quotes and delimiters",
+    "parquet": "check that it is whole",
+    "ndjson": "expected one JSON object a line",
 }
 _DELIMITERS: Final = ",;\t|"
 _MAX_LINE: Final = 16 * 2**20
@@ -91,9 +97,13 @@ def _scan_csv(path: Path, columns: Columns) -> pl.LazyFrame:
     names, delimiter = _header(header, columns)
     columns.check(names, str(path))
     # Types are not inferred: ids keep their leading zeros, and no late row can contradict an early guess.
-    return pl.scan_csv(path, separator=delimiter, infer_schema=False, glob=False).select(
-        columns.expressions()
-    )
+    frame = pl.scan_csv(path, separator=delimiter, infer_schema=False, glob=False)
+    frame = frame.select(columns.expressions())
+    if delimiter != ";":
+        return frame
+    # Where semicolons part the columns, commas are decimal: spreadsheets of half of Europe write so.
+    marks = columns.mark_roles()
+    return frame.with_columns(pl.col(role).str.replace(",", ".", literal=True) for role in marks)
 
 
 def _scan_parquet(path: Path, columns: Columns) -> pl.LazyFrame:
@@ -148,7 +158,7 @@ def _check_head(path: Path, head: bytes) -> None:
         raise SourceError(f"{path} holds binary data, not text; name it after what it holds")
 
 
-def _check_lines(path: Path, file: IO[bytes]) -> None:
+def _check_lines(path: Path, file: io.BufferedIOBase) -> None:
     """Refuse a line that would have to be held in memory whole: each stretch has to have a line break.
 
     Of a plain file only the beginning of each stretch is read.
@@ -180,4 +190,6 @@ def _header(line: str, columns: Columns) -> tuple[list[str], str]:
 
 
 def _unreadable(path: object, kind: str, error: BaseException) -> SourceError:
-    return SourceError(f"{path} cannot be read as {kind}: {str(error).strip().splitlines()[0]}")
+    reason = str(error).strip().partition("\n")[0]
+    mend = "save it as UTF-8" if "utf-8" in reason.lower() else _MENDS[kind]
+    return SourceError(f"{path} cannot be read as {kind}: {reason}; {mend}")
