@@ -1,0 +1,202 @@
+"""Figures of merit of forecasts of events: pure functions of arrays.
+
+A figure that the data cannot tell (no customer returned, all of one kind, …) is NaN.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_BINS = 10
+
+
+class Reliability(NamedTuple):
+    """How often it happened where a probability was forecast: points of the reliability diagram.
+
+    Attributes
+    ----------
+    forecast : array, shape (n_bins,)
+        Mean forecast probability of each bin, ascending.
+    observed : array, shape (n_bins,)
+        Share of the bin in which it happened.
+    size : array, shape (n_bins,)
+        Forecasts in the bin.
+    """
+
+    forecast: FloatArray
+    observed: FloatArray
+    size: IntArray
+
+
+def rmse(actual: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
+    """Return the root of the mean squared error.
+
+    Examples
+    --------
+    >>> rmse([0, 2], [1, 3])
+    1.0
+    """
+    return float(np.sqrt(np.mean(_errors(actual, forecast) ** 2)))
+
+
+def mae(actual: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
+    """Return the mean absolute error.
+
+    Examples
+    --------
+    >>> mae([0, 2], [1, 5])
+    2.0
+    """
+    return float(np.mean(np.abs(_errors(actual, forecast))))
+
+
+def bias_pct(actual: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
+    """Return 100 (Σ forecast − Σ actual) / Σ actual: above 0, too much was forecast.
+
+    Examples
+    --------
+    >>> bias_pct([1, 3], [2, 4])
+    50.0
+    """
+    total = np.sum(_array(actual))
+    return float(100 * np.sum(_errors(actual, forecast)) / total) if total else float("nan")
+
+
+def weekly_mape_pct(actual: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
+    """Return 100 Σ_t |A_t − P_t| / Σ_t A_t of the totals A, P of all customers in each week t.
+
+    Examples
+    --------
+    >>> weekly_mape_pct([10, 10], [12, 9])
+    15.0
+    """
+    total = np.sum(_array(actual))
+    return float(100 * np.sum(np.abs(_errors(actual, forecast))) / total) if total else float("nan")
+
+
+def brier(happened: npt.ArrayLike, probability: npt.ArrayLike) -> float:
+    """Return the Brier score: the mean squared distance of the probabilities to 0 or 1.
+
+    Examples
+    --------
+    >>> brier([True, False], [0.5, 0.5])
+    0.25
+    """
+    return float(np.mean(_errors(happened, probability) ** 2))
+
+
+def reliability(happened: npt.ArrayLike, probability: npt.ArrayLike, bins: int = _BINS) -> Reliability:
+    """Return observed against forecast frequencies, in bins of about equally many forecasts.
+
+    Equal forecasts may part over two bins; the order in which they came decides, not what happened.
+
+    Parameters
+    ----------
+    happened : array-like of bool, shape (n,)
+    probability : array-like, shape (n,)
+    bins : int
+        Fewer are returned for fewer forecasts.
+
+    Examples
+    --------
+    >>> reliability([False, True, True, True], [0.1, 0.3, 0.8, 0.8], bins=2)
+    Reliability(forecast=array([0.2, 0.8]), observed=array([0.5, 1. ]), size=array([2, 2]))
+    """
+    truth, chance = _array(happened), _array(probability)
+    order = np.argsort(chance, kind="stable")
+    edges = np.linspace(0, len(order), min(bins, len(order)) + 1).round().astype(np.int64)
+    size, starts = np.diff(edges), edges[:-1]
+    return Reliability(
+        np.add.reduceat(chance[order], starts) / size, np.add.reduceat(truth[order], starts) / size, size
+    )
+
+
+def expected_calibration_error(
+    happened: npt.ArrayLike, probability: npt.ArrayLike, bins: int = _BINS
+) -> float:
+    """Return the mean distance between forecast and observed frequency over equal-count bins.
+
+    References
+    ----------
+    Naeini, Cooper, Hauskrecht (2015), "Obtaining well calibrated probabilities using Bayesian binning", AAAI;
+    here with bins of equal counts.
+
+    Examples
+    --------
+    >>> round(expected_calibration_error([0, 1, 1, 1], [0.1, 0.3, 0.8, 0.8], bins=2), 6)
+    0.25
+    """
+    table = reliability(happened, probability, bins)
+    return float(np.average(np.abs(table.forecast - table.observed), weights=table.size))
+
+
+def auc(happened: npt.ArrayLike, score: npt.ArrayLike) -> float:
+    """Return the chance that a case where it happened has the higher score; ties count half.
+
+    References
+    ----------
+    Hanley, McNeil (1982), "The meaning and use of the area under a receiver operating characteristic (ROC)
+    curve", Radiology 143(1): the Mann-Whitney statistic.
+
+    Examples
+    --------
+    >>> auc([False, True, True], [0.2, 0.2, 0.9])
+    0.75
+    """
+    truth = np.asarray(happened, dtype=bool)
+    _, inverse, count = np.unique(_array(score), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(count) - (count - 1) / 2)[inverse]
+    positive, negative = int(truth.sum()), int((~truth).sum())
+    if not positive or not negative:
+        return float("nan")
+    return float((ranks[truth].sum() - positive * (positive + 1) / 2) / (positive * negative))
+
+
+def coverage(when: npt.ArrayLike, interval: npt.ArrayLike) -> float:
+    """Return the share of next events that fall into their interval.
+
+    Parameters
+    ----------
+    when : array-like of int, shape (n,)
+        Tick of each customer's next event; only customers whose next event falls within the horizon, as
+        the interval is conditional on that.
+    interval : array-like of int, shape (n, 2)
+        First and last tick, both inclusive.
+
+    Examples
+    --------
+    >>> coverage([3, 9], [[1, 3], [1, 8]])
+    0.5
+    """
+    ticks, edges = np.asarray(when), np.asarray(interval)
+    if not len(ticks):
+        return float("nan")
+    return float(np.mean((edges[:, 0] <= ticks) & (ticks <= edges[:, 1])))
+
+
+def correlation(actual: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
+    """Return Pearson's correlation.
+
+    Examples
+    --------
+    >>> round(correlation([1, 2, 3], [2, 4, 6]), 6)
+    1.0
+    """
+    truth, guess = _array(actual), _array(forecast)
+    if len(truth) < 2 or np.ptp(truth) == 0 or np.ptp(guess) == 0:
+        return float("nan")
+    return float(np.corrcoef(truth, guess)[0, 1])
+
+
+def _array(values: npt.ArrayLike) -> FloatArray:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _errors(actual: npt.ArrayLike, forecast: npt.ArrayLike) -> FloatArray:
+    return _array(forecast) - _array(actual)
