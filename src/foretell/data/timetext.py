@@ -12,7 +12,8 @@ _WALL: Final = pl.Datetime("us")
 _DATES: Final = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d.%m.%Y", "%d.%m.%y"),
     *("%d/%m/%Y", "%d-%m-%Y", "%d/%m/%y"),
-    *("%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%b %d %Y", "%a, %d %b %Y"),
+    *("%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%a, %d %b %Y"),
+    *("%d %B %Y", "%B %d, %Y"),
 )
 _CLOCKS: Final = ("", " %H:%M:%S%.f", "T%H:%M:%S%.f", " %H:%M", "T%H:%M", " %I:%M:%S %p", " %I:%M %p")
 _FORMATS: Final = tuple(date + clock for clock in _CLOCKS for date in _DATES)
