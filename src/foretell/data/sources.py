@@ -34,6 +34,7 @@ _MENDS: Final = {
 }
 _DELIMITERS: Final = ",;\t|"
 _MAX_LINE: Final = 16 * 2**20
+_GZIP: Final = b"\x1f\x8b"
 _HEAD: Final = 2**16
 
 
@@ -140,7 +141,13 @@ def _check_text(path: Path) -> str:
                 head += more
             _check_lines(path, file)
     except gzip.BadGzipFile as error:
-        raise SourceError(f"{path} is not a gzip file; drop the .gz from its name") from error
+        with path.open("rb") as raw:
+            mend = (
+                "is damaged; get it again"
+                if raw.read(2) == _GZIP
+                else "is not one; drop the .gz from its name"
+            )
+        raise SourceError(f"{path} should be a gzip file and {mend}") from error
     try:
         return head.partition(b"\n")[0].decode("utf-8-sig").rstrip("\r")
     except UnicodeDecodeError as error:
@@ -152,7 +159,7 @@ def _check_head(path: Path, head: bytes) -> None:
         raise EmptyLogError(f"{path} is empty; expected a header line and rows")
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise SourceError(f"{path} is written in UTF-16; save it as UTF-8")
-    if head.startswith(b"\x1f\x8b"):
+    if head.startswith(_GZIP):
         raise SourceError(f"{path} is compressed with gzip; name it {path.name}.gz")
     if b"\0" in head or head.startswith(b"PAR1"):
         raise SourceError(f"{path} holds binary data, not text; name it after what it holds")

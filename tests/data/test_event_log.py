@@ -1,0 +1,93 @@
+"""The event log: what is seen of it at a date, by customer, and how it counts time."""
+
+import datetime as dt
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import foretell as ft
+from foretell.data.log import parse_duration, to_tick
+from foretell.errors import EmptyLogError, ParameterError
+
+
+@pytest.fixture
+def log():
+    rows = [
+        ("a", "2024-01-01"),
+        ("a", "2024-01-08"),
+        ("b", "2024-01-04"),
+        ("c", "2024-01-20"),
+        ("c", "2024-02-01"),
+    ]
+    data = pl.DataFrame(rows, schema=["unique_id", "ds"], orient="row").with_columns(much=pl.int_range(5))
+    return ft.read_events(data, marks=["much"], group="unique_id")
+
+
+def test_counts_first_and_last_belong_to_the_customers(log):
+    assert log.counts.tolist() == [2, 1, 2]
+    assert log.dates(log.first).astype(str).tolist() == ["2024-01-01", "2024-01-04", "2024-01-20"]
+    assert log.dates(log.last).astype(str).tolist() == ["2024-01-08", "2024-01-04", "2024-02-01"]
+    assert log.owner.tolist() == [0, 0, 1, 2, 2]
+
+
+def test_as_it_stood_at_a_date_it_has_no_later_events_and_no_later_customers(log):
+    past = log.until(log.tick("2024-01-05"))
+    assert past.ids.to_list() == ["a", "b"]
+    assert past.counts.tolist() == [1, 1]
+    assert past.marks.ravel().tolist() == [0.0, 2.0]
+    assert str(past.date(past.as_of)) == "2024-01-05"
+    assert past.start == log.start
+
+
+def test_before_the_first_event_nothing_is_left(log):
+    with pytest.raises(EmptyLogError, match="runs from 2024-01-01 to 2024-02-01"):
+        log.until(log.tick("2023-12-31"))
+
+
+@pytest.mark.parametrize("chosen", [[2, 0], np.array([True, False, True])])
+def test_customers_are_selected_by_position_or_mask_in_order(log, chosen):
+    some = log.select(chosen)
+    assert some.ids.to_list() == ["a", "c"]
+    assert some.to_polars().equals(log.to_polars().filter(pl.col("unique_id") != "b"))
+    assert some.as_of == log.as_of
+
+
+def test_its_table_has_one_row_per_event(log):
+    table = log.to_polars()
+    assert table.columns == ["unique_id", "ds", "much", "group"]
+    assert table["ds"].dtype == pl.Date
+    assert table["group"].equals(table["unique_id"].alias("group"))
+
+
+def test_it_prints_its_size_period_and_clock(log):
+    expected = "EventLog(3 customers, 5 events, 2024-01-01 to 2024-02-01, unit='day', merge='day')"
+    assert repr(log) == expected
+
+
+@pytest.mark.parametrize(
+    "when", ["2024-01-05", dt.date(2024, 1, 5), np.datetime64("2024-01-05"), "2024-01-05T07"]
+)
+def test_a_date_is_the_same_tick_however_it_is_given(when):
+    assert to_tick(when, "day") == 19_727
+    assert to_tick(when, "hour") == 19_727 * 24 + (7 if str(when).endswith("T07") else 23)
+
+
+@pytest.mark.parametrize("when", ["soon", "", "NaT", None])
+def test_what_is_no_date_is_refused(when):
+    with pytest.raises(ParameterError, match="is not a date"):
+        to_tick(when, "day")
+
+
+@given(st.integers(1, 10_000))
+def test_durations_agree_between_units(n):
+    assert parse_duration(f"{n}w", "day") == parse_duration(7 * n, "day") == 7 * n
+    assert parse_duration(f"{n}d", "hour") == parse_duration(f"{24 * n}h", "hour")
+
+
+@pytest.mark.parametrize("duration", ["7", "d", "-7d", "0d", "12h", 0, -1, True, 1.5])
+def test_what_is_no_whole_positive_duration_is_refused(duration):
+    with pytest.raises(ParameterError):
+        parse_duration(duration, "day")
