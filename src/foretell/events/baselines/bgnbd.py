@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from foretell.events.baselines.summary import Summary
 
 FloatArray = npt.NDArray[np.float64]
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+_FLAT = 28.0  # e^−28: how far from its limit the integrand over logit p may be taken for it
 
 
 class BGNBDParams(NamedTuple):
@@ -173,22 +174,60 @@ def expected_before_drop_out(
     no argument but the last grows with the number of purchases, so that busy customers don't overflow it.
     """
     shape, rate, kept, t = np.broadcast_arrays(shape, rate, kept, t)
-    small = np.abs(a + kept - 1 - shape).max(initial=0.0) < 50 and a < 20
-    if not small:
-        return _expected_by_quadrature(shape, rate, a, kept, t)
-    lead = a - 1 if abs(a - 1) > 1e-6 else 1e-6  # the limit at a = 1 is regular: beside it is near enough
-    z = t / (rate + t)
-    series = special.hyp2f1(lead, lead + kept - shape, lead + kept, z)
-    value: FloatArray = (lead + kept) / lead * (1 - (1 - z) ** lead * series)
+    z = np.asarray(t / (rate + t))
+    # At a = 1 the form above is 0 / 0; beyond the other limits scipy's hyp2f1 turns to transformations that
+    # overflow.
+    tame = (abs(a - 1) > 1e-5) & (a < 20) & (z < 0.9) & (np.abs(a + kept - 1 - shape) < 50)
+    value = np.empty(z.shape)
+    c, near = a - 1 + kept[tame], 1 - z[tame]
+    series = special.hyp2f1(a - 1, c - shape[tame], c, z[tame])
+    value[tame] = c / (a - 1) * (1 - near ** (a - 1) * series)
+    value[~tame] = _expected_by_quadrature(shape[~tame], (t / rate)[~tame], a, kept[~tame])
     return value
 
 
-def _expected_by_quadrature(
-    shape: FloatArray, rate: FloatArray, a: float, kept: FloatArray, t: FloatArray
-) -> FloatArray:
-    """Return the same expectation on quantiles of p, for parameters at which the series overflows."""
-    levels, weights = (1 + _NODES) / 2, _WEIGHTS / 2
-    p = np.maximum(special.betaincinv(a, kept[..., None], levels), 1e-300)
-    none = np.exp(-shape[..., None] * np.log1p(p * (t / rate)[..., None]))
-    value: FloatArray = ((1 - none) / p) @ weights
+def _expected_by_quadrature(shape: FloatArray, time: FloatArray, a: float, kept: FloatArray) -> FloatArray:
+    """Return E[(1 − (1 + p time)^{−shape}) / p] by Gauss-Legendre on logit p, for arrays of one axis.
+
+    On that scale the integrand is smooth for all parameters. Where p is so small that the function is flat,
+    or so near 1, the rest of the beta distribution is added in closed form.
+    """
+    nodes, weights = _legendre()
+    low, high = _logit_support(a, kept)
+    high = np.minimum(high, _FLAT)
+    low = np.minimum(np.maximum(low, -_FLAT - np.log1p(shape * time)), high)
+    logit = low[:, None] + (high - low)[:, None] * nodes
+    p = special.expit(logit)
+    log_density = a * special.log_expit(logit) + kept[:, None] * special.log_expit(-logit)
+    none = -np.expm1(-shape[:, None] * np.log1p(p * time[:, None]))
+    middle = (np.exp(log_density - special.betaln(a, kept)[:, None]) * none / p) @ weights * (high - low)
+    below = special.betainc(a, kept, special.expit(low)) * shape * time
+    above = special.betainc(kept, a, special.expit(-high)) * -np.expm1(-shape * np.log1p(time))
+    value: FloatArray = middle + below + above
     return value
+
+
+def _logit_support(a: float, kept: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return between which logits the beta density is not negligible, by bisection on either side."""
+
+    def log_density(logit: FloatArray) -> FloatArray:
+        value: FloatArray = a * special.log_expit(logit) + kept * special.log_expit(-logit)
+        return value
+
+    peak = np.log(a / kept)
+    edges = []
+    for far in (peak - 40 / a - 40, peak + 40 / kept + 40):
+        inside, outside = peak, far
+        for _ in range(30):
+            middle = (inside + outside) / 2
+            negligible = log_density(middle) < log_density(peak) - 40
+            inside, outside = np.where(negligible, inside, middle), np.where(negligible, middle, outside)
+        edges.append(outside)
+    return edges[0], edges[1]
+
+
+@functools.cache
+def _legendre() -> tuple[FloatArray, FloatArray]:
+    """Return nodes and weights on [0, 1]."""
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    return (1 + nodes) / 2, weights / 2
