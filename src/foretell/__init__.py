@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from foretell.data.log import EventLog
     from foretell.evaluation.leaderboard import Leaderboard, evaluate
     from foretell.events.forecaster import EventForecaster
+    from foretell.nn.networks import NetworkConfig
+    from foretell.nn.training import TrainConfig
     from foretell.storage import load
 
 __all__ = [
     "EventForecaster",
     "EventLog",
     "Leaderboard",
+    "NetworkConfig",
+    "TrainConfig",
     "__version__",
     "datasets",
     "errors",
@@ -33,6 +37,8 @@ _HOMES = {
     "EventForecaster": "foretell.events.forecaster",
     "EventLog": "foretell.data.log",
     "Leaderboard": "foretell.evaluation.leaderboard",
+    "NetworkConfig": "foretell.nn.networks",
+    "TrainConfig": "foretell.nn.training",
     "datasets": "",
     "errors": "",
     "evaluate": "foretell.evaluation.leaderboard",

@@ -184,6 +184,96 @@ class EventLog:
             as_of=as_of,
         )
 
+    def extended(self, later: EventLog) -> tuple[EventLog, IntArray]:
+        """Return this log continued by later events, and how many events of each customer stand as they were.
+
+        Parameters
+        ----------
+        later : EventLog
+            Events after this log's as-of date, read with the same options.
+
+        Returns
+        -------
+        log : EventLog
+            As if everything had been read at once, up to the later as-of date.
+        kept : int64 array, shape (n_customers,)
+            Leading events of each customer that are unchanged: 0 for new customers.
+        """
+        self._check_continues(later)
+        ids = pl.concat([self.ids, later.ids.cast(self.ids.dtype)]).unique().sort()
+        parts = [
+            (self, ids.search_sorted(self.ids).to_numpy()),
+            (later, ids.search_sorted(later.ids).to_numpy()),
+        ]
+        owner = np.concatenate([np.asarray(place)[log.owner] for log, place in parts])
+        times, marks = (
+            np.concatenate([getattr(log, name) for log, _ in parts]) for name in ("times", "marks")
+        )
+        groups, group_names = self._joined_groups(later)
+        order = np.lexsort([times, owner])
+        owner, times, marks = owner[order], times[order], marks[order]
+        groups = None if groups is None else groups[order]
+        period = times if self.merge is None else _period(times, self.unit, self.merge)
+        same = np.zeros(len(times), dtype=bool)
+        if self.merge is not None:
+            same[1:] = (owner[1:] == owner[:-1]) & (period[1:] == period[:-1])
+        run = np.cumsum(~same) - 1
+        summed = np.zeros((run[-1] + 1, marks.shape[1]))
+        np.add.at(summed, run, marks)
+        counts = np.bincount(owner[~same], minlength=len(ids))
+        kept = np.zeros(len(ids), dtype=np.int64)
+        kept[parts[0][1]] = self.counts
+        # An event merged into an earlier one changes that one's marks: the customer is read anew.
+        kept[np.unique(owner[same])] = 0
+        merged = dataclasses.replace(
+            self,
+            ids=ids,
+            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            times=times[~same],
+            marks=summed,
+            groups=None if groups is None else groups[~same],
+            group_names=group_names,
+            as_of=later.as_of,
+            report=later.report,
+        )
+        return merged, kept
+
+    def _check_continues(self, later: EventLog) -> None:
+        mine = (self.unit, self.merge, self.mark_names, self.groups is None)
+        theirs = (later.unit, later.merge, later.mark_names, later.groups is None)
+        if mine != theirs:
+            raise ParameterError(
+                f"the new events were read with unit, merge, marks = {theirs[:3]}, the log with {mine[:3]}, or only "
+                "one of them has groups; read both with the same options"
+            )
+        early = later.times <= self.as_of
+        if early.any():
+            raise ParameterError(
+                f"{int(early.sum())} of the new events lie on or before the as-of date {self.date(self.as_of)} of "
+                f"the log (the first on {self.date(int(later.times.min()))}); pass only events after it, for "
+                "example by read_events(…, start=…)"
+            )
+        if later.ids.dtype.is_numeric() != self.ids.dtype.is_numeric():
+            raise ParameterError(
+                f"the new events' ids are {later.ids.dtype}, the log's {self.ids.dtype}; read both as the same kind"
+            )
+
+    def _joined_groups(self, later: EventLog) -> tuple[IntArray | None, pl.Series | None]:
+        if (
+            self.groups is None
+            or later.groups is None
+            or self.group_names is None
+            or later.group_names is None
+        ):
+            return None, None
+        names = pl.concat([self.group_names, later.group_names.cast(self.group_names.dtype)]).unique().sort()
+        codes = [
+            names.search_sorted(log.group_names).to_numpy()[log.groups]
+            for log in (self, later)
+            if log.group_names is not None and log.groups is not None
+        ]
+        return np.concatenate(codes).astype(np.int64), names
+
     def to_polars(self) -> pl.DataFrame:
         """Return one row per event: ``unique_id``, ``ds``, the marks, and ``group`` where there is one."""
         columns: dict[str, object] = {
@@ -194,6 +284,13 @@ class EventLog:
         if self.groups is not None and self.group_names is not None:
             columns["group"] = self.group_names.gather(self.groups)
         return pl.DataFrame(columns)
+
+
+def _period(ticks: IntArray, unit: Unit, merge: Merge) -> IntArray:
+    """Return the merge period of each tick; weeks begin on Monday."""
+    length = UNIT_SECONDS[merge]
+    shift = 3 * UNIT_SECONDS["day"] if merge == "week" else 0
+    return (ticks * UNIT_SECONDS[unit] + shift) // length
 
 
 def to_dates(ticks: npt.ArrayLike, unit: Unit) -> pl.Series:

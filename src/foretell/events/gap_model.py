@@ -164,56 +164,80 @@ class GapNetwork:
     def __init__(
         self, config: NetworkConfig, n_features: int, drop_out: DropOut = "mbg", seed: int = 0
     ) -> None:
-        self.config = config
+        self.config, self.n_features, self.drop_out = config, n_features, drop_out
         head = MixtureHead(config.components, drop_out, name="anchor")
         self.network: RecurrentNetwork = build_network(
             config, n_features, 2, n_corrections(config.components), head, seed
         )
-        self.fixed = [variable.value for variable in self.network.model.non_trainable_variables]
-        self._fixed_step = [variable.value for variable in self.network.stepper.non_trainable_variables]
+
+    # Two networks of one build compute the same function of their weights, which are handed in: compiled
+    # programs, which hash their static arguments, then serve both.
+    def _build(self) -> tuple[NetworkConfig, int, DropOut]:
+        return self.config, self.n_features, self.drop_out
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GapNetwork) and self._build() == other._build()
+
+    def __hash__(self) -> int:
+        return hash(self._build())
 
     @property
     def anchor_names(self) -> list[str]:
         """Names of the weights that belong to the anchor."""
-        return [v.name for v in self.network.model.trainable_variables if v.path.startswith("anchor/")]
+        return [v.name for v in self.network.variables if v.path.startswith("anchor/")]
 
     def initial(self, anchor: Anchor) -> list[Array]:
         """Return initial weights that start at an anchor."""
         named = dict(zip(Anchor._fields, anchor, strict=True))
         return [
             jnp.asarray(named[v.name] if v.path.startswith("anchor/") else v.value, dtype=jnp.float32)
-            for v in self.network.model.trainable_variables
+            for v in self.network.variables
         ]
 
-    def loss(self, weights: list[Array], data: GapData, runs: Bucket, length: int) -> Array:
-        """Return the summed negative log-likelihood of some runs of events."""
-        rows = runs.starts[:, None] + jnp.arange(length)
-        rows = jnp.minimum(rows, data.last.shape[0] - 1)
-        valid = jnp.arange(length) < runs.lengths[:, None]
-        packed, _ = self.network.model.stateless_call(
-            weights, self.fixed, [data.features[rows], data.state[rows]], training=True
+    def loss(
+        self, weights: list[Array], data: GapData, runs: Sequence[Bucket], lengths: tuple[int, ...]
+    ) -> Array:
+        """Return the summed negative log-likelihood of runs of events.
+
+        Only the recurrent layers run bucket by bucket; dense layers and likelihood take all events as one.
+        """
+        parts = []
+        for bucket, length in zip(runs, lengths, strict=True):
+            rows = jnp.minimum(bucket.starts[:, None] + jnp.arange(length), data.last.shape[0] - 1)
+            valid = jnp.arange(length) < bucket.lengths[:, None]
+            states = self.network.sequence(weights, data.features[rows])
+            # Only a run's final event can have an open gap: the survival is asked for there alone.
+            ends = jnp.maximum(bucket.lengths - 1, 0)
+            final = jnp.take_along_axis(states, ends[:, None, None], axis=1)[:, 0]
+            parts.append(
+                (
+                    rows.ravel(),
+                    valid.ravel(),
+                    states.reshape(-1, states.shape[-1]),
+                    bucket.starts + ends,
+                    bucket.lengths > 0,
+                    final,
+                )
+            )
+        rows, valid, states, ends, present, final = (
+            jnp.concatenate(part) for part in zip(*parts, strict=True)
         )
-        batch = GapData(data.features, data.state, data.lower[rows], data.upper[rows], data.last[rows])
-        mixture = mix.unpack(packed)
-        observed = mix.log_interval_probability(mixture, batch.lower, batch.upper)
-        total = jnp.sum(jnp.where(valid & ~batch.last, observed, 0.0))
-        # Only a run's final event can be open: the survival is asked for there alone.
-        end = jnp.maximum(runs.lengths - 1, 0)[:, None]
-        final = mix.unpack(jnp.take_along_axis(packed, end[..., None], axis=1)[:, 0])
-        silence = jnp.take_along_axis(batch.lower, end, axis=1)[:, 0]
-        is_open = jnp.take_along_axis(batch.last, end, axis=1)[:, 0] & (runs.lengths > 0)
-        open_gap = jnp.log(mix.survival(final, silence) + mix.TINY)
-        return -(total + jnp.sum(jnp.where(is_open, open_gap, 0.0)))
+        at = jnp.concatenate([rows, ends])
+        packed = self.network.output(
+            weights, jnp.concatenate([states, final]), data.features[at], data.state[at]
+        )
+        mixture = mix.unpack(packed[: len(rows)])
+        observed = mix.log_interval_probability(mixture, data.lower[rows], data.upper[rows])
+        closed = jnp.where(valid & ~data.last[rows], observed, 0.0)
+        surviving = jnp.log(mix.survival(mix.unpack(packed[len(rows) :]), data.lower[ends]) + mix.TINY)
+        still_open = jnp.where(present & data.last[ends], surviving, 0.0)
+        return -(jnp.sum(closed) + jnp.sum(still_open))
 
     def step(
         self, weights: list[Array], features: Array, state: Array, memory: Sequence[Array]
     ) -> tuple[Array, list[Array]]:
-        """Return the packed mixture after one event, and the recurrent states."""
-        outputs, _ = self.network.stepper.stateless_call(
-            self.network.step_weights(weights), self._fixed_step, [features, state, *memory], training=False
-        )
-        packed, *after = outputs
-        return packed, after
+        """Return the packed mixture after one event, and the recurrent memory."""
+        return self.network.step(weights, features, state, memory)
 
 
 def fit_anchor(

@@ -148,5 +148,7 @@ class FeatureScale:
 
     def __call__(self, features: Array) -> Array:
         """Return standardised features."""
-        clipped = jnp.clip(features, self.low.astype(np.float32), self.high.astype(np.float32))
-        return (clipped - self.mean.astype(np.float32)) / self.deviation.astype(np.float32)
+        mean, deviation, low, high = (
+            jnp.asarray(part, dtype=jnp.float32) for part in (self.mean, self.deviation, self.low, self.high)
+        )
+        return (jnp.clip(features, low, high) - mean) / deviation

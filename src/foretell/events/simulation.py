@@ -7,6 +7,7 @@ takes the next task, so that one compiled program of one shape serves any log an
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,15 +15,19 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from foretell.data.log import EventLog
+from foretell.data.log import EventLog, Unit
+from foretell.events.gap_model import GapNetwork
 from foretell.events.history import FeatureScale, step_features
 from foretell.events.states import GapModel, States, silence
 from foretell.nn import mixture as mix
 from foretell.nn.mixture import Array, GapMixture
+from foretell.nn.training import side_by_side
 
 FloatArray = npt.NDArray[np.float64]
 
 LANES = 8_192
+_ROUNDS = 16  # between two looks at whether paths are left
+_ENDLESS = 1e9
 
 
 class Start(NamedTuple):
@@ -44,6 +49,7 @@ class Horizon(NamedTuple):
 
 
 class _Lanes(NamedTuple):
+    task: Array
     customer: Array
     reading: Array  # of the coming event, within the horizon
     origin: Array
@@ -51,6 +57,26 @@ class _Lanes(NamedTuple):
     age: Array
     memory: tuple[Array, ...]
     live: Array
+
+
+class _Setting(NamedTuple):
+    """What stays the same from round to round; hashable, so that programs are shared between fits."""
+
+    network: GapNetwork
+    unit: Unit
+    min_gap: int
+    lanes: int
+
+
+class _World(NamedTuple):
+    """Arrays that a round reads."""
+
+    weights: Any
+    scale: tuple[Any, ...]
+    start: Start
+    horizon: Horizon
+    tasks: Array  # (size,) customer of each task
+    n_tasks: Array
 
 
 def ahead(model: GapModel, log: EventLog, horizon: int) -> Horizon:
@@ -84,132 +110,133 @@ def _draw(mixture: GapMixture, elapsed: Array, limit: Array, key: Array) -> Arra
     return jnp.clip(mix.truncated_inverse(mixture, component, elapsed, uniform), elapsed, limit)
 
 
-class Emission(NamedTuple):
-    """Simulated events of one round of the lanes: task and tick; ``live`` says which lanes had one."""
+def _round(setting: _Setting, world: _World, head: Array, lanes: _Lanes, key: Array) -> Any:
+    """Hand new tasks to idle lanes, let every live lane's coming event happen, and draw the one after it.
 
-    task: Array
-    tick: Array
-    live: Array
-
-
-def _round(
-    network: Any,
-    scale: FeatureScale,
-    unit: Any,
-    min_gap: int,
-    weights: Any,
-    start: Start,
-    horizon: Horizon,
-    lanes: _Lanes,
-    key: Array,
-) -> tuple[_Lanes, Array, GapMixture]:
-    """Let every live lane's coming event happen, and draw the one after it.
-
-    Returns the lanes, the ticks of the events that happened, and the distribution of the gaps after them.
+    Returns
+    -------
+    head, lanes
+        The queue's next task, and the lanes afterwards.
+    happened : tuple
+        Task, customer, tick, liveness and "is the path's first" of the events that happened.
+    after : GapMixture
+        Distribution of the gaps after them, measured from ``lanes.origin``.
     """
-    readings = horizon.readings
+    start, readings = world.start, world.horizon.readings
+    load_key, cure_key, gap_key = jax.random.split(key, 3)
+    rank = head + jnp.cumsum(~lanes.live) - 1
+    fresh = ~lanes.live & (rank < world.n_tasks)
+    task = jnp.minimum(rank, world.n_tasks - 1)
+    lanes = _choose(fresh, _load(world, task, fresh, load_key), lanes)
+    head = head + jnp.sum(fresh)
+
     tick = jnp.clip(jnp.searchsorted(readings, lanes.reading), 1, readings.shape[0] - 1).astype(jnp.int32)
-    origin = readings[tick - 1 + min_gap]
+    origin = readings[tick - 1 + setting.min_gap]
     count = lanes.count + 1.0
     gap = jnp.maximum(origin - lanes.origin, 0.0)
     age = lanes.age + gap
     marks = start.mean_marks[lanes.customer]
-    features = scale(step_features(gap, age / count, count, age, tick + horizon.as_of, marks, marks, unit))
-    packed, memory = network.step(weights, features, jnp.stack([count, age], axis=-1), lanes.memory)
-    mixture = mix.unpack(packed)
-    cured, drawn = jax.random.split(key)
-    returns = jnp.log(jax.random.uniform(cured, count.shape)) < mixture.log_return
-    endless = jnp.full_like(gap, 1e9)
-    reading = origin + _draw(mixture, jnp.zeros_like(gap), endless, drawn)
-    live = lanes.live & returns & (reading <= readings[-1])
-    return _Lanes(lanes.customer, reading, origin, count, age, tuple(memory), live), tick, mixture
-
-
-def _load(start: Start, customer: Array, reading: Array, live: Array) -> _Lanes:
-    memory = tuple(part[customer] for part in start.memory)
-    return _Lanes(
-        customer, reading, start.origin[customer], start.count[customer], start.age[customer], memory, live
+    features = FeatureScale(*world.scale)(
+        step_features(gap, age / count, count, age, tick + world.horizon.as_of, marks, marks, setting.unit)
     )
+    state = jnp.stack([count, age], axis=-1)
+    packed, memory = setting.network.step(world.weights, features, state, lanes.memory)
+    after = mix.unpack(packed)
+    returns = jnp.log(jax.random.uniform(cure_key, count.shape)) < after.log_return
+    reading = origin + _draw(after, jnp.zeros_like(gap), jnp.full_like(gap, _ENDLESS), gap_key)
+    happened = (lanes.task, lanes.customer, tick, lanes.live, fresh)
+    live = lanes.live & returns & (reading <= readings[-1])
+    lanes = _Lanes(lanes.task, lanes.customer, reading, origin, count, age, tuple(memory), live)
+    return head, lanes, happened, after
 
 
-def _merge(refill: Array, new: _Lanes, old: _Lanes) -> _Lanes:
-    def choose(fresh: Array, kept: Array) -> Array:
-        return jnp.where(refill.reshape(refill.shape + (1,) * (fresh.ndim - 1)), fresh, kept)
-
-    return jax.tree.map(choose, new, old)
-
-
-class Expectation(NamedTuple):
-    """Sums over the paths of one member, beyond each customer's next event.
-
-    Attributes
-    ----------
-    counts : array, shape (n_customers, n_edges)
-        Expected events after the next one, up to each edge, summed over the customer's paths.
-    cohort : array, shape (n_customers?, n_ticks + 1)
-        Weighted events after the next one in each tick of the horizon.
-    """
-
-    counts: Array
-    cohort: Array
+def _load(world: _World, task: Array, live: Array, key: Array) -> _Lanes:
+    """Start paths whose first event falls within the horizon."""
+    start, last = world.start, world.horizon.readings[-1]
+    customer = world.tasks[task]
+    origin = start.origin[customer]
+    gap = _draw(mix.unpack(start.packed[customer]), -origin, -origin + last, key)
+    reading = jnp.clip(origin + gap, 1e-6, last)
+    memory = tuple(part[customer] for part in start.memory)
+    return _Lanes(task, customer, reading, origin, start.count[customer], start.age[customer], memory, live)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+def _choose(fresh: Array, new: _Lanes, old: _Lanes) -> _Lanes:
+    def pick(a: Array, b: Array) -> Array:
+        return jnp.where(fresh.reshape(fresh.shape + (1,) * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(pick, new, old)
+
+
+def _idle(setting: _Setting, world: _World) -> _Lanes:
+    nobody = jnp.zeros((setting.lanes,), dtype=jnp.int32)
+    return _load(world, nobody, jnp.zeros((setting.lanes,), dtype=bool), jax.random.key(0))
+
+
+@functools.partial(jax.jit, static_argnums=0)
 def _expect(
-    network: Any,
-    unit: Any,
-    min_gap: int,
-    lanes_count: int,
-    n_edges: int,
-    scale: Any,
-    weights: Any,
-    start: Start,
-    horizon: Horizon,
-    edges: Array,
-    tasks: Array,
-    task_weight: Array,
-    n_tasks: Array,
-    key: Array,
-) -> Expectation:
-    scaler = FeatureScale(*scale)
-    last = horizon.readings[-1]
-    n = start.count.shape[0]
+    setting: _Setting, world: _World, edges: Array, task_weight: Array, key: Array
+) -> tuple[Array, Array]:
+    """Sum over all tasks what comes after each path's first event.
+
+    Returns the expected events up to each edge, shape (n_customers, n_edges), in closed form given the path up
+    to its last event; and simulated events by tick of the horizon, weighted and summed over customers.
+    """
 
     def body(carry: Any) -> Any:
         head, lanes, sums, cohort, key = carry
-        key, first, later = jax.random.split(key, 3)
-        refill = ~lanes.live
-        rank = jnp.cumsum(refill) - 1 + head
-        has = refill & (rank < n_tasks)
-        customer = tasks[jnp.minimum(rank, n_tasks - 1)]
-        mixture = mix.unpack(start.packed[customer])
-        elapsed = -start.origin[customer]
-        gap = _draw(mixture, elapsed, elapsed + last, first)
-        reading = jnp.clip(start.origin[customer] + gap, 1e-6, last)
-        lanes = _merge(refill, _load(start, customer, reading, has), lanes)
-        head = head + jnp.sum(refill)
-        owner, live, is_first = lanes.customer, lanes.live, has
-        lanes, tick, after = _round(network, scaler, unit, min_gap, weights, start, horizon, lanes, later)
-        weight = jnp.where(live, task_weight[owner], 0.0)
+        key, now = jax.random.split(key)
+        head, lanes, (_, customer, tick, live, fresh), after = _round(setting, world, head, lanes, now)
+        weight = jnp.where(live, task_weight[customer], 0.0)
         remaining = edges[None, :] - lanes.origin[:, None]
         wide = jax.tree.map(lambda x: x[:, None], after)
         chance = jnp.where(remaining > 0, 1.0 - mix.survival(wide, jnp.maximum(remaining, 0.0)), 0.0)
-        sums = sums.at[owner].add(weight[:, None] * chance)
-        cohort = cohort.at[tick].add(jnp.where(is_first, 0.0, weight))
+        sums = sums.at[customer].add(weight[:, None] * chance)
+        cohort = cohort.at[tick].add(jnp.where(fresh, 0.0, weight))
         return head, lanes, sums, cohort, key
 
     def busy(carry: Any) -> Any:
-        head, lanes, *_ = carry
-        return (head < n_tasks) | jnp.any(lanes.live)
+        return (carry[0] < world.n_tasks) | jnp.any(carry[1].live)
 
-    idle = jnp.zeros((lanes_count,), dtype=bool)
-    nobody = jnp.zeros((lanes_count,), dtype=jnp.int32)
-    lanes = _load(start, nobody, jnp.zeros((lanes_count,), jnp.float32), idle)
-    sums = jnp.zeros((n, n_edges), jnp.float32)
-    cohort = jnp.zeros(horizon.readings.shape, jnp.float32)
-    carry = (jnp.zeros((), jnp.int32), lanes, sums, cohort, key)
+    sums = jnp.zeros((task_weight.shape[0], edges.shape[0]), jnp.float32)
+    cohort = jnp.zeros(world.horizon.readings.shape, jnp.float32)
+    carry = (jnp.zeros((), jnp.int32), _idle(setting, world), sums, cohort, key)
     carry = jax.lax.while_loop(busy, body, carry)
-    return Expectation(carry[2], carry[3])
+    return carry[2], carry[3]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _emit(setting: _Setting, world: _World, head: Array, lanes: _Lanes, key: Array) -> Any:
+    """Run some rounds and return the events that happened in them."""
+
+    def body(carry: Any, now: Array) -> Any:
+        head, lanes = carry
+        head, lanes, (task, _, tick, live, _), _ = _round(setting, world, head, lanes, now)
+        return (head, lanes), (task, tick, live)
+
+    return jax.lax.scan(body, (head, lanes), jax.random.split(key, _ROUNDS))
+
+
+def _world(
+    model: GapModel,
+    log: EventLog,
+    states: States,
+    member: int,
+    horizon: Horizon,
+    tasks: npt.NDArray[np.int64],
+) -> tuple[_Setting, _World]:
+    """Collect what the simulation of one member reads; task queues come in few lengths, so few programs."""
+    size = int(2 ** np.ceil(np.log2(max(len(tasks), 1))))
+    scale = (model.scale.mean, model.scale.deviation, model.scale.low, model.scale.high)
+    world = _World(
+        weights=[jnp.asarray(weight) for weight in model.members[member]],
+        scale=tuple(jnp.asarray(part, jnp.float32) for part in scale),
+        start=starting_points(model, log, states, member),
+        horizon=horizon,
+        tasks=jnp.asarray(np.resize(tasks, size), dtype=jnp.int32),
+        n_tasks=jnp.asarray(len(tasks), dtype=jnp.int32),
+    )
+    return _Setting(model.network, log.unit, log.min_gap, min(LANES, size)), world
 
 
 class Expected(NamedTuple):
@@ -219,81 +246,135 @@ class Expected(NamedTuple):
     ----------
     counts : array, shape (n_customers, n_edges)
         Up to each of the asked ticks.
-    cohort : array, shape (horizon,)
-        Of all customers together, tick by tick.
+    cohort : array, shape (n_periods,)
+        Of all customers together, in each of the asked periods.
     """
 
     counts: FloatArray
     cohort: FloatArray
 
 
+class _Next(NamedTuple):
+    """The next event within a horizon, by member: what its silence says of it, and P(event by each reading)."""
+
+    share: FloatArray  # (n_members, n_customers)
+    chance: FloatArray  # (n_members, n_readings, n_customers)
+
+
+@jax.jit
+def _next_event(packed: Array, elapsed: Array, readings: Array) -> tuple[Array, Array]:
+    members = mix.unpack(packed)
+    silent = mix.survival(members, jnp.broadcast_to(elapsed, members.logit_cure.shape))
+    survive = jax.lax.map(lambda reading: mix.survival(members, elapsed[None, :] + reading), readings)
+    chance = 1.0 - jnp.swapaxes(survive, 0, 1) / silent[:, None]
+    return silent / jnp.sum(silent, axis=0), jnp.clip(chance, 0.0, 1.0)
+
+
 def expected_events(
-    model: GapModel, log: EventLog, states: States, edges: list[int], paths: int, seed: int
+    model: GapModel,
+    log: EventLog,
+    states: States,
+    edges: Sequence[int],
+    *,
+    paths: int,
+    seed: int,
+    periods: Sequence[int] = (),
 ) -> Expected:
     """Return expected numbers of events up to each of ``edges`` ticks after the as-of date.
 
     The next event's contribution is exact, P(return ≤ edge). A path starts with a next event drawn *within*
     the longest horizon and carries its probability as a weight; after each simulated event the chance of one
     more up to each edge enters in closed form, so that the last event of a path is never left to chance.
+
+    Parameters
+    ----------
+    model, log, states
+        As given by the fit and by `foretell.events.states.encode`.
+    edges : sequence of int
+        Ticks after the as-of date.
+    paths : int
+        Paths of an average customer over all members; busy customers get more, quiet ones fewer.
+    seed : int
+    periods : sequence of int
+        Ends of periods, in ticks, up to the longest edge: cohort totals are asked for.
     """
     longest = max(edges)
     horizon = ahead(model, log, longest)
-    edge_readings = jnp.asarray(np.asarray(horizon.readings)[edges])
-    n, n_members = len(states.last), len(model.members)
+    readings = np.asarray(horizon.readings)
+    asked = np.concatenate([np.asarray(edges), np.asarray(periods, dtype=int)]).astype(int)
     elapsed = jnp.asarray(silence(model, log, states), dtype=jnp.float32)
-    members = mix.unpack(jnp.asarray(states.packed))
-    silent = mix.survival(members, jnp.broadcast_to(elapsed, members.logit_cure.shape))
-    share = silent / jnp.sum(silent, axis=0)  # what the silence says of each member
-    counts = np.zeros((n, len(edges)))
-    cohort = np.zeros(longest + 1)
-    guess = _paths(model, log, states, elapsed, members, longest, paths)
-    scale = (model.scale.mean, model.scale.deviation, model.scale.low, model.scale.high)
-    tasks = np.repeat(np.arange(n), guess)
-    size = int(2 ** np.ceil(np.log2(max(len(tasks), 1))))
-    padded = jnp.asarray(np.resize(tasks, size), dtype=jnp.int32)
-    for m, weights in enumerate(model.members):
-        mixture = jax.tree.map(lambda x, m=m: x[m], members)
-        survive = jax.vmap(lambda edge, mixture=mixture: mix.survival(mixture, elapsed + edge))
-        first = 1.0 - survive(horizon.readings[1:]) / silent[m]
-        weight = share[m] * first[-1] / jnp.asarray(guess, dtype=jnp.float32)
-        start = starting_points(model, log, states, m)
-        total = _expect(
-            model.network,
-            log.unit,
-            log.min_gap,
-            min(LANES, size),
-            len(edges),
-            scale,
-            weights,
-            start,
-            horizon,
-            edge_readings,
-            padded,
-            weight,
-            jnp.asarray(len(tasks)),
-            jax.random.key(seed + 7919 * m),
-        )
-        exact = np.asarray(share[m] * first[np.asarray(edges) - 1]).T
-        counts += exact + np.asarray(total.counts)
-        by_tick = np.asarray(jnp.sum(share[m] * jnp.diff(first, axis=0, prepend=0.0), axis=1))
-        cohort += np.asarray(total.cohort) + np.concatenate([[0.0], by_tick])
-    return Expected(counts, cohort[1:])
-
-
-def _paths(
-    model: GapModel,
-    log: EventLog,
-    states: States,
-    elapsed: Array,
-    members: GapMixture,
-    horizon: int,
-    paths: int,
-) -> npt.NDArray[np.int64]:
-    """Return how many paths of each member a customer gets: busy customers, whose counts vary, get more."""
-    age = states.age + np.asarray(elapsed) + 1.0
-    rate = states.count / age * horizon
-    share = np.sqrt(0.05 + rate)
-    per_member = paths / len(model.members)
-    return np.clip(np.round(per_member * share / max(share.mean(), 1e-9)), 4, 16 * per_member).astype(
-        np.int64
+    share, chance = (
+        np.asarray(part, dtype=np.float64)
+        for part in _next_event(jnp.asarray(states.packed), elapsed, jnp.asarray(readings[asked]))
     )
+    n_edges = len(edges)
+    exact = np.einsum("mn,mkn->kn", share, chance)
+    counts = exact[:n_edges].T.copy()
+    cohort = np.diff(exact[n_edges:].sum(axis=1), prepend=0.0)
+    n_paths = _paths(states, np.asarray(elapsed), longest, paths / len(model.members))
+    tasks = np.repeat(np.arange(len(n_paths)), n_paths)
+    at_longest = int(np.argmax(edges))
+    ends = np.asarray(periods, dtype=int)
+
+    def member(m: int) -> tuple[Any, Any]:
+        setting, world = _world(model, log, states, m, horizon, tasks)
+        weight = jnp.asarray(share[m] * chance[m, at_longest] / n_paths, dtype=jnp.float32)
+        later = _expect(
+            setting, world, jnp.asarray(readings[list(edges)]), weight, jax.random.key(seed + 7919 * m)
+        )
+        return np.asarray(later[0], dtype=np.float64), np.asarray(later[1], dtype=np.float64)
+
+    for later, by_tick in side_by_side([functools.partial(member, m) for m in range(len(model.members))]):
+        counts += later
+        cohort += np.diff(np.cumsum(by_tick)[ends], prepend=0.0)
+    return Expected(counts, cohort)
+
+
+class Paths(NamedTuple):
+    """Simulated events, one row per event: customer index, path, and tick."""
+
+    customer: npt.NDArray[np.int64]
+    path: npt.NDArray[np.int64]
+    tick: npt.NDArray[np.int64]
+
+
+def simulate_paths(
+    model: GapModel, log: EventLog, states: States, horizon_ticks: int, *, paths: int, seed: int
+) -> Paths:
+    """Simulate ``paths`` futures of every customer, each by a member drawn by what the silence says of it."""
+    rng = np.random.default_rng(seed)
+    horizon = ahead(model, log, horizon_ticks)
+    elapsed = jnp.asarray(silence(model, log, states), dtype=jnp.float32)
+    share, chance = (
+        np.asarray(part, dtype=np.float64)
+        for part in _next_event(jnp.asarray(states.packed), elapsed, horizon.readings[-1:])
+    )
+    n = len(states.last)
+    member = (rng.random((n, paths))[:, :, None] > np.cumsum(share, axis=0).T[:, None, :-1]).sum(axis=-1)
+    returns = rng.random((n, paths)) < np.take_along_axis(chance[:, 0].T, member, axis=1)
+    customers, numbers, ticks = [], [], []
+    for m in range(len(model.members)):
+        customer, number = np.nonzero((member == m) & returns)
+        if not len(customer):
+            continue
+        setting, world = _world(model, log, states, m, horizon, customer)
+        head, lanes, key = jnp.zeros((), jnp.int32), _idle(setting, world), jax.random.key(seed + 7919 * m)
+        while int(head) < len(customer) or bool(jnp.any(lanes.live)):
+            key, now = jax.random.split(key)
+            (head, lanes), happened = _emit(setting, world, head, lanes, now)
+            task, tick, live = (np.asarray(part).ravel() for part in happened)
+            customers.append(customer[task[live]])
+            numbers.append(number[task[live]])
+            ticks.append(tick[live].astype(np.int64) + log.as_of)
+    if not customers:
+        return Paths(*[np.zeros(0, dtype=np.int64)] * 3)
+    found = np.lexsort([np.concatenate(part) for part in (ticks, numbers, customers)])
+    return Paths(*[np.concatenate(part)[found] for part in (customers, numbers, ticks)])
+
+
+def _paths(states: States, elapsed: FloatArray, horizon: int, per_member: float) -> npt.NDArray[np.int64]:
+    """Return how many paths of each member a customer gets: busy customers, whose counts vary, get more."""
+    rate = states.count / (states.age + elapsed + 1.0) * horizon
+    weight = np.sqrt(0.05 + rate)
+    paths = np.round(per_member * weight / weight.mean())
+    return np.clip(paths, 4, 16 * max(per_member, 1)).astype(np.int64)

@@ -95,7 +95,7 @@ def encode(
     seen = np.zeros(n, dtype=np.int64) if seen is None else seen
     starts, lengths = log.offsets[:-1] + seen, log.counts - seen
     if since is None:
-        widths = model.network.network.state_sizes
+        widths = model.network.network.memory_widths
         memory = [np.zeros((n_members, n, width), dtype=np.float32) for width in widths]
         packed = np.zeros((n_members, n, 4 + 3 * model.network.config.components), dtype=np.float32)
     else:
@@ -153,7 +153,7 @@ def newcomer(model: GapModel, log: EventLog, copies: int) -> States:
     state = jnp.zeros((copies, 2), jnp.float32)
     memory, packed = [], []
     for weights in model.members:
-        blank = [jnp.zeros((copies, width), jnp.float32) for width in model.network.network.state_sizes]
+        blank = [jnp.zeros((copies, width), jnp.float32) for width in model.network.network.memory_widths]
         output, after = model.network.step(weights, features, state, blank)
         memory.append(after)
         packed.append(output)

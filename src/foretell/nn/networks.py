@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from foretell.errors import ParameterError
@@ -65,27 +66,57 @@ class NetworkConfig:
 
 @dataclasses.dataclass(frozen=True)
 class RecurrentNetwork:
-    """A Keras model of whole sequences and its one-step view, on the same weights.
+    """Three Keras models on one set of weights.
 
     Attributes
     ----------
-    model : keras.Model
-        ``[features (B, L, F), anchor inputs (B, L, A)] → output (B, L, P)``.
+    trunk : keras.Model or None
+        ``features (B, L, F) → states (B, L, H)``: the recurrent layers; None where there are none.
+    head : keras.Model
+        ``[states (N, H), features (N, F), anchor inputs (N, A)] → output (N, P)``.
     stepper : keras.Model
-        ``[features (B, F), anchor inputs (B, A), *states] → [output (B, P), *states]``.
+        ``[features (B, F), anchor inputs (B, A), *memory] → [output (B, P), *memory]``: one step of both.
     """
 
-    model: Any
+    trunk: Any
+    head: Any
     stepper: Any
 
-    def step_weights(self, weights: list[Any]) -> list[Any]:
-        """Return the sequence model's trainable weights in the order of the stepper."""
-        place = {id(variable): i for i, variable in enumerate(self.model.trainable_variables)}
-        return [weights[place[id(variable)]] for variable in self.stepper.trainable_variables]
+    @property
+    def variables(self) -> list[Any]:
+        """Trainable variables, those of the trunk first."""
+        return [*(self.trunk.trainable_variables if self.trunk else []), *self.head.trainable_variables]
+
+    def sequence(self, weights: list[Any], features: Any) -> Any:
+        """Run the recurrent layers over whole sequences; without any, the states have width 0."""
+        if self.trunk is None:
+            return features[..., :0]
+        fixed = [variable.value for variable in self.trunk.non_trainable_variables]
+        count = len(self.trunk.trainable_variables)
+        return self.trunk.stateless_call(weights[:count], fixed, features, training=True)[0]
+
+    def output(self, weights: list[Any], states: Any, features: Any, anchor: Any) -> Any:
+        """Run the dense layers and the head on states and features, shapes (N, …)."""
+        fixed = [variable.value for variable in self.head.non_trainable_variables]
+        count = len(self.head.trainable_variables)
+        inputs = [states, features, anchor] if self.trunk is not None else [features, anchor]
+        return self.head.stateless_call(weights[-count:], fixed, inputs, training=True)[0]
+
+    def step(
+        self, weights: list[Any], features: Any, anchor: Any, memory: Sequence[Any]
+    ) -> tuple[Any, list[Any]]:
+        """Return the output after one event, and the recurrent memory."""
+        place = {id(variable): i for i, variable in enumerate(self.variables)}
+        ordered = [weights[place[id(variable)]] for variable in self.stepper.trainable_variables]
+        fixed = [variable.value for variable in self.stepper.non_trainable_variables]
+        output, *after = self.stepper.stateless_call(
+            ordered, fixed, [features, anchor, *memory], training=False
+        )[0]
+        return output, after
 
     @property
-    def state_sizes(self) -> list[int]:
-        """Width of each recurrent state."""
+    def memory_widths(self) -> list[int]:
+        """Width of each part of the recurrent memory."""
         return [int(tensor.shape[-1]) for tensor in self.stepper.inputs[2:]]
 
 
@@ -145,29 +176,35 @@ def build_network(
             joined = skip([dense(joined), features])
         return head([out(joined), anchor])
 
-    features = keras.Input((None, n_features), name="features")
-    anchor = keras.Input((None, n_anchor), name="anchor_state")
-    state = None
-    for layer in layers:
-        fresh = layer(features if state is None else state)
-        state = fresh if state is None else keras.layers.Add()([state, fresh])
-    model = keras.Model([features, anchor], head_of(state, features, anchor), name="foretell")
+    trunk = None
+    if layers:
+        features = keras.Input((None, n_features), name="features")
+        trunk = keras.Model(features, _stack(layers, features), name="recurrent")
 
     one = keras.Input((n_features,), name="features")
     one_anchor = keras.Input((n_anchor,), name="anchor_state")
-    sizes = [_state_sizes(cell) for cell in cells]
-    before = [[keras.Input((width,)) for width in widths] for widths in sizes]
+    given = keras.Input((config.units,), name="state") if cells else None
+    inputs = [one, one_anchor] if given is None else [given, one, one_anchor]
+    dense_head = keras.Model(inputs, head_of(given, one, one_anchor), name="head")
+
+    before = [[keras.Input((width,)) for width in _state_sizes(cell)] for cell in cells]
     after: list[Any] = []
     state = None
-    for cell, states in zip(cells, before, strict=True):
-        fresh, new = cell(one if state is None else state, states)
+    for cell, memory in zip(cells, before, strict=True):
+        fresh, new = cell(one if state is None else state, memory)
         state = fresh if state is None else keras.layers.Add()([state, fresh])
         after += list(new)
-    flat_before = [tensor for states in before for tensor in states]
-    stepper = keras.Model(
-        [one, one_anchor, *flat_before], [head_of(state, one, one_anchor), *after], name="foretell_step"
-    )
-    return RecurrentNetwork(model, stepper)
+    flat_before = [tensor for memory in before for tensor in memory]
+    outputs = [head_of(state, one, one_anchor), *after]
+    stepper = keras.Model([one, one_anchor, *flat_before], outputs, name="step")
+    return RecurrentNetwork(trunk, dense_head, stepper)
+
+
+def _stack(layers: list[Any], features: Any) -> Any:
+    state = layers[0](features)
+    for layer in layers[1:]:
+        state = keras.layers.Add()([state, layer(state)])
+    return state
 
 
 def _state_sizes(cell: Any) -> list[int]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ from foretell.errors import ParameterError
 from foretell.nn.backend import keras
 
 Array = Any
+Result = TypeVar("Result")
 IntArray = npt.NDArray[np.int64]
 
 
@@ -88,25 +90,43 @@ def cut_runs(offsets: IntArray, sequences: IntArray, max_steps: int) -> tuple[In
     return first[owner] + begin, np.where(piece == 0, short[owner], max_steps)
 
 
-def bucketed(starts: IntArray, lengths: IntArray) -> dict[int, Bucket]:
-    """Sort runs into buckets whose padded length is a power of two; thin buckets join the next longer."""
+def bucket_lengths(lengths: IntArray, most: int = 5, waste: float = 1.7) -> tuple[int, ...]:
+    """Return padded lengths, powers of two, for runs of some lengths.
+
+    Each length costs compilation, padding costs arithmetic: the cheapest merges are made until at most
+    ``most`` are left, and further as long as all runs padded take less than ``waste`` times their true size.
+    """
     padded = 2 ** np.ceil(np.log2(np.maximum(lengths, 1))).astype(np.int64)
-    sizes = sorted(set(padded.tolist()))
-    for shorter, longer in zip(sizes[:-1], sizes[1:], strict=True):
-        members = padded == shorter
-        if members.sum() * shorter < 0.02 * lengths.sum():
-            padded[members] = longer
-    return {
-        int(size): Bucket(
-            jnp.asarray(np.append(starts[padded == size], 0), dtype=jnp.int32),
-            jnp.asarray(np.append(lengths[padded == size], 0), dtype=jnp.int32),
-        )
-        for size in sorted(set(padded.tolist()))
-    }
+    sizes, counts = (part.tolist() for part in np.unique(padded, return_counts=True))
+    total, true = sum(s * c for s, c in zip(sizes, counts, strict=True)), int(np.maximum(lengths, 1).sum())
+    while len(sizes) > 1:
+        added = [(sizes[i + 1] - sizes[i]) * counts[i] for i in range(len(sizes) - 1)]
+        i = int(np.argmin(added))
+        if len(sizes) <= most and total + added[i] > waste * true:
+            break
+        total += added[i]
+        counts[i + 1] += counts[i]
+        del sizes[i], counts[i]
+    return tuple(sizes)
 
 
-Loss = Callable[[list[Array], Any, Bucket, int], Array]
-"""(weights, data, runs of a batch, their padded length) → summed loss."""
+def bucketed(starts: IntArray, lengths: IntArray, sizes: Sequence[int]) -> list[tuple[IntArray, IntArray]]:
+    """Sort runs into buckets of the given padded lengths."""
+    bucket = np.searchsorted(np.asarray(sizes), lengths)
+    return [(starts[bucket == k], lengths[bucket == k]) for k in range(len(sizes))]
+
+
+def filled(buckets: Sequence[tuple[IntArray, IntArray]], rows: Sequence[int]) -> tuple[Bucket, ...]:
+    """Put buckets on the device, filled up with empty runs to the given numbers of rows (and one more)."""
+    out = []
+    for (starts, lengths), size in zip(buckets, rows, strict=True):
+        pad = (0, size + 1 - len(starts))
+        out.append(Bucket(*[jnp.asarray(np.pad(part, pad), dtype=jnp.int32) for part in (starts, lengths)]))
+    return tuple(out)
+
+
+Loss = Callable[[list[Array], Any, Sequence[Bucket], tuple[int, ...]], Array]
+"""(weights, data, runs of a batch by bucket, their padded lengths) → summed loss."""
 
 
 class Progress(NamedTuple):
@@ -134,30 +154,36 @@ class Trainer:
 
     Parameters
     ----------
-    model : keras.Model
-        Gives names and shapes of the weights to the optimizer.
+    variables : list of keras.Variable
+        Give names and shapes of the weights to the optimizer.
     loss : Loss
     config : TrainConfig
-    n_train, n_steps : int
-        Training sequences and steps of an epoch.
+    lengths : tuple of int
+        Padded length of each bucket.
+    n_train : int
+        Training sequences.
     undecayed : sequence of str
         Names of weights that weight decay leaves alone.
     """
 
     def __init__(
-        self, model: Any, loss: Loss, config: TrainConfig, n_train: int, undecayed: Sequence[str] = ()
+        self,
+        variables: list[Any],
+        loss: Loss,
+        config: TrainConfig,
+        lengths: tuple[int, ...],
+        n_train: int,
+        undecayed: Sequence[str] = (),
     ) -> None:
-        self.loss, self.config, self.n_train = loss, config, n_train
+        self.loss, self.config, self.lengths, self.n_train = loss, config, lengths, n_train
         self.n_steps = max(1, round(n_train / config.batch_size))
-        self.optimizer = _optimizer(config, self.n_steps, model, undecayed)
+        self.optimizer = _optimizer(config, self.n_steps, variables, undecayed)
         self.initial_slots = [jnp.asarray(variable.value) for variable in self.optimizer.variables]
-        self._epoch = jax.jit(self._run_epoch, static_argnames="lengths", donate_argnums=(0, 1))
-        self._evaluate = jax.jit(self._total_loss, static_argnames="lengths")
+        self._epoch = jax.jit(self._run_epoch, donate_argnums=(0, 1))
+        self._evaluate = jax.jit(self._total_loss)
 
-    def _run_epoch(
-        self, weights: Any, slots: Any, key: Any, data: Any, buckets: Any, lengths: tuple[int, ...]
-    ) -> Any:
-        keys = jax.random.split(key, len(lengths))
+    def _run_epoch(self, weights: Any, slots: Any, key: Any, data: Any, buckets: tuple[Bucket, ...]) -> Any:
+        keys = jax.random.split(key, len(buckets))
         batches = [
             _batches(k, len(bucket.starts) - 1, self.n_steps) for k, bucket in zip(keys, buckets, strict=True)
         ]
@@ -165,7 +191,7 @@ class Trainer:
 
         def total(weights: Any, chosen: Any) -> Any:
             runs = [Bucket(b.starts[i], b.lengths[i]) for b, i in zip(buckets, chosen, strict=True)]
-            return scale * sum(self.loss(weights, data, r, n) for r, n in zip(runs, lengths, strict=True))
+            return scale * self.loss(weights, data, runs, self.lengths)
 
         def step(carry: Any, chosen: Any) -> Any:
             weights, slots = carry
@@ -176,15 +202,15 @@ class Trainer:
         (weights, slots), losses = jax.lax.scan(step, (weights, slots), batches)
         return weights, slots, jnp.mean(losses)
 
-    def _total_loss(self, weights: Any, data: Any, buckets: Any, lengths: tuple[int, ...]) -> Any:
-        return sum(self.loss(weights, data, b, n) for b, n in zip(buckets, lengths, strict=True))
+    def _total_loss(self, weights: Any, data: Any, buckets: tuple[Bucket, ...]) -> Any:
+        return self.loss(weights, data, buckets, self.lengths)
 
     def train(
         self,
         initial: list[Any],
         data: Any,
-        train: dict[int, Bucket],
-        validation: dict[int, Bucket] | None,
+        train: tuple[Bucket, ...],
+        validation: tuple[Bucket, ...] | None,
         seed: int,
         report: Callable[[int, float, float], None] | None = None,
     ) -> Trained:
@@ -194,16 +220,14 @@ class Trainer:
         key = jax.random.key(seed)
         best, best_weights, best_epoch, losses = np.inf, weights, 0, []
         if validation is not None:
-            best = float(self._evaluate(weights, data, tuple(validation.values()), tuple(validation)))
+            best = float(self._evaluate(weights, data, validation))
             best_weights = [np.asarray(value) for value in weights]
         for epoch in range(self.config.epochs):
             key, now = jax.random.split(key)
-            weights, slots, loss = self._epoch(
-                weights, slots, now, data, tuple(train.values()), lengths=tuple(train)
-            )
+            weights, slots, loss = self._epoch(weights, slots, now, data, train)
             value = float(loss)
             if validation is not None:
-                value = float(self._evaluate(weights, data, tuple(validation.values()), tuple(validation)))
+                value = float(self._evaluate(weights, data, validation))
             losses.append(value)
             if report is not None:
                 report(epoch, float(loss), value)
@@ -215,9 +239,9 @@ class Trainer:
         return Trained([np.asarray(w) for w in best_weights], best_epoch, best, tuple(losses))
 
 
-def train_members(jobs: Sequence[Callable[[], Trained]], threads: int) -> list[Trained]:
-    """Run the members' trainings side by side: compiled programs let go of Python's lock."""
-    with ThreadPoolExecutor(max_workers=max(1, min(threads, len(jobs)))) as pool:
+def side_by_side(jobs: Sequence[Callable[[], Result]]) -> list[Result]:
+    """Run the members' jobs in threads, one a core: compiled programs let go of Python's lock."""
+    with ThreadPoolExecutor(max_workers=max(1, min(os.cpu_count() or 1, len(jobs)))) as pool:
         return [future.result() for future in [pool.submit(job) for job in jobs]]
 
 
@@ -231,7 +255,7 @@ def _batches(key: Any, n_runs: int, n_steps: int) -> Any:
     return order.reshape(width, n_steps).T
 
 
-def _optimizer(config: TrainConfig, n_steps: int, model: Any, undecayed: Sequence[str]) -> Any:
+def _optimizer(config: TrainConfig, n_steps: int, variables: list[Any], undecayed: Sequence[str]) -> Any:
     schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, config.epochs * n_steps)
     spec = {"learning_rate": schedule, "clipnorm": None, "global_clipnorm": config.clip_norm}
     if config.optimizer == "adamw":
@@ -239,5 +263,5 @@ def _optimizer(config: TrainConfig, n_steps: int, model: Any, undecayed: Sequenc
     optimizer = keras.optimizers.get({"class_name": config.optimizer, "config": spec})
     if undecayed and config.optimizer == "adamw":
         optimizer.exclude_from_weight_decay(var_names=list(undecayed))
-    optimizer.build(model.trainable_variables)
+    optimizer.build(variables)
     return optimizer

@@ -1,0 +1,40 @@
+"""What estimators share: parameters by name, as scikit-learn's ``clone`` and search expect them."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Self
+
+from foretell.errors import NotFittedError, ParameterError
+
+
+class Estimator:
+    """Base of the forecasters: no logic in ``__init__``, one attribute per argument."""
+
+    @classmethod
+    def _parameter_names(cls) -> list[str]:
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002, ARG002  # scikit-learn's
+        """Return the arguments by name."""
+        return {name: getattr(self, name) for name in self._parameter_names()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set arguments by name; unknown ones are refused."""
+        for name, value in params.items():
+            if name not in self._parameter_names():
+                raise ParameterError(
+                    f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(self._parameter_names())}"
+                )
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({shown})"
+
+    def _check_fitted(self, attribute: str) -> None:
+        if not hasattr(self, attribute):
+            raise NotFittedError(
+                f"this {type(self).__name__} is not fitted yet; call fit(log) first, or load one"
+            )

@@ -1,0 +1,409 @@
+"""`EventForecaster`: fit on a log of events, answer when each customer comes next."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from foretell.base import Estimator
+from foretell.data.log import EventLog, to_dates
+from foretell.errors import DataError, ParameterError
+from foretell.evaluation.outlook import Outlook, period_edges
+from foretell.events.answers import (
+    activity,
+    answer_table,
+    next_event_moments,
+    p_return,
+    standing,
+    within_horizon,
+)
+from foretell.events.fitting import fit_gap_model
+from foretell.events.groups import group_totals
+from foretell.events.simulation import expected_events, simulate_paths
+from foretell.events.states import GapModel, States, encode, newcomer
+from foretell.nn.networks import NetworkConfig
+from foretell.nn.training import Progress, TrainConfig
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class EventForecaster(Estimator):
+    """Forecast each customer's next event, its uncertainty, and the number of events to come.
+
+    An ensemble of recurrent networks reads every customer's history and corrects the closed-form forecast of
+    MBG/NBD, on a clock that runs at the shop's own seasonal speed. All answers are read off one distribution
+    of the next gap, so that they agree with each other.
+
+    Parameters
+    ----------
+    ensemble : int
+        Networks that are averaged; more cost time and steady the answers.
+    seed : int
+        Same seed, same machine, same answers.
+    network : NetworkConfig, optional
+        Cell, layers, widths.
+    training : TrainConfig, optional
+        Epochs, batch size, learning rate, early stopping.
+    drop_out : {"mbg", "bg"}
+        Anchor: MBG/NBD (customers may be lost after their first event) or BG/NBD.
+    seasonal : bool
+        Estimate the operational clock from the log; False runs on plain days.
+    paths : int
+        Simulated paths of an average customer, for expected counts.
+
+    Attributes
+    ----------
+    log_ : EventLog
+        The log up to the as-of date.
+    model_ : GapModel
+    states_ : States
+        Where each customer stands.
+
+    Examples
+    --------
+    >>> import foretell as ft
+    >>> log = ft.read_events(ft.datasets.load_cdnow(sample=True), id="customer_id", time="date")
+    >>> quick = ft.EventForecaster(ensemble=1, training=ft.TrainConfig(epochs=1))
+    >>> table = quick.fit(log, as_of="1997-09-30").predict(horizons=["30d"])
+    >>> table.columns[:6]
+    ['unique_id', 'as_of', 'n_events', 'last_event', 'p_active', 'next_event']
+    """
+
+    name = "foretell"
+
+    def __init__(
+        self,
+        *,
+        ensemble: int = 3,
+        seed: int = 0,
+        network: NetworkConfig | None = None,
+        training: TrainConfig | None = None,
+        drop_out: str = "mbg",
+        seasonal: bool = True,
+        paths: int = 60,
+    ) -> None:
+        self.ensemble = ensemble
+        self.seed = seed
+        self.network = network
+        self.training = training
+        self.drop_out = drop_out
+        self.seasonal = seasonal
+        self.paths = paths
+
+    def fit(
+        self, log: EventLog, *, as_of: Any = None, progress: Callable[[Progress], None] | None = None
+    ) -> Self:
+        """Fit to a log.
+
+        Parameters
+        ----------
+        log : EventLog
+            See `foretell.read_events`.
+        as_of : date or str, optional
+            Last day to learn from, inclusive; by default the log's own. Later events are not looked at.
+        progress : callable, optional
+            Hears a `Progress` after each epoch of each member.
+        """
+        self._check_parameters()
+        if not isinstance(log, EventLog):
+            raise DataError(
+                f"fit takes an EventLog, got {type(log).__name__}; read one with "
+                "foretell.read_events(frame_or_path, id=…, time=…)"
+            )
+        if as_of is not None:
+            log = _until(log, as_of)
+        self.model_: GapModel = fit_gap_model(
+            log,
+            self.network or NetworkConfig(),
+            self.training or TrainConfig(),
+            ensemble=self.ensemble,
+            seed=self.seed,
+            drop_out="bg" if self.drop_out == "bg" else "mbg",
+            seasonal=self.seasonal,
+            progress=progress,
+        )
+        return self._stand(log)
+
+    def _check_parameters(self) -> None:
+        for name in ("ensemble", "paths"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ParameterError(f"{name}={value!r}; expected a whole number of at least 1")
+        if self.drop_out not in {"mbg", "bg"}:
+            raise ParameterError(f"drop_out={self.drop_out!r}; expected 'mbg' or 'bg'")
+
+    def _stand(self, log: EventLog, states: States | None = None) -> Self:
+        self.log_ = log
+        self.states_: States = encode(self.model_, log) if states is None else states
+        return self
+
+    def predict(
+        self,
+        horizons: Sequence[str | int] = ("7d", "30d", "90d"),
+        levels: Sequence[int] = (50, 80, 95),
+        ids: Collection[Any] | None = None,
+    ) -> pl.DataFrame:
+        """Answer for every customer, or for some.
+
+        Parameters
+        ----------
+        horizons : sequence of str or int
+            Such as ``"7d"``, ``"26w"``, ``"36h"``, or ticks of the clock.
+        levels : sequence of int
+            Percentages of the intervals of the next event.
+        ids : collection, optional
+            Customers, in this order. One that the log has never seen gets the forecast of a customer whose
+            first event falls on the as-of date, with ``n_events`` 0.
+
+        Returns
+        -------
+        polars.DataFrame
+            One row per customer:
+
+            - ``unique_id``, ``as_of``, ``n_events``, ``last_event``;
+            - ``p_active``: probability that there will be a further event at all;
+            - ``next_event``, ``next_event-lo-80``, ``next_event-hi-80`` …: median and central intervals of the
+              next event's date *given that the customer returns*; ``p_active`` says how likely that is. Dates
+              more than 100 years ahead are shown as 100 years ahead;
+            - ``p_return_7d`` …: probability of at least one event within the horizon;
+            - ``expected_events_7d`` …: expected number of events within the horizon;
+            - ``overdue``: how far the present silence reaches into the customer's own distribution of gaps,
+              from 0 (just been here) to 1 (longer than any expected gap).
+        """
+        self._check_fitted("model_")
+        named = [(str(h) if isinstance(h, str) else f"{h}t", self.log_.ticks_of(h)) for h in horizons]
+        for level in levels:
+            if not 0 < level < 100:
+                raise ParameterError(
+                    f"levels has {level!r}; expected percentages between 0 and 100, such as 80"
+                )
+        log, states, names, known = self._chosen(ids)
+        counts = np.zeros((len(names), 0))
+        if named:
+            edges = [ticks for _, ticks in named]
+            counts = expected_events(self.model_, log, states, edges, paths=self.paths, seed=self.seed).counts
+        return answer_table(
+            self.model_, log, states, names, known, horizons=named, levels=levels, expected=counts
+        )
+
+    def quantiles(self, levels: Sequence[float], ids: Collection[Any] | None = None) -> pl.DataFrame:
+        """Return quantiles of the next event's date given a return: ``unique_id``, ``q0.1`` … for each level."""
+        self._check_fitted("model_")
+        for level in levels:
+            if not 0.0 < level < 1.0:
+                raise ParameterError(f"levels has {level!r}; expected numbers between 0 and 1, such as 0.9")
+        log, states, names, _ = self._chosen(ids)
+        moments = next_event_moments(standing(self.model_, log, states), list(levels))
+        columns = {"unique_id": names}
+        for level, row in zip(levels, moments, strict=True):
+            columns[f"q{level:g}"] = to_dates(log.as_of + np.maximum(np.ceil(row), 1), log.unit)
+        return pl.DataFrame(columns)
+
+    def simulate(self, horizon: str | int = "90d", paths: int = 500, seed: int | None = None) -> Simulation:
+        """Simulate futures of every customer.
+
+        Parameters
+        ----------
+        horizon : str or int
+        paths : int
+            Futures per customer.
+        seed : int, optional
+            By default the forecaster's own.
+        """
+        self._check_fitted("model_")
+        ticks = self.log_.ticks_of(horizon)
+        found = simulate_paths(
+            self.model_,
+            self.log_,
+            self.states_,
+            ticks,
+            paths=paths,
+            seed=self.seed if seed is None else seed,
+        )
+        return Simulation(self.log_, ticks, paths, found.customer, found.path, found.tick)
+
+    def predict_cohort(self, horizon: str | int = "90d", period: str | int = "7d") -> pl.DataFrame:
+        """Return the expected events of all customers together in each period: ``ds`` (its first tick), ``foretell``."""
+        self._check_fitted("model_")
+        ticks, width = self.log_.ticks_of(horizon), self.log_.ticks_of(period)
+        ends = period_edges(ticks, width)
+        expected = expected_events(
+            self.model_,
+            self.log_,
+            self.states_,
+            [ticks],
+            paths=self.paths,
+            seed=self.seed,
+            periods=list(ends),
+        )
+        starts = self.log_.as_of + 1 + np.concatenate([[0], ends[:-1]])
+        return pl.DataFrame({"ds": to_dates(starts, self.log_.unit), "foretell": expected.cohort})
+
+    def predict_groups(self, horizons: Sequence[str | int] = ("7d", "30d", "90d")) -> pl.DataFrame:
+        """Return the expected events of each group: ``group``, ``expected_events_7d`` …; they add up to the total."""
+        self._check_fitted("model_")
+        if self.log_.groups is None or self.log_.group_names is None:
+            raise DataError("the log has no groups; read it with read_events(…, group='store_id')")
+        edges = [self.log_.ticks_of(h) for h in horizons]
+        expected = expected_events(
+            self.model_, self.log_, self.states_, edges, paths=self.paths, seed=self.seed
+        )
+        totals = group_totals(self.log_, expected.counts)
+        columns: dict[str, Any] = {"group": self.log_.group_names}
+        columns |= {f"expected_events_{h}": totals[:, k] for k, h in enumerate(horizons)}
+        return pl.DataFrame(columns)
+
+    def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
+        """Look ahead from the end of the log it was fitted to (for `foretell.evaluate`)."""
+        self._check_fitted("model_")
+        if log is not self.log_:
+            self._stand(log)
+        at = standing(self.model_, log, self.states_)
+        expected = expected_events(
+            self.model_,
+            log,
+            self.states_,
+            [horizon],
+            paths=self.paths,
+            seed=self.seed,
+            periods=list(period_edges(horizon, period)),
+        )
+        return Outlook(
+            expected=expected.counts[:, 0],
+            cohort=expected.cohort,
+            p_return=p_return(at, window),
+            p_active=activity(at)[0],
+            interval=within_horizon(at, horizon),
+        )
+
+    def update(self, new_events: EventLog) -> Self:
+        """Move every customer's state forward by new events, without refitting.
+
+        Parameters
+        ----------
+        new_events : EventLog
+            Events after the present as-of date, read with the same options; its as-of date becomes the new one.
+            New customers join.
+        """
+        self._check_fitted("model_")
+        merged, seen = self.log_.extended(new_events)
+        return self._stand(merged, encode(self.model_, merged, self._aligned(merged, seen), seen))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model to a directory; see `foretell.load`."""
+        from foretell.storage import save  # noqa: PLC0415  # storage knows the forecasters, not they it
+
+        self._check_fitted("model_")
+        return save(self, path)
+
+    def _aligned(self, merged: EventLog, seen: npt.NDArray[np.int64]) -> States:
+        """Return the states in the order of a log with more customers; those to be read anew start blank."""
+        place = np.asarray(merged.ids.search_sorted(self.log_.ids).to_numpy())
+        n = merged.n_customers
+
+        def spread(values: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
+            shape = list(values.shape)
+            shape[axis] = n
+            out = np.zeros(shape, dtype=values.dtype)
+            out[(slice(None),) * axis + (place,)] = values
+            out[(slice(None),) * axis + (seen == 0,)] = 0
+            return out
+
+        s = self.states_
+        return States(
+            tuple(spread(np.asarray(part), 1) for part in s.memory),
+            spread(np.asarray(s.packed), 1),
+            *[spread(np.asarray(part), 0) for part in s[2:]],
+        )
+
+    def _chosen(
+        self, ids: Collection[Any] | None
+    ) -> tuple[EventLog, States, pl.Series, npt.NDArray[np.bool_]]:
+        """Return log and states of the asked customers in the asked order, their ids, and who is known."""
+        log, states = self.log_, self.states_
+        if ids is None:
+            return log, states, log.ids, np.ones(log.n_customers, dtype=bool)
+        try:
+            names = pl.Series(list(ids), dtype=log.ids.dtype)
+        except (TypeError, pl.exceptions.PolarsError) as error:
+            raise ParameterError(f"ids are {log.ids.dtype} in this log; got {list(ids)[:3]!r}") from error
+        place = {key: i for i, key in enumerate(log.ids.to_list())}
+        rows = np.array([place.get(key, -1) for key in names.to_list()], dtype=np.int64)
+        known = rows >= 0
+        blank = newcomer(self.model_, log, 1)
+
+        def take(values: npt.NDArray[Any], extra: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
+            # Row -1, the newcomer, is the last one.
+            return np.take(np.concatenate([values, extra], axis=axis), rows, axis=axis)
+
+        memory = tuple(
+            take(np.asarray(a), np.asarray(b), 1) for a, b in zip(states.memory, blank.memory, strict=True)
+        )
+        packed = take(np.asarray(states.packed), np.asarray(blank.packed), 1)
+        rest = [take(np.asarray(a), np.asarray(b), 0) for a, b in zip(states[2:], blank[2:], strict=True)]
+        return log, States(memory, packed, *rest), names, known
+
+
+@dataclasses.dataclass(frozen=True)
+class Simulation:
+    """Simulated futures; see `EventForecaster.simulate`.
+
+    Attributes
+    ----------
+    log : EventLog
+    horizon, paths : int
+    customer, path, tick : int64 arrays, shape (n_simulated_events,)
+    """
+
+    log: EventLog
+    horizon: int
+    paths: int
+    customer: npt.NDArray[np.int64]
+    path: npt.NDArray[np.int64]
+    tick: npt.NDArray[np.int64]
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return one row per simulated event: ``unique_id``, ``path``, ``ds``."""
+        return pl.DataFrame(
+            {
+                "unique_id": self.log.ids.gather(self.customer),
+                "path": self.path,
+                "ds": to_dates(self.tick, self.log.unit),
+            }
+        )
+
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Return the number of events of each customer in each path, shape (n_customers, paths)."""
+        flat = np.bincount(
+            self.customer * self.paths + self.path, minlength=self.log.n_customers * self.paths
+        )
+        return flat.reshape(self.log.n_customers, self.paths)
+
+    def cohort(self, period: str | int = "7d", levels: Sequence[int] = (80,)) -> pl.DataFrame:
+        """Return totals of all customers by period: ``ds``, ``foretell`` (the mean), ``foretell-lo-80`` …."""
+        ends = period_edges(self.horizon, self.log.ticks_of(period))
+        index = np.searchsorted(ends, self.tick - self.log.as_of)
+        flat = np.bincount(index * self.paths + self.path, minlength=len(ends) * self.paths)
+        totals = flat.reshape(len(ends), self.paths)
+        starts = self.log.as_of + 1 + np.concatenate([[0], ends[:-1]])
+        columns: dict[str, Any] = {"ds": to_dates(starts, self.log.unit), "foretell": totals.mean(axis=1)}
+        for level in levels:
+            columns[f"foretell-lo-{level}"] = np.quantile(totals, 0.5 - level / 200, axis=1)
+            columns[f"foretell-hi-{level}"] = np.quantile(totals, 0.5 + level / 200, axis=1)
+        return pl.DataFrame(columns)
+
+
+def _until(log: EventLog, as_of: Any) -> EventLog:
+    tick = log.tick(as_of)
+    if tick > log.as_of:
+        raise ParameterError(
+            f"as_of={as_of!r} lies after the end of the log, {log.date(log.as_of)}: nobody knows whether there "
+            "were events in between; read the log with read_events(…, as_of=…) if it does reach that far"
+        )
+    return log.until(tick)
