@@ -31,7 +31,7 @@ def peer_python(peer: str) -> Path:
 
 def run_peer(peer: str, script: str, *arguments: object) -> dict[str, Any]:
     """Run a script of this folder in a peer's environment and return the JSON object that it prints."""
-    command = [peer_python(peer), Path(__file__).parent / script, *map(str, arguments)]
+    command = [str(peer_python(peer)), str(Path(__file__).parent / script), *map(str, arguments)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
