@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 
+import numpy as np
 import polars as pl
 import pytest
 import sqlalchemy as sa
@@ -129,6 +130,16 @@ def test_more_ids_than_a_statement_takes_are_read_in_parts(url, statements):
     assert len(statements) > 40
 
 
+def test_an_open_end_is_no_limit(url):
+    log = ft.read_events(url, table=TABLE, start="0001-01-01", as_of="9999-12-31", **NAMES)
+    assert log.n_events == ft.read_events(pl.DataFrame(ROWS), **NAMES).n_events
+
+
+def test_an_id_that_is_named_twice_is_read_once(url):
+    log = ft.read_events(url, table=TABLE, ids=[*range(1, 2_000), "7", 7], **NAMES)
+    assert log.report.rows_read == len(ROWS)
+
+
 def test_rows_are_streamed_in_chunks(url, monkeypatch):
     sizes = []
     frame = database._frame
@@ -174,6 +185,27 @@ def test_a_result_without_rows_is_refused(url):
             id="Customer",
             time="create time",
         )
+
+
+def test_a_period_without_rows_is_named_as_the_reason(url):
+    with pytest.raises(EmptyLogError, match="holds no rows within what start=, as_of= and ids= ask for"):
+        ft.read_events(url, table=TABLE, start="2030-01-01", **NAMES)
+
+
+@pytest.mark.parametrize("address", [server("FORETELL_TEST_POSTGRES_URL")])
+def test_times_that_a_server_keeps_with_a_zone_count_by_the_zone_that_is_asked_for(address):
+    query = (
+        "select md5(g::text)::uuid as who, "
+        "timestamptz '2024-01-31 23:30+00' + g * interval '1 day' as moment from generate_series(0, 59) g"
+    )
+    settings = {"query": query, "id": "who", "time": "moment", "start": "2024-02-10", "as_of": "2024-02-12"}
+    assert ft.read_events(address, **settings).n_events == 3
+    log = ft.read_events(address, time_zone="Europe/Berlin", **settings)
+    assert log.dates(np.sort(log.times)).astype(str).tolist() == ["2024-02-10", "2024-02-11", "2024-02-12"]
+    assert log.report.rows_read < 10
+    assert ft.read_events(address, time_zone="Europe/Berlin", ids=[log.ids[0]], **settings).ids.to_list() == [
+        log.ids[0]
+    ]
 
 
 @pytest.fixture

@@ -206,6 +206,7 @@ def test_one_customer_is_an_error_unless_asked_for():
     with pytest.raises(DataError, match=r"one customer only .*ids="):
         read(SHOP.filter(pl.col("who") == "a"))
     assert read(SHOP, ids=["a"]).n_customers == 1
+    assert read(SHOP, ids=["a"], as_of="2024-01-01").n_events == 1
 
 
 def test_events_all_at_the_same_tick_are_an_error_unless_silence_was_observed_after_them():
@@ -214,6 +215,7 @@ def test_events_all_at_the_same_tick_are_an_error_unless_silence_was_observed_af
         read(same)
     assert read(same, unit="hour").n_events == 2
     assert read(same, as_of="2024-02-01").n_events == 2
+    assert read(same, start="2024-01-01", as_of="2024-01-01").n_events == 2
 
 
 @pytest.mark.parametrize(

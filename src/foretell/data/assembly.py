@@ -17,7 +17,6 @@ from foretell.errors import ColumnError, DataError, EmptyLogError, ParameterErro
 
 _KEY: Final = "key"
 _DAY_US: Final = UNIT_SECONDS["day"] * 1_000_000
-_NULL_WORDS: Final = ("", "NULL", "null", "NaN", "nan", "\\N")
 # Text that whole numbers are written as: with leading zeros it is text, or 007 and 7 would be one customer.
 _WHOLE_NUMBER: Final = r"^(?:0|-?[1-9]\d{0,17})$"
 
@@ -64,7 +63,9 @@ def assemble(rows: Rows, columns: Columns, options: ReadOptions) -> EventLog:
     """Build the validated log out of rows; see :func:`foretell.read_events` for the rules."""
     tally = _Tally(rows.origin, rows.frame.height)
     if not tally.rows:
-        raise EmptyLogError(f"{rows.origin} holds no rows; expected one row per event")
+        narrowed = any(limit is not None for limit in (options.ids, options.start, options.as_of))
+        within = " within what start=, as_of= and ids= ask for" if narrowed else ""
+        raise EmptyLogError(f"{rows.origin} holds no rows{within}; expected one row per event")
     frame = _with_ids(rows, columns, options, tally)
     frame = _with_times(frame, columns, options, tally)
     frame = _with_marks(frame, columns, tally)
@@ -110,8 +111,6 @@ def _with_ids(rows: Rows, columns: Columns, options: ReadOptions, tally: _Tally)
     missing = ids.is_null()
     if ids.dtype.is_float():
         missing |= ids.is_nan().fill_null(value=False)
-    if rows.untyped:
-        missing |= ids.is_in(_NULL_WORDS).fill_null(value=False)
     if missing.any():
         numbers = pl.int_range(1, len(ids) + 1, eager=True)
         frame = tally.drop(frame, missing, "without an id", "row " + numbers.cast(pl.String))
@@ -140,15 +139,12 @@ def _with_times(frame: pl.DataFrame, columns: Columns, options: ReadOptions, tal
     wall = TimeReader(columns.time, options.time_format, options.time_zone).read(raw)
     frame = frame.with_columns(wall.cast(pl.Int64).alias(TIME))
     frame = tally.drop(frame, wall.is_null(), "with an unreadable time", raw)
-    for bound, reason in ((options.first, "before the start"), (options.last, "after the as-of date")):
-        if bound is not None:
-            early = reason == "before the start"
-            outside = (
-                frame[TIME] < bound * options.unit_us
-                if early
-                else frame[TIME] >= (bound + 1) * options.unit_us
-            )
-            frame = tally.drop(frame, outside, reason, frame[TIME].cast(pl.Datetime("us")))
+    if options.first is not None:
+        early = frame[TIME] < options.first * options.unit_us
+        frame = tally.drop(frame, early, "before the start", frame[TIME].cast(pl.Datetime("us")))
+    if options.last is not None:
+        late = frame[TIME] >= (options.last + 1) * options.unit_us
+        frame = tally.drop(frame, late, "after the as-of date", frame[TIME].cast(pl.Datetime("us")))
     return frame
 
 
@@ -246,7 +242,9 @@ def _observed(times: IntArray, moments: IntArray, options: ReadOptions, tally: _
     """Return the first and the last observed tick; refuse a log that covers only one."""
     start = int(times.min()) if options.first is None else options.first
     as_of = int(times.max()) if options.last is None else options.last
-    if times.min() == times.max() and as_of == times.max():
+    # A day's own events are asked for on purpose where both ends say so: they continue an older log.
+    on_purpose = options.ids is not None or (options.first is not None and options.last is not None)
+    if times.min() == times.max() == as_of and not on_purpose:
         finer = options.unit == "day" and moments.min() != moments.max()
         when = np.datetime64(int(times[0]), "D" if options.unit == "day" else "h")
         raise DataError(

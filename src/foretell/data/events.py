@@ -37,7 +37,7 @@ def read_events(
     min_events: int = 1,
     chunk_rows: int = 100_000,
 ) -> EventLog:
-    """Read a log of events (who, when, and optionally how much and where) from wherever it is kept.
+    r"""Read a log of events (who, when, and optionally how much and where) from wherever it is kept.
 
     Every row becomes an event, is merged into one, or is left out for a reason that ``log.report`` counts.
 
@@ -49,11 +49,12 @@ def read_events(
         ``.pq``). Frames: pandas, polars (also lazy), pyarrow and others that narwhals knows. Databases:
         a URL such as ``"sqlite:///shop.db"``, with ``query`` or ``table``; read in chunks.
     id, time : str
-        Columns of the customer and of the time of the event. Ids keep their type; in CSV they are whole
-        numbers where all are written as such (no leading zeros), else text. Times may be dates, date-times
-        with or without a zone, text in ISO or another common format, or numbers: seconds, milliseconds,
-        microseconds or nanoseconds since 1970, or dates such as 19970930. Years outside of 1900 to 2199
-        count as unreadable.
+        Columns of the customer and of the time of the event. Ids keep their type
+        (UUIDs become text); in CSV they are whole numbers where all are written as such, without leading
+        zeros, else text. Times may be dates, date-times with or without a zone, text in ISO or another
+        common format, or numbers: seconds, milliseconds, microseconds or nanoseconds since 1970, or dates
+        such as 19970930. Years outside of 1900 to 2199 count as unreadable. In CSV, NULL, null, NaN, nan
+        and \N mean nothing.
     marks : sequence of str
         Numeric columns, such as the amount. An event without a number, or with a negative one (returned
         goods), still is a visit: it stays, its mark counts as 0, and the report says how many did.
@@ -98,8 +99,8 @@ def read_events(
     EmptyLogError
         No row can be used.
     DataError
-        There is nothing to learn from: one customer only (unless named by ``ids``), or all events on
-        the same tick; or times mix zones or orders of day and month.
+        There is nothing to learn from: one customer only, or all events on the same tick (both allowed
+        where ``ids`` asks for it); or times mix zones or orders of day and month.
     ParameterError
         A setting is outside of what is allowed.
 

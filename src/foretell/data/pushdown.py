@@ -44,19 +44,19 @@ def conditions(
     if options.ids is None:
         yield period
         return
-    ids = _typed(list(dict.fromkeys(options.ids)), [row[0] for row in sample], columns.id)
+    ids = _typed(list(options.ids), [row[0] for row in sample], columns.id)
     for k in range(0, len(ids), _IDS_AT_ONCE):
         yield sa.and_(period, id_column.in_(ids[k : k + _IDS_AT_ONCE]))
 
 
 def _typed(ids: list[Any], sample: list[Any], column: str) -> list[Any]:
-    """Return ids in the type of the column: strict databases do not compare text with numbers."""
+    """Return ids, each once, in the type of the column: strict databases do not compare text with numbers."""
     kinds = {type(value) for value in sample}
     if len(kinds) != 1:
-        return ids
+        return list(dict.fromkeys(ids))
     kind = kinds.pop()
     try:
-        return [value if isinstance(value, kind) else kind(value) for value in ids]
+        return list(dict.fromkeys(value if isinstance(value, kind) else kind(value) for value in ids))
     except (TypeError, ValueError, ArithmeticError) as error:
         raise ParameterError(
             f"ids holds values that cannot be ids of column {column!r}, which holds "
@@ -94,7 +94,10 @@ def _period(column: sa.ColumnElement[Any], sample: list[Any], options: ReadOptio
 
 
 def _moment(tick: int, options: ReadOptions) -> dt.datetime:
-    return _EPOCH + dt.timedelta(microseconds=tick * options.unit_us)
+    """Return the moment of a tick, kept within the years that events can be of."""
+    first, last = _EPOCH.replace(year=1900), _EPOCH.replace(year=2200)
+    days = min(max(tick * options.unit_us // 86_400_000_000, (first - _EPOCH).days), (last - _EPOCH).days)
+    return _EPOCH + dt.timedelta(days=days)
 
 
 def _iso_date(when: dt.datetime) -> str:

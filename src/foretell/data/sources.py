@@ -33,6 +33,7 @@ _MENDS: Final = {
     "ndjson": "expected one JSON object a line",
 }
 _DELIMITERS: Final = ",;\t|"
+_NULLS: Final = ["NULL", "null", "NaN", "nan", "\\N"]
 _MAX_LINE: Final = 16 * 2**20
 _GZIP: Final = b"\x1f\x8b"
 _HEAD: Final = 2**16
@@ -98,7 +99,7 @@ def _scan_csv(path: Path, columns: Columns) -> pl.LazyFrame:
     names, delimiter = _header(header, columns)
     columns.check(names, str(path))
     # Types are not inferred: ids keep their leading zeros, and no late row can contradict an early guess.
-    frame = pl.scan_csv(path, separator=delimiter, infer_schema=False, glob=False)
+    frame = pl.scan_csv(path, separator=delimiter, infer_schema=False, null_values=_NULLS, glob=False)
     frame = frame.select(columns.expressions())
     if delimiter != ";":
         return frame
