@@ -224,7 +224,7 @@ def simulate(model_class, params, n, rng):
 def test_parameters_are_recovered_from_simulated_customers(model_class):
     params = {BGNBD: (0.6, 30.0, 0.8, 2.5), MBGNBD: (0.6, 30.0, 0.8, 2.5), ParetoNBD: (0.8, 30.0, 0.7, 60.0)}
     truth = np.array(params[model_class])
-    histories = simulate(model_class, truth, 60_000, np.random.default_rng(1))
+    histories = simulate(model_class, truth, 40_000, np.random.default_rng(1))
     model = model_class().fit_summary(*histories)
     np.testing.assert_allclose(model.params_, truth, rtol=0.12)
     at_truth = model._log_likelihood(truth, histories)[0].sum()

@@ -1,11 +1,16 @@
 """Published figures of the buy-till-you-die models on CDNOW, and those of an independent implementation."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import foretell as ft
+from foretell.datasets import load_complete_journey
 from foretell.events.baselines import BGNBD, ParetoNBD
 from foretell.events.baselines.summary import Summary, summarise
+
+GROCERY = Path(__file__).parents[3] / "shared" / "data" / "grocery_elog.csv"
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +62,21 @@ def test_fit_does_not_depend_on_the_unit_of_time(model_class, sample, sample_in_
 def test_figures_on_the_full_cdnow_log(board, model, rmse, bias_pct):
     assert board[model].rmse == pytest.approx(rmse, rel=0.01)
     assert board[model].bias_pct == pytest.approx(bias_pct, abs=0.3)
+
+
+# Figures of an independent implementation.
+@pytest.mark.skipif(not GROCERY.exists(), reason="the grocery log is not on this machine")
+def test_figures_on_the_grocery_log():
+    log = ft.read_events(GROCERY, id="customer_id", time="date", start="2006-01-01", as_of="2007-12-30")
+    board = ft.evaluate(log, "2006-12-31", "364d", ["bg/nbd", "pareto/nbd"])
+    assert {row.model: round(row.rmse, 3) for row in board.rows} == {"BG/NBD": 3.150, "Pareto/NBD": 3.194}
+
+
+def test_figures_on_the_complete_journey_log():
+    log = ft.read_events(
+        load_complete_journey(), id="household_id", time="timestamp", start="2017-01-01", as_of="2017-12-30"
+    )
+    board = ft.evaluate(log, "2017-09-30", "91d", ["bg/nbd", "pareto/nbd"])
+    assert board.holdout.train.n_customers == 2_446
+    rmse = {row.model: row.rmse for row in board.rows}
+    assert rmse == pytest.approx({"BG/NBD": 6.666, "Pareto/NBD": 6.658}, abs=0.003)
