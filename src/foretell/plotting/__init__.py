@@ -1,0 +1,14 @@
+"""Pictures of what a model says and of how well it did; each function returns an altair chart.
+
+Charts show themselves in a notebook; `save` writes them to PNG, SVG or HTML without a browser or a network.
+"""
+
+from __future__ import annotations
+
+from foretell.plotting.activity import plot_activity
+from foretell.plotting.next_event import plot_next_event
+from foretell.plotting.reliability import plot_reliability
+from foretell.plotting.saving import FORMATS, save
+from foretell.plotting.tracking import plot_tracking
+
+__all__ = ["FORMATS", "plot_activity", "plot_next_event", "plot_reliability", "plot_tracking", "save"]

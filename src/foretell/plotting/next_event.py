@@ -1,0 +1,204 @@
+"""One customer: the visits so far, and when the next one is likely."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import jax
+import numpy as np
+import polars as pl
+
+from foretell.data.log import EventLog
+from foretell.errors import ParameterError
+from foretell.evaluation.outlook import interval_ticks
+from foretell.events.answers import Standing, activity, next_event_moments, p_return, standing
+from foretell.plotting.look import BLUE, GREY, INK, VERMILION, WIDTH, finish, moments, percent, spelled
+
+if TYPE_CHECKING:
+    from foretell.events.forecaster import EventForecaster
+
+_HEIGHT = 270
+_STROKE = 34
+_MOST_BARS = 130
+
+
+def plot_next_event(
+    model: EventForecaster,
+    id: Any,  # noqa: A002  # as in read_events
+    *,
+    actual: Any = None,
+) -> Any:
+    """Show one customer's visits and the distribution of the next one.
+
+    Bars give the probability that the next visit falls on that day (or week, where it may be far away),
+    given that the customer returns; the title says how likely a return is at all. Dark bars are the central
+    80 % interval.
+
+    Parameters
+    ----------
+    model : EventForecaster
+        Fitted.
+    id : object
+        A customer of the model's log.
+    actual : date or str, optional
+        When the customer really came next, where that is known by now.
+
+    Returns
+    -------
+    altair.LayerChart
+
+    Raises
+    ------
+    ParameterError
+        The log has no such customer.
+
+    Examples
+    --------
+    >>> import foretell as ft
+    >>> log = ft.read_events(ft.datasets.load_cdnow(sample=True), id="customer_id", time="date")
+    >>> quick = ft.EventForecaster(ensemble=1, training=ft.TrainConfig(epochs=1))
+    >>> chart = plot_next_event(quick.fit(log, as_of="1997-09-30"), 4)
+    >>> chart.to_dict()["title"]["text"]
+    'Customer 4: when is the next visit?'
+    """
+    log = model.log_
+    customer = _position(log, id)
+    at = _stand(model, customer)
+    visits = log.times[log.offsets[customer] : log.offsets[customer + 1]]
+    low, middle, high = (float(moment) for moment in next_event_moments(at, [0.1, 0.5, 0.9])[:, 0])
+    active = float(activity(at)[0][0])
+    first, last = (int(tick) for tick in interval_ticks([low], [high], log.as_of)[0])
+    came = None if actual is None else log.tick(actual)
+    # Past two years the axis would show little else than the tail.
+    ahead = int(np.clip(np.ceil(1.5 * high), log.ticks_of("14d"), log.ticks_of("730d")))
+    ahead = ahead if came is None else max(ahead, came + 1 - log.as_of)
+    bars, width = _bars(at, log, ahead, active, (first, last))
+    left = max(int(visits[0]), log.as_of - max(2 * ahead, log.ticks_of("60d")))
+    scale = alt.Scale(domain=moments([left - ahead // 40 - 1, log.as_of + ahead + 1], log), nice=False)
+    layers = [
+        _distribution(bars, scale, f"chance per {width}, given a return"),
+        *_history(visits[visits >= left], len(visits), log),
+        *_mark(log.as_of + 1, f"as of {spelled(log.as_of, log)}", log, GREY, align="right"),
+    ]
+    median = log.as_of + max(int(np.ceil(middle)), 1)
+    if median <= log.as_of + ahead:
+        layers += _mark(median, f"median {spelled(median, log)}", log, INK, align="left")
+    later = 1.0 - float(bars["chance"].sum())
+    if later >= 0.02:
+        layers.append(_later(log.as_of + ahead + 1, f"{percent(later)} later →", log))
+    month = float(p_return(at, log.ticks_of("30d"))[0])
+    lines = [
+        f"Still active: {percent(active)}. Returns within 30 days: {percent(month)}.",
+        _spelled_interval((first, last), log),
+    ]
+    if came is not None:
+        layers.append(_strokes([came], log, VERMILION, 4.0))
+        lines[0] += f" Came on {spelled(came, log)} (orange)."
+    chart = alt.layer(*layers).properties(width=WIDTH, height=_HEIGHT)
+    return finish(chart, f"Customer {id}: when is the next visit?", lines)
+
+
+def _spelled_interval(interval: tuple[int, int], log: EventLog) -> str:
+    first, last = interval
+    ends = spelled(last, log)
+    if last - log.as_of > log.ticks_of("3653d"):
+        ends = "a day more than ten years ahead"
+    return f"Given a return, the 80% interval runs from {spelled(first, log)} to {ends} (dark bars)."
+
+
+def _position(log: EventLog, customer: Any) -> int:
+    try:
+        found = np.flatnonzero((log.ids == customer).to_numpy())
+    except (TypeError, pl.exceptions.PolarsError):
+        found = np.array([], dtype=np.int64)
+    if len(found) == 0:
+        some = ", ".join(repr(known) for known in log.ids.head(3).to_list())
+        raise ParameterError(
+            f"there is no customer {customer!r} in the log; its ids are {log.ids.dtype}, such as {some}"
+        )
+    return int(found[0])
+
+
+def _stand(model: EventForecaster, customer: int) -> Standing:
+    """Return where one customer stands, with a leading axis of length 1."""
+    at = standing(model.model_, model.log_, model.states_)
+    one = slice(customer, customer + 1)
+    mixture = jax.tree.map(lambda values: values[one], at.mixture)
+    return at._replace(mixture=mixture, silence=at.silence[one], origin=at.origin[one])
+
+
+def _bars(
+    at: Standing, log: EventLog, ahead: int, active: float, interval: tuple[int, int]
+) -> tuple[pl.DataFrame, str]:
+    """Return the distribution in bars of a clock unit, a day, or a week, and which of them it is."""
+    steps = [(1, log.unit), (log.ticks_of("1d"), "day"), (log.ticks_of("7d"), "week")]
+    step, name = next((pair for pair in steps if ahead / pair[0] <= _MOST_BARS), steps[-1])
+    edges = np.arange(0, ahead + step, step)
+    reached = np.array([0.0, *(float(p_return(at, int(edge))[0]) for edge in edges[1:])])
+    return pl.DataFrame(
+        {
+            "from": moments(log.as_of + 1 + edges[:-1], log),
+            "to": moments(log.as_of + 1 + edges[1:], log),
+            "chance": np.diff(reached) / max(active, 1e-9),
+            "inside": (log.as_of + edges[1:] >= interval[0]) & (log.as_of + 1 + edges[:-1] <= interval[1]),
+        }
+    ), name
+
+
+def _distribution(bars: pl.DataFrame, scale: Any, title: str) -> Any:
+    colours = alt.Scale(domain=[True, False], range=[BLUE, "#A9CDE3"])
+    x_axis, y_axis = (
+        alt.Axis(grid=False, labelOverlap=True, labelSeparation=10),
+        alt.Axis(format="~%", tickCount=5),
+    )
+    return (
+        alt.Chart(bars)
+        .mark_bar(stroke="white", strokeWidth=0.4)
+        .encode(
+            x=alt.X("from:T", title=None, scale=scale, axis=x_axis),
+            x2="to:T",
+            y=alt.Y("chance:Q", title=title, axis=y_axis),
+            y2=alt.datum(0),
+            color=alt.Color("inside:N", scale=colours, legend=None),
+            tooltip=[alt.Tooltip("from:T"), alt.Tooltip("chance:Q", format=".2%")],
+        )
+    )
+
+
+def _history(shown: Any, n_visits: int, log: EventLog) -> list[Any]:
+    """Return the visits as strokes on the axis, and their number above them."""
+    label = f"{n_visits} visit{'s' if n_visits > 1 else ''}"
+    if len(shown) < n_visits:
+        label += f", {len(shown)} of them shown"
+    middle = (int(shown[0]) + log.as_of) // 2 if len(shown) else log.as_of - log.ticks_of("30d")
+    text = _text(middle, label, log, INK, y=_HEIGHT - _STROKE - 10)
+    return [_strokes(shown, log, INK, 1.6), text]
+
+
+def _strokes(ticks: Any, log: EventLog, colour: str, width: float) -> Any:
+    return (
+        alt.Chart(pl.DataFrame({"when": moments(ticks, log)}, schema={"when": pl.Datetime("us")}))
+        .mark_rule(color=colour, strokeWidth=width)
+        .encode(x="when:T", y=alt.value(_HEIGHT - _STROKE), y2=alt.value(_HEIGHT))
+    )
+
+
+def _mark(tick: int, label: str, log: EventLog, colour: str, *, align: str) -> list[Any]:
+    """Return a vertical line with its label at the top."""
+    line = alt.Chart(pl.DataFrame({"when": moments(tick, log)}))
+    shift = 5 if align == "left" else -5
+    return [
+        line.mark_rule(color=colour, strokeWidth=1.5, strokeDash=[5, 3]).encode(x="when:T"),
+        _text(tick, label, log, colour, y=6, align=align, dx=shift, fontWeight="bold"),
+    ]
+
+
+def _later(tick: int, label: str, log: EventLog) -> Any:
+    return _text(tick, label, log, GREY, y=24, align="right", dx=-4)
+
+
+def _text(tick: int, label: str, log: EventLog, colour: str, *, y: float, **look: Any) -> Any:
+    data = alt.Chart(pl.DataFrame({"when": moments(tick, log), "label": [label]}))
+    text = data.mark_text(color=colour, fontSize=12, **look)
+    return text.encode(x="when:T", y=alt.value(y), text="label:N")

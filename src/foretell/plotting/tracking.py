@@ -1,0 +1,184 @@
+"""All customers together, week by week: what came, and what was forecast."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from foretell.data.log import EventLog
+from foretell.errors import ParameterError
+from foretell.evaluation.leaderboard import Leaderboard
+from foretell.plotting.look import GREY, INK, PALETTE, WIDTH, apart, finish, moments, spelled
+
+if TYPE_CHECKING:
+    from foretell.events.forecaster import EventForecaster
+
+_HEIGHT = 320
+_PERIOD = "7d"
+_Y_TITLE = "repeat visits per week"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tracks:
+    """What is drawn: weekly values from the day after the as-of date, by name."""
+
+    log: EventLog
+    horizon: int
+    actual: npt.NDArray[Any] | None
+    forecasts: dict[str, npt.NDArray[Any]]
+    band: pl.DataFrame | None
+
+
+def plot_tracking(
+    source: Leaderboard | EventForecaster,
+    *,
+    models: Sequence[str] | None = None,
+    horizon: str | int = "26w",
+    band: pl.DataFrame | None = None,
+    paths: int = 200,
+) -> Any:
+    """Show the repeat visits of all customers, week by week, against the forecasts.
+
+    Parameters
+    ----------
+    source : Leaderboard or EventForecaster
+        A leaderboard shows what really happened in its held-back period beside the forecasts; a model shows
+        its forecast alone.
+    models : sequence of str, optional
+        Which of the leaderboard's models; by default the first ``foretell`` and the best other one.
+    horizon : str or int
+        How far ahead, for a model.
+    band : polars.DataFrame, optional
+        80 % band as `Simulation.cohort` gives it. By default it is simulated, where the first shown model
+        can. It holds what chance does to a right model, not the error of a wrong one.
+    paths : int
+        Simulated paths for the band.
+
+    Returns
+    -------
+    altair.LayerChart
+
+    Raises
+    ------
+    ParameterError
+        The leaderboard has no model of that name.
+
+    Examples
+    --------
+    >>> import foretell as ft
+    >>> from foretell.datasets import load_cdnow
+    >>> log = ft.read_events(load_cdnow(sample=True), id="customer_id", time="date", as_of="1998-06-30")
+    >>> board = ft.evaluate(log, "1997-09-30", models=["mbg/nbd"])
+    >>> plot_tracking(board).to_dict()["title"]["text"]
+    'Visits per week: forecast against actual'
+    """
+    if isinstance(source, Leaderboard):
+        tracks = _of_board(source, models, band, paths)
+        title = "Visits per week: forecast against actual"
+    else:
+        cohort = source.simulate(horizon, paths=paths).cohort(_PERIOD) if band is None else band
+        mean = {source.name: source.predict_cohort(horizon, _PERIOD)["foretell"].to_numpy()}
+        tracks = _Tracks(source.log_, source.log_.ticks_of(horizon), None, mean, cohort)
+        title = "Visits per week: so far, and forecast"
+    log = tracks.log
+    subtitle = [f"Repeat visits of the {log.n_customers:,} customers seen by {spelled(log.as_of, log)}."]
+    if tracks.band is not None:
+        subtitle.append("Shaded: 80% of the simulated futures, week by week.")
+    return finish(_chart(tracks).properties(width=WIDTH - 90, height=_HEIGHT), title, subtitle)
+
+
+def _of_board(
+    board: Leaderboard, models: Sequence[str] | None, band: pl.DataFrame | None, paths: int
+) -> _Tracks:
+    ranked = [row.model for row in board.rows]
+    ours = [name for name in ranked if hasattr(board.models[name], "simulate")][:1]
+    names = (
+        list(models) if models is not None else ours + [n for n in ranked if n not in ours][: 2 - len(ours)]
+    )
+    for name in names:
+        if name not in board.outlooks:
+            raise ParameterError(f"there is no model {name!r} on the leaderboard; it has {', '.join(ranked)}")
+    horizon = board.holdout.end - board.holdout.cutoff
+    first: Any = board.models[names[0]] if names else None
+    if band is None and hasattr(first, "simulate"):
+        band = first.simulate(horizon, paths=paths).cohort(_PERIOD)
+    forecasts = {name: board.outlooks[name].cohort for name in names}
+    return _Tracks(board.holdout.train, horizon, board.holdout.cohort, forecasts, band)
+
+
+def _chart(tracks: _Tracks) -> Any:
+    log, width = tracks.log, tracks.log.ticks_of(_PERIOD)
+    # A last week of fewer days would look like a fall.
+    weeks = max(tracks.horizon // width, 1)
+    starts = log.as_of + 1 + width * np.arange(weeks)
+    past_starts, past = _history(log, width)
+    y = alt.Y("visits:Q", title=_Y_TITLE, scale=alt.Scale(zero=True), axis=alt.Axis(format=",d"))
+    axis = alt.Axis(grid=False, format="%b %Y", labelOverlap="greedy", labelSeparation=14)
+    x = alt.X("week:T", title="week beginning", axis=axis)
+    layers, ends = [], []
+    if tracks.band is not None:
+        band = tracks.band.head(weeks).select(
+            week=pl.Series(moments(starts, log)), low="foretell-lo-80", high="foretell-hi-80"
+        )
+        layers.append(
+            alt.Chart(band)
+            .mark_area(color=PALETTE[0], opacity=0.2)
+            .encode(x=x, y=alt.Y("low:Q", title=_Y_TITLE), y2="high:Q")
+        )
+    drawn: list[tuple[str, str, npt.NDArray[Any], npt.NDArray[Any]]] = []
+    if tracks.actual is not None:
+        actual = np.concatenate([past, tracks.actual[:weeks]])
+        drawn.append(("actual", INK, np.concatenate([past_starts, starts]), actual))
+    elif len(past):
+        drawn.append(("", INK, past_starts, past))
+    drawn += [
+        (name, PALETTE[k % len(PALETTE)], starts, values[:weeks])
+        for k, (name, values) in enumerate(tracks.forecasts.items())
+    ]
+    for name, colour, ticks, values in drawn:
+        data = pl.DataFrame({"week": moments(ticks, log), "visits": np.asarray(values, dtype=np.float64)})
+        line = alt.Chart(data).mark_line(color=colour, strokeWidth=1.4 if colour == INK else 2.4)
+        layers.append(line.encode(x=x, y=y, tooltip=["week:T", alt.Tooltip("visits:Q", format=",.0f")]))
+        if name:
+            ends.append((name, colour, int(ticks[-1]), float(values[-1])))
+    top = max(float(np.max(values)) for *_, values in drawn)
+    return alt.layer(*layers, *_end_labels(ends, top, log), *_cutoff(log))
+
+
+def _history(log: EventLog, width: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return the first ticks of the whole weeks up to the as-of date, and the repeat visits in each."""
+    weeks = (log.as_of - log.start + 1) // width
+    repeat = np.ones(log.n_events, dtype=bool)
+    repeat[log.offsets[:-1]] = False
+    ago = (log.as_of - log.times[repeat]) // width
+    counts = np.bincount(ago[ago < weeks], minlength=weeks)[::-1]
+    return log.as_of + 1 - width * np.arange(weeks, 0, -1), counts
+
+
+def _end_labels(ends: list[tuple[str, str, int, float]], top: float, log: EventLog) -> list[Any]:
+    """Return each line's name beside its end, apart enough to be read."""
+    places = apart([value for *_, value in ends], 15 * top / _HEIGHT)
+    return [
+        alt.Chart(pl.DataFrame({"week": moments(tick, log), "visits": [place], "label": [name]}))
+        .mark_text(align="left", dx=7, color=colour, fontSize=13, fontWeight="bold")
+        .encode(x="week:T", y="visits:Q", text="label:N")
+        for (name, colour, tick, _), place in zip(ends, places, strict=True)
+    ]
+
+
+def _cutoff(log: EventLog) -> list[Any]:
+    data = alt.Chart(
+        pl.DataFrame({"week": moments(log.as_of + 1, log), "label": ["forecast from here on →"]})
+    )
+    return [
+        data.mark_rule(color=GREY, strokeDash=[5, 3]).encode(x="week:T"),
+        data.mark_text(align="left", dx=6, color=GREY, fontSize=12).encode(
+            x="week:T", y=alt.value(4), text="label:N"
+        ),
+    ]
