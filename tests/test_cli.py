@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from foretell import __version__
+from foretell.cli import app
+from foretell.datasets import load_cdnow
+
+COLUMNS = ["--id", "customer_id", "--time", "date"]
+QUICK = ["--ensemble", "1", "--epochs", "1"]
+
+
+def foretell(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def shell(*arguments, **options):
+    """Run the installed command as a user does."""
+    command = [str(Path(sys.executable).with_name("foretell")), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
+
+
+@pytest.fixture(scope="module")
+def visits(tmp_path_factory):
+    """The 1/10 sample as a file, each customer given one of three stores."""
+    path = tmp_path_factory.mktemp("data") / "visits.csv"
+    rows = load_cdnow(sample=True).with_columns(store=pl.col("customer_id") % 3)
+    rows.write_csv(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def fitted(visits, tmp_path_factory):
+    """The model's directory, and what fit printed."""
+    out = tmp_path_factory.mktemp("fitted") / "model"
+    marks = ["--mark", "amount", "--group", "store", "--as-of", "1997-09-30"]
+    return out, foretell("fit", visits, *COLUMNS, *marks, *QUICK, "--json", "--out", out)
+
+
+@pytest.fixture(scope="module")
+def model(fitted):
+    return fitted[0]
+
+
+def test_help_comes_at_once_and_names_the_commands():
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        done = shell("--help")
+        seconds.append(time.perf_counter() - started)
+    assert done.returncode == 0
+    for command in ("demo", "fit", "update", "predict", "evaluate", "plot"):
+        assert command in done.stdout
+    # On an idle machine it takes 0.3 s; the limit leaves room for a busy one.
+    assert min(seconds) < 1.5
+
+
+def test_the_command_line_imports_nothing_slow():
+    code = "import sys, foretell.cli; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"jax", "keras", "polars", "numpy", "altair", "scipy"} & set(done.stdout.split())
+
+
+def test_version_is_data():
+    done = foretell("--version")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, f"foretell {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["fit"], "SOURCE"),
+        (["fit", "visits.csv"], "--out"),
+        (["guess"], "guess"),
+        (["fit", "visits.csv", "--out", "m", "--ensemble", "0"], "ensemble"),
+        (["fit", "visits.csv", "--out", "m", "--unit", "month"], "unit"),
+        (["plot", "model", "--out", "a.png"], "--id"),
+        (["plot", "model", "--kind", "reliability", "--out", "a.png"], "evaluate"),
+        (["predict", "model", "--by-group", "--id", "4"], "--by-group"),
+    ],
+)
+def test_wrong_use_is_exit_code_2(arguments, hint):
+    done = foretell(*arguments)
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert hint in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["fit", "nowhere.csv", "--out", "m"], "nowhere.csv"),
+        (["predict", "nowhere"], "nowhere"),
+        (["predict", "nowhere", "--out", "table.xlsx"], ".parquet"),
+        (["predict", "nowhere", "--out", "nodir/table.csv"], "nodir"),
+        (["plot", "nowhere", "--id", "1", "--out", "next.gif"], ".svg"),
+    ],
+)
+def test_failure_is_one_line_and_exit_code_1(arguments, hint, tmp_path):
+    done = shell(*arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("foretell: ")
+    assert done.stderr.count("\n") == 1
+    assert hint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_column_that_is_not_there_is_named(visits, tmp_path):
+    done = foretell("fit", visits, "--id", "customer", "--time", "date", "--out", tmp_path / "model")
+    assert done.exit_code == 1
+    assert "'customer'" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_that_is_no_model_is_refused_before_training(visits, tmp_path):
+    (tmp_path / "letter.txt").write_text("mine")
+    done = foretell("fit", visits, *COLUMNS, "--out", tmp_path)
+    assert done.exit_code == 1
+    assert "not a foretell model" in done.stderr
+    assert "rows read" not in done.stderr
+
+
+def test_fit_reports_what_it_read_on_stderr_and_a_summary_as_json(fitted):
+    out, done = fitted
+    assert done.exit_code == 0, done.stderr
+    assert (out / "model.json").is_file()
+    assert "6,919 rows read" in done.stderr
+    assert "after the as-of date" in done.stderr
+    assert "\r" not in done.stderr
+    assert "\x1b" not in done.stderr  # no bars, no colours where nobody watches
+    summary = json.loads(done.stdout)
+    assert summary["customers"] == 2357
+    assert summary["as_of"] == "1997-09-30"
+    assert summary["rows_read"] == summary["events"] + sum(summary["left_out"].values())
+
+
+def test_predictions_are_a_table_on_stdout(model):
+    done = foretell("predict", model, "--horizon", "7d", "--horizon", "30d", "--level", "80")
+    assert (done.exit_code, done.stderr) == (0, "")
+    table = pl.read_csv(done.stdout.encode(), try_parse_dates=True)
+    assert table.height == 2357
+    assert table.columns[-5:] == [
+        "p_return_7d", "p_return_30d", "expected_events_7d", "expected_events_30d", "overdue",
+    ]  # fmt: skip
+    assert "next_event-lo-80" in table.columns
+    assert (table["p_return_7d"] <= table["p_return_30d"]).all()
+
+
+def test_predictions_are_written_by_the_files_ending(model, tmp_path):
+    asked = ["--horizon", "7d", "--horizon", "30d", "--level", "80"]
+    tables = []
+    for ending, read in ((".csv", pl.read_csv), (".parquet", pl.read_parquet), (".json", pl.read_json)):
+        out = tmp_path / f"forecasts{ending}"
+        done = foretell("predict", model, *asked, "--out", out)
+        assert (done.exit_code, done.stdout) == (0, ""), done.stderr
+        assert "2,357 rows" in done.stderr
+        tables.append(read(out)["p_active"].round(6).to_list())
+    assert tables[0] == tables[1] == tables[2]
+    as_json = foretell("predict", model, *asked, "--json")
+    assert [row["p_active"] for row in json.loads(as_json.stdout)][:9] == pytest.approx(
+        tables[0][:9], abs=1e-5
+    )
+
+
+def test_a_stranger_is_forecast_as_a_new_customer_and_named(model):
+    done = foretell("predict", model, "--id", "4", "--id", "999999", "--horizon", "30d")
+    assert done.exit_code == 0
+    assert "999999" in done.stderr
+    assert pl.read_csv(done.stdout.encode())["n_events"].to_list()[1] == 0
+    wrong = foretell("predict", model, "--id", "four")
+    assert wrong.exit_code == 1
+    assert "whole numbers" in wrong.stderr
+
+
+def test_groups_are_forecast_by_name(model):
+    done = foretell("predict", model, "--by-group", "--horizon", "7d", "--horizon", "30d")
+    table = pl.read_csv(done.stdout.encode())
+    assert table.columns == ["group", "expected_events_7d", "expected_events_30d"]
+    assert table["group"].to_list() == [0, 1, 2]
+
+
+def test_update_takes_the_whole_log_again_and_keeps_what_is_new(model, visits, tmp_path):
+    out = tmp_path / "later"
+    more = ["--group", "store", "--as-of", "1997-10-31", "--out", out, "--json"]
+    done = foretell("update", model, visits, *COLUMNS, *more)
+    assert done.exit_code == 0, done.stderr
+    assert "before the start" in done.stderr
+    assert json.loads(done.stdout)["as_of"] == "1997-10-31"
+    assert json.loads((model / "model.json").read_text())["log"]["as_of"] == 10134  # 1997-09-30, untouched
+
+
+def test_models_are_compared_in_a_table_or_as_json(visits, tmp_path):
+    span = ["--as-of", "1998-06-30", "--cutoff", "1997-09-30", "--horizon", "273d"]
+    which = ["--model", "bg/nbd", "--model", "repeat rate"]
+    board = tmp_path / "board.json"
+    done = foretell(
+        "evaluate", visits, *COLUMNS, *span, *which, "--json", board, "--pictures", tmp_path / "pictures"
+    )
+    assert done.exit_code == 0, done.stderr
+    assert "BG/NBD" in done.stdout
+    assert "rows read" in done.stderr
+    rows = json.loads(board.read_text())["rows"]
+    assert [row["model"] for row in rows] == ["BG/NBD", "repeat rate"]
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"tracking.png", "reliability.png"}
+    printed = foretell("evaluate", visits, *COLUMNS, *span, *which, "--json", "-")
+    assert json.loads(printed.stdout)["cutoff"] == "1997-09-30"
+
+
+def test_a_model_without_a_name_is_refused_with_the_names(visits):
+    span = ["--as-of", "1998-06-30", "--cutoff", "1997-09-30"]
+    done = foretell("evaluate", visits, *COLUMNS, *span, "--model", "prophet")
+    assert done.exit_code == 1
+    assert "'bg/nbd'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "ending"),
+    [
+        ("next", ".png"),
+        ("next", ".html"),
+        ("activity", ".svg"),
+        pytest.param("tracking", ".svg", marks=pytest.mark.slow),
+    ],
+)
+def test_plots_are_drawn_from_a_model(model, tmp_path, kind, ending):
+    out = tmp_path / f"plot{ending}"
+    more = ["--id", "4"] if kind == "next" else ["--horizon", "8w"]
+    done = foretell("plot", model, "--kind", kind, *more, "--out", out)
+    assert (done.exit_code, done.stdout) == (0, ""), done.stderr
+    assert out.stat().st_size > 1000
+
+
+def test_a_closed_pipe_is_no_failure(model):
+    command = f"'{Path(sys.executable).with_name('foretell')}' predict '{model}' --horizon 7d | head -1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("unique_id,")
+
+
+def test_a_database_is_read_by_its_url(visits, tmp_path):
+    base = f"sqlite:///{tmp_path / 'shop.db'}"
+    pl.read_csv(visits).write_database("visits", base)
+    span = ["--as-of", "1998-06-30", "--cutoff", "1997-09-30", "--model", "repeat rate", "--json", "-"]
+    done = foretell("evaluate", base, "--table", "visits", *COLUMNS, *span)
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["n_customers"] == 2357
+
+
+@pytest.mark.slow
+def test_the_demo_makes_forecasts_a_leaderboard_and_pictures(tmp_path):
+    done = shell(
+        "demo", "--sample", *QUICK, "--out", "made", cwd=tmp_path, env={**os.environ, "COLUMNS": "80"}
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    made = {path.name for path in (tmp_path / "made").iterdir()}
+    assert {"forecasts.csv", "leaderboard.json", "cdnow.csv", "model"} <= made
+    assert {name for name in made if name.endswith(".png")} == {
+        "next_event.png", "tracking.png", "reliability.png", "activity.png",
+    }  # fmt: skip
+    assert "foretell" in done.stdout
+    assert "Made:" in done.stdout

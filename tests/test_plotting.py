@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+
+import foretell as ft
+from foretell import plotting
+from foretell.datasets import load_cdnow
+from foretell.errors import ParameterError, StorageError
+from foretell.events.answers import p_return, standing
+
+CUTOFF = "1997-09-30"
+REGULAR = 15562  # 27 visits
+
+
+@pytest.fixture(scope="module")
+def log():
+    return ft.read_events(load_cdnow(sample=True), id="customer_id", time="date", as_of="1998-06-30")
+
+
+@pytest.fixture(scope="module")
+def model(log):
+    quick = ft.EventForecaster(ensemble=1, training=ft.TrainConfig(epochs=1), paths=10)
+    return quick.fit(log, as_of=CUTOFF)
+
+
+@pytest.fixture(scope="module")
+def board(log):
+    return ft.evaluate(log, CUTOFF, "30w", models=["bg/nbd", "pareto/nbd", "repeat rate"])
+
+
+@pytest.fixture(scope="module")
+def tracking(board):
+    return plotting.plot_tracking(board)
+
+
+def values(chart, *fields):
+    """Return the rows of a chart's data sets that have these fields."""
+    spec = chart.to_dict()
+    return [row for rows in spec["datasets"].values() for row in rows if set(fields) <= set(row)]
+
+
+def texts(chart):
+    return {row["label"] for row in values(chart, "label")}
+
+
+def test_the_ending_says_how_a_chart_is_saved(tracking, tmp_path):
+    png, svg, html = (plotting.save(tracking, tmp_path / f"chart{ending}") for ending in plotting.FORMATS)
+    assert png.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert png.stat().st_size < 150_000
+    assert svg.read_text(encoding="utf-8").startswith("<svg")
+    page = html.read_text(encoding="utf-8")
+    assert "vega" in page
+    assert not re.search(r"<(script|link)[^>]+(src|href)=[\"']?(https?:)?//", page)
+
+
+def test_a_repacked_png_still_is_the_same_picture(tracking, tmp_path):
+    drawn = tmp_path / "plain.png"
+    tracking.save(str(drawn), scale_factor=1.5)
+    packed = plotting.save(tracking, tmp_path / "packed.png").read_bytes()
+    assert len(packed) < drawn.stat().st_size
+    assert packed[:33] == drawn.read_bytes()[:33]  # signature, size, kind of pixels
+    assert packed.endswith(drawn.read_bytes()[-12:])
+
+
+def test_a_picture_of_another_kind_is_refused_by_its_ending(tracking, tmp_path):
+    with pytest.raises(ParameterError, match=r"'chart.gif'.*\.png, \.svg or \.html"):
+        plotting.save(tracking, tmp_path / "chart.gif")
+
+
+def test_a_place_that_cannot_be_written_is_named(tracking, tmp_path):
+    with pytest.raises(StorageError, match="nowhere"):
+        plotting.save(tracking, tmp_path / "nowhere" / "chart.svg")
+
+
+def test_tracking_shows_what_came_beside_the_best_forecasts(board, tracking):
+    assert texts(tracking) == {"actual", *[row.model for row in board.rows[:2]], "forecast from here on →"}
+    weekly = values(tracking, "week", "visits")
+    drawn = [row["visits"] for row in weekly]
+    for total in board.holdout.cohort.tolist():
+        assert total in drawn
+
+
+def test_tracking_draws_no_forecast_of_a_model_that_is_not_there(board):
+    with pytest.raises(ParameterError, match=r"'prophet'.*BG/NBD"):
+        plotting.plot_tracking(board, models=["prophet"])
+
+
+def test_tracking_takes_a_band(board):
+    weeks = 30
+    band = pl.DataFrame(
+        {
+            "ds": [dt.date(1997, 10, 1)] * weeks,
+            "foretell-lo-80": np.full(weeks, 30.0),
+            "foretell-hi-80": np.full(weeks, 50.0),
+        }
+    )
+    chart = plotting.plot_tracking(board, models=["BG/NBD"], band=band)
+    assert len(values(chart, "low", "high")) == weeks
+    assert "Shaded" in chart.to_dict()["title"]["subtitle"][1]
+
+
+def test_a_short_last_week_is_left_out_of_tracking(log):
+    board = ft.evaluate(log, CUTOFF, "30d", models=["bg/nbd"])
+    chart = plotting.plot_tracking(board)
+    ahead = {row["week"] for row in values(chart, "week", "visits") if row["week"] > "1997-09-30T23"}
+    assert len(ahead) == 4
+
+
+def test_tracking_of_a_model_shows_its_forecast_after_the_weeks_so_far(model):
+    chart = plotting.plot_tracking(model, horizon="10w", paths=20)
+    assert "foretell" in texts(chart)
+    assert len(values(chart, "low", "high")) == 10
+
+
+def test_reliability_shows_models_that_forecast_a_probability(board):
+    chart = plotting.plot_reliability(board)
+    points = values(chart, "model", "forecast", "observed")
+    assert {row["model"] for row in points} == {"BG/NBD", "Pareto/NBD"}
+    assert len(points) == 20
+    assert all(row["low"] <= row["observed"] <= row["high"] for row in points)
+
+
+def test_reliability_says_why_it_cannot_be_drawn(log, board):
+    with pytest.raises(ParameterError, match="none of these models"):
+        plotting.plot_reliability(board, models=["repeat rate"])
+    with pytest.raises(ParameterError, match="no model 'x'"):
+        plotting.plot_reliability(board, models=["x"])
+    late = ft.evaluate(log, "1998-06-15", "7d", models=["bg/nbd"])
+    with pytest.raises(ParameterError, match="less than 30 days"):
+        plotting.plot_reliability(late)
+
+
+def test_the_next_visit_is_drawn_as_a_distribution(model):
+    chart = plotting.plot_next_event(model, REGULAR, actual="1997-10-05")
+    bars = values(chart, "from", "chance")
+    answer = model.predict(horizons=[], levels=[80]).filter(pl.col("unique_id") == REGULAR)
+    returns = p_return(standing(model.model_, model.log_, model.states_), 30)
+    shown = sum(row["chance"] for row in bars)
+    assert 0.85 < shown <= 1.0
+    # What the bars say of the first 30 days is what predict says.
+    month = sum(row["chance"] for row in bars if row["from"] < "1997-10-31")
+    place = model.log_.ids.index_of(REGULAR)
+    assert month * answer["p_active"][0] == pytest.approx(returns[place], abs=1e-3)
+    inside = [row["from"][:10] for row in bars if row["inside"]]
+    assert [min(inside), max(inside)] == [str(answer[f"next_event-{end}-80"][0]) for end in ("lo", "hi")]
+    assert any(text.startswith("27 visits") for text in texts(chart))
+    assert "5 Oct 1997" in chart.to_dict()["title"]["subtitle"][0]
+
+
+def test_a_customer_of_one_visit_has_a_picture_too(model, tmp_path):
+    once = model.log_.ids.filter(pl.Series(model.log_.counts == 1))[0]
+    chart = plotting.plot_next_event(model, once)
+    assert "1 visit" in texts(chart)
+    assert any(text.endswith("later →") for text in texts(chart))
+    assert plotting.save(chart, tmp_path / "once.svg").stat().st_size > 0
+
+
+@pytest.mark.parametrize("stranger", [-1, "nobody", None])
+def test_a_stranger_has_no_picture(model, stranger):
+    with pytest.raises(ParameterError, match="no customer"):
+        plotting.plot_next_event(model, stranger)
+
+
+def test_the_map_of_activity_counts_every_customer_once(model):
+    cells = values(plotting.plot_activity(model), "p_active", "customers")
+    assert sum(row["customers"] for row in cells) == model.log_.n_customers
+    assert all(0.0 <= row["p_active"] <= 1.0 for row in cells)
