@@ -34,6 +34,11 @@ class _Commands(TyperGroup):
         except ForetellError as error:
             terminal.say(f"foretell: {error}")
             raise typer.Exit(1) from error
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            terminal.say(f"foretell: {error}")
+            raise typer.Exit(1) from error
 
 
 app = typer.Typer(
@@ -267,7 +272,7 @@ def predict(
     """Forecast every customer's next visit, chance of a return, and number of visits."""
     if by_group and (id or level):
         raise typer.BadParameter("--by-group forecasts whole groups; it goes with neither --id nor --level")
-    terminal.check_ending(out, terminal.TABLE_FORMATS, "table")
+    terminal.check_file(out, terminal.TABLE_FORMATS, "table")
     fitted = _load(model)
     horizons = horizon or ["7d", "30d", "90d"]
     with terminal.busy("forecasting"):
@@ -312,8 +317,8 @@ def evaluate(  # noqa: PLR0917  # typer names every option by a parameter
     seasonal: _Seasonal = True,
 ) -> None:
     """Compare models on a period that is held back from them."""
-    if json_path not in {None, "-"}:
-        terminal.check_ending(Path(str(json_path)), (".json", ".txt"), "file")
+    figures = None if json_path in {None, "-"} else Path(str(json_path))
+    terminal.check_file(figures, (), "file")
     log = _read(
         source, id, time, mark, group, query=query, table=table, unit=unit.value, merge=merge.value,
         time_format=time_format, time_zone=time_zone, start=start, as_of=as_of, min_events=min_events,
@@ -331,8 +336,9 @@ def evaluate(  # noqa: PLR0917  # typer names every option by a parameter
         count = board.holdout.train.n_customers
         title = f"{count:,} customers seen by {board.cutoff}, forecast to {board.end}; best first"
         terminal.show_table(board.table(), title=title)
-        if json_path is not None:
-            board.save_json(json_path)
+        if figures is not None:
+            board.save_json(figures)
+            terminal.say(f"{figures} written")
     if pictures is not None:
         _draw_board(board, pictures)
 
@@ -354,7 +360,7 @@ def plot(
     if kind is _Kind.next and id is None:
         raise typer.BadParameter("the kind next shows one customer: name it with --id")
     # The endings are plotting.FORMATS; altair takes a second to import, a wrong name should not.
-    terminal.check_ending(out, (".png", ".svg", ".html"), "picture")
+    terminal.check_file(out, (".png", ".svg", ".html"), "picture")
     fitted = _load(model)
     from foretell import plotting  # noqa: PLC0415
 
@@ -462,7 +468,8 @@ def _ids(log: EventLog, asked: list[str] | None, *, known: bool = False) -> list
         ids = [int(text) if whole else text for text in asked]
     except ValueError as error:
         raise ParameterError(f"--id {', '.join(asked)}: the ids of this model are whole numbers") from error
-    strangers = [str(one) for one in ids if one not in set(log.ids.to_list())]
+    customers = set(log.ids.to_list())
+    strangers = [str(one) for one in ids if one not in customers]
     if strangers and not known:
         terminal.say(f"not in the log, forecast as new customers: {', '.join(strangers)}")
     return ids

@@ -70,11 +70,11 @@ def busy(what: str) -> Iterator[None]:
         yield
 
 
-def check_ending(path: Path | None, endings: tuple[str, ...], what: str) -> None:
-    """Refuse a file name before any work is done for it."""
+def check_file(path: Path | None, endings: tuple[str, ...], what: str) -> None:
+    """Refuse a file name before any work is done for it; without endings any will do."""
     if path is None:
         return
-    if path.suffix.lower() not in endings:
+    if endings and path.suffix.lower() not in endings:
         raise ParameterError(
             f"{path.name!r} does not say which kind of {what} it is; expected a name that ends in "
             f"{', '.join(endings[:-1])} or {endings[-1]}"
@@ -120,5 +120,5 @@ def _shown(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+        return f"{value:.4g}" if abs(value) < 100 else f"{value:,.0f}"
     return str(value)

@@ -37,12 +37,8 @@ def plot_activity(model: EventForecaster) -> Any:
 
     Examples
     --------
-    >>> import foretell as ft
-    >>> log = ft.read_events(ft.datasets.load_cdnow(sample=True), id="customer_id", time="date")
-    >>> quick = ft.EventForecaster(ensemble=1, training=ft.TrainConfig(epochs=1))
-    >>> chart = plot_activity(quick.fit(log, as_of="1997-09-30"))
-    >>> chart.to_dict()["title"]["text"]
-    'Who is still active?'
+    >>> model = ft.load("model/")  # doctest: +SKIP
+    >>> plot_activity(model)  # doctest: +SKIP
     """
     log = model.log_
     cells, rows, columns = _cells(model)

@@ -65,9 +65,11 @@ def spelled(tick: int, log: EventLog) -> str:
     return day if log.unit == "day" else f"{day}, {moment:%H}:00"
 
 
-def moments(ticks: Any, log: EventLog) -> list[dt.datetime]:
-    """Return ticks as moments for a time axis."""
-    return log.dates(np.atleast_1d(ticks)).astype("datetime64[us]").tolist()
+def moments(ticks: Any, log: EventLog, *, middle: bool = False) -> list[dt.datetime]:
+    """Return ticks as moments for a time axis: where each begins, or its middle."""
+    half = dt.timedelta(hours=12 if log.unit == "day" else 0, minutes=0 if log.unit == "day" else 30)
+    starts: list[dt.datetime] = log.dates(np.atleast_1d(ticks)).astype("datetime64[us]").tolist()
+    return [start + half for start in starts] if middle else starts
 
 
 def percent(share: float) -> str:

@@ -109,7 +109,7 @@ def _spelled_interval(interval: tuple[int, int], log: EventLog) -> str:
 
 def _position(log: EventLog, customer: Any) -> int:
     try:
-        found = np.flatnonzero((log.ids == customer).to_numpy())
+        found = np.flatnonzero(log.ids.is_in([customer]).to_numpy())
     except (TypeError, pl.exceptions.PolarsError):
         found = np.array([], dtype=np.int64)
     if len(found) == 0:
@@ -178,15 +178,17 @@ def _history(shown: Any, n_visits: int, log: EventLog) -> list[Any]:
 
 def _strokes(ticks: Any, log: EventLog, colour: str, width: float) -> Any:
     return (
-        alt.Chart(pl.DataFrame({"when": moments(ticks, log)}, schema={"when": pl.Datetime("us")}))
+        alt.Chart(
+            pl.DataFrame({"when": moments(ticks, log, middle=True)}, schema={"when": pl.Datetime("us")})
+        )
         .mark_rule(color=colour, strokeWidth=width)
         .encode(x="when:T", y=alt.value(_HEIGHT - _STROKE), y2=alt.value(_HEIGHT))
     )
 
 
 def _mark(tick: int, label: str, log: EventLog, colour: str, *, align: str) -> list[Any]:
-    """Return a vertical line with its label at the top."""
-    line = alt.Chart(pl.DataFrame({"when": moments(tick, log)}))
+    """Return a vertical line, labelled at the top: in a tick's middle, or before its beginning."""
+    line = alt.Chart(pl.DataFrame({"when": moments(tick, log, middle=align == "left")}))
     shift = 5 if align == "left" else -5
     return [
         line.mark_rule(color=colour, strokeWidth=1.5, strokeDash=[5, 3]).encode(x="when:T"),
@@ -199,6 +201,7 @@ def _later(tick: int, label: str, log: EventLog) -> Any:
 
 
 def _text(tick: int, label: str, log: EventLog, colour: str, *, y: float, **look: Any) -> Any:
-    data = alt.Chart(pl.DataFrame({"when": moments(tick, log), "label": [label]}))
+    when = moments(tick, log, middle=look.get("align") == "left")
+    data = alt.Chart(pl.DataFrame({"when": when, "label": [label]}))
     text = data.mark_text(color=colour, fontSize=12, **look)
     return text.encode(x="when:T", y=alt.value(y), text="label:N")
