@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -15,7 +13,7 @@ import polars as pl
 from foretell.data.log import EventLog, to_dates
 from foretell.evaluation.outlook import interval_ticks
 from foretell.events.clock import ClockTable
-from foretell.events.history import origins
+from foretell.events.history import on_device, origins
 from foretell.events.states import GapModel, States, ensemble_mixture, silence
 from foretell.nn import mixture as mix
 from foretell.nn.mixture import GapMixture
@@ -76,7 +74,7 @@ def _activity(mixture: GapMixture, elapsed: Any) -> Any:
     return jax.nn.sigmoid(-logit_cure), 1.0 - mix.returning_survival(mixture, elapsed)
 
 
-@functools.partial(jax.jit, static_argnums=())
+@jax.jit
 def _quantiles(mixture: GapMixture, elapsed: Any, levels: Any) -> Any:
     return jax.lax.map(lambda level: mix.quantile(mixture, elapsed, level), levels)
 
@@ -84,35 +82,32 @@ def _quantiles(mixture: GapMixture, elapsed: Any, levels: Any) -> Any:
 def p_return(at: Standing, ticks: int) -> FloatArray:
     """Return P(an event within ``ticks`` after the as-of date | silent so far) = 1 − S(e + N) / S(e)."""
     until = at.table.at(at.as_of + ticks) - at.origin
-    later, now = (_survival(at.mixture, jnp.asarray(gap, jnp.float32)) for gap in (until, at.silence))
+    later, now = (_survival(at.mixture, on_device(gap)) for gap in (until, at.silence))
     return np.clip(1.0 - np.asarray(later, dtype=np.float64) / np.asarray(now, dtype=np.float64), 0.0, 1.0)
 
 
 def activity(at: Standing) -> tuple[FloatArray, FloatArray]:
     """Return p_active = 1 − π / S(e), and overdue = 1 − S(e | returns), both in [0, 1]."""
-    active, overdue = _activity(at.mixture, jnp.asarray(at.silence, jnp.float32))
+    active, overdue = _activity(at.mixture, on_device(at.silence))
     return np.asarray(active, dtype=np.float64), np.clip(np.asarray(overdue, dtype=np.float64), 0.0, 1.0)
 
 
 def next_event_moments(at: Standing, levels: npt.ArrayLike) -> FloatArray:
-    """Return quantiles of the next event's time given a return, in ticks after the as-of tick, (n_levels, n)."""
-    level_array = jnp.asarray(np.atleast_1d(np.asarray(levels, dtype=np.float64)), jnp.float32)
-    gaps = _quantiles(at.mixture, jnp.asarray(at.silence, jnp.float32), level_array)
+    """Return quantiles of the next event's time given a return, in ticks after as_of, shape (n_levels, n)."""
+    gaps = _quantiles(at.mixture, on_device(at.silence), on_device(np.atleast_1d(levels)))
     moments = at.table.invert(at.origin + np.asarray(gaps, dtype=np.float64)) - at.as_of
     return np.clip(moments, 0.0, _YEARS_AHEAD * at.per_year)
 
 
 def within_horizon(at: Standing, horizon: int, coverage: float = 0.8) -> npt.NDArray[np.int64]:
     """Return the interval of the next event given that it falls within the horizon, in ticks, (n, 2)."""
-    end = _survival(at.mixture, jnp.asarray(at.table.at(at.as_of + horizon) - at.origin, jnp.float32))
-    now = _survival(at.mixture, jnp.asarray(at.silence, jnp.float32))
+    end = _survival(at.mixture, on_device(at.table.at(at.as_of + horizon) - at.origin))
+    now = _survival(at.mixture, on_device(at.silence))
     active, _ = activity(at)
     inside = np.clip((1.0 - np.asarray(end) / np.asarray(now)) / np.maximum(active, 1e-9), 1e-6, 1.0)
     edges = []
     for tail in ((1.0 - coverage) / 2.0, (1.0 + coverage) / 2.0):
-        gaps = _quantile_at(
-            at.mixture, jnp.asarray(at.silence, jnp.float32), jnp.asarray(inside * tail, jnp.float32)
-        )
+        gaps = _quantile_at(at.mixture, on_device(at.silence), on_device(inside * tail))
         edges.append(at.table.invert(at.origin + np.asarray(gaps, dtype=np.float64)) - at.as_of)
     low, high = (np.clip(edge, 0.0, float(horizon)) for edge in edges)
     return interval_ticks(low, high, at.as_of)

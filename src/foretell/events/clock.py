@@ -1,4 +1,4 @@
-"""The operational clock: time that runs at the shop's own seasonal speed (design: gaps are measured on it)."""
+"""The operational clock: time that runs at the shop's own seasonal speed on which gaps are measured."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ class OperationalClock:
     def speed(self, ticks: npt.ArrayLike) -> FloatArray:
         """Return the clock's speed during each tick, mean 1 over a year."""
         in_cycle, in_year = _phases(np.asarray(ticks, dtype=np.int64), self.unit)
-        return np.asarray(self.cycle)[in_cycle] * np.asarray(self.year)[in_year]
+        speeds: FloatArray = np.asarray(self.cycle)[in_cycle] * np.asarray(self.year)[in_year]
+        return speeds
 
     def table(self, start: int, end: int) -> ClockTable:
         """Return the readings of the clock at the end of the ticks start - 1 … end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -10,8 +11,8 @@ import numpy.typing as npt
 from foretell.data.log import EventLog
 from foretell.errors import EmptyLogError
 from foretell.events.clock import OperationalClock
-from foretell.events.gap_model import DropOut, GapNetwork, fit_anchor, gap_data
-from foretell.events.history import FeatureScale, histories
+from foretell.events.gap_model import Anchor, DropOut, GapNetwork, fit_anchor, gap_data
+from foretell.events.history import FeatureScale, Histories, histories, standardised
 from foretell.events.states import GapModel, log_features
 from foretell.nn.networks import NetworkConfig
 from foretell.nn.training import (
@@ -29,6 +30,9 @@ from foretell.nn.training import (
 
 IntArray = npt.NDArray[np.int64]
 
+_RHYTHMS = 3
+_CLEAR_GAIN = 0.01  # nats a gap: less than this, and heavier tails would be learned from noise
+
 
 def fit_gap_model(
     log: EventLog,
@@ -44,15 +48,16 @@ def fit_gap_model(
     """Fit the gap model to a log up to its as-of date."""
     if log.n_events == log.n_customers:
         raise EmptyLogError(
-            f"none of the {log.n_customers:,} customers came back by {log.date(log.as_of)}: there is no gap to "
-            "learn from; read a longer log, or events that are not merged (merge=None)"
+            f"none of the {log.n_customers:,} customers came back by {log.date(log.as_of)}: there is no gap "
+            "to learn from; read a longer log, or events that are not merged (merge=None)"
         )
     clock = OperationalClock.fit(log) if seasonal else OperationalClock.flat(log.unit)
     history = histories(log, clock.table(log.start, log.as_of))
     raw = log_features(history, log)
     scale = FeatureScale.fit(np.asarray(raw, dtype=np.float64))
-    data = gap_data(history, scale(raw))
-    anchor, _ = fit_anchor(history, network.components, drop_out)
+    data = gap_data(history, standardised(scale.arrays(), raw))
+    anchor = _anchor(history, network.components, drop_out)
+    network = dataclasses.replace(network, components=int(anchor.mu.shape[-1]))
     networks = [GapNetwork(network, raw.shape[-1], drop_out, seed + m) for m in range(ensemble)]
     sets = [_hold_out(log.n_customers, training.validation_fraction, seed + m) for m in range(ensemble)]
     lengths = bucket_lengths(cut_runs(log.offsets, np.arange(log.n_customers), training.max_steps)[1])
@@ -94,8 +99,18 @@ def fit_gap_model(
     )
 
 
+def _anchor(history: Histories, components: int | str, drop_out: DropOut) -> Anchor:
+    """Return the fitted anchor; where asked to choose, with rhythms only if the log shows them."""
+    if components != "auto":
+        return fit_anchor(history, int(components), drop_out)[0]
+    plain, without = fit_anchor(history, 0, drop_out)
+    rhythmic, with_them = fit_anchor(history, _RHYTHMS, drop_out)
+    gain = (with_them - without) / max(int((~history.last).sum()), 1)
+    return rhythmic if gain > _CLEAR_GAIN else plain
+
+
 def _hold_out(n: int, fraction: float, seed: int) -> tuple[IntArray, IntArray]:
     """Return the customers to train on, and those held out for early stopping."""
     order = np.random.default_rng(seed).permutation(n)
-    held = min(int(round(n * fraction)), n - 1) if n >= 10 else 0
+    held = min(round(n * fraction), n - 1) if n >= 10 else 0
     return np.sort(order[held:]), np.sort(order[:held])

@@ -168,9 +168,9 @@ class EventForecaster(Estimator):
 
             - ``unique_id``, ``as_of``, ``n_events``, ``last_event``;
             - ``p_active``: probability that there will be a further event at all;
-            - ``next_event``, ``next_event-lo-80``, ``next_event-hi-80`` …: median and central intervals of the
-              next event's date *given that the customer returns*; ``p_active`` says how likely that is. Dates
-              more than 100 years ahead are shown as 100 years ahead;
+            - ``next_event``, ``next_event-lo-80``, ``next_event-hi-80`` …: median and central intervals of
+              the next event's date *given that the customer returns*; ``p_active`` says how likely that is.
+              Dates more than 100 years ahead are shown as 100 years ahead;
             - ``p_return_7d`` …: probability of at least one event within the horizon;
             - ``expected_events_7d`` …: expected number of events within the horizon;
             - ``overdue``: how far the present silence reaches into the customer's own distribution of gaps,
@@ -193,7 +193,7 @@ class EventForecaster(Estimator):
         )
 
     def quantiles(self, levels: Sequence[float], ids: Collection[Any] | None = None) -> pl.DataFrame:
-        """Return quantiles of the next event's date given a return: ``unique_id``, ``q0.1`` … for each level."""
+        """Return quantiles of the next event's date given a return: ``unique_id``, ``q0.1`` …."""
         self._check_fitted("model_")
         for level in levels:
             if not 0.0 < level < 1.0:
@@ -229,7 +229,7 @@ class EventForecaster(Estimator):
         return Simulation(self.log_, ticks, paths, found.customer, found.path, found.tick)
 
     def predict_cohort(self, horizon: str | int = "90d", period: str | int = "7d") -> pl.DataFrame:
-        """Return the expected events of all customers together in each period: ``ds`` (its first tick), ``foretell``."""
+        """Return the expected events of all customers by period: ``ds`` (its first tick), ``foretell``."""
         self._check_fitted("model_")
         ticks, width = self.log_.ticks_of(horizon), self.log_.ticks_of(period)
         ends = period_edges(ticks, width)
@@ -246,7 +246,7 @@ class EventForecaster(Estimator):
         return pl.DataFrame({"ds": to_dates(starts, self.log_.unit), "foretell": expected.cohort})
 
     def predict_groups(self, horizons: Sequence[str | int] = ("7d", "30d", "90d")) -> pl.DataFrame:
-        """Return the expected events of each group: ``group``, ``expected_events_7d`` …; they add up to the total."""
+        """Return expected events by group, adding up to the total: ``group``, ``expected_events_7d`` …."""
         self._check_fitted("model_")
         if self.log_.groups is None or self.log_.group_names is None:
             raise DataError("the log has no groups; read it with read_events(…, group='store_id')")
@@ -288,8 +288,8 @@ class EventForecaster(Estimator):
         Parameters
         ----------
         new_events : EventLog
-            Events after the present as-of date, read with the same options; its as-of date becomes the new one.
-            New customers join.
+            Events after the present as-of date, read with the same options; its as-of date becomes the
+            new one. New customers join.
         """
         self._check_fitted("model_")
         merged, seen = self.log_.extended(new_events)
@@ -403,7 +403,7 @@ def _until(log: EventLog, as_of: Any) -> EventLog:
     tick = log.tick(as_of)
     if tick > log.as_of:
         raise ParameterError(
-            f"as_of={as_of!r} lies after the end of the log, {log.date(log.as_of)}: nobody knows whether there "
-            "were events in between; read the log with read_events(…, as_of=…) if it does reach that far"
+            f"as_of={as_of!r} lies after the end of the log, {log.date(log.as_of)}: nobody knows whether "
+            "there were events in between; if the log does reach that far, read it with as_of=…"
         )
     return log.until(tick)

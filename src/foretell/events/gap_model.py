@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.optimize
 
-from foretell.events.history import FeatureScale, Histories
+from foretell.events.history import Histories, on_device
 from foretell.nn import mixture as mix
 from foretell.nn.backend import keras
 from foretell.nn.mixture import Array, GapMixture
@@ -55,7 +55,7 @@ def n_corrections(components: int) -> int:
 def anchored(
     anchor: Anchor, count: Array, age: Array, delta: Array | None = None, drop_out: DropOut = "mbg"
 ) -> GapMixture:
-    """Return the next gap's distribution of customers with ``count`` repeats, ``age`` after their first event.
+    """Return the next gap's distribution after ``count`` repeats, ``age`` after the first event.
 
     Without corrections and K = 0 it is the predictive of MBG/NBD (Batislam, Denizel & Filiztekin 2007), or of
     BG/NBD (Fader, Hardie & Lee 2005): given x repeats in the age t, the rate is Gamma(r + x, α + t), hence a
@@ -129,10 +129,10 @@ class GapData(NamedTuple):
 def gap_data(history: Histories, features: Array) -> GapData:
     """Collect what the loss reads."""
     return GapData(
-        jnp.asarray(features, dtype=jnp.float32),
-        jnp.asarray(np.stack([history.count, history.age], axis=-1), dtype=jnp.float32),
-        jnp.asarray(history.lower, dtype=jnp.float32),
-        jnp.asarray(history.upper, dtype=jnp.float32),
+        features,
+        on_device(np.stack([history.count, history.age], axis=-1)),
+        on_device(history.lower),
+        on_device(history.upper),
         jnp.asarray(history.last),
     )
 
@@ -165,10 +165,16 @@ class GapNetwork:
         self, config: NetworkConfig, n_features: int, drop_out: DropOut = "mbg", seed: int = 0
     ) -> None:
         self.config, self.n_features, self.drop_out = config, n_features, drop_out
-        head = MixtureHead(config.components, drop_out, name="anchor")
+        self.components = int(config.components)
+        head = MixtureHead(self.components, drop_out, name="anchor")
         self.network: RecurrentNetwork = build_network(
-            config, n_features, 2, n_corrections(config.components), head, seed
+            config, n_features, 2, n_corrections(self.components), head, seed
         )
+
+    @property
+    def packed_width(self) -> int:
+        """Length of the packed mixture."""
+        return 4 + 3 * self.components
 
     # Two networks of one build compute the same function of their weights, which are handed in: compiled
     # programs, which hash their static arguments, then serve both.
@@ -190,7 +196,7 @@ class GapNetwork:
         """Return initial weights that start at an anchor."""
         named = dict(zip(Anchor._fields, anchor, strict=True))
         return [
-            jnp.asarray(named[v.name] if v.path.startswith("anchor/") else v.value, dtype=jnp.float32)
+            np.asarray(named[v.name] if v.path.startswith("anchor/") else v.value, dtype=np.float32)
             for v in self.network.variables
         ]
 
@@ -320,10 +326,5 @@ def _distinct(history: Histories) -> _Rows:
     """Return the distinct rows of a history with how often each occurs: one-time customers share few."""
     table = np.column_stack([history.count, history.age, history.lower, history.upper, history.last])
     values, times = np.unique(np.round(table, 6), axis=0, return_counts=True)
-    columns = [jnp.asarray(values[:, i], dtype=jnp.float32) for i in range(4)]
-    return _Rows(*columns, jnp.asarray(values[:, 4] > 0), jnp.asarray(times, dtype=jnp.float32))
-
-
-def scaled_features(features: Array, scale: FeatureScale) -> Array:
-    """Return the standardised features of a whole log, on the device."""
-    return scale(features)
+    count, age, lower, upper = (on_device(values[:, i]) for i in range(4))
+    return _Rows(count, age, lower, upper, jnp.asarray(values[:, 4] > 0), on_device(times))

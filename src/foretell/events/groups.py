@@ -15,9 +15,9 @@ _PULLS = np.array([0.1, 0.3, 1.0, 3.0, 10.0, 30.0])
 def group_totals(log: EventLog, expected: FloatArray) -> FloatArray:
     """Return the expected events of each group; they add up to all customers' total.
 
-    A customer's next event falls to group g with probability (n_g + κ q_g) / (n + κ): own events in each group,
-    drawn towards the log's shares q. κ is chosen by how well it predicts each customer's last group from the
-    events before it.
+    A customer's next event falls to group g with probability (n_g + κ q_g) / (n + κ): own events in each
+    group, drawn towards the log's shares q. κ is chosen by how well it predicts each customer's last group
+    from the events before it.
 
     Parameters
     ----------
@@ -37,7 +37,8 @@ def group_totals(log: EventLog, expected: FloatArray) -> FloatArray:
     by_event = expected / (counts + pull)[:, None]
     totals = np.zeros((n_groups, expected.shape[1]))
     np.add.at(totals, log.groups, by_event[log.owner])
-    return totals + overall[:, None] * (pull * by_event.sum(axis=0))
+    shared: FloatArray = totals + overall[:, None] * (pull * by_event.sum(axis=0))
+    return shared
 
 
 def _best_pull(log: EventLog, overall: FloatArray) -> float:

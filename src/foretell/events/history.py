@@ -53,6 +53,11 @@ class Histories:
     mean_marks: FloatArray
 
 
+def on_device(values: npt.ArrayLike) -> Array:
+    """Put numbers on the device as float32; numpy converts them, so that nothing has to be compiled."""
+    return jnp.asarray(np.asarray(values, dtype=np.float32))
+
+
 def origins(ticks: npt.ArrayLike, table: ClockTable, min_gap: int) -> FloatArray:
     """Return the reading from which the gap after an event in each tick is measured."""
     return table.at(np.asarray(ticks, dtype=np.int64) - 1 + min_gap)
@@ -146,9 +151,12 @@ class FeatureScale:
             features.max(axis=0),
         )
 
-    def __call__(self, features: Array) -> Array:
-        """Return standardised features."""
-        mean, deviation, low, high = (
-            jnp.asarray(part, dtype=jnp.float32) for part in (self.mean, self.deviation, self.low, self.high)
-        )
-        return (jnp.clip(features, low, high) - mean) / deviation
+    def arrays(self) -> tuple[Array, ...]:
+        """Return mean, deviation, lowest and highest value on the device."""
+        return tuple(on_device(part) for part in (self.mean, self.deviation, self.low, self.high))
+
+
+def standardised(scale: tuple[Array, ...], features: Array) -> Array:
+    """Return features on the scale of `FeatureScale.arrays`."""
+    mean, deviation, low, high = scale
+    return (jnp.clip(features, low, high) - mean) / deviation

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from foretell.data.log import EventLog, Unit
 from foretell.events.gap_model import GapNetwork
-from foretell.events.history import FeatureScale, step_features
+from foretell.events.history import on_device, standardised, step_features
 from foretell.events.states import GapModel, States, silence
 from foretell.nn import mixture as mix
 from foretell.nn.mixture import Array, GapMixture
@@ -42,9 +42,20 @@ class Start(NamedTuple):
 
 
 class Horizon(NamedTuple):
-    """The clock ahead: readings at the end of ticks 0 … H after the as-of date, and the tick of reading 0."""
+    """The clock ahead, relative to the end of the as-of tick.
+
+    Attributes
+    ----------
+    readings : array, shape (a power of two,)
+        At the end of ticks 0 … H; the rest is filled up, so that few programs are compiled.
+    last : scalar
+        Reading at the end of tick H.
+    as_of : scalar
+        The tick of reading 0.
+    """
 
     readings: Array
+    last: Array
     as_of: Array
 
 
@@ -81,21 +92,27 @@ class _World(NamedTuple):
 
 def ahead(model: GapModel, log: EventLog, horizon: int) -> Horizon:
     """Return the clock over the horizon."""
-    table = model.clock.table(log.as_of + 1, log.as_of + horizon)
-    return Horizon(jnp.asarray(table.readings, dtype=jnp.float32), jnp.asarray(log.as_of, dtype=jnp.int32))
+    readings = model.clock.table(log.as_of + 1, log.as_of + horizon).readings
+    size = max(int(2 ** np.ceil(np.log2(horizon + 1))), 512)
+    padded = np.pad(readings, (0, size - len(readings)), constant_values=_ENDLESS)
+    return Horizon(on_device(padded), on_device(readings[-1]), jnp.asarray(np.int32(log.as_of)))
 
 
 def starting_points(model: GapModel, log: EventLog, states: States, member: int) -> Start:
     """Return one member's view of the customers."""
-    as_float = functools.partial(jnp.asarray, dtype=jnp.float32)
     return Start(
-        tuple(as_float(part[member]) for part in states.memory),
-        as_float(states.packed[member]),
-        as_float(-silence(model, log, states)),
-        as_float(states.count),
-        as_float(states.age),
-        as_float(states.mean_marks),
+        tuple(on_device(part[member]) for part in states.memory),
+        on_device(states.packed[member]),
+        on_device(-silence(model, log, states)),
+        on_device(states.count),
+        on_device(states.age),
+        on_device(states.mean_marks),
     )
+
+
+def _key(seed: int, member: int) -> Array:
+    # The counter-based default costs seconds of compilation in these loops.
+    return jax.random.key(seed + 7919 * member, impl="unsafe_rbg")
 
 
 def _draw(mixture: GapMixture, elapsed: Array, limit: Array, key: Array) -> Array:
@@ -136,8 +153,9 @@ def _round(setting: _Setting, world: _World, head: Array, lanes: _Lanes, key: Ar
     gap = jnp.maximum(origin - lanes.origin, 0.0)
     age = lanes.age + gap
     marks = start.mean_marks[lanes.customer]
-    features = FeatureScale(*world.scale)(
-        step_features(gap, age / count, count, age, tick + world.horizon.as_of, marks, marks, setting.unit)
+    features = standardised(
+        world.scale,
+        step_features(gap, age / count, count, age, tick + world.horizon.as_of, marks, marks, setting.unit),
     )
     state = jnp.stack([count, age], axis=-1)
     packed, memory = setting.network.step(world.weights, features, state, lanes.memory)
@@ -145,14 +163,14 @@ def _round(setting: _Setting, world: _World, head: Array, lanes: _Lanes, key: Ar
     returns = jnp.log(jax.random.uniform(cure_key, count.shape)) < after.log_return
     reading = origin + _draw(after, jnp.zeros_like(gap), jnp.full_like(gap, _ENDLESS), gap_key)
     happened = (lanes.task, lanes.customer, tick, lanes.live, fresh)
-    live = lanes.live & returns & (reading <= readings[-1])
+    live = lanes.live & returns & (reading <= world.horizon.last)
     lanes = _Lanes(lanes.task, lanes.customer, reading, origin, count, age, tuple(memory), live)
     return head, lanes, happened, after
 
 
 def _load(world: _World, task: Array, live: Array, key: Array) -> _Lanes:
     """Start paths whose first event falls within the horizon."""
-    start, last = world.start, world.horizon.readings[-1]
+    start, last = world.start, world.horizon.last
     customer = world.tasks[task]
     origin = start.origin[customer]
     gap = _draw(mix.unpack(start.packed[customer]), -origin, -origin + last, key)
@@ -165,12 +183,13 @@ def _choose(fresh: Array, new: _Lanes, old: _Lanes) -> _Lanes:
     def pick(a: Array, b: Array) -> Array:
         return jnp.where(fresh.reshape(fresh.shape + (1,) * (a.ndim - 1)), a, b)
 
-    return jax.tree.map(pick, new, old)
+    lanes: _Lanes = jax.tree.map(pick, new, old)
+    return lanes
 
 
 def _idle(setting: _Setting, world: _World) -> _Lanes:
     nobody = jnp.zeros((setting.lanes,), dtype=jnp.int32)
-    return _load(world, nobody, jnp.zeros((setting.lanes,), dtype=bool), jax.random.key(0))
+    return _load(world, nobody, jnp.zeros((setting.lanes,), dtype=bool), _key(0, 0))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -179,8 +198,8 @@ def _expect(
 ) -> tuple[Array, Array]:
     """Sum over all tasks what comes after each path's first event.
 
-    Returns the expected events up to each edge, shape (n_customers, n_edges), in closed form given the path up
-    to its last event; and simulated events by tick of the horizon, weighted and summed over customers.
+    Returns the expected events up to each edge, shape (n_customers, n_edges), in closed form given the path
+    up to its last event; and simulated events by tick of the horizon, weighted and summed over customers.
     """
 
     def body(carry: Any) -> Any:
@@ -227,14 +246,13 @@ def _world(
 ) -> tuple[_Setting, _World]:
     """Collect what the simulation of one member reads; task queues come in few lengths, so few programs."""
     size = int(2 ** np.ceil(np.log2(max(len(tasks), 1))))
-    scale = (model.scale.mean, model.scale.deviation, model.scale.low, model.scale.high)
     world = _World(
-        weights=[jnp.asarray(weight) for weight in model.members[member]],
-        scale=tuple(jnp.asarray(part, jnp.float32) for part in scale),
+        weights=list(model.members[member]),
+        scale=model.scale.arrays(),
         start=starting_points(model, log, states, member),
         horizon=horizon,
-        tasks=jnp.asarray(np.resize(tasks, size), dtype=jnp.int32),
-        n_tasks=jnp.asarray(len(tasks), dtype=jnp.int32),
+        tasks=jnp.asarray(np.resize(tasks, size).astype(np.int32)),
+        n_tasks=jnp.asarray(np.int32(len(tasks))),
     )
     return _Setting(model.network, log.unit, log.min_gap, min(LANES, size)), world
 
@@ -255,7 +273,7 @@ class Expected(NamedTuple):
 
 
 class _Next(NamedTuple):
-    """The next event within a horizon, by member: what its silence says of it, and P(event by each reading)."""
+    """The next event, by member: what the silence says of the member, and P(event by each reading)."""
 
     share: FloatArray  # (n_members, n_customers)
     chance: FloatArray  # (n_members, n_readings, n_customers)
@@ -302,12 +320,13 @@ def expected_events(
     horizon = ahead(model, log, longest)
     readings = np.asarray(horizon.readings)
     asked = np.concatenate([np.asarray(edges), np.asarray(periods, dtype=int)]).astype(int)
-    elapsed = jnp.asarray(silence(model, log, states), dtype=jnp.float32)
+    elapsed = on_device(silence(model, log, states))
     share, chance = (
         np.asarray(part, dtype=np.float64)
         for part in _next_event(jnp.asarray(states.packed), elapsed, jnp.asarray(readings[asked]))
     )
     n_edges = len(edges)
+    padded = np.resize(readings[list(edges)], -(-n_edges // 4) * 4)
     exact = np.einsum("mn,mkn->kn", share, chance)
     counts = exact[:n_edges].T.copy()
     cohort = np.diff(exact[n_edges:].sum(axis=1), prepend=0.0)
@@ -318,11 +337,9 @@ def expected_events(
 
     def member(m: int) -> tuple[Any, Any]:
         setting, world = _world(model, log, states, m, horizon, tasks)
-        weight = jnp.asarray(share[m] * chance[m, at_longest] / n_paths, dtype=jnp.float32)
-        later = _expect(
-            setting, world, jnp.asarray(readings[list(edges)]), weight, jax.random.key(seed + 7919 * m)
-        )
-        return np.asarray(later[0], dtype=np.float64), np.asarray(later[1], dtype=np.float64)
+        weight = on_device(share[m] * chance[m, at_longest] / n_paths)
+        later = _expect(setting, world, on_device(padded), weight, _key(seed, m))
+        return np.asarray(later[0], dtype=np.float64)[:, :n_edges], np.asarray(later[1], dtype=np.float64)
 
     for later, by_tick in side_by_side([functools.partial(member, m) for m in range(len(model.members))]):
         counts += later
@@ -344,10 +361,10 @@ def simulate_paths(
     """Simulate ``paths`` futures of every customer, each by a member drawn by what the silence says of it."""
     rng = np.random.default_rng(seed)
     horizon = ahead(model, log, horizon_ticks)
-    elapsed = jnp.asarray(silence(model, log, states), dtype=jnp.float32)
+    elapsed = on_device(silence(model, log, states))
     share, chance = (
         np.asarray(part, dtype=np.float64)
-        for part in _next_event(jnp.asarray(states.packed), elapsed, horizon.readings[-1:])
+        for part in _next_event(jnp.asarray(states.packed), elapsed, horizon.last[None])
     )
     n = len(states.last)
     member = (rng.random((n, paths))[:, :, None] > np.cumsum(share, axis=0).T[:, None, :-1]).sum(axis=-1)
@@ -358,7 +375,7 @@ def simulate_paths(
         if not len(customer):
             continue
         setting, world = _world(model, log, states, m, horizon, customer)
-        head, lanes, key = jnp.zeros((), jnp.int32), _idle(setting, world), jax.random.key(seed + 7919 * m)
+        head, lanes, key = jnp.zeros((), jnp.int32), _idle(setting, world), _key(seed, m)
         while int(head) < len(customer) or bool(jnp.any(lanes.live)):
             key, now = jax.random.split(key)
             (head, lanes), happened = _emit(setting, world, head, lanes, now)
@@ -377,4 +394,4 @@ def _paths(states: States, elapsed: FloatArray, horizon: int, per_member: float)
     rate = states.count / (states.age + elapsed + 1.0) * horizon
     weight = np.sqrt(0.05 + rate)
     paths = np.round(per_member * weight / weight.mean())
-    return np.clip(paths, 4, 16 * max(per_member, 1)).astype(np.int64)
+    return np.asarray(np.clip(paths, 4, 16 * max(per_member, 1)), dtype=np.int64)

@@ -14,11 +14,22 @@ import numpy.typing as npt
 from foretell.data.log import EventLog
 from foretell.events.clock import OperationalClock
 from foretell.events.gap_model import GapNetwork
-from foretell.events.history import FeatureScale, Histories, histories, origins, step_features
+from foretell.events.history import (
+    FeatureScale,
+    Histories,
+    histories,
+    on_device,
+    origins,
+    standardised,
+    step_features,
+)
 from foretell.nn import mixture as mix
 from foretell.nn.mixture import Array, GapMixture
+from foretell.nn.training import side_by_side
 
 IntArray = npt.NDArray[np.int64]
+
+_CHUNK = 2_048  # customers that are run together
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,11 +78,26 @@ class States(NamedTuple):
 
 def log_features(history: Histories, log: EventLog) -> Array:
     """Return the raw features of every event of a log."""
-    single = [
-        jnp.asarray(getattr(history, name), jnp.float32) for name in ("gap", "mean_gap", "count", "age")
-    ]
-    marks = [jnp.asarray(values, jnp.float32) for values in (history.marks, history.mean_marks)]
-    return step_features(*single, jnp.asarray(history.ticks, jnp.int32), *marks, log.unit)
+    return _features(
+        on_device(history.gap),
+        on_device(history.mean_gap),
+        on_device(history.count),
+        on_device(history.age),
+        jnp.asarray(history.ticks.astype(np.int32)),
+        on_device(history.marks),
+        on_device(history.mean_marks),
+        log.unit,
+    )
+
+
+_features = jax.jit(step_features, static_argnums=7)
+
+
+def _scaled(scale: FeatureScale, features: Array) -> Array:
+    return _scale(scale.arrays(), features)
+
+
+_scale = jax.jit(standardised)
 
 
 def encode(
@@ -89,59 +115,62 @@ def encode(
     seen : int array, shape (n_customers,), optional
     """
     history = histories(log, model.clock.table(log.start, log.as_of))
-    features = model.scale(log_features(history, log))
-    state = jnp.asarray(np.stack([history.count, history.age], axis=-1), dtype=jnp.float32)
+    features = _scaled(model.scale, log_features(history, log))
+    state = on_device(np.stack([history.count, history.age], axis=-1))
     n, n_members = log.n_customers, len(model.members)
     seen = np.zeros(n, dtype=np.int64) if seen is None else seen
     starts, lengths = log.offsets[:-1] + seen, log.counts - seen
     if since is None:
         widths = model.network.network.memory_widths
         memory = [np.zeros((n_members, n, width), dtype=np.float32) for width in widths]
-        packed = np.zeros((n_members, n, 4 + 3 * model.network.config.components), dtype=np.float32)
+        packed = np.zeros((n_members, n, model.network.packed_width), dtype=np.float32)
     else:
         memory, packed = [np.array(part) for part in since.memory], np.array(since.packed)
-    padded = np.where(lengths > 0, 2 ** np.ceil(np.log2(np.maximum(lengths, 1))).astype(np.int64), 0)
-    for size in sorted(set(padded.tolist()) - {0}):
-        chosen = np.flatnonzero(padded == size)
-        # A few row counts only, so that few programs are compiled.
-        rows = np.resize(chosen, int(2 ** np.ceil(np.log2(len(chosen)))))
-        for m, weights in enumerate(model.members):
-            before = [jnp.asarray(part[m, rows]) for part in memory]
-            runs = (jnp.asarray(starts[rows]), jnp.asarray(lengths[rows]))
-            after, output = _advance(model.network, size, weights, before, features, state, *runs)
+    # Customers with histories of about one length go together; the program takes any length.
+    order = np.argsort(lengths, kind="stable")
+    order = order[lengths[order] > 0]
+    chunks = [order[i : i + _CHUNK] for i in range(0, len(order), _CHUNK)]
+
+    def advance(m: int) -> None:
+        for chunk in chunks:
+            rows = np.resize(chunk, _CHUNK)
+            after, output = _advance(
+                model.network,
+                model.members[m],
+                [part[m, rows] for part in memory],
+                features,
+                state,
+                starts[rows].astype(np.int32),
+                lengths[rows].astype(np.int32),
+            )
             for part, values in zip(memory, after, strict=True):
-                part[m, chosen] = np.asarray(values)[: len(chosen)]
-            packed[m, chosen] = np.asarray(output)[: len(chosen)]
+                part[m, chunk] = np.asarray(values)[: len(chunk)]
+            packed[m, chunk] = np.asarray(output)[: len(chunk)]
+
+    side_by_side([functools.partial(advance, m) for m in range(n_members)])
     final = log.offsets[1:] - 1
     return States(
         tuple(memory), packed, log.last, history.count[final], history.age[final], history.mean_marks[final]
     )
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.partial(jax.jit, static_argnums=0)
 def _advance(
-    network: GapNetwork,
-    length: int,
-    weights: Any,
-    memory: Any,
-    features: Any,
-    state: Any,
-    starts: Any,
-    lengths: Any,
+    network: GapNetwork, weights: Any, memory: Any, features: Any, state: Any, starts: Any, lengths: Any
 ) -> Any:
     """Run ``lengths`` events of each customer through the network, from row ``starts``."""
 
-    def one(carry: Any, position: Any) -> Any:
+    def one(position: Any, carry: Any) -> Any:
         memory, packed = carry
         rows = jnp.minimum(starts + position, features.shape[0] - 1)
         output, after = network.step(weights, features[rows], state[rows], memory)
         live = (position < lengths)[:, None]
         kept = [jnp.where(live, new, old) for new, old in zip(after, memory, strict=True)]
-        return (kept, jnp.where(live, output, packed)), None
+        return kept, jnp.where(live, output, packed)
 
-    empty = jnp.zeros((starts.shape[0], 4 + 3 * network.config.components), dtype=features.dtype)
-    (memory, packed), _ = jax.lax.scan(one, (memory, empty), jnp.arange(length))
-    return memory, packed
+    empty = jnp.zeros((starts.shape[0], network.packed_width), dtype=features.dtype)
+    result: Any = jax.lax.fori_loop(0, jnp.max(lengths), one, (memory, empty))
+    return result
 
 
 def newcomer(model: GapModel, log: EventLog, copies: int) -> States:
@@ -149,7 +178,7 @@ def newcomer(model: GapModel, log: EventLog, copies: int) -> States:
     zero = jnp.zeros((copies,), jnp.float32)
     marks = jnp.broadcast_to(jnp.asarray(model.new_marks, jnp.float32), (copies, len(model.new_marks)))
     ticks = jnp.full((copies,), log.as_of, dtype=jnp.int32)
-    features = model.scale(step_features(zero, zero, zero, zero, ticks, marks, marks, log.unit))
+    features = _scaled(model.scale, step_features(zero, zero, zero, zero, ticks, marks, marks, log.unit))
     state = jnp.zeros((copies, 2), jnp.float32)
     memory, packed = [], []
     for weights in model.members:
@@ -175,4 +204,10 @@ def silence(model: GapModel, log: EventLog, states: States) -> npt.NDArray[np.fl
 
 def ensemble_mixture(states: States) -> GapMixture:
     """Return the ensemble's distribution of each customer's gap since the last event."""
-    return mix.combine(mix.unpack(jnp.asarray(states.packed)))
+    combined: GapMixture = _combined(jnp.asarray(states.packed))
+    return combined
+
+
+@jax.jit
+def _combined(packed: Array) -> GapMixture:
+    return mix.combine(mix.unpack(packed))

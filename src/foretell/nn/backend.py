@@ -16,7 +16,7 @@ def _import_keras() -> Any:
 
     if keras.config.backend() != "jax":
         raise BackendError(
-            f"Keras is already loaded on the {keras.config.backend()!r} backend; foretell's engine needs 'jax'. "
+            f"Keras is already loaded on the {keras.config.backend()!r} backend; foretell needs 'jax'. "
             "Set KERAS_BACKEND=jax in the environment, or import foretell's forecasters before Keras."
         )
     return keras

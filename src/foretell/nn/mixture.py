@@ -46,7 +46,7 @@ class GapMixture(NamedTuple):
 
     @property
     def log_cure(self) -> Array:
-        """log π."""
+        """Log π."""
         return jax.nn.log_sigmoid(self.logit_cure)
 
     @property

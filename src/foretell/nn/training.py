@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,8 +29,8 @@ class TrainConfig:
     ----------
     epochs : int
         Passes over the data at the most; the learning rate falls to zero over them by a cosine.
-    batch_size : int
-        Sequences in a step.
+    batch_size : int, optional
+        Sequences in a step; by default a thirty-second of the sequences, but from 64 to 512.
     learning_rate : float
     weight_decay : float
         Decoupled decay (AdamW), of the network's weights only.
@@ -48,8 +47,8 @@ class TrainConfig:
     """
 
     epochs: int = 40
-    batch_size: int = 512
-    learning_rate: float = 3e-3
+    batch_size: int | None = None
+    learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
     patience: int = 8
@@ -60,6 +59,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience", "max_steps"):
             value = getattr(self, name)
+            if name == "batch_size" and value is None:
+                continue
             if not isinstance(value, int) or value < 1:
                 raise ParameterError(f"{name}={value!r}; expected a whole number of at least 1")
         if not 0.0 <= self.validation_fraction < 1.0:
@@ -121,7 +122,7 @@ def filled(buckets: Sequence[tuple[IntArray, IntArray]], rows: Sequence[int]) ->
     out = []
     for (starts, lengths), size in zip(buckets, rows, strict=True):
         pad = (0, size + 1 - len(starts))
-        out.append(Bucket(*[jnp.asarray(np.pad(part, pad), dtype=jnp.int32) for part in (starts, lengths)]))
+        out.append(Bucket(*[jnp.asarray(np.pad(part, pad).astype(np.int32)) for part in (starts, lengths)]))
     return tuple(out)
 
 
@@ -176,17 +177,14 @@ class Trainer:
         undecayed: Sequence[str] = (),
     ) -> None:
         self.loss, self.config, self.lengths, self.n_train = loss, config, lengths, n_train
-        self.n_steps = max(1, round(n_train / config.batch_size))
+        batch = config.batch_size or min(max(n_train // 32, 64), 512)
+        self.n_steps = max(1, round(n_train / batch))
         self.optimizer = _optimizer(config, self.n_steps, variables, undecayed)
-        self.initial_slots = [jnp.asarray(variable.value) for variable in self.optimizer.variables]
+        self.initial_slots = [np.asarray(variable.value) for variable in self.optimizer.variables]
         self._epoch = jax.jit(self._run_epoch, donate_argnums=(0, 1))
         self._evaluate = jax.jit(self._total_loss)
 
-    def _run_epoch(self, weights: Any, slots: Any, key: Any, data: Any, buckets: tuple[Bucket, ...]) -> Any:
-        keys = jax.random.split(key, len(buckets))
-        batches = [
-            _batches(k, len(bucket.starts) - 1, self.n_steps) for k, bucket in zip(keys, buckets, strict=True)
-        ]
+    def _run_epoch(self, weights: Any, slots: Any, order: Any, data: Any, buckets: tuple[Bucket, ...]) -> Any:
         scale = self.n_steps / self.n_train
 
         def total(weights: Any, chosen: Any) -> Any:
@@ -199,7 +197,7 @@ class Trainer:
             weights, slots = self.optimizer.stateless_apply(slots, gradients, weights)
             return (weights, slots), value
 
-        (weights, slots), losses = jax.lax.scan(step, (weights, slots), batches)
+        (weights, slots), losses = jax.lax.scan(step, (weights, slots), order)
         return weights, slots, jnp.mean(losses)
 
     def _total_loss(self, weights: Any, data: Any, buckets: tuple[Bucket, ...]) -> Any:
@@ -215,16 +213,18 @@ class Trainer:
         report: Callable[[int, float, float], None] | None = None,
     ) -> Trained:
         """Train one member from its initial weights; keep the weights of the best validation loss."""
-        weights = [jnp.array(value) for value in initial]
+        weights = [jnp.array(np.asarray(value)) for value in initial]
         slots = [jnp.array(value) for value in self.initial_slots]
-        key = jax.random.key(seed)
-        best, best_weights, best_epoch, losses = np.inf, weights, 0, []
+        rng = np.random.default_rng(seed)
+        best, best_epoch = np.inf, 0
+        best_weights: list[Any] = weights
+        losses: list[float] = []
         if validation is not None:
             best = float(self._evaluate(weights, data, validation))
-            best_weights = [np.asarray(value) for value in weights]
+            best_weights = [np.asarray(weight) for weight in weights]
         for epoch in range(self.config.epochs):
-            key, now = jax.random.split(key)
-            weights, slots, loss = self._epoch(weights, slots, now, data, train)
+            order = [shuffled(rng, len(bucket.starts) - 1, self.n_steps) for bucket in train]
+            weights, slots, loss = self._epoch(weights, slots, order, data, train)
             value = float(loss)
             if validation is not None:
                 value = float(self._evaluate(weights, data, validation))
@@ -233,7 +233,7 @@ class Trainer:
                 report(epoch, float(loss), value)
             if validation is None or value < best:
                 best, best_epoch = value, epoch + 1
-                best_weights = [np.asarray(value) for value in weights]
+                best_weights = [np.asarray(weight) for weight in weights]
             elif epoch + 1 - best_epoch >= self.config.patience:
                 break
         return Trained([np.asarray(w) for w in best_weights], best_epoch, best, tuple(losses))
@@ -245,13 +245,11 @@ def side_by_side(jobs: Sequence[Callable[[], Result]]) -> list[Result]:
         return [future.result() for future in [pool.submit(job) for job in jobs]]
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def _batches(key: Any, n_runs: int, n_steps: int) -> Any:
+def shuffled(rng: np.random.Generator, n_runs: int, n_steps: int) -> npt.NDArray[np.int32]:
     """Return the runs of each step, shape (n_steps, ceil(n_runs / n_steps)); the filler is run n_runs."""
     width = -(-n_runs // n_steps)
-    order = jnp.concatenate(
-        [jax.random.permutation(key, n_runs), jnp.full(width * n_steps - n_runs, n_runs, dtype=jnp.int32)]
-    )
+    order = np.full(width * n_steps, n_runs, dtype=np.int32)
+    order[:n_runs] = rng.permutation(n_runs)
     return order.reshape(width, n_steps).T
 
 
