@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -271,3 +272,17 @@ def test_the_demo_makes_forecasts_a_leaderboard_and_pictures(tmp_path):
     }  # fmt: skip
     assert "foretell" in done.stdout
     assert "Made:" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_readmes_python_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo-output").mkdir()
+    load_cdnow(sample=True).write_csv("demo-output/cdnow.csv")
+    readme = Path(__file__).parents[1] / "README.md"
+    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert len(blocks) == 2
+    scope = {}
+    for block in blocks:
+        exec(compile(block, str(readme), "exec"), scope)
+    assert (tmp_path / "tracking.png").is_file()

@@ -23,9 +23,8 @@ def log():
 
 
 @pytest.fixture(scope="module")
-def model(log):
-    quick = ft.EventForecaster(ensemble=1, training=ft.TrainConfig(epochs=1), paths=10)
-    return quick.fit(log, as_of=CUTOFF)
+def model(fitted):
+    return fitted
 
 
 @pytest.fixture(scope="module")
