@@ -1,0 +1,87 @@
+"""What many tests share: a log of real customers, a small log with everything in it, a model of each."""
+
+import os
+import tempfile
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import settings
+
+# Compiling costs far more than running on small logs: fits of one shape share their programs, within this
+# session only. Set before JAX is first imported.
+_PROGRAMS = tempfile.TemporaryDirectory(prefix="foretell-tests-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _PROGRAMS.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+
+import foretell as ft  # noqa: E402
+
+# The first example of a property pays for the compilation.
+settings.register_profile("foretell", deadline=None)
+settings.load_profile("foretell")
+
+SMALL_CUTOFF = "2023-06-30"
+
+
+def pytest_unconfigure():
+    _PROGRAMS.cleanup()
+
+
+@pytest.fixture(scope="session")
+def sample():
+    """The CDNOW 1/10 sample up to 1997-09-30, events of one day as one."""
+    rows = ft.datasets.load_cdnow(sample=True)
+    log = ft.read_events(rows, id="customer_id", time="date", as_of="1998-06-30")
+    return log.until(log.tick("1997-09-30"))
+
+
+@pytest.fixture(scope="session")
+def fitted(sample):
+    """A model of the sample, trained no longer than it takes to leave its anchor."""
+    return ft.EventForecaster(ensemble=2, training=ft.TrainConfig(epochs=2)).fit(sample)
+
+
+def small_events(seed=0):
+    """Return 72 customers over 18 months: closed Sundays, busy Saturdays, amounts, three shops."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for customer in range(72):
+        day, mean = int(rng.integers(0, 500)), rng.gamma(2.0, 12.0) + 2.0
+        for _ in range(8):
+            weekday = (day + 4) % 7  # 2022-07-01 is a Friday
+            day += int(weekday == 6)
+            rows.append((f"c{customer:03d}", day, float(rng.gamma(2.0, 10.0)), f"shop {rng.integers(3)}"))
+            if rng.random() < 0.12:
+                break
+            day += 1 + int(rng.exponential(mean))
+            if (day + 4) % 7 in {0, 1} and rng.random() < 0.6:
+                day += 5 - (day + 4) % 7
+    frame = pl.DataFrame(rows, schema=["unique_id", "day", "amount", "shop"], orient="row")
+    return frame.select(
+        "unique_id", ds=pl.date(2022, 7, 1) + pl.duration(days="day"), amount="amount", shop="shop"
+    )
+
+
+def read_small(frame, **options):
+    return ft.read_events(frame, marks=["amount"], group="shop", **{"as_of": "2023-12-31"} | options)
+
+
+@pytest.fixture(scope="session")
+def small_log():
+    """The small log with half a year after the cut-off; some customers come after it only."""
+    return read_small(small_events().filter(pl.col("ds") <= pl.date(2023, 12, 31)))
+
+
+def small_forecaster(**params):
+    defaults = {
+        "ensemble": 2,
+        "network": ft.NetworkConfig(units=4, dense=4, components=1),
+        "training": ft.TrainConfig(epochs=3, batch_size=16, learning_rate=0.03, max_steps=8),
+    }
+    return ft.EventForecaster(**defaults | params)
+
+
+@pytest.fixture(scope="session")
+def small_model(small_log):
+    """A model of the small log up to the cut-off."""
+    return small_forecaster().fit(small_log, as_of=SMALL_CUTOFF)

@@ -1,0 +1,122 @@
+"""Two views of one network: whole sequences, and event by event."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from foretell.errors import ParameterError
+from foretell.events.gap_model import Anchor, GapNetwork, anchored
+from foretell.nn import mixture as mix
+from foretell.nn.networks import NetworkConfig
+
+N, LENGTH, FEATURES = 3, 5, 4
+ANCHOR = Anchor(
+    log_r=np.array(-0.4), log_alpha=np.array(3.0), log_a=np.array(-0.3), log_b=np.array(0.6),
+    weights=np.array([0.8, 0.1]), mu=np.array([2.0]), log_sigma=np.array([-0.7]),
+)  # fmt: skip
+
+NO_MEMORY = pytest.mark.xfail(
+    reason="RecurrentNetwork.step takes the rows of its only output for memory", raises=UserWarning
+)
+
+
+def histories():
+    rng = np.random.default_rng(0)
+    features = jnp.asarray(rng.normal(size=(N, LENGTH, FEATURES)), jnp.float32)
+    state = np.stack([np.tile(np.arange(LENGTH), (N, 1)), rng.uniform(0, 90, (N, LENGTH)).cumsum(axis=1)], -1)
+    return features, jnp.asarray(state, jnp.float32)
+
+
+def anywhere(gap_network):
+    """Return weights far from the initial ones, so that no layer is silent."""
+    rng = np.random.default_rng(1)
+    return [jnp.asarray(w + 0.3 * rng.normal(size=w.shape), jnp.float32) for w in gap_network.initial(ANCHOR)]
+
+
+def whole(gap_network, weights, features, state):
+    def run(weights):
+        states = gap_network.network.sequence(weights, features).reshape(N * LENGTH, -1)
+        flat = features.reshape(N * LENGTH, -1), state.reshape(N * LENGTH, -1)
+        return gap_network.network.output(weights, states, *flat)
+
+    return np.asarray(jax.jit(run)(weights)).reshape(N, LENGTH, -1)
+
+
+def step_by_step(gap_network, weights, features, state):
+    step = jax.jit(gap_network.step)
+    memory = [jnp.zeros((N, width)) for width in gap_network.network.memory_widths]
+    outputs = []
+    for k in range(LENGTH):
+        packed, memory = step(weights, features[:, k], state[:, k], memory)
+        outputs.append(np.asarray(packed))
+    return np.stack(outputs, axis=1)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        NetworkConfig("lstm", layers=1, units=3, dense=4, components=1),
+        NetworkConfig("lstm", layers=2, units=3, dense=0, components=1),
+        NetworkConfig("gru", layers=2, units=3, dense=4, components=1),
+        NetworkConfig("rnn", layers=1, units=3, dense=0, components=1),
+        pytest.param(NetworkConfig(layers=0, dense=4, components=1), marks=NO_MEMORY),
+        pytest.param(NetworkConfig(layers=0, dense=0, components=1), marks=NO_MEMORY),
+    ],
+    ids=lambda config: f"{config.cell}-{config.layers}-{config.dense}",
+)
+def test_event_by_event_it_says_the_same_as_over_the_whole_sequence(config):
+    gap_network = GapNetwork(config, FEATURES, seed=7)
+    inputs = histories()
+    weights = anywhere(gap_network)
+    packed = whole(gap_network, weights, *inputs)
+    np.testing.assert_allclose(step_by_step(gap_network, weights, *inputs), packed, rtol=1e-4, atol=1e-5)
+    # The weights do matter, and where there is memory, so does the past.
+    assert np.abs(packed - whole(gap_network, gap_network.initial(ANCHOR), *inputs)).max() > 0.1
+    changed = inputs[0].at[:, 0].add(1.0)
+    later = whole(gap_network, weights, changed, inputs[1])[:, 1:]
+    assert np.array_equal(later, packed[:, 1:]) == (config.layers == 0)
+
+
+def test_what_comes_later_changes_nothing_that_was_said_before():
+    gap_network = GapNetwork(NetworkConfig(layers=2, units=3, dense=4, components=1), FEATURES)
+    features, state = histories()
+    weights = anywhere(gap_network)
+    packed = whole(gap_network, weights, features, state)
+    changed = whole(gap_network, weights, features.at[:, 3:].add(5.0), state.at[:, 3:].add(50.0))
+    np.testing.assert_array_equal(changed[:, :3], packed[:, :3])
+    assert not np.array_equal(changed[:, 3:], packed[:, 3:])
+
+
+@pytest.mark.parametrize("drop_out", ["mbg", "bg"])
+def test_before_training_it_is_exactly_the_anchor(drop_out):
+    gap_network = GapNetwork(NetworkConfig(units=3, dense=4, components=1), FEATURES, drop_out, seed=3)
+    features, state = histories()
+    packed = whole(gap_network, gap_network.initial(ANCHOR), features, state)
+    in_single = Anchor(*[jnp.asarray(part, jnp.float32) for part in ANCHOR])
+    exact = mix.pack(anchored(in_single, state[..., 0], state[..., 1], None, drop_out))
+    np.testing.assert_allclose(packed, exact, rtol=1e-6, atol=1e-6)
+
+
+def test_seeds_give_different_networks_and_the_same_seed_the_same():
+    config = NetworkConfig(units=3, dense=4, components=1)
+    one, same, other = (GapNetwork(config, FEATURES, seed=seed).initial(ANCHOR) for seed in (0, 0, 1))
+    assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_networks_of_one_build_share_their_compiled_programs():
+    config = NetworkConfig(units=3, dense=4, components=1)
+    assert GapNetwork(config, FEATURES, seed=0) == GapNetwork(config, FEATURES, seed=1)
+    assert hash(GapNetwork(config, FEATURES, seed=0)) == hash(GapNetwork(config, FEATURES, seed=1))
+    assert GapNetwork(config, FEATURES, "bg") != GapNetwork(config, FEATURES, "mbg")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("cell", "transformer"), ("layers", -1), ("layers", 9), ("units", 0), ("units", 2.5), ("dense", -1),
+     ("components", 33), ("dropout", 1.0)],
+)  # fmt: skip
+def test_settings_outside_of_what_is_allowed_are_refused_by_name(name, value):
+    with pytest.raises(ParameterError, match=rf"{name}={value!r}.*expected"):
+        NetworkConfig(**{name: value})
