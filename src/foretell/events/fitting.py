@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -11,8 +10,8 @@ import numpy.typing as npt
 from foretell.data.log import EventLog
 from foretell.errors import EmptyLogError
 from foretell.events.clock import OperationalClock
-from foretell.events.gap_model import Anchor, DropOut, GapNetwork, fit_anchor, gap_data
-from foretell.events.history import FeatureScale, Histories, histories, standardised
+from foretell.events.gap_model import DropOut, GapNetwork, fit_anchor, gap_data
+from foretell.events.history import FeatureScale, histories, standardised
 from foretell.events.states import GapModel, log_features
 from foretell.nn.networks import NetworkConfig
 from foretell.nn.training import (
@@ -29,9 +28,6 @@ from foretell.nn.training import (
 )
 
 IntArray = npt.NDArray[np.int64]
-
-_RHYTHMS = 3
-_CLEAR_GAIN = 0.01  # nats a gap: less than this, and heavier tails would be learned from noise
 
 
 def fit_gap_model(
@@ -56,8 +52,7 @@ def fit_gap_model(
     raw = log_features(history, log)
     scale = FeatureScale.fit(np.asarray(raw, dtype=np.float64))
     data = gap_data(history, standardised(scale.arrays(), raw))
-    anchor = _anchor(history, network.components, drop_out)
-    network = dataclasses.replace(network, components=int(anchor.mu.shape[-1]))
+    anchor, _ = fit_anchor(history, network.components, drop_out)
     networks = [GapNetwork(network, raw.shape[-1], drop_out, seed + m) for m in range(ensemble)]
     sets = [_hold_out(log.n_customers, training.validation_fraction, seed + m) for m in range(ensemble)]
     lengths = bucket_lengths(cut_runs(log.offsets, np.arange(log.n_customers), training.max_steps)[1])
@@ -97,16 +92,6 @@ def fit_gap_model(
         scale=scale,
         new_marks=history.marks[first].mean(axis=0),
     )
-
-
-def _anchor(history: Histories, components: int | str, drop_out: DropOut) -> Anchor:
-    """Return the fitted anchor; where asked to choose, with rhythms only if the log shows them."""
-    if components != "auto":
-        return fit_anchor(history, int(components), drop_out)[0]
-    plain, without = fit_anchor(history, 0, drop_out)
-    rhythmic, with_them = fit_anchor(history, _RHYTHMS, drop_out)
-    gain = (with_them - without) / max(int((~history.last).sum()), 1)
-    return rhythmic if gain > _CLEAR_GAIN else plain
 
 
 def _hold_out(n: int, fraction: float, seed: int) -> tuple[IntArray, IntArray]:

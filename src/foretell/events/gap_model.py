@@ -165,7 +165,7 @@ class GapNetwork:
         self, config: NetworkConfig, n_features: int, drop_out: DropOut = "mbg", seed: int = 0
     ) -> None:
         self.config, self.n_features, self.drop_out = config, n_features, drop_out
-        self.components = int(config.components)
+        self.components = config.components
         head = MixtureHead(self.components, drop_out, name="anchor")
         self.network: RecurrentNetwork = build_network(
             config, n_features, 2, n_corrections(self.components), head, seed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from foretell.errors import ParameterError
 from foretell.nn.backend import keras
@@ -34,9 +34,8 @@ class NetworkConfig:
         Any Keras activation by name.
     dropout : float
         Dropped fraction of the dense layer's inputs while training.
-    components : int or "auto"
-        Lognormal components K of the gap mixture (rhythms); "auto" takes three where they explain the gaps
-        of the training log clearly better than none.
+    components : int
+        Lognormal components K of the gap mixture (rhythms).
     """
 
     cell: str = "lstm"
@@ -45,7 +44,7 @@ class NetworkConfig:
     dense: int = 32
     dense_activation: str = "tanh"
     dropout: float = 0.0
-    components: int | Literal["auto"] = "auto"
+    components: int = 3
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
@@ -57,8 +56,6 @@ class NetworkConfig:
             ("components", 0, 32),
         ]:
             value = getattr(self, name)
-            if name == "components" and value == "auto":
-                continue
             if not isinstance(value, int) or not low <= value <= high:
                 raise ParameterError(f"{name}={value!r}; expected a whole number from {low} to {high}")
         if not 0.0 <= self.dropout < 1.0:
