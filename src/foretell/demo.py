@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from foretell.data.log import EventLog
+
 CUTOFF, END, HORIZON = "1997-09-30", "1998-06-30", "273d"
 
 
@@ -81,7 +83,7 @@ def run_demo(
     board.save_json(files[2])
     files[3].write_text(f"{board}\n", encoding="utf-8")
     ours.save(files[4])
-    customer = _regular(forecasts)
+    customer = _regular(ours.log_)
     came = int(board.holdout.next_event[customer])
     pictures = {
         "next_event": plotting.plot_next_event(
@@ -97,8 +99,8 @@ def run_demo(
     return Demo(board, forecasts, tuple(files))
 
 
-def _regular(forecasts: pl.DataFrame) -> int:
-    """Return the position of a customer worth a picture: with a dozen visits, and likely to return."""
-    fair = forecasts["n_events"].is_between(10, 16).to_numpy()
-    chance = forecasts["p_return_30d"].to_numpy()
-    return int(np.argmax(np.where(fair, chance, -1.0)))
+def _regular(log: EventLog) -> int:
+    """Return the position of a customer worth a picture: of those with a dozen visits, the most regular."""
+    fair = np.flatnonzero((log.counts >= 10) & (log.counts <= 16))
+    gaps = [np.diff(log.times[log.offsets[i] : log.offsets[i + 1]]) for i in fair]
+    return int(fair[np.argmin([gap.std() / max(gap.mean(), 1.0) for gap in gaps])])

@@ -120,5 +120,7 @@ def _shown(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
+        if 0.0 < abs(value) < 0.0005:
+            return "< 0.001"
         return f"{value:.4g}" if abs(value) < 100 else f"{value:,.0f}"
     return str(value)

@@ -10,6 +10,7 @@ import altair as alt
 import numpy as np
 
 from foretell.data.log import EventLog
+from foretell.evaluation.leaderboard import Leaderboard
 
 # Okabe and Ito's palette, without its yellow, which is too light for lines.
 BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = (
@@ -56,6 +57,12 @@ def finish(chart: Any, title: str, subtitle: Sequence[str] = ()) -> Any:
         )
         .configure_legend(labelFontSize=12, titleFontSize=12, titleFontWeight="normal")
     )
+
+
+def ours_first(board: Leaderboard) -> list[str]:
+    """Return the names of a leaderboard's models, the best first, but our best before all."""
+    ranked = [row.model for row in board.rows]
+    return sorted(ranked, key=lambda name: not hasattr(board.models[name], "simulate"))
 
 
 def spelled(tick: int, log: EventLog) -> str:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import polars as pl
 
-from foretell.data.log import EventLog
+from foretell.data.log import EventLog, IntArray
 from foretell.errors import ParameterError
 from foretell.evaluation.outlook import interval_ticks
 from foretell.events.answers import Standing, activity, next_event_moments, p_return, standing
@@ -73,12 +73,16 @@ def plot_next_event(
     # Past two years the axis would show little else than the tail.
     ahead = int(np.clip(np.ceil(1.5 * high), log.ticks_of("14d"), log.ticks_of("730d")))
     ahead = ahead if came is None else max(ahead, came + 1 - log.as_of)
-    bars, width = _bars(at, log, ahead, active, (first, last))
+    step, width = _bar(log, ahead)
+    ahead = -(-ahead // step) * step
+    bars = _bars(at, log, np.arange(0, ahead + 1, step), active, (first, last))
     left = max(int(visits[0]), log.as_of - max(2 * ahead, log.ticks_of("60d")))
+    shown = visits[visits >= left]
+    left = int(shown[0]) if len(shown) else left
     scale = alt.Scale(domain=moments([left - ahead // 40 - 1, log.as_of + ahead + 1], log), nice=False)
     layers = [
         _distribution(bars, scale, f"chance per {width}, given a return"),
-        *_history(visits[visits >= left], len(visits), log),
+        *_history(shown, len(visits), log),
         *_mark(log.as_of + 1, f"as of {spelled(log.as_of, log)}", log, GREY, align="right"),
     ]
     median = log.as_of + max(int(np.ceil(middle)), 1)
@@ -128,13 +132,16 @@ def _stand(model: EventForecaster, customer: int) -> Standing:
     return at._replace(mixture=mixture, silence=at.silence[one], origin=at.origin[one])
 
 
+def _bar(log: EventLog, ahead: int) -> tuple[int, str]:
+    """Return the width of a bar, in ticks and by its name: the narrowest that leaves the bars readable."""
+    steps = [(1, str(log.unit)), (log.ticks_of("1d"), "day"), (log.ticks_of("7d"), "week")]
+    return next((pair for pair in steps if ahead / pair[0] <= _MOST_BARS), steps[-1])
+
+
 def _bars(
-    at: Standing, log: EventLog, ahead: int, active: float, interval: tuple[int, int]
-) -> tuple[pl.DataFrame, str]:
-    """Return the distribution in bars of a clock unit, a day, or a week, and which of them it is."""
-    steps = [(1, log.unit), (log.ticks_of("1d"), "day"), (log.ticks_of("7d"), "week")]
-    step, name = next((pair for pair in steps if ahead / pair[0] <= _MOST_BARS), steps[-1])
-    edges = np.arange(0, ahead + step, step)
+    at: Standing, log: EventLog, edges: IntArray, active: float, interval: tuple[int, int]
+) -> pl.DataFrame:
+    """Return the probability of each bar given a return, and whether it touches the interval."""
     reached = np.array([0.0, *(float(p_return(at, int(edge))[0]) for edge in edges[1:])])
     return pl.DataFrame(
         {
@@ -143,7 +150,7 @@ def _bars(
             "chance": np.diff(reached) / max(active, 1e-9),
             "inside": (log.as_of + edges[1:] >= interval[0]) & (log.as_of + 1 + edges[:-1] <= interval[1]),
         }
-    ), name
+    )
 
 
 def _distribution(bars: pl.DataFrame, scale: Any, title: str) -> Any:

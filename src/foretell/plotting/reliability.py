@@ -12,7 +12,7 @@ import polars as pl
 from foretell.errors import ParameterError
 from foretell.evaluation import metrics
 from foretell.evaluation.leaderboard import Leaderboard
-from foretell.plotting.look import GREY, PALETTE, finish, spelled
+from foretell.plotting.look import GREY, PALETTE, finish, ours_first, spelled
 
 _SIDE = 430
 _WINDOW = "30d"
@@ -98,7 +98,7 @@ def _points(board: Leaderboard, models: Sequence[str] | None, bins: int) -> pl.D
             "choose an earlier cut-off"
         )
     parts = []
-    for name in [row.model for row in board.rows] if models is None else models:
+    for name in ours_first(board) if models is None else models:
         outlook = board.outlooks.get(name)
         if outlook is None:
             raise ParameterError(

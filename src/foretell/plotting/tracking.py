@@ -14,7 +14,7 @@ import polars as pl
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError
 from foretell.evaluation.leaderboard import Leaderboard
-from foretell.plotting.look import GREY, INK, PALETTE, WIDTH, apart, finish, moments, spelled
+from foretell.plotting.look import GREY, INK, PALETTE, WIDTH, apart, finish, moments, ours_first, spelled
 
 if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster
@@ -99,11 +99,8 @@ def plot_tracking(
 def _of_board(
     board: Leaderboard, models: Sequence[str] | None, band: pl.DataFrame | None, paths: int
 ) -> _Tracks:
-    ranked = [row.model for row in board.rows]
-    ours = [name for name in ranked if hasattr(board.models[name], "simulate")][:1]
-    names = (
-        list(models) if models is not None else ours + [n for n in ranked if n not in ours][: 2 - len(ours)]
-    )
+    ranked = ours_first(board)
+    names = ranked[:2] if models is None else list(models)
     for name in names:
         if name not in board.outlooks:
             raise ParameterError(f"there is no model {name!r} on the leaderboard; it has {', '.join(ranked)}")
