@@ -110,6 +110,21 @@ def test_a_short_last_week_is_left_out_of_tracking(log):
     assert len(ahead) == 4
 
 
+def test_an_hourly_log_is_drawn_by_weeks_with_its_hours(tmp_path):
+    start = dt.datetime(2024, 1, 1)  # noqa: DTZ001  # wall time
+    rows = [
+        {"unique_id": f"c{k}", "ds": start + dt.timedelta(hours=31 * k + 50 * j)}
+        for k in range(9)
+        for j in range(30)
+    ]
+    hourly = ft.read_events(pl.DataFrame(rows), unit="hour")
+    chart = plotting.plot_tracking(ft.evaluate(hourly, "2024-02-10", "14d", models=["repeat rate"]))
+    assert "10 Feb 2024, 23:00" in chart.to_dict()["title"]["subtitle"][0]
+    weekly = [row for row in values(chart, "week", "visits") if "label" not in row]
+    assert len(weekly) == 5 + 2 + 2  # five weeks so far; two of actual and two of the forecast
+    assert plotting.save(chart, tmp_path / "hourly.svg").stat().st_size > 0
+
+
 def test_tracking_of_a_model_shows_its_forecast_after_the_weeks_so_far(model):
     chart = plotting.plot_tracking(model, horizon="10w", paths=20)
     assert "foretell" in texts(chart)
