@@ -76,7 +76,7 @@ _Source = Annotated[
     list[str],
     typer.Argument(
         help="CSV, TSV, NDJSON or Parquet files, or one database URL (with --query or --table).",
-        metavar="SOURCE...",
+        metavar="SOURCE",
     ),
 ]
 _Model = Annotated[Path, typer.Argument(help="A directory that fit wrote.", metavar="MODEL")]
@@ -112,12 +112,12 @@ _TimeZone = Annotated[
 ]
 _Start = Annotated[
     str | None,
-    typer.Option("--start", help="First observed day.  [default: the first event's]", rich_help_panel=_READ),
+    typer.Option("--start", help="First observed day; by default the first event's.", rich_help_panel=_READ),
 ]
 _AsOf = Annotated[
     str | None,
     typer.Option(
-        "--as-of", help="Last observed day, inclusive.  [default: the last event's]", rich_help_panel=_READ
+        "--as-of", help="Last observed day, inclusive; by default the last event's.", rich_help_panel=_READ
     ),
 ]
 _MinEvents = Annotated[
@@ -219,7 +219,7 @@ def update(  # noqa: PLR0917  # typer names every option by a parameter
     model: _Model,
     source: _Source,
     out: Annotated[
-        Path | None, typer.Option(help="Directory for the updated model.  [default: in place]")
+        Path | None, typer.Option(help="Directory for the updated model; by default in place.")
     ] = None,
     id: _Id = "unique_id",  # noqa: A002
     time: _Time = "ds",
@@ -252,20 +252,20 @@ def update(  # noqa: PLR0917  # typer names every option by a parameter
 def predict(
     model: _Model,
     horizon: Annotated[
-        list[str] | None, typer.Option(help="Such as 7d, 26w, 36h; repeatable.  [default: 7d 30d 90d]")
+        list[str] | None, typer.Option(help="Such as 7d, 26w, 36h; repeatable; by default 7d 30d 90d.")
     ] = None,
     level: Annotated[
         list[int] | None,
-        typer.Option(help="Per cent of an interval of the next visit; repeatable.  [default: 50 80 95]"),
+        typer.Option(help="Per cent of an interval of the next visit; repeatable; by default 50 80 95."),
     ] = None,
     id: Annotated[  # noqa: A002
-        list[str] | None, typer.Option("--id", help="Customer; repeatable.  [default: all]")
+        list[str] | None, typer.Option("--id", help="Customer; repeatable; by default all.")
     ] = None,
     by_group: Annotated[
         bool, typer.Option("--by-group", help="Expected visits of each group (store) instead.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="File that ends in .csv, .parquet or .json.  [default: CSV on stdout]")
+        Path | None, typer.Option(help="File that ends in .csv, .parquet or .json; by default CSV on stdout.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout, instead of CSV.")] = False,
 ) -> None:
@@ -290,7 +290,10 @@ def evaluate(  # noqa: PLR0917  # typer names every option by a parameter
     cutoff: Annotated[str, typer.Option(help="Last day that the models see.")],
     horizon: Annotated[str, typer.Option(help="Length of the held-back period.")] = "273d",
     model: Annotated[
-        list[str] | None, typer.Option(help="Model to compare, by name; repeatable.  [default: all]")
+        list[str] | None,
+        typer.Option(
+            help="foretell, pareto/nbd, bg/nbd, mbg/nbd, repeat rate, mean gap or median gap; by default all."
+        ),
     ] = None,
     json_path: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write the figures; - for stdout.")
