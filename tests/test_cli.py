@@ -278,7 +278,7 @@ def test_the_demo_makes_forecasts_a_leaderboard_and_pictures(tmp_path):
 def test_the_readmes_python_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo-output").mkdir()
-    load_cdnow(sample=True).write_csv("demo-output/cdnow.csv")
+    load_cdnow().write_csv("demo-output/cdnow.csv")
     readme = Path(__file__).parents[1] / "README.md"
     blocks = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert len(blocks) == 2
