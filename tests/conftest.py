@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import types
 
 import numpy as np
 import polars as pl
@@ -42,10 +43,10 @@ def fitted(sample):
 
 
 def small_events(seed=0):
-    """Return 72 customers over 18 months: closed Sundays, busy Saturdays, amounts, three shops."""
+    """Return 128 customers over 18 months: closed Sundays, busy Saturdays, amounts, three shops."""
     rng = np.random.default_rng(seed)
     rows = []
-    for customer in range(72):
+    for customer in range(128):
         day, mean = int(rng.integers(0, 500)), rng.gamma(2.0, 12.0) + 2.0
         for _ in range(8):
             weekday = (day + 4) % 7  # 2022-07-01 is a Friday
@@ -56,6 +57,7 @@ def small_events(seed=0):
             day += 1 + int(rng.exponential(mean))
             if (day + 4) % 7 in {0, 1} and rng.random() < 0.6:
                 day += 5 - (day + 4) % 7
+    rows = [row for row in rows if row[1] <= 548]  # up to 2023-12-31
     frame = pl.DataFrame(rows, schema=["unique_id", "day", "amount", "shop"], orient="row")
     return frame.select(
         "unique_id", ds=pl.date(2022, 7, 1) + pl.duration(days="day"), amount="amount", shop="shop"
@@ -69,19 +71,29 @@ def read_small(frame, **options):
 @pytest.fixture(scope="session")
 def small_log():
     """The small log with half a year after the cut-off; some customers come after it only."""
-    return read_small(small_events().filter(pl.col("ds") <= pl.date(2023, 12, 31)))
+    return read_small(small_events())
 
 
 def small_forecaster(**params):
     defaults = {
         "ensemble": 2,
         "network": ft.NetworkConfig(units=4, dense=4, components=1),
-        "training": ft.TrainConfig(epochs=3, batch_size=16, learning_rate=0.03, max_steps=8),
+        "training": ft.TrainConfig(
+            epochs=3, batch_size=16, learning_rate=0.03, max_steps=4, validation_fraction=0.0
+        ),
     }
     return ft.EventForecaster(**defaults | params)
 
 
 @pytest.fixture(scope="session")
+def small():
+    """How the small log and its model are made: to make others."""
+    return types.SimpleNamespace(
+        cutoff=SMALL_CUTOFF, events=small_events, read=read_small, forecaster=small_forecaster
+    )
+
+
+@pytest.fixture(scope="session")
 def small_model(small_log):
-    """A model of the small log up to the cut-off."""
+    """A model of the small log up to the cut-off, moved away from its anchor."""
     return small_forecaster().fit(small_log, as_of=SMALL_CUTOFF)

@@ -1,0 +1,238 @@
+"""Expected and simulated numbers of events, against closed forms and a simulation event by event in numpy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+
+from foretell.data.log import EventLog, ReadReport
+from foretell.events.answers import p_return, standing
+from foretell.events.baselines import MBGNBD, BGNBDParams
+from foretell.events.baselines.summary import summarise
+from foretell.events.clock import OperationalClock
+from foretell.events.gap_model import Anchor, GapNetwork
+from foretell.events.history import FeatureScale, histories, standardised, step_features
+from foretell.events.simulation import expected_events
+from foretell.events.states import GapModel, encode, log_features
+from foretell.nn.networks import NetworkConfig
+
+PARAMS = BGNBDParams(0.5, 2_000.0, 0.8, 2.0)
+EDGES = [1_000, 6_000]
+
+
+def fine_log(n=64, seed=0):
+    """Return a log whose ticks are so fine that counting in ticks costs nothing."""
+    rng = np.random.default_rng(seed)
+    times = [np.unique(rng.integers(0, 10_000, rng.integers(1, 9))) for _ in range(n)]
+    flat = np.concatenate(times)
+    return EventLog(
+        ids=pl.Series(range(n)), offsets=np.cumsum([0, *map(len, times)]).astype(np.int64), times=flat,
+        marks=np.zeros((len(flat), 0)), mark_names=(), groups=None, group_names=None, unit="day",
+        merge=None, start=0, as_of=11_000, report=ReadReport(len(flat), len(flat)),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def statistical():
+    """A network that says nothing, on a flat clock and without rhythms: MBG/NBD, and its log."""
+    log = fine_log()
+    history = histories(log, OperationalClock.flat("day").table(log.start, log.as_of))
+    features = np.asarray(log_features(history, log), dtype=float)
+    network = GapNetwork(NetworkConfig(units=1, dense=0, components=0), features.shape[-1])
+    none = np.zeros(0)
+    weights = [np.asarray(w) for w in network.initial(Anchor(*np.log(PARAMS), np.zeros(1), none, none))]
+    model = GapModel(
+        network, (weights,), OperationalClock.flat("day"), FeatureScale.fit(features), np.zeros(0)
+    )
+    return model, log, encode(model, log)
+
+
+@pytest.fixture(scope="module")
+def closed_form(statistical):
+    exact = MBGNBD()
+    exact.params_ = PARAMS
+    _, log, _ = statistical
+    x, t_x, T = (part[:, None] for part in summarise(log))
+    return exact, np.asarray(exact.expected_events(x, t_x, T, EDGES))
+
+
+@pytest.fixture(scope="module")
+def simulated(statistical):
+    return expected_events(*statistical, EDGES, paths=1_000, seed=1, periods=list(range(500, 6_001, 500)))
+
+
+def test_without_network_the_expectation_is_mbgnbds_closed_form(simulated, closed_form):
+    _, exact = closed_form
+    np.testing.assert_allclose(simulated.counts.sum(axis=0), exact.sum(axis=0), rtol=0.01)
+    # Each customer's own thousand paths leave it some per cent.
+    np.testing.assert_allclose(simulated.counts, exact, rtol=0.12, atol=0.02)
+
+
+def test_without_network_the_chance_of_a_return_is_mbgnbds(statistical, closed_form):
+    model, log, states = statistical
+    at = standing(model, log, states)
+    exact, _ = closed_form
+    for window in EDGES:
+        expected = exact.p_return(*summarise(log), window)
+        np.testing.assert_allclose(p_return(at, window), expected, rtol=1e-3)
+
+
+def test_the_periods_of_the_cohort_add_up_to_the_customers_expectations(simulated, closed_form):
+    exact = closed_form[0]
+    assert simulated.cohort.sum() == pytest.approx(simulated.counts[:, 1].sum(), rel=0.01)
+    assert simulated.cohort[:2].sum() == pytest.approx(simulated.counts[:, 0].sum(), rel=0.01)
+    # MBG/NBD's active customers leave: each period has fewer events than the one before.
+    assert exact.params_.a > 0
+    assert np.all(np.diff(simulated.cohort) < 0.02 * simulated.cohort[0])
+
+
+HORIZON, SEEDS, PATHS = 60, 24, 2_000
+
+
+class SlowPaths:
+    """One customer's future, event by event: scipy's distributions, and the network's step."""
+
+    def __init__(self, forecaster, customer, seed=0):
+        self.model, self.log, self.states = forecaster.model_, forecaster.log_, forecaster.states_
+        self.customer, self.rng = customer, np.random.default_rng(seed)
+        log = self.log
+        self.ends = self.model.clock.table(log.start, log.as_of + HORIZON).readings[1:]  # of each tick
+        self.step = jax.jit(self.model.network.step)
+
+    def parts(self, packed):
+        logit, w0, w1, log_shape, log_scale, mu, log_sigma = np.asarray(packed, dtype=float).T
+        lomax = stats.lomax(np.exp(log_shape), scale=np.exp(log_scale))
+        rhythm = stats.lognorm(s=np.exp(log_sigma), scale=np.exp(mu))
+        return 1 / (1 + np.exp(-logit)), np.exp([w0, w1]), [lomax, rhythm]
+
+    def survival(self, packed, elapsed):
+        cure, weights, parts = self.parts(packed)
+        return cure + (1 - cure) * sum(w * p.sf(elapsed) for w, p in zip(weights, parts, strict=True))
+
+    def gap(self, packed, elapsed):
+        """Draw whether the customer returns, then the component, then the gap beyond the silence."""
+        cure, weights, parts = self.parts(packed)
+        returns = self.rng.random(PATHS) < 1 - cure / self.survival(packed, elapsed)
+        mass = [w * p.sf(elapsed) for w, p in zip(weights, parts, strict=True)]
+        rhythmic = self.rng.random(PATHS) < mass[1] / (mass[0] + mass[1])
+        level = self.rng.random(PATHS)
+        gaps = [p.isf(level * p.sf(elapsed)) for p in parts]
+        return np.where(returns, np.where(rhythmic, gaps[1], gaps[0]), np.inf)
+
+    def member(self, m, edges):
+        """Return the number of events up to each edge, shape (n_paths, n_edges)."""
+        log, states, c = self.log, self.states, self.customer
+        memory = [jnp.asarray(np.tile(part[m, c], (PATHS, 1))) for part in states.memory]
+        packed = np.tile(np.asarray(states.packed)[m, c], (PATHS, 1))
+        count, age = float(states.count[c]), np.full(PATHS, float(states.age[c]))
+        origin = np.full(PATHS, self.ends[states.last[c] - log.start])
+        elapsed = self.ends[log.as_of - log.start] - origin
+        marks = jnp.asarray(np.tile(states.mean_marks[c], (PATHS, 1)), jnp.float32)
+        alive, counts = np.ones(PATHS, dtype=bool), np.zeros((PATHS, len(edges)))
+        while alive.any():
+            place = np.searchsorted(self.ends, origin + self.gap(packed, elapsed))
+            alive &= place < len(self.ends)
+            place = np.where(alive, place, len(self.ends) - 1)
+            tick = log.start + place
+            counts += alive[:, None] & (tick[:, None] <= log.as_of + np.array(edges))
+            gap, origin = self.ends[place] - origin, self.ends[place]
+            count, age, elapsed = count + 1, age + gap, np.zeros(PATHS)
+            single = [jnp.asarray(v, jnp.float32) for v in (gap, age / count, np.full(PATHS, count), age)]
+            raw = step_features(*single, jnp.asarray(tick, jnp.int32), marks, marks, log.unit)
+            state = jnp.stack([single[2], single[3]], axis=-1)
+            features = standardised(self.model.scale.arrays(), raw)
+            packed, memory = self.step(self.model.members[m], features, state, memory)
+        return counts
+
+    def mean(self, edges):
+        """Return the expected number of events up to each edge, and its standard error."""
+        members, packed = range(len(self.model.members)), np.asarray(self.states.packed)[:, self.customer]
+        ends, log = self.ends, self.log
+        elapsed = ends[log.as_of - log.start] - ends[self.states.last[self.customer] - log.start]
+        silent = self.survival(packed, elapsed)
+        share = silent / silent.sum()  # what the silence says of the members
+        counts = [self.member(m, edges) for m in members]
+        mean = sum(s * c.mean(axis=0) for s, c in zip(share, counts, strict=True))
+        variance = sum(s**2 * c.var(axis=0) / PATHS for s, c in zip(share, counts, strict=True))
+        return mean, np.sqrt(variance)
+
+
+@pytest.fixture(scope="module")
+def repeated(small_model):
+    """Expected events of the small log, from as many seeds as give a standard error."""
+    parts = small_model.model_, small_model.log_, small_model.states_
+    counts = [
+        expected_events(*parts, [14, HORIZON], paths=small_model.paths, seed=s).counts for s in range(SEEDS)
+    ]
+    return np.stack(counts)
+
+
+def chosen_customers(forecaster):
+    """Return a busy customer, one seen once only, and one silent for long."""
+    log = forecaster.log_
+    busy = np.lexsort([log.last, log.counts])[-1]
+    once = np.flatnonzero(log.counts == 1)[-1]
+    silent = np.flatnonzero(log.counts > 2)
+    return [int(busy), int(once), int(silent[np.argmin(log.last[silent])])]
+
+
+def test_expected_events_agree_with_a_simulation_event_by_event(small_model, repeated):
+    """Within 4.5 standard errors of both simulations: six comparisons of fixed seeds."""
+    for customer in chosen_customers(small_model):
+        mean, error = SlowPaths(small_model, customer).mean([14, HORIZON])
+        ours = repeated[:, customer].mean(axis=0)
+        own_error = repeated[:, customer].std(axis=0, ddof=1) / np.sqrt(SEEDS)
+        assert np.all(np.abs(ours - mean) < 4.5 * np.hypot(error, own_error) + 1e-4), (customer, ours, mean)
+
+
+@pytest.fixture(scope="module")
+def futures(small_model):
+    return small_model.simulate(HORIZON, paths=400, seed=3)
+
+
+def test_simulated_means_agree_with_the_expectation(futures, repeated):
+    """Within 5 standard errors for every customer, 4 for their sum."""
+    counts, expected = futures.counts(), repeated.mean(axis=0)[:, 1]
+    error = np.hypot(counts.std(axis=1) / np.sqrt(400), repeated[:, :, 1].std(axis=0) / np.sqrt(SEEDS))
+    assert np.all(np.abs(counts.mean(axis=1) - expected) < 5 * error + 0.02)
+    total = counts.sum(axis=0)
+    assert abs(total.mean() - expected.sum()) < 4 * (total.std() / np.sqrt(400) + 0.02)
+
+
+def test_simulated_events_lie_within_the_horizon_and_never_two_on_one_day(futures, small_model):
+    log = small_model.log_
+    assert np.all((futures.tick > log.as_of) & (futures.tick <= log.as_of + HORIZON))
+    rows = np.column_stack([futures.customer, futures.path, futures.tick])
+    assert len(np.unique(rows, axis=0)) == len(rows)
+    assert np.array_equal(rows, rows[np.lexsort(rows.T[::-1])])
+    assert set(np.unique(futures.path)) <= set(range(400))
+
+
+def test_simulated_events_keep_away_from_closed_days(futures, small_model):
+    sundays = (futures.tick + 3) % 7 == 6
+    assert small_model.model_.clock.cycle[6] < 0.4
+    assert 0 < sundays.mean() < 0.08
+
+
+def test_the_same_seed_gives_the_same_futures_and_another_seed_others(futures, small_model):
+    same = small_model.simulate(HORIZON, paths=400, seed=3)
+    assert same.to_polars().equals(futures.to_polars())
+    other = small_model.simulate(HORIZON, paths=400, seed=4)
+    assert not other.to_polars().equals(futures.to_polars())
+
+
+def test_simulated_tables_count_the_same_events(futures):
+    table = futures.to_polars()
+    assert table.columns == ["unique_id", "path", "ds"]
+    assert len(table) == futures.counts().sum() == len(futures.tick)
+    cohort = futures.cohort(period=14, levels=[80])
+    assert len(cohort) == 5
+    assert cohort["foretell"].sum() == pytest.approx(futures.counts().sum() / 400)
+    assert (cohort["foretell-lo-80"] <= cohort["foretell"]).all()
+    assert (cohort["foretell-hi-80"] >= cohort["foretell"]).all()
+
+
+def test_a_longer_horizon_has_more_events(repeated):
+    assert np.all(repeated[:, :, 1] >= repeated[:, :, 0])
