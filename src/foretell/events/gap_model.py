@@ -219,7 +219,7 @@ class GapNetwork:
                 (
                     rows.ravel(),
                     valid.ravel(),
-                    states.reshape(-1, states.shape[-1]),
+                    states.reshape(rows.size, states.shape[-1]),
                     bucket.starts + ends,
                     bucket.lengths > 0,
                     final,
