@@ -24,7 +24,8 @@ class Estimator:
         for name, value in params.items():
             if name not in self._parameter_names():
                 raise ParameterError(
-                    f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(self._parameter_names())}"
+                    f"{type(self).__name__} has no parameter {name!r}; "
+                    f"it has {', '.join(self._parameter_names())}"
                 )
             setattr(self, name, value)
         return self

@@ -88,8 +88,8 @@ def load(path: str | Path) -> EventForecaster:
         ) from error
     if described.get("format", 0) > FORMAT:
         raise StorageError(
-            f"{source} was written by foretell {described.get('version')}, in a newer format than this version, "
-            f"{__version__}, knows; upgrade foretell"
+            f"{source} was written by foretell {described.get('version')}, in a newer format than this "
+            f"version, {__version__}, knows; upgrade foretell"
         )
     try:
         return _read(described, source)

@@ -243,19 +243,20 @@ class EventLog:
         theirs = (later.unit, later.merge, later.mark_names, later.groups is None)
         if mine != theirs:
             raise ParameterError(
-                f"the new events were read with unit, merge, marks = {theirs[:3]}, the log with {mine[:3]}, or only "
-                "one of them has groups; read both with the same options"
+                f"the new events were read with unit, merge, marks = {theirs[:3]}, the log with {mine[:3]}, "
+                "or only one of them has groups; read both with the same options"
             )
         early = later.times <= self.as_of
         if early.any():
             raise ParameterError(
-                f"{int(early.sum())} of the new events lie on or before the as-of date {self.date(self.as_of)} of "
-                f"the log (the first on {self.date(int(later.times.min()))}); pass only events after it, for "
+                f"{int(early.sum())} of the new events lie on or before the as-of date {self.date(self.as_of)} "
+                f"of the log (the first on {self.date(int(later.times.min()))}); pass only events after it, for "
                 "example by read_events(…, start=…)"
             )
         if later.ids.dtype.is_numeric() != self.ids.dtype.is_numeric():
             raise ParameterError(
-                f"the new events' ids are {later.ids.dtype}, the log's {self.ids.dtype}; read both as the same kind"
+                f"the new events' ids are {later.ids.dtype}, the log's {self.ids.dtype}; "
+                "read both as the same kind"
             )
 
     def _joined_groups(self, later: EventLog) -> tuple[IntArray | None, pl.Series | None]:

@@ -109,9 +109,10 @@ class RecurrentNetwork:
         place = {id(variable): i for i, variable in enumerate(self.variables)}
         ordered = [weights[place[id(variable)]] for variable in self.stepper.trainable_variables]
         fixed = [variable.value for variable in self.stepper.non_trainable_variables]
-        output, *after = self.stepper.stateless_call(
-            ordered, fixed, [features, anchor, *memory], training=False
-        )[0]
+        outputs = self.stepper.stateless_call(ordered, fixed, [features, anchor, *memory], training=False)[0]
+        if not memory:  # Keras hands out a single output bare
+            return outputs if not isinstance(outputs, list) else outputs[0], []
+        output, *after = outputs
         return output, after
 
     @property
