@@ -39,7 +39,7 @@ def sample():
 @pytest.fixture(scope="session")
 def fitted(sample):
     """A model of the sample, trained no longer than it takes to leave its anchor."""
-    return ft.EventForecaster(ensemble=2, training=ft.TrainConfig(epochs=2)).fit(sample)
+    return ft.EventForecaster(ensemble=2, training=ft.TrainConfig(epochs=2, max_steps=8)).fit(sample)
 
 
 def small_events(seed=0):

@@ -158,7 +158,8 @@ def garbage(path):
     path.write_bytes(b"\x00garbage" * 50)
 
 
-BAD_ZIP = pytest.mark.xfail(reason="load lets zipfile's BadZipFile and numpy's EOFError out")
+# Not run: numpy leaves the file open, which another test would hear of.
+BAD_ZIP = pytest.mark.xfail(run=False, reason="load lets zipfile's BadZipFile and numpy's EOFError out")
 FILES = ["model.json", "arrays.npz", "ids.parquet", "groups.parquet"]
 HARMS = [
     pytest.param(name, harm, marks=BAD_ZIP if name == "arrays.npz" and harm in {cut_in_half, empty} else ())

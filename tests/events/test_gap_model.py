@@ -59,7 +59,9 @@ def test_event_by_event_the_likelihood_adds_up_to_the_closed_form_of_whole_histo
     anchor = Anchor(*logs, np.zeros(1, dtype=np.float32), nothing, nothing)
     data = gap_data(history, np.zeros((sample.n_events, 1)))
     state = data.state
-    terms = log_likelihood(anchored(anchor, state[:, 0], state[:, 1], None, drop_out), data, "continuous")
+    terms = jax.jit(
+        lambda: log_likelihood(anchored(anchor, state[:, 0], state[:, 1], None, drop_out), data, "continuous")
+    )()
     assert np.asarray(terms, dtype=float).sum() == pytest.approx(exact.log_likelihood_, abs=0.01)
 
 
@@ -118,6 +120,8 @@ class Case:
         )
         anchor = Anchor(np.array(-0.2), np.array(3.0), np.array(-0.3), np.array(1.6), np.array([0.9, 0.1]),
                         np.array([2.5]), np.array([-0.6]))  # fmt: skip
+        self.loss = jax.jit(self.network.loss, static_argnums=3)
+        self.step = jax.jit(self.network.step)
         self.initial = self.network.initial(anchor)
         rng = np.random.default_rng(5)
         self.anywhere = [jnp.asarray(w + 0.3 * rng.normal(size=w.shape), jnp.float32) for w in self.initial]
@@ -126,17 +130,16 @@ class Case:
         sizes = (2, 4)
         runs = bucketed(*cut_runs(self.log.offsets, np.arange(12), self.MAX_STEPS), sizes)
         buckets = filled(runs, [len(starts) + extra for starts, _ in runs])
-        loss = jax.jit(self.network.loss, static_argnums=3)
-        return float(loss(weights, gap_data(self.history, self.features), buckets, sizes))
+        return float(self.loss(weights, gap_data(self.history, self.features), buckets, sizes))
 
     def slow(self, weights):
         """Add up run by run and event by event, the network stepping through each run from a blank memory."""
-        step, total = jax.jit(self.network.step), 0.0
+        total = 0.0
         for first, length in zip(*cut_runs(self.log.offsets, np.arange(12), self.MAX_STEPS), strict=True):
             memory = [jnp.zeros((1, width)) for width in self.network.network.memory_widths]
             for row in range(first, first + length):
                 state = jnp.array([[self.history.count[row], self.history.age[row]]], jnp.float32)
-                packed, memory = step(weights, self.features[row][None], state, memory)
+                packed, memory = self.step(weights, self.features[row][None], state, memory)
                 total += self.log_likelihood(np.asarray(packed[0], dtype=float), row)
         return -total
 

@@ -189,16 +189,16 @@ def test_expected_events_agree_with_a_simulation_event_by_event(small_model, rep
 
 @pytest.fixture(scope="module")
 def futures(small_model):
-    return small_model.simulate(HORIZON, paths=400, seed=3)
+    return small_model.simulate(HORIZON, paths=300, seed=3)
 
 
 def test_simulated_means_agree_with_the_expectation(futures, repeated):
     """Within 5 standard errors for every customer, 4 for their sum."""
     counts, expected = futures.counts(), repeated.mean(axis=0)[:, 1]
-    error = np.hypot(counts.std(axis=1) / np.sqrt(400), repeated[:, :, 1].std(axis=0) / np.sqrt(SEEDS))
+    error = np.hypot(counts.std(axis=1) / np.sqrt(300), repeated[:, :, 1].std(axis=0) / np.sqrt(SEEDS))
     assert np.all(np.abs(counts.mean(axis=1) - expected) < 5 * error + 0.02)
     total = counts.sum(axis=0)
-    assert abs(total.mean() - expected.sum()) < 4 * (total.std() / np.sqrt(400) + 0.02)
+    assert abs(total.mean() - expected.sum()) < 4 * (total.std() / np.sqrt(300) + 0.02)
 
 
 def test_simulated_events_lie_within_the_horizon_and_never_two_on_one_day(futures, small_model):
@@ -207,7 +207,7 @@ def test_simulated_events_lie_within_the_horizon_and_never_two_on_one_day(future
     rows = np.column_stack([futures.customer, futures.path, futures.tick])
     assert len(np.unique(rows, axis=0)) == len(rows)
     assert np.array_equal(rows, rows[np.lexsort(rows.T[::-1])])
-    assert set(np.unique(futures.path)) <= set(range(400))
+    assert set(np.unique(futures.path)) <= set(range(300))
 
 
 def test_simulated_events_keep_away_from_closed_days(futures, small_model):
@@ -217,9 +217,9 @@ def test_simulated_events_keep_away_from_closed_days(futures, small_model):
 
 
 def test_the_same_seed_gives_the_same_futures_and_another_seed_others(futures, small_model):
-    same = small_model.simulate(HORIZON, paths=400, seed=3)
+    same = small_model.simulate(HORIZON, paths=300, seed=3)
     assert same.to_polars().equals(futures.to_polars())
-    other = small_model.simulate(HORIZON, paths=400, seed=4)
+    other = small_model.simulate(HORIZON, paths=300, seed=4)
     assert not other.to_polars().equals(futures.to_polars())
 
 
@@ -229,7 +229,7 @@ def test_simulated_tables_count_the_same_events(futures):
     assert len(table) == futures.counts().sum() == len(futures.tick)
     cohort = futures.cohort(period=14, levels=[80])
     assert len(cohort) == 5
-    assert cohort["foretell"].sum() == pytest.approx(futures.counts().sum() / 400)
+    assert cohort["foretell"].sum() == pytest.approx(futures.counts().sum() / 300)
     assert (cohort["foretell-lo-80"] <= cohort["foretell"]).all()
     assert (cohort["foretell-hi-80"] >= cohort["foretell"]).all()
 

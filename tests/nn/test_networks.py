@@ -16,10 +16,6 @@ ANCHOR = Anchor(
     weights=np.array([0.8, 0.1]), mu=np.array([2.0]), log_sigma=np.array([-0.7]),
 )  # fmt: skip
 
-NO_MEMORY = pytest.mark.xfail(
-    reason="RecurrentNetwork.step takes the rows of its only output for memory", raises=UserWarning
-)
-
 
 def histories():
     rng = np.random.default_rng(0)
@@ -56,12 +52,11 @@ def step_by_step(gap_network, weights, features, state):
 @pytest.mark.parametrize(
     "config",
     [
-        NetworkConfig("lstm", layers=1, units=3, dense=4, components=1),
-        NetworkConfig("lstm", layers=2, units=3, dense=0, components=1),
-        NetworkConfig("gru", layers=2, units=3, dense=4, components=1),
-        NetworkConfig("rnn", layers=1, units=3, dense=0, components=1),
-        pytest.param(NetworkConfig(layers=0, dense=4, components=1), marks=NO_MEMORY),
-        pytest.param(NetworkConfig(layers=0, dense=0, components=1), marks=NO_MEMORY),
+        NetworkConfig("lstm", layers=2, units=3, dense=4, components=1),
+        NetworkConfig("gru", layers=1, units=3, dense=0, components=1),
+        NetworkConfig("rnn", layers=2, units=3, dense=0, components=1),
+        NetworkConfig(layers=0, dense=4, components=1),
+        NetworkConfig(layers=0, dense=0, components=1),
     ],
     ids=lambda config: f"{config.cell}-{config.layers}-{config.dense}",
 )
