@@ -248,10 +248,11 @@ class EventLog:
             )
         early = later.times <= self.as_of
         if early.any():
+            first = self.date(int(later.times.min()))
             raise ParameterError(
-                f"{int(early.sum())} of the new events lie on or before the log's as-of date, "
-                f"{self.date(self.as_of)} (the first on {self.date(int(later.times.min()))}); pass only events "
-                "after it, for example by read_events(…, start=…)"
+                f"{int(early.sum())} of the new events lie on or before the as-of date {self.date(self.as_of)} "
+                f"of the log (the first on {first}); pass only events after it, for example by "
+                "read_events(…, start=…)"
             )
         if later.ids.dtype.is_numeric() != self.ids.dtype.is_numeric():
             raise ParameterError(
