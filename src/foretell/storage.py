@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:  # the engine is imported when a model is loaded, not with thi
     from foretell.events.forecaster import EventForecaster
 
 FORMAT = 1
+_DAMAGE = (
+    OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile, pl.exceptions.PolarsError
+)  # fmt: skip
 _MODEL, _ARRAYS, _IDS, _GROUPS = "model.json", "arrays.npz", "ids.parquet", "groups.parquet"
 
 
@@ -53,7 +57,12 @@ def save(model: EventForecaster, path: str | Path) -> Path:
         old = aside.with_name(aside.name + "-old")
         if target.exists():
             target.rename(old)
-        aside.rename(target)
+        try:
+            aside.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise StorageError(f"cannot write the model to {target}: {error.strerror}") from error
@@ -86,14 +95,18 @@ def load(path: str | Path) -> EventForecaster:
         raise StorageError(
             f"{source / _MODEL} cannot be read as JSON; the model is damaged: save it again"
         ) from error
-    if described.get("format", 0) > FORMAT:
+    if not isinstance(described, dict) or not isinstance(described.get("format"), int):
+        raise StorageError(
+            f"{source / _MODEL} does not describe a model; it is damaged: save the model again"
+        )
+    if described["format"] > FORMAT:
         raise StorageError(
             f"{source} was written by foretell {described.get('version')}, in a newer format than this "
             f"version, {__version__}, knows; upgrade foretell"
         )
     try:
         return _read(described, source)
-    except (OSError, KeyError, ValueError, TypeError, pl.exceptions.PolarsError) as error:
+    except _DAMAGE as error:
         raise StorageError(f"the model in {source} is damaged ({error}); save it again") from error
 
 
@@ -150,7 +163,7 @@ def _read(described: dict[str, Any], place: Path) -> EventForecaster:
     from foretell.nn.networks import NetworkConfig  # noqa: PLC0415
     from foretell.nn.training import TrainConfig  # noqa: PLC0415
 
-    with np.load(place / _ARRAYS, allow_pickle=False) as stored:
+    with (place / _ARRAYS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     kept, clock = described["log"], described["clock"]
     has_groups = "log.groups" in arrays

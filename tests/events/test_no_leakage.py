@@ -103,7 +103,6 @@ def test_a_single_amount_before_the_date_does_change_weights_and_forecasts(small
     assert not was.equals(now)
 
 
-@pytest.mark.xfail(reason="EventLog.until keeps the names of groups that are first seen later")
 def test_shops_that_open_later_are_not_in_the_forecast(small, small_log):
     opened = small.events().with_columns(shop=pl.when(LATER).then(pl.lit("shop 9")).otherwise("shop"))
     log = small.read(opened)

@@ -174,13 +174,19 @@ class EventLog:
                 f"no events are left up to {self.date(as_of)}: the log runs from {self.date(self.start)} "
                 f"to {self.date(self.as_of)}; choose a later date"
             )
+        groups, names = self.groups, self.group_names
+        if groups is not None and names is not None:
+            # A group that is first seen later is not known yet.
+            seen, groups = np.unique(groups[events], return_inverse=True)
+            names = names.gather(seen)
         return dataclasses.replace(
             self,
             ids=self.ids.filter(pl.Series(present)),
             offsets=np.concatenate([[0], np.cumsum(counts[present])]).astype(np.int64),
             times=self.times[events],
             marks=self.marks[events],
-            groups=None if self.groups is None else self.groups[events],
+            groups=groups,
+            group_names=names,
             as_of=as_of,
         )
 
@@ -250,9 +256,9 @@ class EventLog:
         if early.any():
             first = self.date(int(later.times.min()))
             raise ParameterError(
-                f"{int(early.sum())} of the new events lie on or before the as-of date {self.date(self.as_of)} "
-                f"of the log (the first on {first}); pass only events after it, for example by "
-                "read_events(…, start=…)"
+                f"{int(early.sum())} of the new events lie on or before the as-of date "
+                f"{self.date(self.as_of)} of the log (the first on {first}); pass only events after it, for "
+                "example by read_events(…, start=…)"
             )
         if later.ids.dtype.is_numeric() != self.ids.dtype.is_numeric():
             raise ParameterError(
