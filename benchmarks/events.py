@@ -1,4 +1,4 @@
-"""When next, on three real logs: python -m benchmarks.events [cdnow grocery journey] [--json FILE]
+"""When next, on three real logs: python -m benchmarks.events [--logs cdnow grocery journey] [--json FILE]
 
 Cut-date protocol: models learn from events up to the cut-off day, inclusive; all customers seen by then are
 scored on the held-back period; events of one customer on one day are one visit.
@@ -67,7 +67,7 @@ def measure(name: str) -> dict[str, object] | None:
         return None
     board = ft.evaluate(log, cutoff, horizon)
     print(f"\n## {name}: {board}\n", flush=True)
-    rows = {row.model: row for row in board.rows}
+    rows = {row.model.lower(): row for row in board.rows}
     best = min(rows[model].rmse for model in STATISTICS)
     ours = rows["foretell"]
     print(f"{name}: foretell's RMSE is {100 * (1 - ours.rmse / best):.1f} % below the best statistic's")
@@ -77,10 +77,10 @@ def measure(name: str) -> dict[str, object] | None:
 def main() -> None:
     """Run the asked logs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("logs", nargs="*", default=list(LOGS), choices=[*LOGS, []])
+    parser.add_argument("--logs", nargs="+", default=list(LOGS), choices=list(LOGS))
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    results = {name: measure(name) for name in asked.logs or list(LOGS)}
+    results = {name: measure(name) for name in asked.logs}
     for name in [name for name, result in results.items() if result is None]:
         print(f"{name}: skipped, its data are not at hand")
     if asked.json:

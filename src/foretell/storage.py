@@ -120,6 +120,7 @@ def _write(model: EventForecaster, place: Path) -> None:
         "params": {k: v for k, v in params.items() if k not in {"network", "training"}},
         "network": dataclasses.asdict(fitted.network.config),
         "training": dataclasses.asdict(model.training) if model.training else None,
+        "members": len(fitted.members),
         "n_features": fitted.network.n_features,
         "weights": [variable.path for variable in fitted.network.network.variables],
         "clock": dataclasses.asdict(fitted.clock),
@@ -186,7 +187,7 @@ def _read(described: dict[str, Any], place: Path) -> EventForecaster:
     network = GapNetwork(
         NetworkConfig(**described["network"]), described["n_features"], described["params"]["drop_out"]
     )
-    n_weights, n_members = len(described["weights"]), described["params"]["ensemble"]
+    n_weights, n_members = len(described["weights"]), described["members"]
     fitted = GapModel(
         network=network,
         members=tuple([arrays[f"member{m}.{i}"] for i in range(n_weights)] for m in range(n_members)),

@@ -123,7 +123,7 @@ class EventForecaster(Estimator):
             self.network or NetworkConfig(),
             self.training or TrainConfig(),
             ensemble=self.ensemble,
-            seed=self.seed,
+            seed=int(self.seed),
             drop_out="bg" if self.drop_out == "bg" else "mbg",
             seasonal=self.seasonal,
             progress=progress,
@@ -131,10 +131,14 @@ class EventForecaster(Estimator):
         return self._stand(log)
 
     def _check_parameters(self) -> None:
-        for name in ("ensemble", "paths"):
+        for name, least in [("ensemble", 1), ("paths", 1), ("seed", 0)]:
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ParameterError(f"{name}={value!r}; expected a whole number of at least 1")
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise ParameterError(f"{name}={value!r}; expected a whole number of at least {least}")
+        for name, kind in [("network", NetworkConfig), ("training", TrainConfig)]:
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise ParameterError(f"{name}={value!r}; expected a foretell.{kind.__name__}(…)")
         if self.drop_out not in {"mbg", "bg"}:
             raise ParameterError(f"drop_out={self.drop_out!r}; expected 'mbg' or 'bg'")
 
@@ -218,6 +222,8 @@ class EventForecaster(Estimator):
         """
         self._check_fitted("model_")
         ticks = self.log_.ticks_of(horizon)
+        if paths < 1:
+            raise ParameterError(f"paths={paths!r}; expected a whole number of at least 1")
         found = simulate_paths(
             self.model_,
             self.log_,
@@ -329,6 +335,10 @@ class EventForecaster(Estimator):
         log, states = self.log_, self.states_
         if ids is None:
             return log, states, log.ids, np.ones(log.n_customers, dtype=bool)
+        if isinstance(ids, (str, bytes)) or len(ids) == 0 or any(key is None for key in ids):
+            raise ParameterError(
+                f"ids={ids!r}; expected a list of at least one id and no None, such as ids=[42]"
+            )
         try:
             names = pl.Series(list(ids), dtype=log.ids.dtype)
         except (TypeError, pl.exceptions.PolarsError) as error:

@@ -187,6 +187,7 @@ def _choose(fresh: Array, new: _Lanes, old: _Lanes) -> _Lanes:
     return lanes
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _idle(setting: _Setting, world: _World) -> _Lanes:
     nobody = jnp.zeros((setting.lanes,), dtype=jnp.int32)
     return _load(world, nobody, jnp.zeros((setting.lanes,), dtype=bool), _key(0, 0))

@@ -93,14 +93,19 @@ class RecurrentNetwork:
             return features[..., :0]
         fixed = [variable.value for variable in self.trunk.non_trainable_variables]
         count = len(self.trunk.trainable_variables)
-        return self.trunk.stateless_call(weights[:count], fixed, features, training=True)[0]
+        return self.trunk.stateless_call(weights[:count], fixed, features, training=False)[0]
 
-    def output(self, weights: list[Any], states: Any, features: Any, anchor: Any) -> Any:
-        """Run the dense layers and the head on states and features, shapes (N, …)."""
+    def output(self, weights: list[Any], states: Any, features: Any, anchor: Any, noise: Any = None) -> Any:
+        """Run the dense layers and the head on states and features, shapes (N, …).
+
+        ``noise`` (two random uint32) is the state of the dropout's generator; without it nothing is dropped.
+        """
         fixed = [variable.value for variable in self.head.non_trainable_variables]
+        if noise is not None:
+            fixed = [noise for _ in fixed]  # the generator's state is all that is not trained
         count = len(self.head.trainable_variables)
         inputs = [states, features, anchor] if self.trunk is not None else [features, anchor]
-        return self.head.stateless_call(weights[-count:], fixed, inputs, training=True)[0]
+        return self.head.stateless_call(weights[-count:], fixed, inputs, training=noise is not None)[0]
 
     def step(
         self, weights: list[Any], features: Any, anchor: Any, memory: Sequence[Any]

@@ -130,8 +130,11 @@ def filled(buckets: Sequence[tuple[IntArray, IntArray]], rows: Sequence[int]) ->
     return tuple(out)
 
 
-Loss = Callable[[list[Array], Any, Sequence[Bucket], tuple[int, ...]], Array]
-"""(weights, data, runs of a batch by bucket, their padded lengths) → summed loss."""
+Loss = Callable[[list[Array], Any, Sequence[Bucket], tuple[int, ...], Array | None], Array]
+"""(weights, data, runs of a batch by bucket, their padded lengths, noise) → summed loss.
+
+The noise, two random uint32, is what dropout draws from; None evaluates without it.
+"""
 
 
 class Progress(NamedTuple):
@@ -192,9 +195,10 @@ class Trainer:
         keep = 1.0 - 1.0 / (_AVERAGED_EPOCHS * self.n_steps + 1.0)
         scale = self.n_steps / self.n_train
 
-        def total(weights: Any, chosen: Any) -> Any:
+        def total(weights: Any, batch: Any) -> Any:
+            chosen, noise = batch
             runs = [Bucket(b.starts[i], b.lengths[i]) for b, i in zip(buckets, chosen, strict=True)]
-            return scale * self.loss(weights, data, runs, self.lengths)
+            return scale * self.loss(weights, data, runs, self.lengths, noise)
 
         def step(carry: Any, chosen: Any) -> Any:
             weights, average, slots = carry
@@ -207,7 +211,7 @@ class Trainer:
         return carry, jnp.mean(losses)
 
     def _total_loss(self, weights: Any, data: Any, buckets: tuple[Bucket, ...]) -> Any:
-        return self.loss(weights, data, buckets, self.lengths)
+        return self.loss(weights, data, buckets, self.lengths, None)
 
     def train(
         self,
@@ -228,7 +232,8 @@ class Trainer:
             best = float(self._evaluate(average, data, validation))
         for epoch in range(self.config.epochs):
             order = [shuffled(rng, len(bucket.starts) - 1, self.n_steps) for bucket in train]
-            carry, loss = self._epoch(carry, order, data, train)
+            noise = rng.integers(0, 2**32, (self.n_steps, 2), dtype=np.uint32)
+            carry, loss = self._epoch(carry, (order, noise), data, train)
             value = float(loss)
             if validation is not None:
                 value = float(self._evaluate(carry[1], data, validation))
