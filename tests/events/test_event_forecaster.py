@@ -321,3 +321,23 @@ def test_hours_with_several_events_at_once_have_answers_too(hourly_model):
     assert (table["next_event-lo-80"] < table["next_event-hi-80"]).any()
     assert table["p_active"].is_between(0.0, 1.0).all()
     assert sum(table.null_count().row(0)) == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"network": {"units": 4}}, "expected a foretell.NetworkConfig"),
+        ({"training": {"epochs": 4}}, "expected a foretell.TrainConfig"),
+        ({"seed": -1}, "seed=-1; expected a whole number of at least 0"),
+        ({"seed": None}, "seed=None; expected a whole number"),
+    ],
+)
+def test_settings_of_the_wrong_kind_are_named(small_log, settings, expected):
+    with pytest.raises(ParameterError, match=expected):
+        ft.EventForecaster(**settings).fit(small_log)
+
+
+@pytest.mark.parametrize("ids", ["c001", [], [None]])
+def test_ids_have_to_be_a_list_of_ids(small_model, ids):
+    with pytest.raises(ParameterError, match="expected a list of at least one id"):
+        small_model.predict(ids=ids)

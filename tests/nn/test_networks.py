@@ -115,3 +115,19 @@ def test_networks_of_one_build_share_their_compiled_programs():
 def test_settings_outside_of_what_is_allowed_are_refused_by_name(name, value):
     with pytest.raises(ParameterError, match=rf"{name}={value!r}.*expected"):
         NetworkConfig(**{name: value})
+
+
+def test_dropout_draws_anew_from_each_noise_and_is_silent_without():
+    network = GapNetwork(NetworkConfig(units=4, dense=4, dropout=0.5, components=1), 3)
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=v.shape).astype(np.float32) for v in network.network.variables]
+    states, features, anchor = (rng.normal(size=(5, n)).astype(np.float32) ** 2 for n in (4, 3, 2))
+
+    def output(noise):
+        return np.asarray(network.network.output(weights, states, features, anchor, noise))
+
+    one, other = (np.array(pair, dtype=np.uint32) for pair in ([1, 2], [3, 4]))
+    assert np.array_equal(output(one), output(one))
+    assert not np.array_equal(output(one), output(other))
+    assert np.array_equal(output(None), output(None))
+    assert not np.array_equal(output(None), output(one))

@@ -103,7 +103,7 @@ def test_the_order_of_the_runs_depends_on_the_seed_alone():
 
 
 # A loss of which everything is known: the squared distance of one weight from the values of all events.
-def squared(weights, data, runs, lengths):
+def squared(weights, data, runs, lengths, noise=None):
     total = 0.0
     for bucket, length in zip(runs, lengths, strict=True):
         rows = jnp.minimum(bucket.starts[:, None] + jnp.arange(length), len(data) - 1)
