@@ -101,10 +101,8 @@ def next_event_moments(at: Standing, levels: npt.ArrayLike) -> FloatArray:
 
 def within_horizon(at: Standing, horizon: int, coverage: float = 0.8) -> npt.NDArray[np.int64]:
     """Return the interval of the next event given that it falls within the horizon, in ticks, (n, 2)."""
-    end = _survival(at.mixture, on_device(at.table.at(at.as_of + horizon) - at.origin))
-    now = _survival(at.mixture, on_device(at.silence))
     active, _ = activity(at)
-    inside = np.clip((1.0 - np.asarray(end) / np.asarray(now)) / np.maximum(active, 1e-9), 1e-6, 1.0)
+    inside = np.clip(p_return(at, horizon) / np.maximum(active, 1e-9), 1e-6, 1.0)
     edges = []
     for tail in ((1.0 - coverage) / 2.0, (1.0 + coverage) / 2.0):
         gaps = _quantile_at(at.mixture, on_device(at.silence), on_device(inside * tail))

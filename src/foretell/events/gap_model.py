@@ -111,7 +111,7 @@ class MixtureHead(keras.layers.Layer):  # type: ignore[misc]
 
     def compute_output_shape(self, input_shapes: Any) -> Any:
         """Return the shape of the packed mixture."""
-        return (*input_shapes[0][:-1], 4 + 3 * self.components)
+        return (*input_shapes[0][:-1], mix.packed_width(self.components))
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the layer."""
@@ -176,7 +176,7 @@ class GapNetwork:
     @property
     def packed_width(self) -> int:
         """Length of the packed mixture."""
-        return 4 + 3 * self.components
+        return mix.packed_width(self.components)
 
     # Two networks of one build compute the same function of their weights, which are handed in: compiled
     # programs, which hash their static arguments, then serve both.

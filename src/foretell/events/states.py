@@ -62,7 +62,7 @@ class States(NamedTuple):
     memory : tuple of arrays, each of shape (n_members, n_customers, width)
     packed : array, shape (n_members, n_customers, n_parameters)
         The next gap's distribution, see `foretell.nn.mixture.unpack`.
-    origin : int64 array, shape (n_customers,)
+    last : int64 array, shape (n_customers,)
         Tick of the last event.
     count, age : array, shape (n_customers,)
     mean_marks : array, shape (n_customers, n_marks)

@@ -55,6 +55,11 @@ class GapMixture(NamedTuple):
         return jax.nn.log_sigmoid(-self.logit_cure)
 
 
+def packed_width(n_lognormal: int, n_lomax: int = 1) -> int:
+    """Return the length of a packed mixture."""
+    return 1 + 3 * (n_lomax + n_lognormal)
+
+
 def pack(mixture: GapMixture) -> Array:
     """Return the parameters as one array, on the last axis (the output of a network)."""
     head = mixture.logit_cure[..., None]
