@@ -25,7 +25,7 @@ from foretell.events.answers import (
 )
 from foretell.events.fitting import fit_gap_model
 from foretell.events.groups import group_totals
-from foretell.events.simulation import expected_events, simulate_paths
+from foretell.events.simulation import Expected, expected_events, simulate_paths
 from foretell.events.states import GapModel, States, encode, newcomer
 from foretell.nn.networks import NetworkConfig
 from foretell.nn.training import Progress, TrainConfig
@@ -191,7 +191,7 @@ class EventForecaster(Estimator):
         counts = np.zeros((len(names), 0))
         if named:
             edges = [ticks for _, ticks in named]
-            counts = expected_events(self.model_, log, states, edges, paths=self.paths, seed=self.seed).counts
+            counts = self._expected(log, states, edges).counts
         return answer_table(
             self.model_, log, states, names, known, horizons=named, levels=levels, expected=counts
         )
@@ -239,15 +239,7 @@ class EventForecaster(Estimator):
         self._check_fitted("model_")
         ticks, width = self.log_.ticks_of(horizon), self.log_.ticks_of(period)
         ends = period_edges(ticks, width)
-        expected = expected_events(
-            self.model_,
-            self.log_,
-            self.states_,
-            [ticks],
-            paths=self.paths,
-            seed=self.seed,
-            periods=list(ends),
-        )
+        expected = self._expected(self.log_, self.states_, [ticks], ends)
         starts = self.log_.as_of + 1 + np.concatenate([[0], ends[:-1]])
         return pl.DataFrame({"ds": to_dates(starts, self.log_.unit), "foretell": expected.cohort})
 
@@ -257,9 +249,7 @@ class EventForecaster(Estimator):
         if self.log_.groups is None or self.log_.group_names is None:
             raise DataError("the log has no groups; read it with read_events(…, group='store_id')")
         edges = [self.log_.ticks_of(h) for h in horizons]
-        expected = expected_events(
-            self.model_, self.log_, self.states_, edges, paths=self.paths, seed=self.seed
-        )
+        expected = self._expected(self.log_, self.states_, edges)
         totals = group_totals(self.log_, expected.counts)
         columns: dict[str, Any] = {"group": self.log_.group_names}
         columns |= {f"expected_events_{h}": totals[:, k] for k, h in enumerate(horizons)}
@@ -271,15 +261,7 @@ class EventForecaster(Estimator):
         if log is not self.log_:
             self._stand(log)
         at = standing(self.model_, log, self.states_)
-        expected = expected_events(
-            self.model_,
-            log,
-            self.states_,
-            [horizon],
-            paths=self.paths,
-            seed=self.seed,
-            periods=list(period_edges(horizon, period)),
-        )
+        expected = self._expected(log, self.states_, [horizon], period_edges(horizon, period))
         return Outlook(
             expected=expected.counts[:, 0],
             cohort=expected.cohort,
@@ -307,6 +289,17 @@ class EventForecaster(Estimator):
 
         self._check_fitted("model_")
         return save(self, path)
+
+    def _expected(
+        self,
+        log: EventLog,
+        states: States,
+        edges: Sequence[int],
+        periods: Sequence[int] | npt.NDArray[np.int64] = (),
+    ) -> Expected:
+        return expected_events(
+            self.model_, log, states, edges, paths=self.paths, seed=self.seed, periods=list(periods)
+        )
 
     def _aligned(self, merged: EventLog, seen: npt.NDArray[np.int64]) -> States:
         """Return the states in the order of a log with more customers; those to be read anew start blank."""
