@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Collection, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from foretell.data.assembly import assemble
-from foretell.data.frames import is_frame, read_frame
 from foretell.data.log import EventLog, Merge, Unit
-from foretell.data.options import ReadOptions
-from foretell.data.rows import Columns, Rows
-from foretell.data.sources import read_files
-from foretell.errors import ParameterError
-
-_URL: Final = re.compile(r"[A-Za-z][\w+.-]*://")
+from foretell.data.options import EventOptions
+from foretell.data.reading import read_rows
+from foretell.data.rows import EventColumns
 
 
 def read_events(
@@ -115,31 +109,16 @@ def read_events(
     69,659 rows read, 67,591 events kept
       2,068 merged (for example 2 on 1997-01-12, 8 on 1997-11-16, 29 on 1997-07-13)
     """
-    columns = Columns(id, time, (marks,) if isinstance(marks, str) else tuple(marks), group)
-    options = ReadOptions(unit, merge, time_format, time_zone, start, as_of, ids, min_events, chunk_rows)
-    return assemble(_read(source, columns, options, query, table), columns, options)
-
-
-def _read(source: Any, columns: Columns, options: ReadOptions, query: str | None, table: str | None) -> Rows:
-    if _is_database(source):
-        # Most logs are files: their readers need not wait for SQLAlchemy.
-        from foretell.data.database import read_database  # noqa: PLC0415
-
-        return read_database(source, columns, options, query=query, table=table)
-    if query is not None or table is not None:
-        raise ParameterError("query= and table= are for databases; a file or a frame is read whole")
-    if is_frame(source):
-        return read_frame(source, columns)
-    if isinstance(source, (str, os.PathLike)) or (isinstance(source, (list, tuple)) and source):
-        return read_files(source, columns)
-    raise ParameterError(
-        f"the source is of type {type(source).__name__}; expected a path, a pattern, a list of paths, "
-        "a frame of pandas, polars or pyarrow, or a SQLAlchemy URL or Engine"
+    columns = EventColumns(id, time, (marks,) if isinstance(marks, str) else tuple(marks), group)
+    options = EventOptions(
+        unit=unit,
+        merge=merge,
+        time_format=time_format,
+        time_zone=time_zone,
+        start=start,
+        as_of=as_of,
+        ids=ids,
+        min_events=min_events,
+        chunk_rows=chunk_rows,
     )
-
-
-def _is_database(source: object) -> bool:
-    """Tell whether ``source`` is a URL, or an Engine, without importing SQLAlchemy."""
-    if isinstance(source, str):
-        return _URL.match(source) is not None
-    return type(source).__module__.startswith("sqlalchemy.")
+    return assemble(read_rows(source, columns, options, query=query, table=table), columns, options)

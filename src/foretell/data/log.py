@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.data.moments import is_plain_date, to_moment
+from foretell.data.report import reason_lines
 from foretell.errors import EmptyLogError, ParameterError
 
 Unit = Literal["day", "hour"]
@@ -47,11 +49,8 @@ class ReadReport:
     adjusted: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
-        lines = [f"{self.rows_read:,} rows read, {self.events:,} events kept"]
-        for reason, rows in (self.left_out | self.adjusted).items():
-            shown = self.examples.get(reason, ())
-            lines.append(f"  {rows:,} {reason}" + (f" (for example {', '.join(shown)})" if shown else ""))
-        return "\n".join(lines)
+        first = f"{self.rows_read:,} rows read, {self.events:,} events kept"
+        return "\n".join([first, *reason_lines(self.left_out | self.adjusted, self.examples)])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -310,19 +309,11 @@ def to_dates(ticks: npt.ArrayLike, unit: Unit) -> pl.Series:
 
 def to_tick(when: object, unit: Unit) -> int:
     """Return the tick of a date; on an hourly clock a plain date means its last hour."""
-    try:
-        moment = np.datetime64(when)  # type: ignore[call-overload]
-    except ValueError as error:
-        raise ParameterError(
-            f"{when!r} is not a date; expected something like '1997-09-30', a datetime.date or a datetime"
-        ) from error
-    if np.isnat(moment):
-        raise ParameterError(f"{when!r} is not a date; expected something like '1997-09-30'")
+    moment = to_moment(when)
     if unit == "day":
         return int(moment.astype("datetime64[D]").astype(np.int64))
-    is_plain_date = np.datetime_data(moment.dtype)[0] in {"Y", "M", "W", "D"}
     hours = int(moment.astype("datetime64[h]").astype(np.int64))
-    return hours + 23 if is_plain_date else hours
+    return hours + 23 if is_plain_date(moment) else hours
 
 
 def parse_duration(duration: str | int, unit: Unit) -> int:

@@ -1,47 +1,94 @@
-"""How a log is to be read: declared and validated in one place."""
+"""How data are to be read: declared and validated in one place."""
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import datetime as dt
 from collections.abc import Collection
 from typing import Any, Literal
 
-import numpy as np
 import polars as pl
 
 from foretell.data.log import UNIT_SECONDS, Merge, Unit, to_tick
+from foretell.data.moments import is_plain_date, to_moment
 from foretell.data.rows import closest
 from foretell.errors import ParameterError
 
 
-@dataclasses.dataclass(frozen=True)
-class ReadOptions:
-    """The settings of :func:`foretell.read_events` that are not columns; see there."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadOptions(abc.ABC):
+    """What any way in can be told, next to the columns."""
 
-    unit: Unit = "day"
-    merge: Merge | Literal["auto"] | None = "auto"
     time_format: str | None = None
     time_zone: str | None = None
     start: Any = None
     as_of: Any = None
     ids: Collection[Any] | None = None
-    min_events: int = 1
     chunk_rows: int = 100_000
 
     def __post_init__(self) -> None:
-        _one_of("unit", self.unit, ("day", "hour"))
-        _one_of("merge", self.merge, ("auto", "hour", "day", "week", None))
-        _whole("min_events", self.min_events)
-        _whole("chunk_rows", self.chunk_rows)
+        check_whole("chunk_rows", self.chunk_rows)
         if isinstance(self.ids, str):
             raise ParameterError(f"ids is the text {self.ids!r}; expected a list of ids: [{self.ids!r}]")
         if self.ids is not None and not len(self.ids):
             raise ParameterError("ids is empty; name at least one id, or leave it out to read all")
         if self.time_zone is not None:
             _check_zone(self.time_zone)
-        if self.first is not None and self.last is not None and self.first > self.last:
+        if self.begin is not None and self.end is not None and self.begin >= self.end:
             raise ParameterError(f"start={self.start!r} comes after as_of={self.as_of!r}; exchange them")
+
+    @property
+    @abc.abstractmethod
+    def begin(self) -> int | None:
+        """First time to read: microseconds since 1970 on the wall clock."""
+
+    @property
+    @abc.abstractmethod
+    def end(self) -> int | None:
+        """First time after those to read."""
+
+    @property
+    def delivered_end(self) -> int | None:
+        """First time after those that a source has to deliver."""
+        return self.end
+
+    @property
+    def whole_numbers(self) -> bool:
+        """Whether times are whole numbers that mean no date; ``begin`` and ``end`` are such, then."""
+        return False
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether a part of the source is asked for."""
+        return any(limit is not None for limit in (self.ids, self.start, self.as_of))
+
+    def wall_clock(self, when: object) -> object:
+        """Return the wall-clock time of an aware datetime; anything else as it is."""
+        if not isinstance(when, dt.datetime) or when.tzinfo is None:
+            return when
+        if self.time_zone is None:
+            raise ParameterError(
+                f"{when.isoformat()} carries a time zone and the data's one is not known; give a date "
+                "without a zone, or name the data's zone by time_zone="
+            )
+        moment = pl.Series([when]).dt.convert_time_zone(self.time_zone).dt.replace_time_zone(None)
+        return moment.item()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EventOptions(ReadOptions):
+    """The settings of :func:`foretell.read_events` that are not columns; see there."""
+
+    unit: Unit = "day"
+    merge: Merge | Literal["auto"] | None = "auto"
+    min_events: int = 1
+
+    def __post_init__(self) -> None:
+        check_one_of("unit", self.unit, ("day", "hour"))
+        check_one_of("merge", self.merge, ("auto", "hour", "day", "week", None))
+        check_whole("min_events", self.min_events)
+        super().__post_init__()
 
     @property
     def merge_rule(self) -> Merge | None:
@@ -58,38 +105,34 @@ class ReadOptions:
         """First tick to read; a plain date on an hourly clock is its first hour."""
         if self.start is None:
             return None
-        start = self._local(self.start)
+        start = self.wall_clock(self.start)
         tick = to_tick(start, self.unit)
-        return tick - 23 if self.unit == "hour" and _is_plain_date(start) else tick
+        return tick - 23 if self.unit == "hour" and is_plain_date(to_moment(start)) else tick
 
     @property
     def last(self) -> int | None:
         """Last tick to read; a plain date on an hourly clock is its last hour."""
-        return None if self.as_of is None else to_tick(self._local(self.as_of), self.unit)
+        return None if self.as_of is None else to_tick(self.wall_clock(self.as_of), self.unit)
 
-    def _local(self, when: object) -> object:
-        """Return the wall-clock time of an aware datetime."""
-        if not isinstance(when, dt.datetime) or when.tzinfo is None:
-            return when
-        if self.time_zone is None:
-            raise ParameterError(
-                f"{when.isoformat()} carries a time zone and the events' one is not known; give a date "
-                "without a zone, or name the events' zone by time_zone="
-            )
-        moment = pl.Series([when]).dt.convert_time_zone(self.time_zone).dt.replace_time_zone(None)
-        return moment.item()
+    @property
+    def begin(self) -> int | None:
+        """First time to read: microseconds since 1970 on the wall clock."""
+        return None if self.first is None else self.first * self.unit_us
+
+    @property
+    def end(self) -> int | None:
+        """First time after those to read."""
+        return None if self.last is None else (self.last + 1) * self.unit_us
 
 
-def _is_plain_date(when: Any) -> bool:
-    return np.datetime_data(np.datetime64(when).dtype)[0] in {"Y", "M", "W", "D"}
-
-
-def _one_of(name: str, value: object, allowed: tuple[str | None, ...]) -> None:
+def check_one_of(name: str, value: object, allowed: tuple[str | None, ...]) -> None:
+    """Raise unless the value is one of those allowed."""
     if value not in allowed:
         raise ParameterError(f"{name}={value!r}; expected one of {', '.join(map(repr, allowed))}")
 
 
-def _whole(name: str, value: object) -> None:
+def check_whole(name: str, value: object) -> None:
+    """Raise unless the value is a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ParameterError(f"{name}={value!r}; expected a whole number of at least 1")
 

@@ -34,19 +34,23 @@ def conditions(
     connection: sa.Connection, rows: sa.FromClause, columns: Columns, options: ReadOptions
 ) -> Iterator[sa.ColumnElement[bool]]:
     """Yield the conditions under which to read, one after the other; together they cover each row once."""
-    if options.ids is None and options.first is None and options.last is None:
+    if options.ids is None and options.begin is None and options.delivered_end is None:
         yield sa.true()
         return
-    id_column, time_column = rows.c[columns.id], rows.c[columns.time]
-    present = sa.select(id_column, time_column).where(id_column.is_not(None), time_column.is_not(None))
-    sample = connection.execute(present.limit(_SAMPLE)).all()
-    period = _period(time_column, [row[1] for row in sample], options)
-    if options.ids is None:
+    period = _period(rows.c[columns.time], _sample(connection, rows.c[columns.time]), options)
+    if options.ids is None or columns.id is None:
         yield period
         return
-    ids = _typed(list(options.ids), [row[0] for row in sample], columns.id)
+    id_column = rows.c[columns.id]
+    ids = _typed(list(options.ids), _sample(connection, id_column), columns.id)
     for k in range(0, len(ids), _IDS_AT_ONCE):
         yield sa.and_(period, id_column.in_(ids[k : k + _IDS_AT_ONCE]))
+
+
+def _sample(connection: sa.Connection, column: sa.ColumnElement[Any]) -> list[Any]:
+    """Return a few values, to see of which type they are."""
+    present = sa.select(column).where(column.is_not(None)).limit(_SAMPLE)
+    return list(connection.execute(present).scalars())
 
 
 def _typed(ids: list[Any], sample: list[Any], column: str) -> list[Any]:
@@ -71,6 +75,8 @@ def _period(column: sa.ColumnElement[Any], sample: list[Any], options: ReadOptio
         return sa.true()
     kind = kinds.pop()
     strange: list[sa.ColumnElement[bool]] = [column.is_(None)]
+    if options.whole_numbers:
+        return _numbered(column, options, strange) if kind in (int, float, Decimal) else sa.true()
     write: _Write
     if kind is dt.datetime:
         aware = all(value.tzinfo is not None for value in sample)
@@ -86,17 +92,29 @@ def _period(column: sa.ColumnElement[Any], sample: list[Any], options: ReadOptio
     else:
         return sa.true()
     within = []
-    if options.first is not None:
-        within.append(column >= write(_moment(options.first, options) - _SLACK))
-    if options.last is not None:
-        within.append(column < write(_moment(options.last, options) + _SLACK))
+    if options.begin is not None:
+        within.append(column >= write(_day(options.begin) - _SLACK))
+    if options.delivered_end is not None:
+        within.append(column < write(_day(options.delivered_end - 1) + _SLACK))
     return sa.or_(sa.and_(*within), *strange) if within else sa.true()
 
 
-def _moment(tick: int, options: ReadOptions) -> dt.datetime:
-    """Return the moment of a tick, kept within the years that events can be of."""
+def _numbered(
+    column: sa.ColumnElement[Any], options: ReadOptions, strange: list[sa.ColumnElement[bool]]
+) -> sa.ColumnElement[bool]:
+    """Return the condition for whole numbers that mean no date."""
+    within = []
+    if options.begin is not None:
+        within.append(column >= options.begin)
+    if options.delivered_end is not None:
+        within.append(column < options.delivered_end)
+    return sa.or_(sa.and_(*within), *strange) if within else sa.true()
+
+
+def _day(microseconds: int) -> dt.datetime:
+    """Return the day of a moment, kept within the years that times can be of."""
     first, last = _EPOCH.replace(year=1900), _EPOCH.replace(year=2200)
-    days = min(max(tick * options.unit_us // 86_400_000_000, (first - _EPOCH).days), (last - _EPOCH).days)
+    days = min(max(microseconds // 86_400_000_000, (first - _EPOCH).days), (last - _EPOCH).days)
     return _EPOCH + dt.timedelta(days=days)
 
 

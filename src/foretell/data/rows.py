@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import difflib
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import polars as pl
 
@@ -14,34 +15,21 @@ from foretell.errors import ColumnError, ParameterError
 ID, TIME, GROUP = "id", "time", "group"
 
 
-@dataclasses.dataclass(frozen=True)
-class Columns:
+class Columns(abc.ABC):
     """The columns that were asked for, by their names in the source."""
 
-    id: str
+    id: str | None
     time: str
-    marks: tuple[str, ...] = ()
-    group: str | None = None
+    # The arguments that name columns, for messages.
+    arguments: ClassVar[str] = "id=, time="
 
-    def __post_init__(self) -> None:
-        for role, name in self.by_role().items():
-            if not isinstance(name, str) or not name:
-                raise ParameterError(f"the {role} column is {name!r}; expected the name of a column")
-        repeated = sorted({name for name in self.marks if self.marks.count(name) > 1})
-        if repeated:
-            raise ParameterError(f"marks names {repeated[0]!r} more than once; name each column once")
-        if self.id == self.time:
-            raise ParameterError(f"id and time are both {self.id!r}; expected two different columns")
-
+    @abc.abstractmethod
     def by_role(self) -> dict[str, str]:
         """Return the fixed name → the name in the source."""
-        roles = {ID: self.id, TIME: self.time}
-        roles |= dict(zip(self.mark_roles(), self.marks, strict=True))
-        return roles | ({} if self.group is None else {GROUP: self.group})
 
-    def mark_roles(self) -> list[str]:
-        """Return the fixed names of the marks."""
-        return [f"mark {k}" for k in range(len(self.marks))]
+    @abc.abstractmethod
+    def value_roles(self) -> list[str]:
+        """Return the fixed names of what may hold numbers."""
 
     def names(self) -> list[str]:
         """Return the names in the source, each once."""
@@ -59,8 +47,36 @@ class Columns:
         hints = [f"did you mean {match!r}?" for name in missing for match in closest(name, available)]
         raise ColumnError(
             f"{origin} has no column {' and no column '.join(map(repr, missing))}; "
-            f"its columns are {listed(available)}. " + " ".join(hints or ["Name them by id=, time=, marks=."])
+            f"its columns are {listed(available)}. " + " ".join(hints or [f"Name them by {self.arguments}."])
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class EventColumns(Columns):
+    """The columns of a log of events."""
+
+    arguments: ClassVar[str] = "id=, time=, marks="
+
+    id: str
+    time: str
+    marks: tuple[str, ...] = ()
+    group: str | None = None
+
+    def __post_init__(self) -> None:
+        check_names(self.by_role())
+        check_once("marks", self.marks)
+        if self.id == self.time:
+            raise ParameterError(f"id and time are both {self.id!r}; expected two different columns")
+
+    def by_role(self) -> dict[str, str]:
+        """Return the fixed name → the name in the source."""
+        roles = {ID: self.id, TIME: self.time}
+        roles |= dict(zip(self.value_roles(), self.marks, strict=True))
+        return roles | ({} if self.group is None else {GROUP: self.group})
+
+    def value_roles(self) -> list[str]:
+        """Return the fixed names of the marks."""
+        return [f"mark {k}" for k in range(len(self.marks))]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +95,20 @@ class Rows:
     frame: pl.DataFrame
     origin: str
     untyped: bool = False
+
+
+def check_names(by_role: Mapping[str, object]) -> None:
+    """Raise where a role is given no name of a column."""
+    for role, name in by_role.items():
+        if not isinstance(name, str) or not name:
+            raise ParameterError(f"the {role} column is {name!r}; expected the name of a column")
+
+
+def check_once(argument: str, names: Sequence[str]) -> None:
+    """Raise where an argument names a column twice."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ParameterError(f"{argument} names {repeated[0]!r} more than once; name each column once")
 
 
 def closest(name: str, available: Iterable[str]) -> list[str]:

@@ -34,6 +34,7 @@ _MENDS: Final = {
 }
 _DELIMITERS: Final = ",;\t|"
 _NULLS: Final = ["NULL", "null", "NaN", "nan", "\\N"]
+_DECIMAL_COMMA: Final = r"^(\s*[-+]?\d*),(\d+\s*)$"
 _MAX_LINE: Final = 16 * 2**20
 _GZIP: Final = b"\x1f\x8b"
 _HEAD: Final = 2**16
@@ -104,8 +105,8 @@ def _scan_csv(path: Path, columns: Columns) -> pl.LazyFrame:
     if delimiter != ";":
         return frame
     # Where semicolons part the columns, commas are decimal: spreadsheets of half of Europe write so.
-    marks = columns.mark_roles()
-    return frame.with_columns(pl.col(role).str.replace(",", ".", literal=True) for role in marks)
+    values = [pl.col(role).str.replace(_DECIMAL_COMMA, "$1.$2") for role in columns.value_roles()]
+    return frame.with_columns(values)
 
 
 def _scan_parquet(path: Path, columns: Columns) -> pl.LazyFrame:

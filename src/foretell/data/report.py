@@ -1,0 +1,102 @@
+"""What was read, what was left out and why: counted while reading, told afterwards."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from foretell.errors import EmptyLogError
+
+
+@dataclasses.dataclass(frozen=True)
+class SeriesReport:
+    """What was read of regular series, what was left out, and why.
+
+    Attributes
+    ----------
+    rows_read : int
+        Rows that the source delivered.
+    rows : int
+        Rows that are in the panel, future ones among them: ``rows_read`` less what ``left_out`` counts.
+    series : int
+        Series that are in the panel.
+    left_out : dict of str to int
+        Reason → rows left out for it; reasons without rows are absent.
+    examples : dict of str to tuple of str
+        Reason → the first few offending values or series, to look them up.
+    adjusted : dict of str to int
+        What was changed → rows that were kept with it; ``left_out`` does not count them.
+    noted : dict of str to int
+        What is as it came and good to know → steps or series of that kind.
+    """
+
+    rows_read: int
+    rows: int
+    series: int
+    left_out: dict[str, int] = dataclasses.field(default_factory=dict)
+    examples: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    adjusted: dict[str, int] = dataclasses.field(default_factory=dict)
+    noted: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def __str__(self) -> str:
+        first = f"{self.rows_read:,} rows read, {self.rows:,} kept in {self.series:,} series"
+        return "\n".join([first, *reason_lines(self.left_out | self.adjusted | self.noted, self.examples)])
+
+
+def reason_lines(counts: Mapping[str, int], examples: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Return one line for each reason: how many, and a few to look up."""
+    lines = []
+    for reason, rows in counts.items():
+        shown = examples.get(reason, ())
+        lines.append(f"  {rows:,} {reason}" + (f" (for example {', '.join(shown)})" if shown else ""))
+    return lines
+
+
+class Tally:
+    """Rows left out or adjusted, and why."""
+
+    def __init__(self, origin: str, rows: int) -> None:
+        self.origin, self.rows = origin, rows
+        self.left_out: dict[str, int] = {}
+        self.adjusted: dict[str, int] = {}
+        self.noted: dict[str, int] = {}
+        self.examples: dict[str, tuple[str, ...]] = {}
+
+    def leave_out(self, reason: str, rows: int, examples: Iterable[object]) -> None:
+        """Count rows that are left out."""
+        self._count(self.left_out, reason, rows, examples)
+
+    def note(self, what: str, count: int, examples: Iterable[object] = ()) -> None:
+        """Count what stays as it came."""
+        self._count(self.noted, what, count, examples)
+
+    def drop(self, frame: pl.DataFrame, mask: pl.Series, reason: str, shown: pl.Series) -> pl.DataFrame:
+        """Return the frame without the rows of the mask; ``shown`` holds what names each row."""
+        if not mask.any():
+            return frame
+        examples = shown.filter(mask).head(1_000).unique(maintain_order=True)
+        self.leave_out(reason, int(mask.sum()), examples.head(3))
+        left = frame.filter(~mask)
+        if left.is_empty():
+            raise self.nothing_left()
+        return left
+
+    def adjust(self, reason: str, mask: pl.Series, shown: pl.Series) -> None:
+        """Count rows that stay with a value changed."""
+        if mask.any():
+            self._count(self.adjusted, reason, int(mask.sum()), shown.filter(mask).head(3))
+
+    def nothing_left(self) -> EmptyLogError:
+        """Return the error for a source of which no row is left."""
+        lines = reason_lines(self.left_out | self.adjusted, self.examples)
+        reasons = "; ".join(line.strip() for line in lines)
+        return EmptyLogError(f"none of the {self.rows:,} rows of {self.origin} can be used: {reasons}")
+
+    def _count(self, counts: dict[str, int], reason: str, rows: int, examples: Iterable[object]) -> None:
+        if rows:
+            counts[reason] = rows
+            shown = tuple(map(str, examples))
+            if shown:
+                self.examples[reason] = shown
