@@ -1,0 +1,303 @@
+"""The regular grid that all series of a panel share: steps ↔ times, seasons, calendar."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from foretell.data.frequency import DAY_US, WEEK_US, Frequency
+from foretell.data.moments import end_us, to_moment
+from foretell.errors import ParameterError
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+# 1969-12-29: steps of a fixed length are counted from a Monday.
+_MONDAY: Final = -3 * DAY_US
+_YEAR_DAYS: Final = 365.25
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Grid:
+    """Regular steps in time, counted by whole numbers that do not depend on where any series begins.
+
+    Attributes
+    ----------
+    freq : str or int
+        The step: ``"5m"``, ``"1h"``, ``"1d"``, ``"1w"``, ``"1mo"``, ``"1q"``, ``"1y"`` and their multiples
+        (aliases of pandas are understood, too), or a whole number for times that are whole numbers.
+    phase : int
+        Where the steps lie: microseconds after Monday 1969-12-29, months after January 1970, or the
+        smallest time that is a step, of whole numbers; less than one step.
+    day : int
+        Day of the month that monthly steps and their multiples fall on; in shorter months the last, so
+        that 31 means month ends.
+    clock : int
+        Their time of day, in microseconds.
+    open_slots : bool array, shape (steps of a week,), or None
+        Which steps of the week, from Monday on, there are: closed ones are left out, so that the step
+        after Friday's is Monday's. None: all.
+
+    Examples
+    --------
+    >>> Grid("1mo", day=31).time_of([649, 650]).to_list()
+    [datetime.date(2024, 2, 29), datetime.date(2024, 3, 31)]
+    >>> Grid("B").season_lengths()
+    (5, 261)
+    """
+
+    freq: str | int
+    phase: int = 0
+    day: int = 1
+    clock: int = 0
+    open_slots: BoolArray | None = None
+
+    def __post_init__(self) -> None:
+        frequency = Frequency.parse(self.freq)
+        object.__setattr__(self, "freq", frequency.text)
+        if frequency.weekday is not None:
+            object.__setattr__(self, "phase", frequency.weekday * DAY_US)
+        if frequency.day is not None:
+            object.__setattr__(self, "phase", frequency.first_month)
+            object.__setattr__(self, "day", frequency.day)
+        if frequency.business and self.open_slots is None:
+            object.__setattr__(self, "open_slots", np.arange(7) < 5)
+        if self.open_slots is None:
+            return
+        slots = np.asarray(self.open_slots, dtype=bool)
+        if frequency.unit != "us" or DAY_US % frequency.size or len(slots) != WEEK_US // frequency.size:
+            raise ParameterError(
+                f"open_slots has {len(slots)} values for steps of {self.freq!r}; expected one for each step "
+                "of a week, and steps that divide a day"
+            )
+        if not slots.any():
+            raise ParameterError("open_slots leaves no step of the week; expected at least one that is open")
+        object.__setattr__(self, "open_slots", None if slots.all() else slots)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Grid):
+            return NotImplemented
+        return self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __repr__(self) -> str:
+        closed = "" if self.open_slots is None else f", {self._n_open} of {len(self.open_slots)} slots open"
+        return f"Grid({self.freq!r}{closed})"
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        slots = None if self.open_slots is None else self.open_slots.tobytes()
+        return self.freq, self.phase, self.day, self.clock, slots
+
+    @cached_property
+    def frequency(self) -> Frequency:
+        """The step, taken apart."""
+        return Frequency.parse(self.freq)
+
+    @property
+    def has_dates(self) -> bool:
+        """Whether each step is a whole day or longer, and is named by a date without a time of day."""
+        unit, size = self.frequency.unit, self.frequency.size
+        if unit == "month":
+            return self.clock == 0
+        return unit == "us" and size % DAY_US == 0 and self.phase % DAY_US == 0
+
+    # Steps ↔ times, in whole numbers: microseconds since 1970, or the times themselves.
+
+    def numbers_of(self, index: npt.ArrayLike) -> IntArray:
+        """Return the times of steps as whole numbers."""
+        steps = np.asarray(index, dtype=np.int64)
+        unit, size = self.frequency.unit, self.frequency.size
+        if unit == "month":
+            return self._month_times(steps)
+        if unit == "number":
+            return steps * size + self.phase
+        if self.open_slots is not None:
+            week, rank = np.divmod(steps, self._n_open)
+            steps = week * len(self.open_slots) + np.flatnonzero(self.open_slots)[rank]
+        return steps * size + (self.phase + _MONDAY)
+
+    def last_step(self, numbers: npt.ArrayLike) -> IntArray:
+        """Return the last step at or before each time, given as whole numbers."""
+        times: IntArray = np.asarray(numbers, dtype=np.int64)
+        unit, size = self.frequency.unit, self.frequency.size
+        steps: IntArray
+        if unit == "month":
+            months = times.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
+            steps = (months - self.phase) // size
+            return steps - (self._month_times(steps) > times).astype(np.int64)
+        if unit == "number":
+            steps = (times - self.phase) // size
+            return steps
+        steps = (times - (self.phase + _MONDAY)) // size
+        if self.open_slots is None:
+            return steps
+        week, slot = np.divmod(steps, len(self.open_slots))
+        opened = np.cumsum(self.open_slots, dtype=np.int64)[slot]
+        return week * self._n_open + opened - 1
+
+    def locate(self, numbers: npt.ArrayLike) -> tuple[IntArray, BoolArray]:
+        """Return the last step at or before each time, and whether the time is that step's own."""
+        steps = self.last_step(numbers)
+        return steps, self.numbers_of(steps) == np.asarray(numbers)
+
+    def _month_times(self, steps: IntArray) -> IntArray:
+        month = (steps * self.frequency.size + self.phase).astype("datetime64[M]")
+        first = month.astype("datetime64[D]").astype(np.int64)
+        length = (month + 1).astype("datetime64[D]").astype(np.int64) - first
+        times: IntArray = (first + np.minimum(self.day, length) - 1) * DAY_US + self.clock
+        return times
+
+    @property
+    def _n_open(self) -> int:
+        return 0 if self.open_slots is None else int(self.open_slots.sum())
+
+    # Steps ↔ times, as users name them.
+
+    def time_of(self, index: npt.ArrayLike) -> pl.Series:
+        """Return the times of steps: dates, date-times, or whole numbers."""
+        numbers = pl.Series("ds", self.numbers_of(np.atleast_1d(np.asarray(index, dtype=np.int64))))
+        if self.frequency.unit == "number":
+            return numbers
+        times = numbers.cast(pl.Datetime("us"))
+        return times.cast(pl.Date) if self.has_dates else times
+
+    def index_of(self, times: Any) -> IntArray:
+        """Return the steps of times (a column, or a list of what names a moment), each exactly on the grid.
+
+        Raises
+        ------
+        ParameterError
+            A time is not on the grid; the steps around it are named.
+        """
+        numbers = self._numbers(times)
+        index, on_grid = self.locate(numbers)
+        if not on_grid.all():
+            k = int(np.argmin(on_grid))
+            raise ParameterError(
+                f"{self.describe_off(int(numbers[k]))}; name times that are steps of the grid"
+            )
+        return index
+
+    def last_until(self, when: object) -> int:
+        """Return the last step that is over by ``when``: a day, month or year is meant whole."""
+        if self.frequency.unit == "number":
+            if isinstance(when, bool) or not isinstance(when, (int, np.integer)):
+                raise ParameterError(f"{when!r} is no time of this grid; expected a whole number")
+            return int(self.last_step(int(when)))
+        if isinstance(when, (int, np.integer)):
+            raise ParameterError(f"{when!r} is no time of this grid; expected a date or a date-time")
+        return int(self.last_step(end_us(to_moment(when)) - 1))
+
+    def describe_off(self, number: int) -> str:
+        """Say of a time off the grid between which steps it lies."""
+        before = int(self.last_step(number))
+        around = [self._written(value) for value in self.numbers_of([before, before + 1])]
+        return (
+            f"{self._written(number)} is not on the grid of {self.freq!r}, whose steps around it are "
+            f"{around[0]} and {around[1]}"
+        )
+
+    def _written(self, number: int) -> str:
+        if self.frequency.unit == "number":
+            return str(number)
+        return str(pl.Series([number]).cast(pl.Datetime("us")).item()).removesuffix(" 00:00:00")
+
+    def _numbers(self, times: Any) -> IntArray:
+        column = times if isinstance(times, pl.Series) else None
+        if column is None:
+            values = list(times)
+            if self.frequency.unit != "number":
+                values = [to_moment(value).astype("datetime64[us]") for value in values]
+            return np.array(values).astype(np.int64)
+        if self.frequency.unit != "number":
+            column = column.cast(pl.Datetime("us"))
+        return column.cast(pl.Int64).to_numpy()
+
+    # What the grid knows about seasons.
+
+    def season_lengths(self) -> tuple[int, ...]:
+        """Return the natural seasons in steps, ascending: (24, 168) for hours, (12,) for months.
+
+        Steps of less than a day have the day and the week, of a day the week and the year, longer ones
+        the year, where a season is more than one step. Closed slots shorten a season.
+        """
+        unit, size = self.frequency.unit, self.frequency.size
+        if unit == "number":
+            return ()
+        if unit == "month":
+            return (12 // size,) if 12 % size == 0 and size < 12 else ()
+        found = set()
+        if size < DAY_US and DAY_US % size == 0:
+            found |= self._daily(DAY_US // size)
+        if size < WEEK_US and WEEK_US % size == 0:
+            found.add(self._n_open or WEEK_US // size)
+        if size >= DAY_US:
+            share = 1.0 if self.open_slots is None else self._n_open / len(self.open_slots)
+            found.add(round(_YEAR_DAYS * DAY_US / size * share))
+        return tuple(sorted(length for length in found if length > 1))
+
+    def _daily(self, slots: int) -> set[int]:
+        """Return the steps of a day, where all days that are open at all have as many."""
+        if self.open_slots is None:
+            return {slots}
+        counts = self.open_slots.reshape(7, slots).sum(axis=1)
+        counts = np.unique(counts[counts > 0])
+        return {int(counts[0])} if len(counts) == 1 else set()
+
+    @property
+    def calendar_names(self) -> tuple[str, ...]:
+        """Names of the columns of :meth:`calendar`."""
+        return tuple(f"{part}_of_{cycle}" for cycle in self._cycles for part in ("sin", "cos"))
+
+    @property
+    def _cycles(self) -> tuple[str, ...]:
+        """The cycles in which a step's position varies."""
+        unit, size = self.frequency.unit, self.frequency.size
+        if unit == "number":
+            return ()
+        if unit == "month":
+            return ("year",) if size % 12 else ()
+        cycles = (("day", size % DAY_US != 0), ("week", size % WEEK_US != 0), ("year", True))
+        return tuple(name for name, varies in cycles if varies)
+
+    def calendar(self, index: npt.ArrayLike) -> FloatArray:
+        """Return where steps lie in the day, the week and the year, as sine and cosine of the position.
+
+        Parameters
+        ----------
+        index : int array, shape (n,)
+
+        Returns
+        -------
+        float64 array, shape (n, 2 × cycles)
+            Columns as in ``calendar_names``: the day for steps that do not fill days, the week for those
+            that do not fill weeks, the year for all but yearly steps and whole numbers.
+        """
+        numbers = self.numbers_of(np.atleast_1d(np.asarray(index, dtype=np.int64)))
+        columns = []
+        for cycle in self._cycles:
+            angle = 2 * np.pi * self._position(numbers, cycle)
+            columns += [np.sin(angle), np.cos(angle)]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(numbers), 0))
+
+    def _position(self, numbers: IntArray, cycle: str) -> FloatArray:
+        """Return the share of the cycle that is over at each time, 0 to 1."""
+        if cycle != "year":
+            length = DAY_US if cycle == "day" else WEEK_US
+            return ((numbers - _MONDAY) % length) / length
+        times = numbers.astype("datetime64[us]")
+        year = times.astype("datetime64[Y]")
+        if self.frequency.unit == "month":
+            return (times.astype("datetime64[M]").astype(np.int64) - 12 * year.astype(np.int64)) / 12
+        first, following = (bound.astype("datetime64[us]").astype(np.int64) for bound in (year, year + 1))
+        share: FloatArray = (numbers - first) / (following - first)
+        return share
