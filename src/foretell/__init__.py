@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from foretell import datasets, errors, plotting
     from foretell.data.events import read_events
     from foretell.data.log import EventLog
+    from foretell.data.panel import Panel
+    from foretell.data.series import read_series
     from foretell.evaluation.leaderboard import Leaderboard, evaluate
     from foretell.events.forecaster import EventForecaster
     from foretell.nn.networks import NetworkConfig
@@ -22,6 +24,7 @@ __all__ = [
     "EventLog",
     "Leaderboard",
     "NetworkConfig",
+    "Panel",
     "TrainConfig",
     "__version__",
     "datasets",
@@ -30,6 +33,7 @@ __all__ = [
     "load",
     "plotting",
     "read_events",
+    "read_series",
 ]
 
 # Name → the module that holds it; imported on first use, so that `import foretell` stays cheap.
@@ -38,6 +42,7 @@ _HOMES = {
     "EventLog": "foretell.data.log",
     "Leaderboard": "foretell.evaluation.leaderboard",
     "NetworkConfig": "foretell.nn.networks",
+    "Panel": "foretell.data.panel",
     "TrainConfig": "foretell.nn.training",
     "datasets": "",
     "errors": "",
@@ -45,6 +50,7 @@ _HOMES = {
     "load": "foretell.storage",
     "plotting": "",
     "read_events": "foretell.data.events",
+    "read_series": "foretell.data.series",
 }
 
 

@@ -65,15 +65,15 @@ def with_times(frame: pl.DataFrame, columns: Columns, options: ReadOptions, tall
     return within(frame, options.begin, None, tally)
 
 
-def within(frame: pl.DataFrame, begin: int | None, end: int | None, tally: Tally) -> pl.DataFrame:
-    """Return the rows from ``begin`` to before ``end``."""
+def within(
+    frame: pl.DataFrame, begin: int | None, end: int | None, tally: Tally, *, dates: bool = True
+) -> pl.DataFrame:
+    """Return the rows from ``begin`` to before ``end``; ``dates`` says whether times are microseconds."""
+    kind = pl.Datetime("us") if dates else pl.Int64()
     if begin is not None:
-        frame = tally.drop(
-            frame, frame[TIME] < begin, "before the start", frame[TIME].cast(pl.Datetime("us"))
-        )
+        frame = tally.drop(frame, frame[TIME] < begin, "before the start", frame[TIME].cast(kind))
     if end is not None:
-        late = frame[TIME] >= end
-        frame = tally.drop(frame, late, "after the as-of date", frame[TIME].cast(pl.Datetime("us")))
+        frame = tally.drop(frame, frame[TIME] >= end, "after the as-of date", frame[TIME].cast(kind))
     return frame
 
 

@@ -8,12 +8,17 @@ import datetime as dt
 from collections.abc import Collection
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 
+from foretell.data.frequency import Frequency
 from foretell.data.log import UNIT_SECONDS, Merge, Unit, to_tick
-from foretell.data.moments import is_plain_date, to_moment
+from foretell.data.moments import begin_us, end_us, is_plain_date, to_moment
 from foretell.data.rows import closest
 from foretell.errors import ParameterError
+
+Closed = Literal["infer", "keep"]
+Duplicates = Literal["error", "mean", "sum", "last"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -123,6 +128,57 @@ class EventOptions(ReadOptions):
     def end(self) -> int | None:
         """First time after those to read."""
         return None if self.last is None else (self.last + 1) * self.unit_us
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SeriesOptions(ReadOptions):
+    """The settings of :func:`foretell.read_series` that are not columns; see there."""
+
+    freq: str | int | None = None
+    closed: Closed = "infer"
+    duplicates: Duplicates = "error"
+    reads_ahead: bool = False
+
+    def __post_init__(self) -> None:
+        if self.freq is not None:
+            Frequency.parse(self.freq)
+        check_one_of("closed", self.closed, ("infer", "keep"))
+        check_one_of("duplicates", self.duplicates, ("error", "mean", "sum", "last"))
+        limits = [when for when in (self.start, self.as_of) if when is not None]
+        if any(_is_number(when) != self.whole_numbers for when in limits):
+            raise ParameterError(
+                f"start={self.start!r}, as_of={self.as_of!r} and freq={self.freq!r} do not go together; "
+                "expected dates, or whole numbers for times that are whole numbers"
+            )
+        super().__post_init__()
+
+    @property
+    def whole_numbers(self) -> bool:
+        """Whether times are whole numbers that mean no date, as far as the settings say so."""
+        return any(map(_is_number, (self.freq, self.start, self.as_of)))
+
+    @property
+    def begin(self) -> int | None:
+        """First time to read: microseconds since 1970 on the wall clock, or a whole number."""
+        if self.start is None or self.whole_numbers:
+            return None if self.start is None else int(self.start)
+        return begin_us(to_moment(self.wall_clock(self.start)))
+
+    @property
+    def end(self) -> int | None:
+        """First time after the observed ones; of a day, month or year, the first after all of it."""
+        if self.as_of is None or self.whole_numbers:
+            return None if self.as_of is None else int(self.as_of) + 1
+        return end_us(to_moment(self.wall_clock(self.as_of)))
+
+    @property
+    def delivered_end(self) -> int | None:
+        """First time after those that a source has to deliver: what is known ahead lies beyond the end."""
+        return None if self.reads_ahead else self.end
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
 
 
 def check_one_of(name: str, value: object, allowed: tuple[str | None, ...]) -> None:

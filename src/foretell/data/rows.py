@@ -80,6 +80,60 @@ class EventColumns(Columns):
 
 
 @dataclasses.dataclass(frozen=True)
+class SeriesColumns(Columns):
+    """The columns of regular series."""
+
+    arguments: ClassVar[str] = "id=, time=, target="
+
+    id: str | None
+    time: str
+    targets: tuple[str, ...]
+    past: tuple[str, ...] = ()
+    future: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.targets:
+            raise ParameterError("target is empty; name at least one column")
+        check_names(self.by_role())
+        kinds = {"target": self.targets, "past": self.past, "future": self.future, "static": self.static}
+        for argument, names in kinds.items():
+            check_once(argument, names)
+        use = {self.time: "time"} | ({} if self.id is None else {self.id: "id"})
+        if self.id == self.time:
+            raise ParameterError(f"id and time are both {self.id!r}; expected two different columns")
+        for argument, names in kinds.items():
+            for name in names:
+                # A series' own name may well be something to learn from.
+                if use.get(name, argument) != argument and (use[name], argument) != ("id", "static"):
+                    raise ParameterError(f"{name!r} is named by {use[name]}= and by {argument}=; choose one")
+                use[name] = argument
+        strange = [name for name in self.categorical if use.get(name) not in {"past", "future", "static"}]
+        if strange:
+            raise ParameterError(
+                f"categorical names {strange[0]!r}, which is no covariate; name it by past=, future= or "
+                "static= as well"
+            )
+
+    def by_role(self) -> dict[str, str]:
+        """Return the fixed name → the name in the source."""
+        roles = ({} if self.id is None else {ID: self.id}) | {TIME: self.time}
+        for kind in ("target", "past", "future", "static"):
+            roles |= self.of_kind(kind)
+        return roles
+
+    def of_kind(self, kind: str) -> dict[str, str]:
+        """Return the fixed name → the name in the source, of one kind of columns."""
+        names: tuple[str, ...] = getattr(self, "targets" if kind == "target" else kind)
+        return {f"{kind} {k}": name for k, name in enumerate(names)}
+
+    def value_roles(self) -> list[str]:
+        """Return the fixed names of targets and covariates."""
+        return [role for role in self.by_role() if role not in {ID, TIME}]
+
+
+@dataclasses.dataclass(frozen=True)
 class Rows:
     """Rows of a source, under the fixed names of :class:`Columns`.
 

@@ -1,0 +1,137 @@
+"""Which grid the times of a panel lie on: its step, where the steps lie, which slots of the week are open."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from foretell.data.frequency import DAY_US, LAST_DAY, WEEK_US, Frequency
+from foretell.data.grid import BoolArray, Grid, IntArray
+from foretell.data.options import Closed
+from foretell.errors import DataError
+
+_MONTH_MIN: Final = 28 * DAY_US
+# Before a slot of the week counts as closed: so many weeks, and so small a chance that it was open all along.
+_MIN_WEEKS: Final = 3
+_CHANCE: Final = 0.01
+
+
+def fit_grid(
+    owner: IntArray, times: IntArray, freq: str | int | None, closed: Closed, *, whole_numbers: bool
+) -> Grid:
+    """Return the grid that the times lie on; those that are off it are found by :meth:`Grid.locate`.
+
+    Parameters
+    ----------
+    owner, times : int64 arrays, shape (n,)
+        Series and time of each row, sorted: microseconds since 1970, or whole numbers.
+    freq : str, int or None
+        The step; None takes the most common difference.
+    closed : {"infer", "keep"}
+        Whether slots of the week that never occur are left out of the grid.
+    whole_numbers : bool
+        Times mean no dates.
+    """
+    distinct = pl.Series(times).unique().sort().to_numpy()
+    if freq is None:
+        frequency = _infer(owner, times, distinct, whole_numbers=whole_numbers)
+    else:
+        frequency = Frequency.parse(freq)
+    if frequency.unit == "number":
+        return Grid(frequency.size, phase=_most_common(distinct % frequency.size))
+    if frequency.unit == "month":
+        return _monthly(frequency, distinct)
+    phase = frequency.weekday and frequency.weekday * DAY_US
+    if phase is None:
+        phase = _most_common((distinct + 3 * DAY_US) % frequency.size)
+    grid = Grid(frequency.text, phase=phase)
+    if frequency.business:
+        return Grid(frequency.text, phase=phase, open_slots=np.arange(7) < 5)
+    slots = _open_slots(grid, distinct) if closed == "infer" else None
+    return Grid(frequency.text, phase=phase, open_slots=slots)
+
+
+def _infer(owner: IntArray, times: IntArray, distinct: IntArray, *, whole_numbers: bool) -> Frequency:
+    """Return the most common difference of one row to the next, in months where all fall on the same day."""
+    steps = np.diff(times)[owner[1:] == owner[:-1]]
+    steps = steps[steps > 0]
+    if not len(steps):
+        steps = np.diff(distinct)
+    if not len(steps):
+        raise DataError(
+            f"all {len(times):,} rows are of the same time, which says nothing about how far apart the steps "
+            "are; say it by freq= (for example freq='1d')"
+        )
+    step = _most_common(steps)
+    if whole_numbers:
+        return Frequency("number", step)
+    if step >= _MONTH_MIN and _day_of_month(distinct, exact=True) is not None:
+        months = _months(times)
+        between = np.diff(months)[owner[1:] == owner[:-1]]
+        between = between[between > 0] if (between > 0).any() else np.diff(_months(distinct))
+        return Frequency("month", _most_common(between))
+    return Frequency("us", step)
+
+
+def _monthly(frequency: Frequency, distinct: IntArray) -> Grid:
+    size = frequency.size
+    day = frequency.day or _day_of_month(distinct, exact=False) or 1
+    anchored = frequency.month is not None
+    phase = frequency.first_month if anchored else _most_common(_months(distinct) % size)
+    return Grid(frequency.text, phase=phase, day=day, clock=_most_common(distinct % DAY_US))
+
+
+def _months(times: IntArray) -> IntArray:
+    return times.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
+
+
+def _day_of_month(times: IntArray, *, exact: bool) -> int | None:
+    """Return the day of the month that all times fall on (31: its last), in short months the last there is.
+
+    With ``exact``, None where they do not all, at the same time of day; without, the day of most.
+    """
+    month = times.astype("datetime64[us]").astype("datetime64[M]")
+    first = month.astype("datetime64[D]").astype(np.int64)
+    length = (month + 1).astype("datetime64[D]").astype(np.int64) - first
+    day = times // DAY_US - first + 1
+    if not exact:
+        last = day == length
+        return LAST_DAY if 2 * int(last.sum()) > len(day) else _most_common(day)
+    if len(np.unique(times % DAY_US)) > 1:
+        return None
+    anchor = LAST_DAY if (day == length).all() else int(day.max())
+    return anchor if (day == np.minimum(anchor, length)).all() else None
+
+
+def _most_common(values: IntArray) -> int:
+    """Return the most common value; of several, the smallest."""
+    counts = (
+        pl.Series("value", values).value_counts(name="rows").sort("rows", "value", descending=[True, False])
+    )
+    return int(counts["value"][0])
+
+
+def _open_slots(grid: Grid, distinct: IntArray) -> BoolArray | None:
+    """Return the slots of the week that ever occur; None where that proves nothing.
+
+    A slot that never occurs is closed only if it would have been seen, had it been open: among the steps
+    that the others make up, the share that is missing, to the power of the weeks, is next to nothing.
+    """
+    size = grid.frequency.size
+    if DAY_US % size:
+        return None
+    steps, on_grid = grid.locate(distinct)
+    steps, n_slots = steps[on_grid], WEEK_US // size
+    weeks = len(np.unique(steps // n_slots))
+    slots = np.bincount(steps % n_slots, minlength=n_slots) > 0
+    if weeks < _MIN_WEEKS or slots.all():
+        return None
+    if np.ptp(steps) < _MIN_WEEKS * n_slots * 2 // 3:
+        return None
+    narrowed = Grid(grid.freq, phase=grid.phase, open_slots=slots)
+    ends = narrowed.last_step(distinct[[0, -1]])
+    missing = 1 - len(steps) / (int(ends[1] - ends[0]) + 1)
+    never_seen = max(missing, 0.0) ** weeks * n_slots
+    return slots if never_seen < _CHANCE else None

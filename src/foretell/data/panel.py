@@ -1,0 +1,302 @@
+"""The panel: regular series as flat arrays on one grid, one run of steps per series."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from foretell.data.covariates import Covariates, seen_only
+from foretell.data.grid import BoolArray, FloatArray, Grid, IntArray
+from foretell.data.report import SeriesReport
+from foretell.data.rows import closest
+from foretell.errors import EmptyLogError, ParameterError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Panel:
+    """Regular series as flat arrays.
+
+    The steps of series ``i`` are the rows ``offsets[i]`` to ``offsets[i + 1]``, one for each step of the
+    grid from ``starts[i]`` on. What is missing is NaN, never filled.
+
+    Attributes
+    ----------
+    ids : polars.Series, shape (n_series,)
+        Ids as they came, sorted, unique.
+    offsets : int64 array, shape (n_series + 1,)
+    starts : int64 array, shape (n_series,)
+        Step of the grid that each series begins with.
+    targets : tuple of str
+    values : float64 array, shape (n_rows, n_targets)
+    past, future : Covariates, n_rows rows
+        Known up to a step, and known ahead of it.
+    static : Covariates, n_series rows
+    ahead : Covariates
+        The columns of ``future`` for the steps after each series' last one, without a hole.
+    ahead_offsets : int64 array, shape (n_series + 1,)
+    grid : Grid
+    report : SeriesReport
+    """
+
+    ids: pl.Series
+    offsets: IntArray
+    starts: IntArray
+    targets: tuple[str, ...]
+    values: FloatArray
+    past: Covariates
+    future: Covariates
+    static: Covariates
+    ahead: Covariates
+    ahead_offsets: IntArray
+    grid: Grid
+    report: SeriesReport
+
+    @classmethod
+    def from_arrays(
+        cls,
+        series: Mapping[Any, npt.ArrayLike] | Sequence[npt.ArrayLike],
+        *,
+        freq: str | int | Grid = 1,
+        start: Any = 0,
+        targets: Sequence[str] | None = None,
+        past: Mapping[str, Sequence[Any]] | None = None,
+        future: Mapping[str, Sequence[Any]] | None = None,
+        static: Mapping[str, Sequence[Any]] | None = None,
+    ) -> Panel:
+        """Make a panel of arrays, as they are.
+
+        Parameters
+        ----------
+        series : mapping of id to array, or sequence of arrays
+            Shape (n_steps,) or (n_steps, n_targets) each; of a sequence the ids are 0, 1, 2 …
+        freq : str, int or Grid
+        start : date, str or int, or a sequence of one for each series
+            Time of the first step.
+        targets : sequence of str, optional
+            By default ``y``, or ``y1``, ``y2`` …
+        past, future : mapping of name to sequence
+            For each series, in the order of ``series``, an array of numbers or texts of as many steps;
+            ``future`` of as many more as are known ahead.
+        static : mapping of name to sequence
+            One number or text for each series.
+
+        Examples
+        --------
+        >>> Panel.from_arrays({"a": [1, 2, 3], "b": [4, 5]}, freq="1d", start="2024-01-01")
+        Panel(2 series, 5 rows, 2024-01-01 to 2024-01-03, freq='1d')
+        """
+        from foretell.data.arrays import panel_of_arrays  # noqa: PLC0415  # it needs this class
+
+        return panel_of_arrays(series, freq, start, targets, past or {}, future or {}, static or {})
+
+    def __repr__(self) -> str:
+        ends = self.grid.time_of([self.starts.min(), self.ends.max()])
+        period = f"{ends[0]} to {ends[1]}, freq={self.grid.freq!r}"
+        return f"Panel({self.n_series:,} series, {self.n_rows:,} rows, {period})"
+
+    @property
+    def n_series(self) -> int:
+        """Number of series."""
+        return len(self.starts)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of steps of all series together."""
+        return len(self.values)
+
+    @property
+    def lengths(self) -> IntArray:
+        """Steps of each series, shape (n_series,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def ends(self) -> IntArray:
+        """Step of the grid that each series ends with, shape (n_series,)."""
+        return self.starts + self.lengths - 1
+
+    @property
+    def owner(self) -> IntArray:
+        """Series of each row, shape (n_rows,)."""
+        return np.repeat(np.arange(self.n_series), self.lengths)
+
+    @property
+    def index(self) -> IntArray:
+        """Step of the grid of each row, shape (n_rows,)."""
+        return flat_ranges(self.starts, self.lengths)
+
+    def time_of(self, index: npt.ArrayLike) -> pl.Series:
+        """Return the times of steps of the grid."""
+        return self.grid.time_of(index)
+
+    def until(self, as_of: object) -> Panel:
+        """Return the panel as it stood at the end of ``as_of``: nothing later is in it.
+
+        A day, month or year is meant whole. Each series ends with its last observed step by then; series
+        that begin later are not in it, nor are categories that were first seen later. Future covariates
+        were known then: those of later steps become ``ahead``.
+        """
+        return self.up_to(self.grid.last_until(as_of))
+
+    def up_to(self, step: int) -> Panel:
+        """Return the panel as it stood after a step of the grid; see :meth:`until`."""
+        lengths = np.clip(step + 1 - self.starts, 0, self.lengths)
+        lengths = self._observed_until(lengths)
+        if not (lengths > 0).any():
+            first = self.time_of(self.starts.min())[0]
+            raise EmptyLogError(
+                f"no series has a value up to {self.time_of(step)[0]}: the first begins at {first}; choose a "
+                "later date"
+            )
+        return self._first(lengths, "series that begin after the as-of date, not in the panel")
+
+    def tail_split(self, h: int) -> tuple[Panel, Panel]:
+        """Hold back the last ``h`` steps of every series.
+
+        Returns
+        -------
+        before, after : Panel
+            The same series in both: all but the last ``h`` steps, which may end in missing ones, and the
+            last ``h``. Series with nothing before them are in neither; both reports count them.
+        """
+        if isinstance(h, bool) or not isinstance(h, (int, np.integer)) or h < 1:
+            raise ParameterError(f"h={h!r}; expected a whole number of steps of at least 1")
+        lengths = self.lengths - int(h)
+        lengths[self._observed_until(np.maximum(lengths, 0)) == 0] = 0
+        long = lengths > 0
+        if not long.any():
+            raise ParameterError(
+                f"no series has more than {h} steps with a value before them: the longest has "
+                f"{int(self.lengths.max())}; hold back fewer"
+            )
+        reason = f"series without a value before their last {h} steps, kept out of the split"
+        before = self._first(lengths, reason)
+        return before, dataclasses.replace(self._last(int(h), long), report=before.report)
+
+    def select(self, ids: Collection[Any]) -> Panel:
+        """Return the panel of some series, by their ids."""
+        if isinstance(ids, str):
+            raise ParameterError(f"ids is the text {ids!r}; expected a list of ids: [{ids!r}]")
+        wanted, known = set(ids), self.ids.to_list()
+        strange = [one for one in ids if one not in set(known)]
+        if strange:
+            hints = [f"; did you mean {match!r}?" for match in closest(str(strange[0]), map(str, known))]
+            raise ParameterError(f"the panel has no series {strange[0]!r}" + "".join(hints))
+        return self.take(np.array([one in wanted for one in known], dtype=bool))
+
+    def take(self, series: Sequence[int] | npt.NDArray[np.integer] | BoolArray) -> Panel:
+        """Return the panel of some series (positions or a mask), in ascending position."""
+        chosen = np.zeros(self.n_series, dtype=bool)
+        chosen[np.asarray(series)] = True
+        if not chosen.any():
+            raise ParameterError("no series is chosen; name at least one")
+        lengths, n_ahead = self.lengths[chosen], np.diff(self.ahead_offsets)[chosen]
+        rows = flat_ranges(self.offsets[:-1][chosen], lengths)
+        return dataclasses.replace(
+            self,
+            ids=self.ids.filter(pl.Series(chosen)),
+            offsets=to_offsets(lengths),
+            starts=self.starts[chosen],
+            values=self.values[rows],
+            past=self.past.take(rows),
+            future=self.future.take(rows),
+            static=self.static.take(chosen),
+            ahead=self.ahead.take(flat_ranges(self.ahead_offsets[:-1][chosen], n_ahead)),
+            ahead_offsets=to_offsets(n_ahead),
+        )
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row per step: ``unique_id``, ``ds``, the targets and the covariates.
+
+        Steps that are known ahead only come last of each series, without targets; reading the table gives
+        the panel back.
+        """
+        n_ahead = np.diff(self.ahead_offsets)
+        owner = np.concatenate([self.owner, np.repeat(np.arange(self.n_series), n_ahead)])
+        index = np.concatenate([self.index, flat_ranges(self.ends + 1, n_ahead)])
+        nothing = pl.repeat(None, len(self.ahead), dtype=pl.Float64, eager=True)
+        columns = {"unique_id": self.ids.gather(owner), "ds": self.time_of(index)}
+        for k, name in enumerate(self.targets):
+            columns[name] = pl.concat([pl.Series(self.values[:, k]).fill_nan(None), nothing])
+        for name in self.past.names:
+            known = self.past.column(name)
+            columns[name] = pl.concat([known, nothing.cast(known.dtype)])
+        for name in self.future.names:
+            columns[name] = pl.concat([self.future.column(name), self.ahead.column(name)])
+        for name in self.static.names:
+            columns[name] = self.static.column(name).gather(owner)
+        return pl.DataFrame(columns)[np.lexsort([index, owner])]
+
+    def _observed_until(self, lengths: IntArray) -> IntArray:
+        """Return lengths cut back to the last step with a value."""
+        if not self.n_rows:
+            return lengths
+        observed = ~np.isnan(self.values).all(axis=1)
+        last = np.maximum.accumulate(np.where(observed, np.arange(self.n_rows), -1))
+        ends = last[np.maximum(self.offsets[:-1] + lengths - 1, 0)]
+        return np.where(lengths > 0, np.maximum(ends + 1 - self.offsets[:-1], 0), 0)
+
+    def _first(self, lengths: IntArray, reason: str) -> Panel:
+        """Return the first steps of each series; without any, it is left out and counted."""
+        present = lengths > 0
+        kept = lengths[present]
+        rows = flat_ranges(self.offsets[:-1][present], kept)
+        ahead, n_ahead = self.ahead, np.zeros(len(kept), dtype=np.int64)
+        if self.future:
+            n_ahead = (self.lengths - lengths + np.diff(self.ahead_offsets))[present]
+            ahead = self._known_after(lengths, present)
+        future, ahead = seen_only(self.future.take(rows), ahead)
+        noted, examples = dict(self.report.noted), dict(self.report.examples)
+        if not present.all():
+            noted[reason] = int((~present).sum())
+            examples[reason] = tuple(map(str, self.ids.filter(pl.Series(~present)).head(3)))
+        return dataclasses.replace(
+            self,
+            ids=self.ids.filter(pl.Series(present)),
+            offsets=to_offsets(kept),
+            starts=self.starts[present],
+            values=self.values[rows],
+            past=seen_only(self.past.take(rows))[0],
+            future=future,
+            static=seen_only(self.static.take(present))[0],
+            ahead=ahead,
+            ahead_offsets=to_offsets(n_ahead),
+            report=dataclasses.replace(self.report, noted=noted, examples=examples),
+        )
+
+    def _known_after(self, lengths: IntArray, present: BoolArray) -> Covariates:
+        """Return the future covariates of the steps after the first ``lengths``."""
+        both = np.concatenate([self.future.values, self.ahead.values])
+        starts = np.stack([self.offsets[:-1] + lengths, self.n_rows + self.ahead_offsets[:-1]], axis=1)
+        counts = np.stack([self.lengths - lengths, np.diff(self.ahead_offsets)], axis=1)
+        rows = flat_ranges(starts[present].ravel(), counts[present].ravel())
+        return dataclasses.replace(self.future, values=both[rows])
+
+    def _last(self, h: int, series: BoolArray) -> Panel:
+        """Return the last ``h`` steps of some series."""
+        chosen = self.take(series)
+        rows = flat_ranges(chosen.offsets[1:] - h, np.full(chosen.n_series, h))
+        return dataclasses.replace(
+            chosen,
+            offsets=np.arange(chosen.n_series + 1, dtype=np.int64) * h,
+            starts=chosen.ends + 1 - h,
+            values=chosen.values[rows],
+            past=chosen.past.take(rows),
+            future=chosen.future.take(rows),
+        )
+
+
+def flat_ranges(starts: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer]) -> IntArray:
+    """Return ``starts[i], starts[i] + 1, …`` of each length, one after the other."""
+    before = np.cumsum(lengths) - lengths
+    ranges: IntArray = np.arange(int(lengths.sum()), dtype=np.int64) + np.repeat(starts - before, lengths)
+    return ranges
+
+
+def to_offsets(lengths: npt.NDArray[np.integer]) -> IntArray:
+    """Return where runs of these lengths begin and end."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -1,0 +1,239 @@
+"""The columns of regular series: numbers, categories, times, one row for each series and time."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from foretell.data.cleaning import in_order, with_times, within
+from foretell.data.options import Duplicates, SeriesOptions
+from foretell.data.report import Tally
+from foretell.data.rows import ID, TIME, SeriesColumns
+from foretell.data.timenumbers import number_kind
+from foretell.errors import ColumnError, DataError, ParameterError
+
+# How tables write that there is no number.
+_NOTHING: Final = ("", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None", "NaN", "nan", "-", ".", "?")
+
+
+def with_values(frame: pl.DataFrame, columns: SeriesColumns, tally: Tally, *, untyped: bool) -> pl.DataFrame:
+    """Return the rows with targets and numeric covariates as numbers, categories as text; null is missing."""
+    values = [
+        _numbers(frame[role], name, "target", tally) for role, name in columns.of_kind("target").items()
+    ]
+    for kind in ("past", "future", "static"):
+        for role, name in columns.of_kind(kind).items():
+            forced = name in columns.categorical
+            values.append(_covariate(frame[role], name, kind, tally, forced=forced, untyped=untyped))
+    return frame.with_columns(values)
+
+
+def _numbers(raw: pl.Series, name: str, kind: str, tally: Tally) -> pl.Series:
+    """Return finite numbers, null where nothing is given; refuse text."""
+    if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype in (pl.Object, pl.Binary):
+        raise ColumnError(f"the {kind} column {name!r} is of type {raw.dtype}; expected numbers")
+    if isinstance(raw.dtype, (pl.String, pl.Categorical, pl.Enum)):
+        raw = _text(raw)
+        values = raw.cast(pl.Float64, strict=False)
+        bad = values.is_null() & raw.is_not_null()
+        if bad.any():
+            shown = ", ".join(map(repr, raw.filter(bad).unique(maintain_order=True).head(3)))
+            raise ColumnError(
+                f"the {kind} column {name!r} holds text, such as {shown} ({int(bad.sum()):,} of {len(raw):,} "
+                "rows); expected numbers: mend them, or leave them empty where there is no number"
+            )
+    else:
+        values = raw.cast(pl.Float64, strict=False)
+    infinite = values.is_infinite().fill_null(value=False)
+    tally.adjust(f"with an infinite {name!r}, kept as missing", infinite, raw)
+    values = values.fill_nan(None)
+    return values.set(infinite, None) if infinite.any() else values
+
+
+def _text(raw: pl.Series) -> pl.Series:
+    """Return stripped text, null where it says that there is nothing."""
+    text = raw.cast(pl.String).str.strip_chars()
+    nothing = text.is_in(_NOTHING).fill_null(value=False)
+    return text.set(nothing, None) if nothing.any() else text
+
+
+def _covariate(
+    raw: pl.Series, name: str, kind: str, tally: Tally, *, forced: bool, untyped: bool
+) -> pl.Series:
+    """Return a covariate as numbers or, where its values are names, as text."""
+    if raw.null_count() == len(raw):
+        return pl.repeat(None, len(raw), dtype=pl.Float64, eager=True).alias(raw.name)
+    if forced and raw.dtype.is_float() and (raw.drop_nulls() % 1 == 0).all():
+        raw = raw.cast(pl.Int64)
+    named = raw.dtype == pl.Boolean or isinstance(raw.dtype, (pl.String, pl.Categorical, pl.Enum))
+    if not forced and not named:
+        return _numbers(raw, name, kind, tally)
+    if raw.dtype.is_nested() or raw.dtype in (pl.Object, pl.Binary):
+        raise ColumnError(f"the {kind} column {name!r} is of type {raw.dtype}; expected numbers or text")
+    text = _text(raw)
+    if forced or not untyped:
+        return text
+    # CSV knows text only: what reads as a number is meant as one.
+    given, numbers = len(text) - text.null_count(), text.cast(pl.Float64, strict=False)
+    read = given - (numbers.null_count() - text.null_count())
+    if read == given:
+        return _numbers(raw, name, kind, tally)
+    if 2 * read > given:
+        bad = text.filter(numbers.is_null() & text.is_not_null()).unique(maintain_order=True).head(3)
+        raise ColumnError(
+            f"the {kind} column {name!r} holds text among numbers, such as {', '.join(map(repr, bad))}; mend "
+            f"it, or take its values as names of categories by categorical=[{name!r}]"
+        )
+    return text
+
+
+def with_steps(
+    frame: pl.DataFrame, columns: SeriesColumns, options: SeriesOptions, tally: Tally
+) -> tuple[pl.DataFrame, bool]:
+    """Return the rows with a readable time from the start on, and whether times are whole numbers."""
+    raw = frame[TIME]
+    numbers = _whole_numbers(raw, columns.time, options)
+    if numbers is None:
+        if options.whole_numbers:
+            raise ParameterError(
+                f"freq={options.freq!r}, start={options.start!r} and as_of={options.as_of!r} speak of whole "
+                f"numbers, but the time column {columns.time!r} holds {raw.dtype}, such as "
+                f"{raw.drop_nulls().head(1).to_list()}; expected dates, and a step such as '1d'"
+            )
+        return with_times(frame, columns, options, tally), False
+    if not options.whole_numbers and (options.start is not None or options.as_of is not None):
+        raise ParameterError(
+            f"start={options.start!r} and as_of={options.as_of!r} name dates, but the time column "
+            f"{columns.time!r} holds whole numbers; name whole numbers"
+        )
+    frame = frame.with_columns(numbers.alias(TIME))
+    frame = tally.drop(frame, numbers.is_null(), "with an unreadable time", raw)
+    return within(frame, options.begin, None, tally, dates=False), True
+
+
+def _whole_numbers(raw: pl.Series, column: str, options: SeriesOptions) -> pl.Series | None:
+    """Return times that are whole numbers and mean no date; None where they are something else."""
+    if isinstance(options.freq, str) or options.time_format is not None:
+        return None
+    some = raw.drop_nulls().head(1_000)
+    if not (raw.dtype.is_numeric() or raw.dtype == pl.String) or not len(some):
+        return None
+    broken = raw.dtype.is_float() and not (raw.drop_nulls().drop_nans() % 1 == 0).all()
+    if broken or 2 * some.cast(pl.Int64, strict=False).null_count() > len(some):
+        return None
+    numbers = raw.cast(pl.Int64, strict=False)
+    if options.whole_numbers:
+        return numbers
+    try:
+        number_kind(numbers, None, column)
+    except ColumnError:
+        return numbers
+    return None
+
+
+def observed(
+    frame: pl.DataFrame, columns: SeriesColumns, options: SeriesOptions, tally: Tally, *, dates: bool
+) -> pl.DataFrame:
+    """Return what was known at the as-of date: nothing later, but for what is known ahead."""
+    if options.end is None:
+        return frame
+    if not columns.future:
+        return within(frame, None, options.end, tally, dates=dates)
+    late = frame[TIME] >= options.end
+    hidden = [*columns.of_kind("target"), *columns.of_kind("past")]
+    given = pl.select(pl.any_horizontal(frame[role].is_not_null() for role in hidden)).to_series() & late
+    shown = frame[TIME].cast(pl.Datetime("us") if dates else pl.Int64())
+    tally.adjust("after the as-of date, of which only what is known ahead is used", given, shown)
+    return frame.with_columns(frame[role].set(late, None) for role in hidden) if given.any() else frame
+
+
+def single(
+    frame: pl.DataFrame,
+    columns: SeriesColumns,
+    ids: pl.Series,
+    rule: Duplicates,
+    tally: Tally,
+    *,
+    dates: bool,
+) -> pl.DataFrame:
+    """Return one row for each series and time, of rows in order."""
+    owner, times = frame[ID].to_numpy(), frame[TIME].to_numpy()
+    same = np.zeros(len(owner) + 1, dtype=bool)
+    same[1:-1] = (owner[1:] == owner[:-1]) & (times[1:] == times[:-1])
+    if not same.any():
+        return frame
+    repeated = frame.filter(pl.Series(same[1:] | same[:-1]))
+    if rule == "error":
+        merged = repeated.unique(maintain_order=True)
+        _refuse_conflicts(merged, columns, ids, dates=dates)
+        reason = "the same as another row, merged"
+    else:
+        targets = list(columns.of_kind("target"))
+        others = [role for role in columns.value_roles() if role not in targets]
+        merged = repeated.group_by(ID, TIME, maintain_order=True).agg(
+            *(_combined(pl.col(role), rule) for role in targets),
+            *(pl.col(role).drop_nulls().last() for role in others),
+        )
+        reason = f"of the same series and time as another, combined by {rule!r}"
+    shown = [name_row(ids, row, dates=dates) for row in merged.head(3).select(ID, TIME).iter_rows()]
+    tally.leave_out(reason, repeated.height - merged.height, shown)
+    alone = frame.filter(pl.Series(~(same[1:] | same[:-1])))
+    return in_order(pl.concat([alone, merged.select(frame.columns)]))
+
+
+def _combined(values: pl.Expr, rule: Duplicates) -> pl.Expr:
+    if rule == "mean":
+        return values.mean()
+    if rule == "sum":
+        # Of nothing there is no sum: it would be 0.
+        return pl.when(values.count() > 0).then(values.sum())
+    return values.drop_nulls().last()
+
+
+def _refuse_conflicts(rows: pl.DataFrame, columns: SeriesColumns, ids: pl.Series, *, dates: bool) -> None:
+    """Raise where rows of the same series and time say different things."""
+    counts = rows.group_by(ID, TIME, maintain_order=True).agg(
+        pl.len().alias("rows"), pl.all().exclude(ID, TIME)
+    )
+    counts = counts.filter(pl.col("rows") > 1)
+    if counts.is_empty():
+        return
+    names, examples = columns.by_role(), []
+    for row in counts.head(3).iter_rows(named=True):
+        differing = next(role for role in columns.value_roles() if len(set(row[role])) > 1)
+        values = " and ".join(map(str, row[differing][:2]))
+        examples.append(f"{name_row(ids, (row[ID], row[TIME]), dates=dates)} ({names[differing]} {values})")
+    raise DataError(
+        f"{counts.height:,} times come twice in a series with different values, the first: "
+        f"{'; '.join(examples)}; mend the source, name the column that tells the rows apart by id=, or say "
+        "by duplicates= what counts: 'mean', 'sum' or 'last' (where clocks were set back, 'mean', or "
+        "time_zone='UTC')"
+    )
+
+
+def name_row(ids: pl.Series, row: tuple[int, int], *, dates: bool) -> str:
+    """Return how a message calls a row."""
+    when = str(np.datetime64(row[1], "us").item()).removesuffix(" 00:00:00") if dates else str(row[1])
+    return f"{ids[row[0]]} at {when}"
+
+
+def static_values(frame: pl.DataFrame, columns: SeriesColumns, ids: pl.Series) -> pl.DataFrame:
+    """Return the one value that each series has of each static column, in the order of ``ids``."""
+    roles = columns.of_kind("static")
+    if not roles:
+        return pl.DataFrame({ID: pl.int_range(len(ids), dtype=pl.UInt32, eager=True)})
+    found = frame.group_by(ID, maintain_order=True).agg(pl.col(role).drop_nulls().unique() for role in roles)
+    for role, name in roles.items():
+        torn = found.filter(pl.col(role).list.len() > 1)
+        if torn.height:
+            shown = [
+                f"{ids[owner]} ({', '.join(map(str, sorted(values)[:3]))})"
+                for owner, values in torn.select(ID, role).head(3).iter_rows()
+            ]
+            raise DataError(
+                f"the static column {name!r} has several values within {torn.height:,} series: "
+                f"{'; '.join(shown)}; expected one for each series: mend it, or name it by past= or future="
+            )
+    return found.with_columns(pl.col(role).list.first() for role in roles)
