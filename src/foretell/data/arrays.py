@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.data.covariates import Covariates
+from foretell.data.covariates import Covariates, seen_only
 from foretell.data.frequency import Frequency
 from foretell.data.grid import Grid, IntArray
 from foretell.data.gridfit import fit_grid
@@ -49,6 +49,8 @@ def panel_of_arrays(
     known, n_known = _ragged(future, order, lengths, "future")
     n_ahead = n_known - lengths if future else np.zeros(len(lengths), dtype=np.int64)
     begins = to_offsets(n_known)[:-1]
+    rows, rows_ahead = flat_ranges(begins, lengths), flat_ranges(begins + lengths, n_ahead)
+    history, ahead = seen_only(known.take(rows), known.take(rows_ahead))
     report = SeriesReport(int(lengths.sum()), int(lengths.sum()), len(arrays))
     return Panel(
         ids=keys.gather(order),
@@ -57,9 +59,9 @@ def panel_of_arrays(
         targets=names,
         values=np.concatenate(arrays),
         past=_ragged(past, order, lengths, "past", exact=True)[0],
-        future=known.take(flat_ranges(begins, lengths)),
+        future=history,
         static=_static(static, order),
-        ahead=known.take(flat_ranges(begins + lengths, n_ahead)),
+        ahead=ahead,
         ahead_offsets=to_offsets(n_ahead),
         grid=grid,
         report=report,
