@@ -145,7 +145,7 @@ class Panel:
     def up_to(self, step: int) -> Panel:
         """Return the panel as it stood after a step of the grid; see :meth:`until`."""
         lengths = np.clip(step + 1 - self.starts, 0, self.lengths)
-        lengths = self._observed_until(lengths)
+        lengths = lengths_with_values(self.values, self.offsets[:-1], lengths)
         if not (lengths > 0).any():
             first = self.time_of(self.starts.min())[0]
             raise EmptyLogError(
@@ -166,7 +166,8 @@ class Panel:
         if isinstance(h, bool) or not isinstance(h, (int, np.integer)) or h < 1:
             raise ParameterError(f"h={h!r}; expected a whole number of steps of at least 1")
         lengths = self.lengths - int(h)
-        lengths[self._observed_until(np.maximum(lengths, 0)) == 0] = 0
+        observed = lengths_with_values(self.values, self.offsets[:-1], np.maximum(lengths, 0))
+        lengths[observed == 0] = 0
         long = lengths > 0
         if not long.any():
             raise ParameterError(
@@ -231,15 +232,6 @@ class Panel:
             columns[name] = self.static.column(name).gather(owner)
         return pl.DataFrame(columns)[np.lexsort([index, owner])]
 
-    def _observed_until(self, lengths: IntArray) -> IntArray:
-        """Return lengths cut back to the last step with a value."""
-        if not self.n_rows:
-            return lengths
-        observed = ~np.isnan(self.values).all(axis=1)
-        last = np.maximum.accumulate(np.where(observed, np.arange(self.n_rows), -1))
-        ends = last[np.maximum(self.offsets[:-1] + lengths - 1, 0)]
-        return np.where(lengths > 0, np.maximum(ends + 1 - self.offsets[:-1], 0), 0)
-
     def _first(self, lengths: IntArray, reason: str) -> Panel:
         """Return the first steps of each series; without any, it is left out and counted."""
         present = lengths > 0
@@ -247,8 +239,7 @@ class Panel:
         rows = flat_ranges(self.offsets[:-1][present], kept)
         ahead, n_ahead = self.ahead, np.zeros(len(kept), dtype=np.int64)
         if self.future:
-            n_ahead = (self.lengths - lengths + np.diff(self.ahead_offsets))[present]
-            ahead = self._known_after(lengths, present)
+            ahead, n_ahead = self._known_after(lengths, present)
         future, ahead = seen_only(self.future.take(rows), ahead)
         noted, examples = dict(self.report.noted), dict(self.report.examples)
         if not present.all():
@@ -268,13 +259,19 @@ class Panel:
             report=dataclasses.replace(self.report, noted=noted, examples=examples),
         )
 
-    def _known_after(self, lengths: IntArray, present: BoolArray) -> Covariates:
-        """Return the future covariates of the steps after the first ``lengths``."""
+    def _known_after(self, lengths: IntArray, present: BoolArray) -> tuple[Covariates, IntArray]:
+        """Return the future covariates of the steps after the first ``lengths``, and of how many steps.
+
+        They end where something is known: that a series goes on is not.
+        """
         both = np.concatenate([self.future.values, self.ahead.values])
         starts = np.stack([self.offsets[:-1] + lengths, self.n_rows + self.ahead_offsets[:-1]], axis=1)
         counts = np.stack([self.lengths - lengths, np.diff(self.ahead_offsets)], axis=1)
-        rows = flat_ranges(starts[present].ravel(), counts[present].ravel())
-        return dataclasses.replace(self.future, values=both[rows])
+        known = both[flat_ranges(starts[present].ravel(), counts[present].ravel())]
+        n_known = counts[present].sum(axis=1)
+        begins = to_offsets(n_known)[:-1]
+        kept = lengths_with_values(known, begins, n_known)
+        return dataclasses.replace(self.future, values=known[flat_ranges(begins, kept)]), kept
 
     def _last(self, h: int, series: BoolArray) -> Panel:
         """Return the last ``h`` steps of some series."""
@@ -295,6 +292,16 @@ def flat_ranges(starts: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer
     before = np.cumsum(lengths) - lengths
     ranges: IntArray = np.arange(int(lengths.sum()), dtype=np.int64) + np.repeat(starts - before, lengths)
     return ranges
+
+
+def lengths_with_values(values: FloatArray, begins: IntArray, lengths: IntArray) -> IntArray:
+    """Return the lengths of runs of rows, cut back to the last row that is not all NaN."""
+    if not len(values):
+        return np.zeros(len(lengths), dtype=np.int64)
+    given = np.any(~np.isnan(values), axis=1)
+    last = np.maximum.accumulate(np.where(given, np.arange(len(values)), -1))
+    ends = last[np.maximum(begins + lengths - 1, 0)]
+    return np.where(lengths > 0, np.maximum(ends + 1 - begins, 0), 0)
 
 
 def to_offsets(lengths: npt.NDArray[np.integer]) -> IntArray:

@@ -63,11 +63,12 @@ def _covariate(
     raw: pl.Series, name: str, kind: str, tally: Tally, *, forced: bool, untyped: bool
 ) -> pl.Series:
     """Return a covariate as numbers or, where its values are names, as text."""
+    named = raw.dtype == pl.Boolean or isinstance(raw.dtype, (pl.String, pl.Categorical, pl.Enum))
     if raw.null_count() == len(raw):
-        return pl.repeat(None, len(raw), dtype=pl.Float64, eager=True).alias(raw.name)
+        names = forced or (named and not untyped)
+        return pl.repeat(None, len(raw), dtype=pl.String if names else pl.Float64, eager=True).alias(raw.name)
     if forced and raw.dtype.is_float() and (raw.drop_nulls() % 1 == 0).all():
         raw = raw.cast(pl.Int64)
-    named = raw.dtype == pl.Boolean or isinstance(raw.dtype, (pl.String, pl.Categorical, pl.Enum))
     if not forced and not named:
         return _numbers(raw, name, kind, tally)
     if raw.dtype.is_nested() or raw.dtype in (pl.Object, pl.Binary):
@@ -215,8 +216,8 @@ def _refuse_conflicts(rows: pl.DataFrame, columns: SeriesColumns, ids: pl.Series
 
 def name_row(ids: pl.Series, row: tuple[int, int], *, dates: bool) -> str:
     """Return how a message calls a row."""
-    when = str(np.datetime64(row[1], "us").item()).removesuffix(" 00:00:00") if dates else str(row[1])
-    return f"{ids[row[0]]} at {when}"
+    when = str(np.datetime64(int(row[1]), "us").item()).removesuffix(" 00:00:00") if dates else str(row[1])
+    return f"{ids[int(row[0])]} at {when}"
 
 
 def static_values(frame: pl.DataFrame, columns: SeriesColumns, ids: pl.Series) -> pl.DataFrame:
