@@ -227,7 +227,10 @@ def test_the_last_step_until_a_day_month_or_year_is_of_all_of_it(grid, when, las
     assert grid.time_of(grid.last_until(when))[0] == last
 
 
-@pytest.mark.parametrize(("grid", "when"), [(Grid(1), "2024-01-01"), (Grid("1d"), 5), (Grid("1d"), "soon")])
+@pytest.mark.parametrize(
+    ("grid", "when"),
+    [(Grid(1), "2024-01-01"), (Grid("1d"), 5), (Grid("1d"), "soon"), (Grid("1d"), "2024-01-01T05:00Z")],
+)
 def test_a_moment_of_another_kind_than_the_grids_is_refused(grid, when):
     with pytest.raises(ParameterError, match="expected"):
         grid.last_until(when)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
+
 import numpy as np
 
 from foretell.errors import ParameterError
 
 _PERIODS = {"Y", "M", "W", "D"}
+_OFFSET = re.compile(r":\d{2}\S*(?:Z|[+-]\d{2}:?\d{2})$")
 
 
 def to_moment(when: object) -> np.datetime64:
     """Return the moment that a date, a datetime, an ISO string or a numpy datetime means."""
+    aware = isinstance(when, dt.datetime) and when.tzinfo is not None
+    if aware or (isinstance(when, str) and _OFFSET.search(when)):
+        raise ParameterError(
+            f"{when!s} carries a time zone; give the time on the data's own clock, without one"
+        )
     try:
         moment = np.datetime64(when)  # type: ignore[call-overload]
     except (ValueError, TypeError) as error:

@@ -9,6 +9,7 @@ import polars as pl
 
 from foretell.data.cleaning import in_order, with_times, within
 from foretell.data.options import Duplicates, SeriesOptions
+from foretell.data.periods import with_days
 from foretell.data.report import Tally
 from foretell.data.rows import ID, TIME, SeriesColumns
 from foretell.data.timenumbers import number_kind
@@ -94,6 +95,8 @@ def with_steps(
     frame: pl.DataFrame, columns: SeriesColumns, options: SeriesOptions, tally: Tally
 ) -> tuple[pl.DataFrame, bool]:
     """Return the rows with a readable time from the start on, and whether times are whole numbers."""
+    if options.time_format is None and not options.whole_numbers:
+        frame = frame.with_columns(with_days(frame[TIME]).alias(TIME))
     raw = frame[TIME]
     numbers = _whole_numbers(raw, columns.time, options)
     if numbers is None:
