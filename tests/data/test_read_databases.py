@@ -2,7 +2,6 @@
 
 # ruff: noqa: DTZ001  # the shop's clock has no zone
 import datetime as dt
-import os
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import sqlalchemy as sa
+from tests.data.servers import server
 
 import foretell as ft
 from foretell.data import database
@@ -35,12 +35,6 @@ ROWS = [
     for m in range(1, 1 + c % 12)
 ]
 NAMES = {"id": "Customer", "time": "create time", "marks": ["amount"], "group": "order"}
-
-
-def server(variable):
-    url = os.environ.get(variable)
-    skipped = pytest.mark.skipif(not url, reason=f"{variable} names no server")
-    return pytest.param(url, marks=[pytest.mark.server, skipped], id=variable)
 
 
 @pytest.fixture(

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.data.test_panel import assert_same, assert_sound
+from tests.data.panels import assert_same, assert_sound
 
 import foretell as ft
 from foretell.errors import ColumnError, DataError, EmptyLogError, ForetellError, ParameterError

@@ -97,6 +97,13 @@ def test_months_and_quarters_need_no_day(texts, freq):
     assert panel.time_of(panel.ends)[0].year == 2024
 
 
+@pytest.mark.parametrize("years", [[1999, 2000, 2002], ["1999", "2000", "2002"]])
+def test_years_are_dates_where_the_step_is_said_to_be_a_year(years):
+    panel = read(years, freq="1y")
+    assert panel.time_of(panel.index).to_list() == [dt.date(y, 1, 1) for y in range(1999, 2003)]
+    assert read(years).time_of(0).dtype == pl.Int64
+
+
 def test_a_gap_is_one_whatever_the_length_of_the_month():
     panel = read([dt.date(2024, m, 1) for m in (1, 2, 3, 5, 6)])
     np.testing.assert_array_equal(panel.values.ravel(), [1, 2, 3, np.nan, 4, 5])

@@ -124,7 +124,7 @@ def _ragged(
         if (counts != expected).any() or (counts < lengths).any():
             more = "" if exact else ", or more: as many in each column"
             raise ParameterError(f"{kind} {name!r} has {counts[0]} … steps; expected {lengths[0]} …{more}")
-        flat[name] = _column(name, [value for k in order for value in parts[k]])
+        flat[name] = _joined(name, [parts[k] for k in order])
     return Covariates.of(flat), lengths if expected is None else expected
 
 
@@ -135,6 +135,12 @@ def _static(columns: Mapping[str, Sequence[Any]], order: IntArray) -> Covariates
     if not columns:
         return Covariates.none(len(order))
     return Covariates.of({name: _column(name, [v[k] for k in order]) for name, v in columns.items()})
+
+
+def _joined(name: str, parts: list[Any]) -> pl.Series:
+    if all(isinstance(part, np.ndarray) and part.dtype.kind in "iuf" for part in parts):
+        return pl.Series(name, np.concatenate(parts).astype(np.float64))
+    return _column(name, [value for part in parts for value in part])
 
 
 def _column(name: str, values: list[Any]) -> pl.Series:

@@ -75,6 +75,11 @@ class Frequency:
         )
 
     @property
+    def size_in_years(self) -> bool:
+        """Whether steps are whole years."""
+        return self.unit == "month" and self.size % 12 == 0
+
+    @property
     def first_month(self) -> int:
         """The month that the steps fall on; without a word about it, periods begin in January."""
         if self.month is not None:

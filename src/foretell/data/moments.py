@@ -18,7 +18,7 @@ def to_moment(when: object) -> np.datetime64:
     aware = isinstance(when, dt.datetime) and when.tzinfo is not None
     if aware or (isinstance(when, str) and _OFFSET.search(when)):
         raise ParameterError(
-            f"{when!s} carries a time zone; give the time on the data's own clock, without one"
+            f"{when!s} carries a time zone; expected the time on the data's own clock, without one"
         )
     try:
         moment = np.datetime64(when)  # type: ignore[call-overload]

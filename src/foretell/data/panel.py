@@ -183,7 +183,7 @@ class Panel:
         if isinstance(ids, str):
             raise ParameterError(f"ids is the text {ids!r}; expected a list of ids: [{ids!r}]")
         wanted, known = set(ids), self.ids.to_list()
-        strange = [one for one in ids if one not in set(known)]
+        strange = list(wanted.difference(known))
         if strange:
             hints = [f"; did you mean {match!r}?" for match in closest(str(strange[0]), map(str, known))]
             raise ParameterError(f"the panel has no series {strange[0]!r}" + "".join(hints))

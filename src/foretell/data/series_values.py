@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from foretell.data.cleaning import in_order, with_times, within
+from foretell.data.frequency import Frequency
 from foretell.data.options import Duplicates, SeriesOptions
 from foretell.data.periods import with_days
 from foretell.data.report import Tally
@@ -16,7 +17,7 @@ from foretell.data.timenumbers import number_kind
 from foretell.errors import ColumnError, DataError, ParameterError
 
 # How tables write that there is no number.
-_NOTHING: Final = ("", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None", "NaN", "nan", "-", ".", "?")
+_NOTHING: Final = ("NA", "N/A", "n/a", "#N/A", "null", "NULL", "None", "NaN", "nan", "-", ".", "?")
 
 
 def with_values(frame: pl.DataFrame, columns: SeriesColumns, tally: Tally, *, untyped: bool) -> pl.DataFrame:
@@ -36,7 +37,7 @@ def _numbers(raw: pl.Series, name: str, kind: str, tally: Tally) -> pl.Series:
     if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype in (pl.Object, pl.Binary):
         raise ColumnError(f"the {kind} column {name!r} is of type {raw.dtype}; expected numbers")
     if isinstance(raw.dtype, (pl.String, pl.Categorical, pl.Enum)):
-        raw = _text(raw)
+        raw = _text(raw, _NOTHING)
         values = raw.cast(pl.Float64, strict=False)
         bad = values.is_null() & raw.is_not_null()
         if bad.any():
@@ -53,10 +54,10 @@ def _numbers(raw: pl.Series, name: str, kind: str, tally: Tally) -> pl.Series:
     return values.set(infinite, None) if infinite.any() else values
 
 
-def _text(raw: pl.Series) -> pl.Series:
-    """Return stripped text, null where it says that there is nothing."""
+def _text(raw: pl.Series, no_values: tuple[str, ...] = ()) -> pl.Series:
+    """Return stripped text, null where it is empty or one of ``no_values``."""
     text = raw.cast(pl.String).str.strip_chars()
-    nothing = text.is_in(_NOTHING).fill_null(value=False)
+    nothing = text.is_in(["", *no_values]).fill_null(value=False)
     return text.set(nothing, None) if nothing.any() else text
 
 
@@ -74,10 +75,10 @@ def _covariate(
         return _numbers(raw, name, kind, tally)
     if raw.dtype.is_nested() or raw.dtype in (pl.Object, pl.Binary):
         raise ColumnError(f"the {kind} column {name!r} is of type {raw.dtype}; expected numbers or text")
-    text = _text(raw)
     if forced or not untyped:
-        return text
+        return _text(raw)
     # CSV knows text only: what reads as a number is meant as one.
+    text = _text(raw, _NOTHING)
     given, numbers = len(text) - text.null_count(), text.cast(pl.Float64, strict=False)
     read = given - (numbers.null_count() - text.null_count())
     if read == given:
@@ -88,7 +89,7 @@ def _covariate(
             f"the {kind} column {name!r} holds text among numbers, such as {', '.join(map(repr, bad))}; mend "
             f"it, or take its values as names of categories by categorical=[{name!r}]"
         )
-    return text
+    return _text(raw)
 
 
 def with_steps(
@@ -96,7 +97,8 @@ def with_steps(
 ) -> tuple[pl.DataFrame, bool]:
     """Return the rows with a readable time from the start on, and whether times are whole numbers."""
     if options.time_format is None and not options.whole_numbers:
-        frame = frame.with_columns(with_days(frame[TIME]).alias(TIME))
+        yearly = options.freq is not None and Frequency.parse(options.freq).size_in_years
+        frame = frame.with_columns(with_days(frame[TIME], yearly=yearly).alias(TIME))
     raw = frame[TIME]
     numbers = _whole_numbers(raw, columns.time, options)
     if numbers is None:
