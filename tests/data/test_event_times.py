@@ -55,6 +55,11 @@ def test_common_ways_to_write_a_time_are_read_as_written(text, expected):
     assert read([text, text]) == [expected, expected]
 
 
+def test_a_column_of_nan_is_empty():
+    with pytest.raises(ColumnError, match="is empty in all 2 rows"):
+        read([float("nan")] * 2)
+
+
 @pytest.mark.parametrize(("factor", "unit"), [(1, "s"), (10**3, "ms"), (10**6, "us"), (10**9, "ns")])
 def test_numbers_since_1970_are_recognised_by_their_size(factor, unit):
     seconds = int(WHEN.replace(tzinfo=dt.UTC).timestamp())

@@ -236,7 +236,7 @@ def test_the_hour_that_clocks_repeat_is_told_with_its_mends():
 @pytest.mark.parametrize(
     ("times", "options", "error", "message"),
     [
-        ([1, 2, 3], {"freq": "1d"}, ColumnError, "numbers around 2"),
+        ([1, 2, 3], {"freq": "1d"}, ColumnError, "numbers around 2.*a whole number as freq= instead of '1d'"),
         ([1, 2, 3], {"as_of": "2024-01-01"}, ParameterError, "holds whole numbers; name whole numbers"),
         (["x", "y"], {}, ColumnError, "none of the 2 values of the time column 'ds' reads as a time"),
         ([MONDAY, MONDAY], {"freq": 1}, ParameterError, "speak of whole numbers, but the time column"),

@@ -73,7 +73,7 @@ def _covariate(
         raw = raw.cast(pl.Int64)
     if not forced and not named:
         return _numbers(raw, name, kind, tally)
-    if raw.dtype.is_nested() or raw.dtype in (pl.Object, pl.Binary):
+    if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype in (pl.Object, pl.Binary):
         raise ColumnError(f"the {kind} column {name!r} is of type {raw.dtype}; expected numbers or text")
     if forced or not untyped:
         return _text(raw)
@@ -108,7 +108,13 @@ def with_steps(
                 f"numbers, but the time column {columns.time!r} holds {raw.dtype}, such as "
                 f"{raw.drop_nulls().head(1).to_list()}; expected dates, and a step such as '1d'"
             )
-        return with_times(frame, columns, options, tally), False
+        try:
+            return with_times(frame, columns, options, tally), False
+        except ColumnError as error:
+            if not raw.dtype.is_numeric() or options.freq is None:
+                raise
+            mend = f"; or give a whole number as freq= instead of {options.freq!r}, where times mean no dates"
+            raise ColumnError(f"{error}{mend}") from error
     if not options.whole_numbers and (options.start is not None or options.as_of is not None):
         raise ParameterError(
             f"start={options.start!r} and as_of={options.as_of!r} name dates, but the time column "

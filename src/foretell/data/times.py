@@ -36,6 +36,8 @@ class TimeReader:
 
     def read(self, values: pl.Series) -> pl.Series:
         """Return naive wall-clock times, null where a value is no time."""
+        if values.dtype.is_float():
+            values = values.fill_nan(None)
         given = len(values) - values.null_count()
         if not given:
             raise ColumnError(f"the time column {self.column!r} is empty in all {len(values):,} rows")
