@@ -25,6 +25,15 @@ class Covariates:
         Numbers, or codes of categories (0, 1, 2 …); NaN where nothing is known.
     categories : dict of str to tuple of str
         Of each categorical column, what its codes stand for.
+
+    Examples
+    --------
+    >>> known = Covariates.of({"price": pl.Series([1.5, None]), "promo": pl.Series(["no", "yes"])})
+    >>> known.values
+    array([[1.5, 0. ],
+           [nan, 1. ]])
+    >>> known.column("promo").to_list()
+    ['no', 'yes']
     """
 
     names: tuple[str, ...]

@@ -76,7 +76,7 @@ class Panel:
             Shape (n_steps,) or (n_steps, n_targets) each; of a sequence the ids are 0, 1, 2 …
         freq : str, int or Grid
         start : date, str or int, or a sequence of one for each series
-            Time of the first step.
+            Time of the first step; by default 0, or 2000-01-01 for steps that are dates.
         targets : sequence of str, optional
             By default ``y``, or ``y1``, ``y2`` …
         past, future : mapping of name to sequence
@@ -138,7 +138,13 @@ class Panel:
 
         A day, month or year is meant whole. Each series ends with its last observed step by then; series
         that begin later are not in it, nor are categories that were first seen later. Future covariates
-        were known then: those of later steps become ``ahead``.
+        were known then: those of later steps become ``ahead``. The grid stays as it is.
+
+        Examples
+        --------
+        >>> panel = Panel.from_arrays({"a": [1, 2, 3], "b": [4, 5]}, freq="1d", start="2024-01-01")
+        >>> panel.until("2024-01-02").lengths.tolist()
+        [2, 2]
         """
         return self.up_to(self.grid.last_until(as_of))
 
@@ -162,6 +168,12 @@ class Panel:
         before, after : Panel
             The same series in both: all but the last ``h`` steps, which may end in missing ones, and the
             last ``h``. Series with nothing before them are in neither; both reports count them.
+
+        Examples
+        --------
+        >>> before, after = Panel.from_arrays({"a": [1, 2, 3], "b": [4, 5]}).tail_split(1)
+        >>> before.values.ravel(), after.values.ravel()
+        (array([1., 2., 4.]), array([3., 5.]))
         """
         if isinstance(h, bool) or not isinstance(h, (int, np.integer)) or h < 1:
             raise ParameterError(f"h={h!r}; expected a whole number of steps of at least 1")
