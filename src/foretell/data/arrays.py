@@ -33,7 +33,7 @@ def panel_of_arrays(
         series = dict(enumerate(series))
     if not series:
         raise ParameterError("series is empty; expected at least one array")
-    keys = pl.Series("unique_id", list(series))
+    keys = _keys(list(series))
     order = keys.arg_sort().to_numpy()
     arrays = [_steps(key, value) for key, value in series.items()]
     arrays = [arrays[k] for k in order]
@@ -68,6 +68,15 @@ def panel_of_arrays(
     )
 
 
+def _keys(ids: list[Any]) -> pl.Series:
+    try:
+        return pl.Series("unique_id", ids)
+    except (TypeError, pl.exceptions.PolarsError) as error:
+        raise ParameterError(
+            f"the ids are of several types, such as {ids[:3]}; expected all numbers or all text"
+        ) from error
+
+
 def _steps(key: object, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     try:
         array = np.array(values, dtype=np.float64)
@@ -90,7 +99,11 @@ def _grid(freq: str | int | Grid, start: Any, order: IntArray) -> tuple[Grid, In
         raise ParameterError(f"start has {len(starts)} times for {len(order)} series; expected as many")
     whole = (freq.frequency if isinstance(freq, Grid) else Frequency.parse(freq)).unit == "number"
     if whole:
-        numbers = np.array([int(one) for one in starts], dtype=np.int64)
+        if not all(isinstance(one, (int, np.integer)) for one in starts):
+            raise ParameterError(
+                f"start={start!r} with steps of {freq!r}; expected whole numbers, or freq='1d'"
+            )
+        numbers = np.array(starts, dtype=np.int64)
     else:
         # Without a time, any will do.
         moments = [to_moment("2000-01-01" if one == 0 else one) for one in starts]
@@ -146,4 +159,7 @@ def _joined(name: str, parts: list[Any]) -> pl.Series:
 def _column(name: str, values: list[Any]) -> pl.Series:
     if any(isinstance(value, (str, bool, np.bool_)) for value in values):
         return pl.Series(name, [None if v is None else str(v) for v in values], dtype=pl.String)
-    return pl.Series(name, np.array(values, dtype=np.float64))
+    try:
+        return pl.Series(name, np.array(values, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"covariate {name!r} cannot be read as numbers or text: {error}") from error
