@@ -25,7 +25,7 @@ from foretell.nn.training import side_by_side
 
 FloatArray = npt.NDArray[np.float64]
 
-LANES = 8_192
+LANES = 2_048
 _ROUNDS = 16  # between two looks at whether paths are left
 _ENDLESS = 1e9
 
@@ -187,10 +187,11 @@ def _choose(fresh: Array, new: _Lanes, old: _Lanes) -> _Lanes:
     return lanes
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def _idle(setting: _Setting, world: _World) -> _Lanes:
-    nobody = jnp.zeros((setting.lanes,), dtype=jnp.int32)
-    return _load(world, nobody, jnp.zeros((setting.lanes,), dtype=bool), _key(0, 0))
+    lanes = setting.lanes
+    nobody, nothing = jnp.zeros((lanes,), jnp.int32), jnp.zeros((lanes,), jnp.float32)
+    memory = tuple(jnp.zeros((lanes, part.shape[-1]), part.dtype) for part in world.start.memory)
+    return _Lanes(nobody, nobody, nothing, nothing, nothing, nothing, memory, jnp.zeros((lanes,), dtype=bool))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -331,9 +332,12 @@ def expected_events(
     exact = np.einsum("mn,mkn->kn", share, chance)
     counts = exact[:n_edges].T.copy()
     cohort = np.diff(exact[n_edges:].sum(axis=1), prepend=0.0)
-    n_paths = _paths(states, np.asarray(elapsed), longest, paths / len(model.members))
-    tasks = np.repeat(np.arange(len(n_paths)), n_paths)
     at_longest = int(np.argmax(edges))
+    rate = states.count / (states.age + np.asarray(elapsed) + 1.0) * longest
+    n_paths = _paths(rate, exact[at_longest], paths / len(model.members))
+    # The longest paths go first, so that none is left over when the others are done.
+    busiest = np.argsort(-rate, kind="stable")
+    tasks = np.repeat(busiest, n_paths[busiest])
     ends = np.asarray(periods, dtype=int)
 
     def member(m: int) -> tuple[Any, Any]:
@@ -390,9 +394,12 @@ def simulate_paths(
     return Paths(*[np.concatenate(part)[found] for part in (customers, numbers, ticks)])
 
 
-def _paths(states: States, elapsed: FloatArray, horizon: int, per_member: float) -> npt.NDArray[np.int64]:
-    """Return how many paths of each member a customer gets: busy customers, whose counts vary, get more."""
-    rate = states.count / (states.age + elapsed + 1.0) * horizon
-    weight = np.sqrt(0.05 + rate)
-    paths = np.round(per_member * weight / weight.mean())
-    return np.asarray(np.clip(paths, 4, 16 * max(per_member, 1)), dtype=np.int64)
+def _paths(rate: FloatArray, chance: FloatArray, per_member: float) -> npt.NDArray[np.int64]:
+    """Return how many paths of each member a customer gets, by what it adds to the spread of the counts.
+
+    ``rate`` is the number of events that the customer's past pace promises, ``chance`` that of any event:
+    customers who hardly ever return need few paths, busy ones many.
+    """
+    weight = chance * np.sqrt(0.05 + rate)
+    paths = np.round(per_member * weight / max(weight.mean(), 1e-12))
+    return np.asarray(np.clip(paths, 2, 16 * max(per_member, 1)), dtype=np.int64)
