@@ -86,7 +86,7 @@ class EventForecaster(Estimator):
         training: TrainConfig | None = None,
         drop_out: str = "mbg",
         seasonal: bool = True,
-        paths: int = 30,
+        paths: int = 20,
     ) -> None:
         self.ensemble = ensemble
         self.seed = seed

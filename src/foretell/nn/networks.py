@@ -193,7 +193,7 @@ def build_network(
     inputs = [one, one_anchor] if given is None else [given, one, one_anchor]
     dense_head = keras.Model(inputs, head_of(given, one, one_anchor), name="head")
 
-    before = [[keras.Input((width,)) for width in _state_sizes(cell)] for cell in cells]
+    before = [[keras.Input((width,)) for width in state_sizes(cell)] for cell in cells]
     after: list[Any] = []
     state = None
     for cell, memory in zip(cells, before, strict=True):
@@ -213,6 +213,7 @@ def _stack(layers: list[Any], features: Any) -> Any:
     return state
 
 
-def _state_sizes(cell: Any) -> list[int]:
+def state_sizes(cell: Any) -> list[int]:
+    """Return the width of each part of a cell's memory."""
     sizes = cell.state_size
     return [int(size) for size in (sizes if isinstance(sizes, (list, tuple)) else [sizes])]

@@ -186,7 +186,7 @@ class Trainer:
         self.loss, self.config, self.lengths, self.n_train = loss, config, lengths, n_train
         batch = config.batch_size or min(max(n_train // 32, 64), 512)
         self.n_steps = max(1, round(n_train / batch))
-        self.optimizer = _optimizer(config, self.n_steps, variables, undecayed)
+        self.optimizer = make_optimizer(config, self.n_steps, variables, undecayed)
         self.initial_slots = [np.asarray(variable.value) for variable in self.optimizer.variables]
         self._epoch = jax.jit(self._run_epoch, donate_argnums=0)
         self._evaluate = jax.jit(self._total_loss)
@@ -262,7 +262,10 @@ def shuffled(rng: np.random.Generator, n_runs: int, n_steps: int) -> npt.NDArray
     return order.reshape(width, n_steps).T
 
 
-def _optimizer(config: TrainConfig, n_steps: int, variables: list[Any], undecayed: Sequence[str]) -> Any:
+def make_optimizer(
+    config: TrainConfig, n_steps: int, variables: list[Any], undecayed: Sequence[str] = ()
+) -> Any:
+    """Return the configured Keras optimizer, built for some weights; its rate falls by a cosine."""
     schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, config.epochs * n_steps)
     spec = {"learning_rate": schedule, "clipnorm": None, "global_clipnorm": config.clip_norm}
     if config.optimizer == "adamw":
