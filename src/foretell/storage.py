@@ -20,6 +20,7 @@ from foretell.errors import StorageError
 
 if TYPE_CHECKING:  # the engine is imported when a model is loaded, not with this module
     from foretell.events.forecaster import EventForecaster
+    from foretell.series.forecaster import SeriesForecaster
 
 FORMAT = 1
 _DAMAGE = (
@@ -28,12 +29,12 @@ _DAMAGE = (
 _MODEL, _ARRAYS, _IDS, _GROUPS = "model.json", "arrays.npz", "ids.parquet", "groups.parquet"
 
 
-def save(model: EventForecaster, path: str | Path) -> Path:
+def save(model: EventForecaster | SeriesForecaster, path: str | Path) -> Path:
     """Write a fitted forecaster to a directory; an older model of the same place is replaced.
 
     Parameters
     ----------
-    model : EventForecaster
+    model : EventForecaster or SeriesForecaster
     path : str or Path
         The directory. One that exists and holds no model is refused.
 
@@ -71,7 +72,7 @@ def save(model: EventForecaster, path: str | Path) -> Path:
     return target
 
 
-def load(path: str | Path) -> EventForecaster:
+def load(path: str | Path) -> EventForecaster | SeriesForecaster:
     """Read a forecaster back from its directory.
 
     Parameters
@@ -110,13 +111,27 @@ def load(path: str | Path) -> EventForecaster:
         raise StorageError(f"the model in {source} is damaged ({error}); save it again") from error
 
 
-def _write(model: EventForecaster, place: Path) -> None:
+def _write(model: EventForecaster | SeriesForecaster, place: Path) -> None:
+    """Write the model's files; the engine that knows its kind describes it."""
+    from foretell.events.forecaster import EventForecaster  # noqa: PLC0415
+
+    head: dict[str, Any] = {"format": FORMAT, "version": __version__}
+    if isinstance(model, EventForecaster):
+        kind, (described, arrays) = "events", _write_events(model, place)
+    else:
+        from foretell.series.stored import write_series  # noqa: PLC0415
+
+        kind, (described, arrays) = "series", write_series(model, place)
+    np.savez(place / _ARRAYS, **arrays)
+    text = json.dumps(head | {"kind": kind} | described, indent=1, ensure_ascii=False)
+    (place / _MODEL).write_text(text, encoding="utf-8")
+    os.chmod(place, 0o755)  # noqa: PTH101, S103  # a temporary directory is private; a model is as open as others
+
+
+def _write_events(model: EventForecaster, place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     log, fitted, states = model.log_, model.model_, model.states_
     params = model.get_params()
     described: dict[str, Any] = {
-        "format": FORMAT,
-        "version": __version__,
-        "kind": "events",
         "params": {k: v for k, v in params.items() if k not in {"network", "training"}},
         "network": dataclasses.asdict(fitted.network.config),
         "training": dataclasses.asdict(model.training) if model.training else None,
@@ -149,13 +164,21 @@ def _write(model: EventForecaster, place: Path) -> None:
         arrays |= {f"member{m}.{i}": weight for i, weight in enumerate(weights)}
     arrays |= {f"memory.{i}": np.asarray(part) for i, part in enumerate(states.memory)}
     arrays |= {f"states.{name}": np.asarray(getattr(states, name)) for name in states._fields[2:]}
-    np.savez(place / _ARRAYS, **arrays)
     pl.DataFrame({"unique_id": log.ids}).write_parquet(place / _IDS)
-    (place / _MODEL).write_text(json.dumps(described, indent=1, ensure_ascii=False), encoding="utf-8")
-    os.chmod(place, 0o755)  # noqa: PTH101, S103  # a temporary directory is private; a model is as open as others
+    return described, arrays
 
 
-def _read(described: dict[str, Any], place: Path) -> EventForecaster:
+def _read(described: dict[str, Any], place: Path) -> EventForecaster | SeriesForecaster:
+    with (place / _ARRAYS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    if described["kind"] == "events":
+        return _read_events(described, arrays, place)
+    from foretell.series.stored import read_series_model  # noqa: PLC0415
+
+    return read_series_model(described, arrays, place)
+
+
+def _read_events(described: dict[str, Any], arrays: dict[str, Any], place: Path) -> EventForecaster:
     from foretell.events.clock import OperationalClock  # noqa: PLC0415
     from foretell.events.forecaster import EventForecaster  # noqa: PLC0415
     from foretell.events.gap_model import GapNetwork  # noqa: PLC0415
@@ -164,8 +187,6 @@ def _read(described: dict[str, Any], place: Path) -> EventForecaster:
     from foretell.nn.networks import NetworkConfig  # noqa: PLC0415
     from foretell.nn.training import TrainConfig  # noqa: PLC0415
 
-    with (place / _ARRAYS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
     kept, clock = described["log"], described["clock"]
     has_groups = "log.groups" in arrays
     report = kept["report"]

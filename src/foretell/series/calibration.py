@@ -1,0 +1,103 @@
+"""What held-out windows say: how far to trust the network over its anchor, how wide quantiles must be."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from foretell.series.network import QUANTILES
+
+FloatArray = npt.NDArray[np.float64]
+
+# Fewer held-out values than this at a step of the horizon, and the steps are taken together.
+_ENOUGH = 200
+_WIDEST = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """What held-out windows say of a network.
+
+    Attributes
+    ----------
+    factors : float64 array, shape (steps, n_quantiles)
+        By which each quantile's distance to the median is multiplied.
+    trust : float
+        Share of the way from the anchor to the network's median that is gone: 0 where the simple rule errs
+        less, 1 where the network has learned what the rule cannot know.
+    """
+
+    factors: FloatArray
+    trust: float = 1.0
+
+    @classmethod
+    def none(cls, steps: int) -> Calibration:
+        """Leave quantiles as they are."""
+        return cls(np.ones((steps, len(QUANTILES))))
+
+    @classmethod
+    def fit(cls, truth: FloatArray, quantiles: FloatArray, anchor: FloatArray) -> Calibration:
+        """Find how far to trust the median, and the factors with which quantiles hold on held-out windows.
+
+        The score of a value is its distance to the median in units of the quantile's distance (Romano,
+        Patterson and Candès 2019, scaled); the factor is the score's own quantile.
+
+        Parameters
+        ----------
+        truth : array, shape (n, steps, n_targets)
+            NaN where not observed.
+        quantiles : array, shape (n, steps, n_targets, n_quantiles)
+        anchor : array, shape (n, steps, n_targets)
+        """
+        quantiles = np.sort(quantiles, axis=-1)
+        steps, middle = truth.shape[1], QUANTILES.index(0.5)
+        trust = _trust(truth, quantiles[..., middle], anchor)
+        quantiles = _trusted(quantiles, anchor, trust)
+        median = quantiles[..., middle]
+        least = 1e-3 * np.nanmean(np.abs(truth - median)) + 1e-9
+        observed = int((~np.isnan(truth)).sum())
+        if observed < _ENOUGH // 4:
+            return cls.none(steps)
+        pooled = observed < _ENOUGH * steps
+        factors = np.ones((steps, len(QUANTILES)))
+        for k, level in enumerate(QUANTILES):
+            if k == middle:
+                continue
+            side = 1.0 if level > 0.5 else -1.0
+            reach = np.maximum(side * (quantiles[..., k] - median), least)
+            score = side * (truth - median) / reach
+            share = level if level > 0.5 else 1.0 - level
+            if pooled:
+                factors[:, k] = np.nanquantile(score, share)
+            else:
+                by_step = np.moveaxis(score, 1, 0).reshape(steps, -1)
+                factors[:, k] = np.nanquantile(by_step, share, axis=1)
+        return cls(np.clip(factors, 0.0, _WIDEST), trust)
+
+    def apply(self, quantiles: FloatArray, anchor: FloatArray) -> FloatArray:
+        """Return calibrated, sorted quantiles, shape (n, steps, n_targets, n_quantiles)."""
+        middle = QUANTILES.index(0.5)
+        quantiles = _trusted(np.sort(quantiles, axis=-1), anchor, self.trust)
+        median = quantiles[..., middle : middle + 1]
+        widened = median + (quantiles - median) * self.factors[None, :, None, :]
+        return np.sort(widened, axis=-1)
+
+
+def _trusted(quantiles: FloatArray, anchor: FloatArray, trust: float) -> FloatArray:
+    """Return the quantiles about a median that goes only a share of the way from the anchor."""
+    median = quantiles[..., QUANTILES.index(0.5)]
+    moved: FloatArray = quantiles - ((1.0 - trust) * (median - anchor))[..., None]
+    return moved
+
+
+def _trust(truth: FloatArray, median: FloatArray, anchor: FloatArray) -> float:
+    """Return the share of the way from the anchor to the median with the least mean absolute error."""
+    known = ~np.isnan(truth)
+    if known.sum() < _ENOUGH // 4:
+        return 1.0
+    error, correction = (truth - anchor)[known], (median - anchor)[known]
+    shares = np.linspace(0.0, 1.0, 11)
+    losses = [float(np.abs(error - share * correction).mean()) for share in shares]
+    return float(shares[int(np.argmin(losses))])

@@ -1,0 +1,314 @@
+"""Fit of the series model: windows, codes of covariates, then the ensemble by the compiled loop."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from foretell.data.panel import Panel, flat_ranges
+from foretell.data.seasons import find_season
+from foretell.errors import DataError, ParameterError
+from foretell.nn.networks import NetworkConfig
+from foretell.nn.steps import StepTrainer
+from foretell.nn.training import Progress, TrainConfig, Trained, side_by_side
+from foretell.series.calibration import Calibration
+from foretell.series.coding import CovariateCode
+from foretell.series.network import SeriesNetwork, Shape
+from foretell.series.scaling import series_scale
+from foretell.series.windows import Flat, WindowConfig, Windows, gather, split
+
+FloatArray = npt.NDArray[np.float64]
+
+# From fewer years a yearly cycle cannot be told from a trend.
+_LEAST_YEARS, _YEAR_US = 1.5, 365.25 * 86_400e6
+# Steps of one compiled round, after which the held-out windows are looked at.
+ROUND = 100
+# A lookback reaches back over so many horizons or, if that is more, so many seasons, where series are twice
+# as long.
+_HORIZONS_BACK, _SEASONS_BACK = 3, 14
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How a panel becomes numbers; learned in training, kept with the model.
+
+    Attributes
+    ----------
+    past, future, static : CovariateCode
+    loc, scale : float64 array, shape (n_series, n_targets)
+        Of the training series, by which whole series are normalised.
+    ids : tuple
+        The training series.
+    typical : float64 array, shape (2, n_targets)
+        Location and scale for series without any of their own.
+    kind : str
+        Normalisation, as in `WindowConfig`.
+    log : bool
+    cycles : tuple of float
+        For each column of the calendar, 1 if the training period is long enough to show its cycle, else 0.
+    """
+
+    past: CovariateCode
+    future: CovariateCode
+    static: CovariateCode
+    loc: FloatArray
+    scale: FloatArray
+    ids: tuple[Any, ...]
+    typical: FloatArray
+    kind: str
+    log: bool
+    cycles: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, panel: Panel, kind: str, *, log: bool) -> Reading:
+        """Learn from the training period."""
+        own = _own_scales(panel, kind, log=log)
+        typical = np.array([[_median(column) for column in part.T] for part in own])
+        return cls(
+            past=CovariateCode.fit(panel.past),
+            future=CovariateCode.fit(panel.future),
+            static=CovariateCode.fit(panel.static),
+            loc=own[0],
+            scale=own[1],
+            ids=tuple(panel.ids.to_list()),
+            typical=typical,
+            kind=kind,
+            log=log,
+            cycles=_cycles_seen(panel),
+        )
+
+    @functools.cached_property
+    def _place(self) -> dict[Any, int]:
+        return {key: i for i, key in enumerate(self.ids)}
+
+    def scales(self, panel: Panel) -> tuple[FloatArray, FloatArray]:
+        """Return location and scale of each series: the training's, or a new series' own, or typical ones."""
+        rows = np.array([self._place.get(key, -1) for key in panel.ids.to_list()])
+        own = np.stack([self.loc[rows], self.scale[rows]])
+        strange = np.flatnonzero(rows < 0)
+        if len(strange):
+            own[:, strange] = _own_scales(panel.take(strange), self.kind, log=self.log)
+        filled = np.where(np.isnan(own), self.typical[:, None], own)
+        return filled[0], filled[1]
+
+    def flat(self, panel: Panel, extra: int, n_series: int = 0, n_rows: int = 0) -> Flat:
+        """Return the panel on the device, with ``extra`` rows after each series, filled up to some size."""
+        n, lengths = panel.n_series, panel.lengths
+        total = max(panel.n_rows + n * extra, n_rows)
+        rows = flat_ranges(panel.offsets[:-1] + np.arange(n) * extra, lengths)
+        values = np.zeros((total, len(panel.targets)), dtype=np.float32)
+        values[rows] = np.nan_to_num(panel.values)
+        mask = np.zeros_like(values)
+        mask[rows] = ~np.isnan(panel.values)
+        past = np.zeros((total, self.past.width), dtype=np.float32)
+        past[rows] = self.past.encode(panel.past)
+        fill = ((0, max(n_series - n, 0)), (0, 0))
+        loc, scale = (np.pad(part, fill, constant_values=1.0) for part in self.scales(panel))
+        static = np.pad(self.static.encode(panel.static), fill)
+        parts = (values, mask, past, self._known(panel, extra, rows, total), static, loc, scale)
+        return Flat(*(jnp.asarray(part, dtype=jnp.float32) for part in parts))
+
+    def _known(self, panel: Panel, extra: int, rows: Any, total: int) -> FloatArray:
+        """Return the calendar and the future covariates of all rows; what is not known is 0."""
+        ends = panel.offsets[1:] + np.arange(panel.n_series) * extra
+        calendar = np.zeros((total, len(panel.grid.calendar_names)))
+        after = flat_ranges(ends, np.full(panel.n_series, extra))
+        seen = np.array(self.cycles, dtype=float)
+        calendar[rows] = panel.grid.calendar(panel.index) * seen
+        steps = flat_ranges(panel.ends + 1, np.full(panel.n_series, extra))
+        calendar[after] = panel.grid.calendar(steps) * seen
+        future = np.zeros((total, self.future.width))
+        future[rows] = self.future.encode(panel.future)
+        n_ahead = np.minimum(np.diff(panel.ahead_offsets), extra)
+        known = self.future.encode(panel.ahead)
+        future[flat_ranges(ends, n_ahead)] = known[flat_ranges(panel.ahead_offsets[:-1], n_ahead)]
+        return np.concatenate([calendar, future], axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class SeriesModel:
+    """What is learned: the network, the members' weights, how panels are read, how quantiles are widened.
+
+    Attributes
+    ----------
+    network : SeriesNetwork
+    members : tuple of lists of arrays
+    reading : Reading
+    calibration : Calibration
+    """
+
+    network: SeriesNetwork
+    members: tuple[list[npt.NDArray[np.float32]], ...]
+    reading: Reading
+    calibration: Calibration
+
+
+def fit_series_model(
+    panel: Panel,
+    shape: Shape,
+    network: NetworkConfig,
+    training: TrainConfig,
+    *,
+    ensemble: int,
+    seed: int,
+    refit: bool = True,
+    progress: Callable[[Progress], None] | None = None,
+) -> SeriesModel:
+    """Fit the series model to a panel.
+
+    A scout is trained on all but the last part of each series, which says when to stop and by how much the
+    quantiles have to be widened; the members are then trained on everything, for as many rounds.
+    """
+    reading = Reading.fit(panel, shape.normalise, log=shape.log)
+    flat = reading.flat(panel, 0)
+    windows = split(panel, 0, shape.steps, training.validation_fraction)
+    batch = training.batch_size or max(64 // (shape.n_targets if shape.variables == "shared" else 1), 8)
+    networks = [SeriesNetwork(network, shape, seed + m) for m in range(ensemble)]
+    trainer = StepTrainer(networks[0].variables, networks[0].loss, training, batch, ROUND)
+
+    def job(m: int, where: Windows, held: Windows | None, rounds: int | None) -> Callable[[], Trained]:
+        def report(epoch: int, loss: float, validation: float) -> None:
+            if progress is not None:
+                progress(Progress(m, epoch + 1, rounds or training.epochs, loss, validation))
+
+        data = (flat, _on_device(where))
+        held_out = ((flat, _on_device(held)), len(held.end)) if held is not None else None
+        return lambda: trainer.train(
+            networks[m].initial(),
+            data,
+            len(where.end),
+            seed + m,
+            held_out=held_out,
+            rounds=rounds,
+            report=report,
+        )
+
+    n_held = len(windows.held_out.end)
+    if not n_held:
+        trained = side_by_side([job(m, windows.train, None, None) for m in range(ensemble)])
+        return SeriesModel(networks[0], _weights(trained), reading, Calibration.none(shape.steps))
+    if refit:
+        scouts = [job(0, windows.train, windows.held_out, None)()]
+        everything = split(panel, 0, shape.steps, 0.0).train
+        rounds = max(scouts[0].epochs, 1)
+        trained = side_by_side([job(m, everything, None, rounds) for m in range(ensemble)])
+    else:
+        trained = scouts = side_by_side(
+            [job(m, windows.train, windows.held_out, None) for m in range(ensemble)]
+        )
+    calibration = _calibrate(networks[0], _weights(scouts), flat, windows.held_out)
+    return SeriesModel(networks[0], _weights(trained), reading, calibration)
+
+
+def _weights(trained: list[Trained]) -> tuple[list[npt.NDArray[np.float32]], ...]:
+    return tuple(list(one.weights) for one in trained)
+
+
+def _on_device(windows: Windows) -> Windows:
+    return Windows(*(jnp.asarray(part) for part in windows))
+
+
+def _calibrate(
+    network: SeriesNetwork, members: tuple[list[Any], ...], flat: Flat, held_out: Windows
+) -> Calibration:
+    """Compare the members' mean quantiles with the truth of held-out windows."""
+    chunk, n = 256, len(held_out.end)
+    found, truth, anchors = [], [], []
+    for begin in range(0, n, chunk):
+        part = Windows(*(np.resize(column[begin : begin + chunk], chunk) for column in held_out))
+        one = [normalised_with_truth(network, weights, flat, part) for weights in members]
+        count = min(chunk, n - begin)
+        found.append(np.mean([np.sort(q[:count], axis=-1) for q, *_ in one], axis=0))
+        truth.append(np.asarray(one[0][1])[:count])
+        anchors.append(np.asarray(one[0][2])[:count])
+    return Calibration.fit(*(np.concatenate(parts) for parts in (truth, found, anchors)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def normalised_with_truth(network: SeriesNetwork, weights: Any, flat: Flat, windows: Windows) -> Any:
+    """Return quantiles of some windows, what came (NaN where not observed), and the anchor, normalised."""
+    shape = network.shape
+    batch = gather(flat, windows, shape.lookback, shape.steps)
+    found, loc, scale, anchor = network.quantiles(weights, batch)
+    truth, observed = network.truth(batch, loc, scale)
+    return found, jnp.where(observed > 0, truth, jnp.nan), anchor
+
+
+def choose_shape(panel: Panel, window: WindowConfig, horizon: int, variables: str, method: str) -> Shape:
+    """Return the network's shape: what was chosen, the rest by season, horizon and lengths."""
+    season = window.season or find_season(panel)
+    patch = window.patch or _default_patch(season, horizon)
+    if window.lookback is None:
+        seasons = _SEASONS_BACK * season if season > 1 else 0
+        most = max(int(np.median(panel.lengths)) // 2, patch)
+        lookback = min(max(_HORIZONS_BACK * horizon, seasons, 4 * patch), most)
+    else:
+        lookback = window.lookback
+    lookback = max(round(lookback / patch), 1) * patch
+    code = [CovariateCode.fit(part) for part in (panel.past, panel.future, panel.static)]
+    if window.log and float(np.nanmin(panel.values)) <= -1.0:
+        raise DataError(
+            f"log=True takes log(1 + y), and the smallest value is {float(np.nanmin(panel.values)):g}; "
+            "expected values that are never negative: use another normalisation"
+        )
+    return Shape(
+        lookback=lookback,
+        patch=patch,
+        horizon=horizon,
+        season=season,
+        n_targets=len(panel.targets),
+        n_past=code[0].width,
+        n_known=len(panel.grid.calendar_names) + code[1].width,
+        n_static=code[2].width,
+        normalise=window.normalise or ("window" if season > 1 else "last"),
+        log=window.log,
+        variables="joined" if len(panel.targets) == 1 and variables == "shared" else variables,
+        method=method,
+    )
+
+
+def _default_patch(season: int, horizon: int) -> int:
+    """Return a whole season, or a share of it so that a horizon is not much less than a patch."""
+    if season == 1:
+        return max(min(horizon // 2, 8), 1)
+    if season <= 48:
+        return season
+    return max(d for d in range(1, 49) if season % d == 0)
+
+
+def _own_scales(panel: Panel, kind: str, *, log: bool) -> FloatArray:
+    """Return location and scale of each series by itself, shape (2, n_series, n_targets)."""
+    values = np.log1p(panel.values) if log else panel.values
+    bounds = zip(panel.offsets[:-1], panel.offsets[1:], strict=True)
+    return np.stack([np.stack(series_scale(kind, values[a:b])) for a, b in bounds], axis=1)
+
+
+def _cycles_seen(panel: Panel) -> tuple[float, ...]:
+    """Return 1 for each column of the calendar whose cycle the panel shows, 0 for a year seen in part."""
+    numbers = panel.grid.numbers_of([panel.starts.min(), panel.ends.max()])
+    years = float(numbers[1] - numbers[0]) / _YEAR_US
+    return tuple(
+        float(not name.endswith("year") or years >= _LEAST_YEARS) for name in panel.grid.calendar_names
+    )
+
+
+def _median(column: FloatArray) -> float:
+    known = column[~np.isnan(column)]
+    return float(np.median(known)) if len(known) else 1.0
+
+
+def check_variables(variables: str, method: str) -> None:
+    """Refuse unknown names."""
+    for name, value, allowed in [
+        ("variables", variables, ("shared", "joined", "branches")),
+        ("method", method, ("direct", "recursive", "seq2seq")),
+    ]:
+        if value not in allowed:
+            raise ParameterError(f"{name}={value!r}; expected one of {', '.join(allowed)}")

@@ -1,0 +1,226 @@
+"""`SeriesForecaster`: fit on a panel of regular series, answer what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import NormalDist
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from foretell.base import Estimator
+from foretell.data.panel import Panel
+from foretell.errors import DataError, ParameterError
+from foretell.nn.networks import NetworkConfig
+from foretell.nn.training import Progress, TrainConfig
+from foretell.series.fitting import SeriesModel, check_variables, choose_shape, fit_series_model
+from foretell.series.forecast import forecast_table, quantiles_for
+from foretell.series.network import QUANTILES
+from foretell.series.rollout import block_quantiles, path_quantiles
+from foretell.series.windows import WindowConfig
+
+FloatArray = npt.NDArray[np.float64]
+
+# Series that are forecast at once.
+_CHUNK = 256
+
+
+class SeriesForecaster(Estimator):
+    """Forecast the next steps of every series of a panel, with their uncertainty.
+
+    One ensemble of recurrent networks is trained over all series. Each reads a window patch by patch, adds a
+    linear map of it, and corrects the seasonal-naive forecast; all steps and quantiles come out at once. The
+    quantiles are calibrated on the last part of the training period.
+
+    Parameters
+    ----------
+    horizon : int
+        Steps ahead to train for; `predict` can be asked for fewer or more.
+    window : WindowConfig, optional
+        Lookback, patch, season, normalisation.
+    method : {"direct", "recursive", "seq2seq"}
+        All steps at once; one step, fed back along sample paths; or written by a decoder patch by patch.
+    variables : {"shared", "joined", "branches"}
+        Several targets as series of one network; or all columns as one input; or a recurrent branch for each.
+    network : NetworkConfig, optional
+        Cell, layers, widths.
+    training : TrainConfig, optional
+        An epoch is a round of 100 steps.
+    ensemble : int
+        Networks that are averaged.
+    refit : bool
+        Train the members on the held-out last part too, after it has said when to stop.
+    seed : int
+        Same seed, same machine, same answers.
+
+    Attributes
+    ----------
+    panel_ : Panel
+        The panel it was fitted to.
+    model_ : SeriesModel
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foretell as ft
+    >>> panel = ft.Panel.from_arrays([np.sin(2 * np.pi * np.arange(120) / 12)])
+    >>> quick = ft.SeriesForecaster(horizon=3, ensemble=1, training=ft.TrainConfig(epochs=1))
+    >>> quick.fit(panel).predict(levels=[80]).columns
+    ['unique_id', 'ds', 'foretell', 'foretell-lo-80', 'foretell-hi-80']
+    """
+
+    name = "foretell"
+
+    def __init__(
+        self,
+        horizon: int = 1,
+        *,
+        window: WindowConfig | None = None,
+        method: str = "direct",
+        variables: str = "shared",
+        network: NetworkConfig | None = None,
+        training: TrainConfig | None = None,
+        ensemble: int = 3,
+        refit: bool = True,
+        seed: int = 0,
+    ) -> None:
+        self.horizon = horizon
+        self.window = window
+        self.method = method
+        self.variables = variables
+        self.network = network
+        self.training = training
+        self.ensemble = ensemble
+        self.refit = refit
+        self.seed = seed
+
+    def fit(self, panel: Panel, *, progress: Callable[[Progress], None] | None = None) -> Self:
+        """Fit to a panel.
+
+        Parameters
+        ----------
+        panel : Panel
+            See `foretell.read_series`.
+        progress : callable, optional
+            Hears a `Progress` after each round of each member.
+        """
+        self._check_parameters()
+        _check_panel(panel)
+        if int(panel.lengths.max()) < 2:
+            raise DataError(
+                "all series have one step: there is nothing to learn from; read longer series, or take the "
+                "last value for the next"
+            )
+        shape = choose_shape(
+            panel, self.window or WindowConfig(), int(self.horizon), self.variables, self.method
+        )
+        self.model_: SeriesModel = fit_series_model(
+            panel,
+            shape,
+            self.network or DEFAULT_NETWORK,
+            self.training or DEFAULT_TRAINING,
+            ensemble=self.ensemble,
+            seed=int(self.seed),
+            refit=self.refit,
+            progress=progress,
+        )
+        self.panel_ = panel
+        return self
+
+    def predict(
+        self, panel: Panel | None = None, *, h: int | None = None, levels: Sequence[int] = (50, 80, 95)
+    ) -> pl.DataFrame:
+        """Forecast the steps after each series' end.
+
+        Parameters
+        ----------
+        panel : Panel, optional
+            Histories to forecast from, by default those it was fitted to; series may be new ones.
+        h : int, optional
+            Steps ahead, by default the trained horizon. More are forecast block by block, each from the
+            medians of the one before, their intervals growing with the blocks.
+        levels : sequence of int
+            Percentages of the central intervals.
+
+        Returns
+        -------
+        polars.DataFrame
+            One row per series and step: ``unique_id``, ``ds``, ``foretell`` (the median),
+            ``foretell-lo-80``, ``foretell-hi-80`` …; with several targets also ``target``.
+        """
+        self._check_fitted("model_")
+        panel = self.panel_ if panel is None else panel
+        found = self.forecast(panel, self.horizon if h is None else h, quantiles_for(levels))
+        return forecast_table(panel, found, self.name, levels)
+
+    def forecast(self, panel: Panel, h: int, quantiles: Sequence[float]) -> FloatArray:
+        """Return quantiles as an array, shape (n_series, h, n_targets, n_quantiles), sorted."""
+        self._check_fitted("model_")
+        _check_panel(panel)
+        if isinstance(h, bool) or not isinstance(h, (int, np.integer)) or h < 1:
+            raise ParameterError(f"h={h!r}; expected a whole number of steps of at least 1")
+        if panel.targets != self.panel_.targets:
+            raise DataError(
+                f"the panel has targets {list(panel.targets)}; the model was fitted with "
+                f"{list(self.panel_.targets)}: read the same columns"
+            )
+        model, shape = self.model_, self.model_.network.shape
+        n = panel.n_series
+        out = np.zeros((n, int(h), shape.n_targets, len(QUANTILES)))
+        size = min(_CHUNK, 1 << max(n - 1, 0).bit_length())
+        for begin in range(0, n, size):
+            chosen = np.arange(begin, min(begin + size, n))
+            part = panel if n == len(chosen) else panel.take(chosen)
+            if shape.method == "recursive":
+                out[chosen] = path_quantiles(model, part, int(h), size, int(self.seed))
+            else:
+                out[chosen] = block_quantiles(model, part, int(h), size)
+        return np.sort(_at_levels(out, quantiles), axis=-1)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model to a directory; see `foretell.load`."""
+        from foretell.storage import save  # noqa: PLC0415  # storage knows the forecasters, not they it
+
+        self._check_fitted("model_")
+        return save(self, path)
+
+    def _check_parameters(self) -> None:
+        for name, least in [("horizon", 1), ("ensemble", 1), ("seed", 0)]:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise ParameterError(f"{name}={value!r}; expected a whole number of at least {least}")
+        for name, kind in [("network", NetworkConfig), ("training", TrainConfig), ("window", WindowConfig)]:
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise ParameterError(f"{name}={value!r}; expected a foretell.{kind.__name__}(…)")
+        check_variables(self.variables, self.method)
+
+
+DEFAULT_NETWORK = NetworkConfig(layers=2, units=64, dense=128, dense_activation="relu", dropout=0.1)
+DEFAULT_TRAINING = TrainConfig(epochs=30, learning_rate=2e-3, weight_decay=1e-2, patience=6)
+
+
+def _check_panel(panel: Panel) -> None:
+    if not isinstance(panel, Panel):
+        raise DataError(
+            f"expected a Panel, got {type(panel).__name__}; read one with "
+            "foretell.read_series(frame_or_path, id=…, time=…, target=…)"
+        )
+
+
+def _at_levels(found: FloatArray, quantiles: Sequence[float]) -> FloatArray:
+    """Return the quantiles at other levels: between the trained ones by the normal distribution's scale."""
+    given = [NormalDist().inv_cdf(level) for level in QUANTILES]
+    out = []
+    for level in quantiles:
+        if level in QUANTILES:
+            out.append(found[..., QUANTILES.index(level)])
+            continue
+        z = NormalDist().inv_cdf(level)
+        k = int(np.clip(np.searchsorted(given, z), 1, len(given) - 1))
+        share = (z - given[k - 1]) / (given[k] - given[k - 1])
+        out.append(found[..., k - 1] * (1.0 - share) + found[..., k] * share)
+    return np.stack(out, axis=-1)

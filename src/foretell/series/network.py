@@ -1,0 +1,315 @@
+"""The series network: patches of a window through residual recurrent layers, a linear skip, and an anchor."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from foretell.nn.backend import keras
+from foretell.nn.networks import CELLS, NetworkConfig, state_sizes
+from foretell.series.scaling import last_observed, mean_change, window_scale
+from foretell.series.windows import Batch, Flat, Windows, gather
+
+Array = Any
+
+QUANTILES = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
+# A window that was constant has no scale of its own: what follows counts no more than this many scales.
+_FARTHEST = 50.0
+# A window that hardly changes from season to season counts as if it changed by so many scales.
+_LEAST_CHANGE = 0.05
+# Of its weight: 1 is the loss that MASE counts, 0 the loss on the network's own scale.
+_POWER = 0.75
+# Seasons back in which the anchor looks for a value that was observed.
+_MOST_SEASONS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """What goes into the network and what comes out.
+
+    Attributes
+    ----------
+    lookback, patch, horizon, season : int
+        In steps; the lookback is a whole number of patches.
+    n_targets, n_past, n_known, n_static : int
+        Columns of a panel.
+    normalise : str
+    log : bool
+        See `foretell.series.windows.WindowConfig`.
+    variables : {"shared", "joined", "branches"}
+    method : {"direct", "recursive", "seq2seq"}
+        See `foretell.SeriesForecaster`.
+    """
+
+    lookback: int
+    patch: int
+    horizon: int
+    season: int
+    n_targets: int
+    n_past: int
+    n_known: int
+    n_static: int
+    normalise: str
+    log: bool
+    variables: str
+    method: str
+
+    @property
+    def channels(self) -> int:
+        """Targets that one pass through the network forecasts: one, where they share its weights."""
+        return 1 if self.variables == "shared" else self.n_targets
+
+    @property
+    def own(self) -> int:
+        """Columns that tell the targets apart, where they share the network's weights."""
+        return self.n_targets if self.variables == "shared" and self.n_targets > 1 else 0
+
+    @property
+    def steps(self) -> int:
+        """Steps ahead of one pass through the network."""
+        return 1 if self.method == "recursive" else self.horizon
+
+
+class SeriesNetwork:
+    """A Keras model of normalised windows, and what surrounds it: gathering, normalisation, anchor, loss.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+    shape : Shape
+    seed : int
+    """
+
+    def __init__(self, config: NetworkConfig, shape: Shape, seed: int = 0) -> None:
+        self.config, self.shape = config, shape
+        self.model = build_series_model(config, shape, seed)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SeriesNetwork):
+            return NotImplemented
+        return (self.config, self.shape) == (other.config, other.shape)
+
+    def __hash__(self) -> int:
+        return hash((self.config, self.shape))
+
+    @property
+    def variables(self) -> list[Any]:
+        """Trainable variables."""
+        return list(self.model.trainable_variables)
+
+    def initial(self) -> list[np.ndarray[Any, Any]]:
+        """Return the weights before training, which forecast the anchor."""
+        return [np.asarray(variable.value) for variable in self.variables]
+
+    def quantiles(self, weights: list[Array], batch: Batch, noise: Array | None = None) -> Array:
+        """Return normalised quantiles and the normalisation.
+
+        Returns
+        -------
+        quantiles : array, shape (batch, steps, n_targets, n_quantiles)
+        loc, scale : array, shape (batch, 1, n_targets)
+        anchor : array, shape (batch, steps, n_targets)
+            What the quantiles are before training.
+        """
+        shape = self.shape
+        lookback, steps = shape.lookback, shape.steps
+        values, mask = batch.values[:, :lookback], batch.mask[:, :lookback]
+        values = transformed(values, log=shape.log) * mask
+        loc, scale = window_scale(shape.normalise, values, mask, batch.loc, batch.scale, shape.season)
+        values = (values - loc) / scale * mask
+        start = anchor = seasonal_anchor(values, mask, shape.season, steps)
+        so_far, ahead = batch.known[:, :lookback], batch.known[:, lookback : lookback + steps]
+        rest = (batch.past, so_far, ahead, batch.static)
+        n, c = values.shape[0], shape.n_targets
+        if shape.variables == "shared" and c > 1:
+            values, mask, anchor = (_apart(part) for part in (values, mask, anchor))
+            past, so_far, ahead, static = (jnp.repeat(part, c, axis=0) for part in rest)
+            rest = (past, so_far, ahead, jnp.concatenate([static, jnp.tile(jnp.eye(c), (n, 1))], axis=-1))
+        inputs = [values, mask, *rest, anchor]
+        fixed = [variable.value for variable in self.model.non_trainable_variables]
+        if noise is not None:
+            fixed = [noise for _ in fixed]  # the dropouts' generators are all that is not trained
+        given = [part for part in inputs if part.shape[-1]]
+        out = self.model.stateless_call(weights, fixed, given, training=noise is not None)[0]
+        if shape.variables == "shared" and c > 1:
+            out = jnp.moveaxis(out.reshape(n, c, steps, -1), 1, 2)
+        return out, loc, scale, start
+
+    def loss(
+        self, weights: list[Array], data: tuple[Flat, Windows], chosen: Array, noise: Array | None
+    ) -> tuple[Array, Array]:
+        """Return the summed loss of some windows, and how many values it sums.
+
+        The windows are gathered here, inside the compiled step. The loss is the pinball loss in units of the
+        window's mean change from season to season, which is what MASE counts, but for a power.
+        """
+        flat, windows = data
+        batch = gather(
+            flat, Windows(*(part[chosen] for part in windows)), self.shape.lookback, self.shape.steps
+        )
+        found, loc, scale, _ = self.quantiles(weights, batch, noise)
+        truth, mask = self.truth(batch, loc, scale)
+        truth = jnp.clip(truth, -_FARTHEST, _FARTHEST)
+        history, seen = batch.values[:, : self.shape.lookback], batch.mask[:, : self.shape.lookback]
+        change = mean_change(transformed(history, log=self.shape.log), seen, self.shape.season)
+        weight = jnp.clip(change / scale, _LEAST_CHANGE, 1.0) ** -_POWER
+        return jnp.sum(pinball(truth, found) * mask * weight), jnp.sum(mask)
+
+    def truth(self, batch: Batch, loc: Array, scale: Array) -> tuple[Array, Array]:
+        """Return the normalised values of the steps ahead, and which are observed."""
+        values = transformed(batch.values[:, self.shape.lookback :], log=self.shape.log)
+        return (values - loc) / scale, batch.mask[:, self.shape.lookback :]
+
+
+def pinball(truth: Array, quantiles: Array) -> Array:
+    """Return the pinball loss, averaged over `QUANTILES`: the last axis of ``quantiles``."""
+    levels = jnp.asarray(QUANTILES, dtype=jnp.float32)
+    error = truth[..., None] - quantiles
+    return jnp.mean(jnp.maximum(levels * error, (levels - 1.0) * error), axis=-1)
+
+
+def transformed(values: Array, *, log: bool) -> Array:
+    """Return log(1 + y), or the values as they are."""
+    return jnp.log1p(values) if log else values
+
+
+def seasonal_anchor(values: Array, mask: Array, season: int, steps: int) -> Array:
+    """Return the last observed value of each step's place in the season, shape (batch, steps, n_targets).
+
+    Where none was observed in the last seasons it is the window's last observed value.
+    """
+    lookback = values.shape[1]
+    last = jnp.broadcast_to(last_observed(values, mask), (values.shape[0], steps, values.shape[2]))
+    anchor = last
+    for back in range(min(lookback // season, _MOST_SEASONS) if season > 1 else 0, 0, -1):
+        place = lookback - back * season + np.arange(steps) % season
+        anchor = jnp.where(mask[:, place] > 0, values[:, place], anchor)
+    return anchor
+
+
+def _apart(part: Array) -> Array:
+    """Return each target as a series of its own: (batch, steps, targets) → (batch × targets, steps, 1)."""
+    return jnp.moveaxis(part, 2, 1).reshape(-1, part.shape[1], 1)
+
+
+def build_series_model(config: NetworkConfig, shape: Shape, seed: int) -> Any:
+    """Build the network of normalised windows; its outputs start at zero, so that it starts at the anchor.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+    shape : Shape
+    seed : int
+
+    Returns
+    -------
+    keras.Model
+        ``[values (B, L, C), mask (B, L, C), past (B, L, P), so_far (B, L, K), ahead (B, h, K),
+        static (B, S), anchor (B, h, C)] → quantiles (B, h, C, Q)``; inputs without a column are left out.
+    """
+    layers = keras.layers
+    seeds = keras.random.SeedGenerator(seed)
+    c, h = shape.channels, shape.steps
+    widths = (
+        ("values", (shape.lookback, c)),
+        ("mask", (shape.lookback, c)),
+        ("past", (shape.lookback, shape.n_past)),
+        ("so_far", (shape.lookback, shape.n_known)),
+        ("ahead", (h, shape.n_known)),
+        ("static", (shape.n_static + shape.own,)),
+        ("anchor", (h, c)),
+    )
+    given = {name: keras.Input(width, name=name) for name, width in widths if width[-1]}
+
+    def flat(*names: str) -> list[Any]:
+        return [layers.Flatten(name=f"flat_{name}")(given[name]) for name in names if name in given]
+
+    def join(parts: list[Any], name: str) -> Any:
+        return layers.Concatenate(name=name)(parts) if len(parts) > 1 else parts[0]
+
+    read = [_encode(branch, config, shape, seeds, k) for k, branch in enumerate(_branches(given, shape))]
+    context = join([last for last, _ in read] + flat("anchor", "ahead", "static"), "context")
+    drop = layers.Dropout(config.dropout, seed=seed, name="dropout") if config.dropout else None
+    context = drop(context) if drop else context
+    if config.dense:
+        init = _initializer("glorot_uniform", seeds)
+        dense = layers.Dense(config.dense, config.dense_activation, kernel_initializer=init, name="dense")
+        context = dense(context)
+    if shape.method == "seq2seq":
+        correction = _decode(context, given, config, shape, seeds)
+    else:
+        out = layers.Dense(h * c * len(QUANTILES), kernel_initializer="zeros", name="correction")
+        correction = layers.Reshape((h, c, len(QUANTILES)), name="corrections")(out(context))
+    skip = layers.Dense(h * c, kernel_initializer="zeros", use_bias=False, name="skip")
+    linear = [skip(join([layers.Flatten()(given[n]) for n in ("values", "past") if n in given], "linear"))]
+    if "ahead" in given:
+        known = layers.Dense(c, kernel_initializer="zeros", use_bias=False, name="known_skip")
+        linear.append(known(given["ahead"]))
+    linear.append(given["anchor"])
+    total = layers.Add(name="total")([correction, *(layers.Reshape((h, c, 1))(part) for part in linear)])
+    return keras.Model(list(given.values()), total, name="series")
+
+
+def _branches(given: dict[str, Any], shape: Shape) -> list[list[Any]]:
+    """Return the histories that each recurrent branch reads."""
+    known = [given["so_far"]] if "so_far" in given else []
+    if shape.variables != "branches":
+        return [[given[name] for name in ("values", "mask", "past") if name in given] + known]
+    targets = [
+        [given["values"][..., k : k + 1], given["mask"][..., k : k + 1]] for k in range(shape.n_targets)
+    ]
+    drivers = [[given["past"][..., k : k + 1]] for k in range(shape.n_past)]
+    return [branch + known for branch in targets + drivers]
+
+
+def _encode(
+    parts: list[Any], config: NetworkConfig, shape: Shape, seeds: Any, branch: int
+) -> tuple[Any, list[Any]]:
+    """Read a window patch by patch; return the last state of the top layer, and the layers' memories."""
+    layers = keras.layers
+    joined = layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+    patches = layers.Reshape((shape.lookback // shape.patch, -1))(joined)
+    sequence, memories = patches, []
+    for k in range(config.layers):
+        layer = _recurrent(config, seeds, f"recurrent_{branch}_{k}")
+        states, *memory = layer(sequence)
+        sequence = states if k == 0 else layers.Add()([sequence, states])
+        memories.append(memory)
+    return sequence[:, -1], memories
+
+
+def _decode(context: Any, given: dict[str, Any], config: NetworkConfig, shape: Shape, seeds: Any) -> Any:
+    """Write the horizon patch by patch, each with what is known ahead of it; return the corrections."""
+    layers = keras.layers
+    c, h, n_quantiles = shape.channels, shape.steps, len(QUANTILES)
+    blocks = -(-h // shape.patch)
+    ahead = [given[name] for name in ("anchor", "ahead") if name in given]
+    joined = layers.Concatenate()(ahead) if len(ahead) > 1 else ahead[0]
+    padded = layers.ZeroPadding1D((0, blocks * shape.patch - h))(joined)
+    steps = layers.Reshape((blocks, -1))(padded)
+    told = layers.Concatenate()([steps, layers.RepeatVector(blocks)(context)])
+    memory = []
+    for k, width in enumerate(state_sizes(CELLS[config.cell](config.units))):
+        init = _initializer("glorot_uniform", seeds)
+        memory.append(layers.Dense(width, "tanh", kernel_initializer=init, name=f"carry_{k}")(context))
+    states, *_ = _recurrent(config, seeds, "decoder")(told, initial_state=memory)
+    out = layers.Dense(shape.patch * c * n_quantiles, kernel_initializer="zeros", name="correction")(states)
+    corrections = layers.Reshape((blocks * shape.patch, c, n_quantiles))(out)
+    return corrections[:, :h]
+
+
+def _recurrent(config: NetworkConfig, seeds: Any, name: str) -> Any:
+    cell = CELLS[config.cell](
+        config.units,
+        kernel_initializer=_initializer("glorot_uniform", seeds),
+        recurrent_initializer=_initializer("orthogonal", seeds),
+    )
+    return keras.layers.RNN(cell, return_sequences=True, return_state=True, name=name)
+
+
+def _initializer(name: str, seeds: Any) -> Any:
+    seed = int(keras.random.randint((), 0, 2**31 - 1, seed=seeds))
+    return keras.initializers.get({"class_name": name, "config": {"seed": seed}})

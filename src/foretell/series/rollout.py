@@ -1,0 +1,183 @@
+"""From one pass of the network to any number of steps: in blocks of medians, or along sample paths."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from statistics import NormalDist
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from foretell.data.panel import Panel, flat_ranges, to_offsets
+from foretell.series.fitting import SeriesModel
+from foretell.series.network import QUANTILES, SeriesNetwork
+from foretell.series.windows import Batch, Flat, Windows, at_ends, gather
+
+Array = Any
+FloatArray = npt.NDArray[np.float64]
+
+# Sample paths of one series.
+_PATHS = 200
+_MIDDLE = QUANTILES.index(0.5)
+
+
+def block_quantiles(model: SeriesModel, panel: Panel, h: int, size: int) -> FloatArray:
+    """Return quantiles of ``h`` steps, shape (n_series, h, n_targets, n_quantiles).
+
+    Beyond the network's own horizon, each block is forecast from the medians of those before; its distances
+    to the median grow by those of the block before, in quadrature.
+
+    Parameters
+    ----------
+    model : SeriesModel
+    panel : Panel
+    h : int
+    size : int
+        Series to which the panel is filled up, so that one compiled program answers for all.
+    """
+    steps = model.network.shape.steps
+    blocks: list[FloatArray] = []
+    spread: FloatArray | float = 0.0
+    while len(blocks) * steps < h:
+        block = _one_block(model, panel, size)
+        median = block[..., _MIDDLE : _MIDDLE + 1]
+        reach = np.sign(block - median) * np.hypot(block - median, spread)
+        blocks.append(median + reach)
+        if len(blocks) * steps < h:
+            distance = np.abs(reach)
+            spread = np.maximum(distance[:, -1:], distance.mean(axis=1, keepdims=True))
+            panel = extended(panel, median[..., 0])
+    return np.concatenate(blocks, axis=1)[:, :h]
+
+
+def _one_block(model: SeriesModel, panel: Panel, size: int) -> FloatArray:
+    """Return calibrated quantiles of the steps of one pass."""
+    flat, windows = _tails(model, panel, model.network.shape.steps, size)
+    parts = _mean_quantiles(model.network, model.members, flat, windows)
+    found, loc, scale, anchor = (np.asarray(part, dtype=np.float64)[: panel.n_series] for part in parts)
+    calibrated = model.calibration.apply(found, anchor)
+    values = calibrated * scale[..., None] + loc[..., None]
+    return np.expm1(values) if model.network.shape.log else values
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _mean_quantiles(network: SeriesNetwork, members: Any, flat: Flat, windows: Windows) -> Any:
+    batch = gather(flat, windows, network.shape.lookback, network.shape.steps)
+    return _over_members(network, members, batch)
+
+
+def _over_members(network: SeriesNetwork, members: Any, batch: Batch) -> Any:
+    """Return the members' mean quantiles, the normalisation, and the anchor."""
+    stacked = [jnp.stack(parts) for parts in zip(*members, strict=True)]
+    found, loc, scale, anchor = jax.vmap(lambda weights: network.quantiles(weights, batch))(stacked)
+    return jnp.mean(jnp.sort(found, axis=-1), axis=0), loc[0], scale[0], anchor[0]
+
+
+def _tails(model: SeriesModel, panel: Panel, extra: int, size: int) -> tuple[Flat, Windows]:
+    """Return the last lookback of each series on the device, and the windows at their ends."""
+    lookback = model.network.shape.lookback
+    kept = np.minimum(panel.lengths, lookback)
+    rows = flat_ranges(panel.offsets[1:] - kept, kept)
+    tail = dataclasses.replace(
+        panel,
+        offsets=to_offsets(kept),
+        starts=panel.ends + 1 - kept,
+        values=panel.values[rows],
+        past=panel.past.take(rows),
+        future=panel.future.take(rows),
+    )
+    flat = model.reading.flat(tail, extra, size, size * (lookback + extra))
+    starts = tail.offsets[:-1] + np.arange(tail.n_series) * extra
+    windows = at_ends(starts, kept, extra)
+    return flat, Windows(*(np.resize(part, size) for part in windows))
+
+
+def extended(panel: Panel, values: FloatArray) -> Panel:
+    """Return the panel with further steps as if observed, shape (n_series, steps, n_targets)."""
+    n, steps = values.shape[:2]
+    place = np.repeat(panel.offsets[1:], steps)
+    n_ahead = np.diff(panel.ahead_offsets)
+    used = np.minimum(n_ahead, steps)
+    future = np.full((n, steps, panel.future.values.shape[1]), np.nan)
+    known = panel.ahead.values[flat_ranges(panel.ahead_offsets[:-1], used)]
+    future[np.repeat(np.arange(n), used), flat_ranges(np.zeros_like(used), used)] = known
+    left = flat_ranges(panel.ahead_offsets[:-1] + used, n_ahead - used)
+
+    def longer(rows: FloatArray, more: FloatArray) -> FloatArray:
+        return np.insert(rows, place, more.reshape(n * steps, -1), axis=0)
+
+    blank = np.full((n, steps, panel.past.values.shape[1]), np.nan)
+    return dataclasses.replace(
+        panel,
+        offsets=panel.offsets + np.arange(n + 1) * steps,
+        values=longer(panel.values, values),
+        past=dataclasses.replace(panel.past, values=longer(panel.past.values, blank)),
+        future=dataclasses.replace(panel.future, values=longer(panel.future.values, future)),
+        ahead=panel.ahead.take(left),
+        ahead_offsets=to_offsets(n_ahead - used),
+    )
+
+
+def path_quantiles(model: SeriesModel, panel: Panel, h: int, size: int, seed: int) -> FloatArray:
+    """Return quantiles over sample paths of a network of one step, fed back ``h`` times.
+
+    Past covariates keep their last value along the paths.
+    """
+    flat, windows = _tails(model, panel, h, size)
+    factors = jnp.asarray(model.calibration.factors[0], dtype=jnp.float32)
+    trust = jnp.float32(model.calibration.trust)
+    found = _paths(model.network, h, model.members, flat, windows, (trust, factors), jax.random.key(seed))
+    return np.asarray(found, dtype=np.float64)[: panel.n_series]
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _paths(
+    network: SeriesNetwork, h: int, members: Any, flat: Flat, windows: Windows, calibration: Any, key: Array
+) -> Array:
+    shape = network.shape
+    trust, factors = calibration
+    whole = gather(flat, windows, shape.lookback, h)
+    many = jax.tree.map(lambda part: jnp.repeat(part, _PATHS, axis=0), whole)
+
+    def step(carry: Any, drawn: Any) -> Any:
+        values, mask, past = carry
+        t, noise = drawn
+        known = jax.lax.dynamic_slice_in_dim(many.known, t, shape.lookback + 1, axis=1)
+        batch = many._replace(values=values, mask=mask, past=past, known=known)
+        found, loc, scale, anchor = _over_members(network, members, batch)
+        middle = found[..., _MIDDLE : _MIDDLE + 1]
+        trusted = anchor[..., None] + trust * (middle - anchor[..., None])
+        found = jnp.sort(trusted + (found - middle) * factors, axis=-1)
+        drawn_value = _at(found[:, 0], noise) * scale[:, 0] + loc[:, 0]
+        drawn_value = jnp.expm1(drawn_value) if shape.log else drawn_value
+        after = (
+            jnp.concatenate([values[:, 1:], drawn_value[:, None]], axis=1),
+            jnp.concatenate([mask[:, 1:], jnp.ones_like(mask[:, :1])], axis=1),
+            jnp.concatenate([past[:, 1:], past[:, -1:]], axis=1),
+        )
+        return after, drawn_value
+
+    history = (many.values[:, : shape.lookback], many.mask[:, : shape.lookback], many.past)
+    noise = jax.random.normal(key, (h, len(many.values), shape.n_targets))
+    _, drawn = jax.lax.scan(step, history, (jnp.arange(h), noise))
+    paths = jnp.moveaxis(drawn, 0, 1).reshape(-1, _PATHS, h, shape.n_targets)
+    return jnp.moveaxis(jnp.quantile(paths, jnp.asarray(QUANTILES), axis=1), 0, -1)
+
+
+def _at(quantiles: Array, normal: Array) -> Array:
+    """Return the values at standard normal draws, between and beyond quantiles linearly on the normal scale.
+
+    Parameters
+    ----------
+    quantiles : array, shape (n, n_targets, n_quantiles)
+    normal : array, shape (n, n_targets)
+    """
+    scale = jnp.asarray([NormalDist().inv_cdf(level) for level in QUANTILES], dtype=jnp.float32)
+    k = jnp.clip(jnp.searchsorted(scale, normal), 1, len(QUANTILES) - 1)
+    low, high = (jnp.take_along_axis(quantiles, (k - i)[..., None], axis=-1)[..., 0] for i in (1, 0))
+    share = (normal - scale[k - 1]) / (scale[k] - scale[k - 1])
+    return low + jnp.clip(share, -1.5, 2.5) * (high - low)

@@ -1,0 +1,213 @@
+"""Windows over a panel: where they may end, and their values, gathered inside the compiled step."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from foretell.data.panel import Panel, flat_ranges
+from foretell.errors import ParameterError
+
+Array = Any
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+NORMALISATIONS = ("window", "season", "last", "first", "standard", "minmax", "robust")
+
+
+@dataclasses.dataclass(frozen=True)
+class WindowConfig:
+    """What a network reads of a series' past.
+
+    Parameters
+    ----------
+    lookback : int, optional
+        Steps of history; rounded up to whole patches. By default several horizons and seasons, as far as the
+        series are long enough.
+    patch : int, optional
+        Steps that the recurrent layers read at once; by default a season, or a small part of the lookback.
+    season : int, optional
+        Steps of the season whose last repetition is the anchor; 1 anchors at the last value. By default it is
+        found in the data.
+    normalise : {"window", "season", "last", "first", "standard", "minmax", "robust"}, optional
+        Scale on which the network works: the window's own mean and spread; the mean of its last season
+        and the mean change from season to season; its last value and mean absolute change; its first value,
+        so that it reads relative changes; or the whole training series' mean and deviation, range, median and
+        quartiles. By default "window" for seasonal series, else "last".
+    log : bool
+        Take log(1 + y) first; for values that are never negative.
+    """
+
+    lookback: int | None = None
+    patch: int | None = None
+    season: int | None = None
+    normalise: str | None = None
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("lookback", "patch", "season"):
+            value = getattr(self, name)
+            if value is not None and (
+                isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1
+            ):
+                raise ParameterError(f"{name}={value!r}; expected a whole number of at least 1, or None")
+        if self.normalise is not None and self.normalise not in NORMALISATIONS:
+            raise ParameterError(
+                f"normalise={self.normalise!r}; expected one of {', '.join(NORMALISATIONS)}, or None"
+            )
+
+
+class Windows(NamedTuple):
+    """Windows by their place in flat arrays, shape (n_windows,) each.
+
+    Attributes
+    ----------
+    end : int32 array
+        First row after the window's history: the first step ahead.
+    start, stop : int32 array
+        First row of the window's series, and first row after it.
+    series : int32 array
+    """
+
+    end: Array
+    start: Array
+    stop: Array
+    series: Array
+
+
+class Flat(NamedTuple):
+    """A panel on the device.
+
+    Attributes
+    ----------
+    values : float32 array, shape (n_rows, n_targets)
+        0 where missing.
+    mask : float32 array, shape (n_rows, n_targets)
+        1 where observed.
+    past : float32 array, shape (n_rows, n_past)
+    known : float32 array, shape (n_rows, n_known)
+        Calendar and future covariates; the rows reach as far beyond each series' end as a forecast.
+    static : float32 array, shape (n_series, n_static)
+    loc, scale : float32 array, shape (n_series, n_targets)
+        Normalisation of the whole series, where windows are not normalised by themselves.
+    """
+
+    values: Array
+    mask: Array
+    past: Array
+    known: Array
+    static: Array
+    loc: Array
+    scale: Array
+
+
+class Batch(NamedTuple):
+    """Gathered windows: histories of L steps and the h steps after them.
+
+    Attributes
+    ----------
+    values, mask : array, shape (batch, L + h, n_targets)
+    past : array, shape (batch, L, n_past)
+    known : array, shape (batch, L + h, n_known)
+    static : array, shape (batch, n_static)
+    loc, scale : array, shape (batch, n_targets)
+        Of the window's series.
+    """
+
+    values: Array
+    mask: Array
+    past: Array
+    known: Array
+    static: Array
+    loc: Array
+    scale: Array
+
+
+def gather(flat: Flat, windows: Windows, lookback: int, horizon: int) -> Batch:
+    """Return the values of windows; rows outside of their series are masked and 0."""
+    steps = jnp.arange(-lookback, horizon)
+    rows = windows.end[:, None] + steps
+    inside = ((rows >= windows.start[:, None]) & (rows < windows.stop[:, None]))[..., None]
+    place = jnp.clip(rows, 0, flat.values.shape[0] - 1)
+    history = place[:, :lookback]
+    mask = flat.mask[place] * inside
+    return Batch(
+        values=flat.values[place] * mask,
+        mask=mask,
+        past=flat.past[history] * inside[:, :lookback],
+        known=flat.known[place] * inside,
+        static=flat.static[windows.series],
+        loc=flat.loc[windows.series],
+        scale=flat.scale[windows.series],
+    )
+
+
+def at_ends(starts: IntArray, lengths: IntArray, extra: int) -> Windows:
+    """Return the window at each series' end, in flat arrays with ``extra`` rows after each series."""
+    return Windows(
+        *(
+            np.asarray(part, dtype=np.int32)
+            for part in (
+                starts + lengths,
+                starts,
+                starts + lengths + extra,
+                np.arange(len(starts)),
+            )
+        )
+    )
+
+
+class Split(NamedTuple):
+    """Windows to train on, and later ones to stop and calibrate by."""
+
+    train: Windows
+    held_out: Windows
+
+
+def split(panel: Panel, extra: int, horizon: int, fraction: float, at_most: int = 2048) -> Split:
+    """Cut the windows of a panel at the start of each series' held-out last part.
+
+    No training window reaches into the held-out part, which is a share of the series and at least one
+    horizon, where the series is long enough to spare it; held-out windows begin in it.
+
+    Parameters
+    ----------
+    panel : Panel
+    extra : int
+        Rows after each series in the flat arrays.
+    horizon : int
+    fraction : float
+        Share of each series that is held out.
+    at_most : int
+        Held-out windows.
+    """
+    lengths = panel.lengths
+    starts = panel.offsets[:-1] + np.arange(panel.n_series) * extra
+    held = np.maximum(np.round(fraction * lengths).astype(np.int64), horizon)
+    held = np.where((fraction > 0) & (lengths - held >= 2 * horizon), held, 0)
+    cut = lengths - held
+    # A training window has at least one step before it and one step ahead; short series give what they can.
+    first = np.minimum(np.maximum(horizon // 2, 1), np.maximum(cut - 1, 1))
+    last = np.maximum(cut - horizon, first)
+    train = _windows(starts, first, last, cut, np.ones_like(cut))
+    chosen = held > 0
+    if not chosen.any():
+        return Split(train, _windows(starts, first, first - 1, cut, np.ones_like(cut)))
+    per_series = max(at_most // int(chosen.sum()), 1)
+    room = np.maximum(held - horizon, 0)
+    stride = np.maximum(-(-(room + 1) // per_series), 1)
+    held_out = _windows(starts, cut, np.where(chosen, cut + room, cut - 1), lengths, stride)
+    return Split(train, held_out)
+
+
+def _windows(starts: IntArray, first: IntArray, last: IntArray, stop: IntArray, stride: IntArray) -> Windows:
+    """Return windows that end before the steps first, first + stride, … last of each series."""
+    counts = np.maximum((last - first) // stride + 1, 0)
+    owner = np.repeat(np.arange(len(starts)), counts)
+    step = flat_ranges(np.zeros_like(counts), counts) * stride[owner] + first[owner]
+    parts = (starts[owner] + step, starts[owner], starts[owner] + stop[owner], owner)
+    return Windows(*(np.asarray(part, dtype=np.int32) for part in parts))
