@@ -13,19 +13,34 @@ if TYPE_CHECKING:
     from foretell.data.log import EventLog
     from foretell.data.panel import Panel
     from foretell.data.series import read_series
-    from foretell.evaluation.leaderboard import Leaderboard, evaluate
+    from foretell.evaluation.comparison import evaluate
+    from foretell.evaluation.leaderboard import Leaderboard
+    from foretell.evaluation.series_leaderboard import SeriesLeaderboard
     from foretell.events.forecaster import EventForecaster
     from foretell.nn.networks import NetworkConfig
     from foretell.nn.training import TrainConfig
+    from foretell.series.baselines import Drift, Naive, SeasonalNaive
+    from foretell.series.classical import AutoARIMA, AutoETS, AutoTheta
+    from foretell.series.forecaster import SeriesForecaster
+    from foretell.series.windows import WindowConfig
     from foretell.storage import load
 
 __all__ = [
+    "AutoARIMA",
+    "AutoETS",
+    "AutoTheta",
+    "Drift",
     "EventForecaster",
     "EventLog",
     "Leaderboard",
+    "Naive",
     "NetworkConfig",
     "Panel",
+    "SeasonalNaive",
+    "SeriesForecaster",
+    "SeriesLeaderboard",
     "TrainConfig",
+    "WindowConfig",
     "__version__",
     "datasets",
     "errors",
@@ -38,15 +53,24 @@ __all__ = [
 
 # Name → the module that holds it; imported on first use, so that `import foretell` stays cheap.
 _HOMES = {
+    "AutoARIMA": "foretell.series.classical",
+    "AutoETS": "foretell.series.classical",
+    "AutoTheta": "foretell.series.classical",
+    "Drift": "foretell.series.baselines",
     "EventForecaster": "foretell.events.forecaster",
     "EventLog": "foretell.data.log",
     "Leaderboard": "foretell.evaluation.leaderboard",
+    "Naive": "foretell.series.baselines",
     "NetworkConfig": "foretell.nn.networks",
     "Panel": "foretell.data.panel",
+    "SeasonalNaive": "foretell.series.baselines",
+    "SeriesForecaster": "foretell.series.forecaster",
+    "SeriesLeaderboard": "foretell.evaluation.series_leaderboard",
     "TrainConfig": "foretell.nn.training",
+    "WindowConfig": "foretell.series.windows",
     "datasets": "",
     "errors": "",
-    "evaluate": "foretell.evaluation.leaderboard",
+    "evaluate": "foretell.evaluation.comparison",
     "load": "foretell.storage",
     "plotting": "",
     "read_events": "foretell.data.events",

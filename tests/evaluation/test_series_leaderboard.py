@@ -1,0 +1,122 @@
+"""Errors by hand and against utilsforecast; the leaderboard of series and what others read of it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import foretell as ft
+from foretell.evaluation import series_metrics as metrics
+
+RNG = np.random.default_rng(4)
+
+
+@pytest.fixture(scope="module")
+def panel() -> ft.Panel:
+    steps = np.arange(60)
+    series = {f"s{i}": 20 + 5 * np.sin(2 * np.pi * steps / 6 + i) + RNG.normal(0, 0.5, 60) for i in range(5)}
+    return ft.Panel.from_arrays(series, freq="1d", start="2024-01-01")
+
+
+@pytest.fixture(scope="module")
+def board(panel: ft.Panel) -> ft.SeriesLeaderboard:
+    return ft.evaluate(panel, horizon=6, models=["naive", "seasonal naive", "drift"], season=6)
+
+
+class TestMetrics:
+    def test_by_hand(self) -> None:
+        truth, forecast = np.array([[[1.0], [3.0]]]), np.array([[[2.0], [1.0]]])
+        assert metrics.mae(truth, forecast) == 1.5
+        assert metrics.rmse(truth, forecast) == pytest.approx(np.sqrt(2.5))
+        assert metrics.smape(truth, forecast) == pytest.approx(200 * (1 / 3 + 2 / 4) / 2)
+        assert metrics.mase(truth, forecast, np.array([[0.5]])) == 3.0
+        assert metrics.wql(truth, forecast[..., None], [0.5]) == pytest.approx(3 / 4)
+
+    def test_scale_needs_a_change(self) -> None:
+        assert np.isnan(metrics.naive_scale(np.ones((5, 1)), 1)).all()
+        assert metrics.naive_scale(np.array([[1.0], [2.0], [5.0], [6.0]]), 2).item() == 4.0
+        # What repeats itself exactly is scaled by its steps.
+        assert metrics.naive_scale(np.array([[1.0], [2.0], [1.0], [2.0]]), 2).item() == 1.0
+
+    def test_nothing_observed_is_nothing_scored(self) -> None:
+        truth = np.array([[[1.0], [np.nan]]])
+        assert metrics.mae(truth, np.zeros((1, 2, 1))) == 1.0
+        assert metrics.smape(truth, np.zeros((1, 2, 1))) == 200.0
+
+
+class TestLeaderboard:
+    def test_the_season_wins(self, board: ft.SeriesLeaderboard) -> None:
+        assert board.rows[0].model == "seasonal naive"
+        assert board.table()["mase"].is_sorted()
+
+    def test_json(self, board: ft.SeriesLeaderboard) -> None:
+        content = json.loads(board.to_json())
+        assert content["n_series"] == 5
+        assert (content["h"], content["cutoff"], content["end"]) == (6, "2024-02-23", "2024-02-29")
+        assert {"model", "mase", "smape", "mae", "rmse", "wql", "coverage_80", "fit_s", "predict_s"} == set(
+            content["rows"][0]
+        )
+
+    def test_a_cut_off_holds_back_what_comes_after(
+        self, panel: ft.Panel, board: ft.SeriesLeaderboard
+    ) -> None:
+        by_date = ft.evaluate(panel, "2024-02-23", models=["naive", "seasonal naive", "drift"], season=6)
+        figures = [name for name in board.table().columns if not name.endswith("_s")]
+        assert by_date.table().select(figures).equals(board.table().select(figures))
+
+    def test_utilsforecast_reads_our_tables_and_agrees(
+        self, panel: ft.Panel, board: ft.SeriesLeaderboard
+    ) -> None:
+        evaluation = pytest.importorskip("utilsforecast.evaluation")
+        losses = pytest.importorskip("utilsforecast.losses")
+        found = evaluation.evaluate(
+            board.forecasts().drop("seasonal naive-lo-80", "seasonal naive-hi-80"),
+            metrics=[losses.mae, losses.smape],
+            models=["naive", "seasonal naive"],
+        )
+        for row in board.rows:
+            if row.model in found.columns:
+                theirs = found.filter(metric="mae")[row.model].mean()
+                assert row.mae == pytest.approx(theirs)
+                theirs = found.filter(metric="smape")[row.model].mean()
+                assert row.smape == pytest.approx(200 * theirs)
+
+    @pytest.mark.filterwarnings("ignore")  # matplotlib's own
+    def test_utilsforecast_plots_our_tables(self, panel: ft.Panel, board: ft.SeriesLeaderboard) -> None:
+        plotting = pytest.importorskip("utilsforecast.plotting")
+        pytest.importorskip("matplotlib")
+        history = board.train.to_frame()
+        assert plotting.plot_series(history, board.forecasts().drop("y"), level=[80], max_ids=2) is not None
+
+    def test_short_series_are_counted(self) -> None:
+        panel = ft.Panel.from_arrays({"long": np.arange(20.0), "short": [1.0, 2.0]})
+        board = ft.evaluate(panel, horizon=4, models=["naive"], season=1)
+        assert board.n_left_out == 1
+        assert "1 too short" in str(board)
+
+    def test_the_verdict_names_the_simple_rule(self, board: ft.SeriesLeaderboard) -> None:
+        assert board.verdict() == "nothing to compare"
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ({"horizon": None}, "cutoff or a horizon"),
+            ({"horizon": 6, "models": ["magic"]}, "magic"),
+            ({"horizon": "6d"}, "whole number of steps"),
+            ({"cutoff": "2025-01-01"}, "no series goes on"),
+        ],
+    )
+    def test_errors(self, panel: ft.Panel, given: dict[str, object], said: str) -> None:
+        with pytest.raises(ft.errors.ParameterError, match=said):
+            ft.evaluate(panel, **given)  # type: ignore[call-overload]
+
+    def test_neither_log_nor_panel(self) -> None:
+        with pytest.raises(ft.errors.DataError, match="read_series"):
+            ft.evaluate([1, 2, 3], horizon=1)  # type: ignore[call-overload]
+
+    def test_pictures(self, board: ft.SeriesLeaderboard) -> None:
+        assert ft.plotting.plot_error_by_step(board).to_dict()["title"]["text"] == "Error by step ahead"
+        with pytest.raises(ft.errors.ParameterError, match="no model of ours"):
+            ft.plotting.plot_forecast(board)
