@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from foretell import __version__
 from foretell.cli import app
 from foretell.datasets import load_cdnow
+from foretell.demo import store_visits
 
 COLUMNS = ["--id", "customer_id", "--time", "date"]
 QUICK = ["--ensemble", "1", "--epochs", "1"]
@@ -268,7 +269,8 @@ def test_the_demo_makes_forecasts_a_leaderboard_and_pictures(tmp_path):
     made = {path.name for path in (tmp_path / "made").iterdir()}
     assert {"forecasts.csv", "leaderboard.json", "cdnow.csv", "model"} <= made
     assert {name for name in made if name.endswith(".png")} == {
-        "next_event.png", "tracking.png", "reliability.png", "activity.png",
+        "next_event.png", "tracking.png", "reliability.png", "activity.png", "forecast.png",
+        "error_by_step.png",
     }  # fmt: skip
     assert "foretell" in done.stdout
     assert "Made:" in done.stdout
@@ -279,10 +281,12 @@ def test_the_readmes_python_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo-output").mkdir()
     load_cdnow().write_csv("demo-output/cdnow.csv")
+    store_visits().write_csv("demo-output/stores.csv")
     readme = Path(__file__).parents[1] / "README.md"
     blocks = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     scope = {}
     for block in blocks:
         exec(compile(block, str(readme), "exec"), scope)
     assert (tmp_path / "tracking.png").is_file()
+    assert (tmp_path / "forecast.png").is_file()

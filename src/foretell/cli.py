@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -23,6 +23,7 @@ from foretell.errors import ForetellError, ParameterError, StorageError
 if TYPE_CHECKING:
     from foretell.data.log import EventLog
     from foretell.events.forecaster import EventForecaster
+    from foretell.series.forecaster import SeriesForecaster
 
 
 class _Commands(TyperGroup):
@@ -47,7 +48,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="When does each customer come next? Fit on a log of visits, forecast, compare, draw.",
+    help="When does each customer come next? What do regular series do next? Fit, forecast, compare, draw.",
 )
 
 
@@ -124,6 +125,28 @@ _MinEvents = Annotated[
     int,
     typer.Option("--min-events", min=1, help="Leave out customers with fewer.", rich_help_panel=_READ),
 ]
+_SERIES = "Regular series, with --target"
+_Target = Annotated[
+    list[str] | None,
+    typer.Option("--target", help="Column to forecast; repeatable.", rich_help_panel=_SERIES),
+]
+_Steps = Annotated[int | None, typer.Option("--h", min=1, help="Steps to forecast.", rich_help_panel=_SERIES)]
+_Past = Annotated[
+    list[str] | None,
+    typer.Option("--past", help="Covariate known up to now; repeatable.", rich_help_panel=_SERIES),
+]
+_Future = Annotated[
+    list[str] | None,
+    typer.Option("--future", help="Covariate known ahead; repeatable.", rich_help_panel=_SERIES),
+]
+_Static = Annotated[
+    list[str] | None,
+    typer.Option("--static", help="Covariate of a whole series; repeatable.", rich_help_panel=_SERIES),
+]
+_Freq = Annotated[
+    str | None,
+    typer.Option("--freq", help="Step, such as 1d, 1w, 15m; by default inferred.", rich_help_panel=_SERIES),
+]
 _Ensemble = Annotated[
     int, typer.Option("--ensemble", min=1, help="Networks that are averaged.", rich_help_panel=_LEARN)
 ]
@@ -161,7 +184,7 @@ def demo(
     seed: _Seed = 0,
     epochs: _Epochs = None,
 ) -> None:
-    """Forecast the customers of a real shop (CDNOW), compare the models, and draw four pictures."""
+    """Forecast the customers of a real shop and the visits of real stores; compare models; draw it all."""
     from foretell.demo import CUTOFF, END, run_demo  # noqa: PLC0415
 
     with terminal.busy("fitting and comparing the models on CDNOW (a minute or two)"):
@@ -176,7 +199,15 @@ def demo(
         made.forecasts.sort("expected_events_90d", descending=True).select(first).head(8),
         title=f"Forecasts as of {CUTOFF}: the busiest customers",
     )
-    terminal.tell("\n".join(["Made:", *[f"  {path}" for path in made.files]]))
+    from foretell import cli_series  # noqa: PLC0415
+    from foretell.demo import DAYS, run_series_demo  # noqa: PLC0415
+
+    with terminal.busy("forecasting the daily visits of a grocer's stores (a minute)"):
+        stores = run_series_demo(out, forecaster=cli_series.build(DAYS, ensemble, seed, epochs))
+    count = stores.board.train.n_series
+    terminal.show_table(stores.board.table(), title=f"Daily visits of {count} stores, {DAYS} days held back")
+    terminal.tell(stores.board.verdict())
+    terminal.tell("\n".join(["Made:", *[f"  {path}" for path in [*made.files, *stores.files]]]))
 
 
 @app.command()
@@ -200,10 +231,27 @@ def fit(  # noqa: PLR0917  # typer names every option by a parameter
     seed: _Seed = 0,
     epochs: _Epochs = None,
     seasonal: _Seasonal = True,
+    target: _Target = None,
+    h: _Steps = None,
+    past: _Past = None,
+    future: _Future = None,
+    static: _Static = None,
+    freq: _Freq = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
-    """Learn from a log of visits, and write the model to a directory."""
+    """Learn from a log of visits, or with --target from regular series; write the model to a directory."""
     _check_place(out)
+    if target:
+        from foretell import cli_series  # noqa: PLC0415
+
+        ours = cli_series.build(h, ensemble, seed, epochs)
+        panel = cli_series.read_panel(
+            source, id=id, time=time, target=target, past=past or (), future=future or (),
+            static=static or (), freq=freq, query=query, table=table, time_format=time_format,
+            time_zone=time_zone, start=start, as_of=as_of,
+        )  # fmt: skip
+        cli_series.fit(panel, ours, out, as_json=as_json)
+        return
     log = _read(
         source, id, time, mark, group, query=query, table=table, unit=unit.value, merge=merge.value,
         time_format=time_format, time_zone=time_zone, start=start, as_of=as_of, min_events=min_events,
@@ -269,10 +317,15 @@ def predict(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout, instead of CSV.")] = False,
 ) -> None:
-    """Forecast every customer's next visit, chance of a return, and number of visits."""
+    """Forecast every customer's next visit, chance of a return, and number of visits; or the next steps."""
     if by_group and (id or level):
         raise typer.BadParameter("--by-group forecasts whole groups; it goes with neither --id nor --level")
     terminal.check_file(out, terminal.TABLE_FORMATS, "table")
+    if _holds_series(model):
+        from foretell import cli_series  # noqa: PLC0415
+
+        cli_series.predict(_load_series(model), horizon, level, id, out, as_json=as_json)
+        return
     fitted = _load(model)
     horizons = horizon or ["7d", "30d", "90d"]
     with terminal.busy("forecasting"):
@@ -287,7 +340,9 @@ def predict(
 @app.command()
 def evaluate(  # noqa: PLR0917  # typer names every option by a parameter
     source: _Source,
-    cutoff: Annotated[str, typer.Option(help="Last day that the models see.")],
+    cutoff: Annotated[
+        str | None, typer.Option(help="Last day that the models see; of series, --h alone will do.")
+    ] = None,
     horizon: Annotated[str, typer.Option(help="Length of the held-back period.")] = "273d",
     model: Annotated[
         list[str] | None,
@@ -318,10 +373,29 @@ def evaluate(  # noqa: PLR0917  # typer names every option by a parameter
     seed: _Seed = 0,
     epochs: _Epochs = None,
     seasonal: _Seasonal = True,
+    target: _Target = None,
+    h: _Steps = None,
+    past: _Past = None,
+    future: _Future = None,
+    static: _Static = None,
+    freq: _Freq = None,
 ) -> None:
     """Compare models on a period that is held back from them."""
     figures = None if json_path in {None, "-"} else Path(str(json_path))
     terminal.check_file(figures, (), "file")
+    if target:
+        from foretell import cli_series  # noqa: PLC0415
+
+        network = cli_series.build(h, ensemble, seed, epochs)
+        panel = cli_series.read_panel(
+            source, id=id, time=time, target=target, past=past or (), future=future or (),
+            static=static or (), freq=freq, query=query, table=table, time_format=time_format,
+            time_zone=time_zone, start=start, as_of=as_of,
+        )  # fmt: skip
+        cli_series.evaluate(panel, cutoff, network, model, json_path, pictures)
+        return
+    if cutoff is None:
+        raise typer.BadParameter("name the last day that the models see with --cutoff")
     log = _read(
         source, id, time, mark, group, query=query, table=table, unit=unit.value, merge=merge.value,
         time_format=time_format, time_zone=time_zone, start=start, as_of=as_of, min_events=min_events,
@@ -355,15 +429,20 @@ def plot(
     actual: Annotated[str | None, typer.Option(help="When that customer really came next, if known.")] = None,
     horizon: Annotated[str, typer.Option(help="How far ahead, for the kind tracking.")] = "26w",
 ) -> None:
-    """Draw a customer's next visit, the weekly visits of all, or who is still active."""
+    """Draw a customer's next visit, the weekly visits of all, who is active, or a series' next steps."""
+    # The endings are plotting.FORMATS; altair takes a second to import, a wrong name should not.
+    terminal.check_file(out, (".png", ".svg", ".html"), "picture")
     if kind is _Kind.reliability:
         raise typer.BadParameter(
             "reliability needs a period that was held back: use foretell evaluate … --pictures DIRECTORY"
         )
+    if _holds_series(model):
+        from foretell import cli_series  # noqa: PLC0415
+
+        cli_series.plot(_load_series(model), [id] if id else None, out)
+        return
     if kind is _Kind.next and id is None:
         raise typer.BadParameter("the kind next shows one customer: name it with --id")
-    # The endings are plotting.FORMATS; altair takes a second to import, a wrong name should not.
-    terminal.check_file(out, (".png", ".svg", ".html"), "picture")
     fitted = _load(model)
     from foretell import plotting  # noqa: PLC0415
 
@@ -426,11 +505,30 @@ def _forecaster(ensemble: int, seed: int, epochs: int | None, *, seasonal: bool)
     return EventForecaster(ensemble=ensemble, seed=seed, training=training, seasonal=seasonal)
 
 
-def _load(place: Path) -> EventForecaster:
+def _load_any(place: Path) -> EventForecaster | SeriesForecaster:
     from foretell.storage import load  # noqa: PLC0415
 
     with terminal.busy("loading the model"):
         return load(place)
+
+
+def _holds_series(place: Path) -> bool:
+    """Look into a model's description, without the engine."""
+    try:
+        return bool(json.loads((place / "model.json").read_text(encoding="utf-8"))["kind"] == "series")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _load_series(place: Path) -> SeriesForecaster:
+    return cast("SeriesForecaster", _load_any(place))
+
+
+def _load(place: Path) -> EventForecaster:
+    """Load a model of visits."""
+    if _holds_series(place):
+        raise ParameterError(f"{place} is a model of regular series; this command takes a model of visits")
+    return cast("EventForecaster", _load_any(place))
 
 
 def _check_place(out: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""The main job on real data: the CDNOW customers, forecast as of September 1997, and judged by what came."""
+"""Both questions on real data: when CDNOW's customers come next, and how many visit a grocer's stores."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
+import polars as pl
 
 from foretell.data.events import read_events
-from foretell.datasets import load_cdnow
+from foretell.data.series import read_series
+from foretell.datasets import load_cdnow, load_complete_journey
 from foretell.errors import StorageError
-from foretell.evaluation.leaderboard import Leaderboard, evaluate
+from foretell.evaluation.comparison import evaluate
+from foretell.evaluation.leaderboard import Leaderboard
+from foretell.evaluation.series_leaderboard import SeriesLeaderboard
 from foretell.events.forecaster import EventForecaster
+from foretell.series.forecaster import SeriesForecaster
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import polars as pl
-
     from foretell.data.log import EventLog
 
 CUTOFF, END, HORIZON = "1997-09-30", "1998-06-30", "273d"
+STORES, DAYS = 12, 28
 
 
 class Demo(NamedTuple):
@@ -37,6 +41,70 @@ class Demo(NamedTuple):
     board: Leaderboard
     forecasts: pl.DataFrame
     files: tuple[Path, ...]
+
+
+class SeriesDemo(NamedTuple):
+    """What the second part of the demo made.
+
+    Attributes
+    ----------
+    board : SeriesLeaderboard
+    files : tuple of Path
+    """
+
+    board: SeriesLeaderboard
+    files: tuple[Path, ...]
+
+
+def run_series_demo(out: str | Path, *, forecaster: SeriesForecaster | None = None) -> SeriesDemo:
+    """Forecast the daily visits of Complete Journey's largest stores, and compare on the last four weeks.
+
+    Parameters
+    ----------
+    out : str or Path
+        Directory for the files: the series, the forecasts, the leaderboard, the model and two pictures.
+    forecaster : SeriesForecaster, optional
+        Ours, for 28 steps; by default with its default settings.
+    """
+    from foretell import plotting  # noqa: PLC0415
+
+    place = _directory(out)
+    frame = store_visits()
+    panel = read_series(frame, id="store_id", time="day", target="visits")
+    ours = forecaster or SeriesForecaster(horizon=DAYS)
+    board = evaluate(panel, horizon=DAYS, models=[ours, "seasonal naive", "naive", "drift"], season=7)
+    fitted = cast("SeriesForecaster", board.models["foretell"])
+    names = ("stores.csv", "store_forecasts.csv", "series_leaderboard.json", "series_model")
+    files = [place / name for name in names]
+    frame.write_csv(files[0])
+    fitted.predict().write_csv(files[1])
+    board.save_json(files[2])
+    fitted.save(files[3])
+    largest = panel.ids[int(np.argmax(board.truth.sum(axis=(1, 2))))]
+    charts = {
+        "forecast": plotting.plot_forecast(board, largest),
+        "error_by_step": plotting.plot_error_by_step(board),
+    }
+    files += [plotting.save(chart, place / f"{name}.png") for name, chart in charts.items()]
+    return SeriesDemo(board, tuple(files))
+
+
+def store_visits() -> pl.DataFrame:
+    """Return the daily visits of Complete Journey's largest stores: ``store_id``, ``day``, ``visits``."""
+    rows = load_complete_journey().with_columns(day=pl.col("timestamp").dt.date())
+    rows = rows.filter(pl.col("day").dt.year() == 2017)
+    largest = rows["store_id"].value_counts(sort=True).head(STORES)["store_id"]
+    daily = rows.filter(pl.col("store_id").is_in(largest.implode())).group_by("store_id", "day")
+    return daily.agg(visits=pl.len()).sort("store_id", "day")
+
+
+def _directory(out: str | Path) -> Path:
+    place = Path(out)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot write to {place}: {error.strerror}") from error
+    return place
 
 
 def run_demo(
@@ -62,11 +130,7 @@ def run_demo(
     from foretell import plotting  # noqa: PLC0415  # altair is slow to import; the other commands do without
     from foretell.evaluation.registry import model_names  # noqa: PLC0415
 
-    place = Path(out)
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot write to {place}: {error.strerror}") from error
+    place = _directory(out)
     rows = load_cdnow(sample=sample)
     log = read_events(rows, id="customer_id", time="date", marks=["amount"], as_of=END)
     others = [name for name in model_names() if name != "foretell"] if models is None else list(models)

@@ -6,9 +6,19 @@ Charts show themselves in a notebook; `save` writes them to PNG, SVG or HTML wit
 from __future__ import annotations
 
 from foretell.plotting.activity import plot_activity
+from foretell.plotting.forecast import plot_error_by_step, plot_forecast
 from foretell.plotting.next_event import plot_next_event
 from foretell.plotting.reliability import plot_reliability
 from foretell.plotting.saving import FORMATS, save
 from foretell.plotting.tracking import plot_tracking
 
-__all__ = ["FORMATS", "plot_activity", "plot_next_event", "plot_reliability", "plot_tracking", "save"]
+__all__ = [
+    "FORMATS",
+    "plot_activity",
+    "plot_error_by_step",
+    "plot_forecast",
+    "plot_next_event",
+    "plot_reliability",
+    "plot_tracking",
+    "save",
+]

@@ -1,0 +1,140 @@
+"""Regular series: what was observed and the fan of the forecast, and how errors grow with the step ahead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import numpy as np
+import polars as pl
+
+from foretell.data.panel import Panel
+from foretell.errors import ParameterError
+from foretell.evaluation.series_leaderboard import SeriesLeaderboard
+from foretell.plotting.look import GREY, INK, PALETTE, WIDTH, apart, finish
+
+if TYPE_CHECKING:
+    from foretell.series.forecaster import SeriesForecaster
+
+_HEIGHT = 320
+_LEVELS = (50, 80, 95)
+
+
+def plot_forecast(
+    source: SeriesForecaster | SeriesLeaderboard,
+    id: Any = None,  # noqa: A002  # the option's name everywhere
+    *,
+    h: int | None = None,
+    target: str | None = None,
+    history: int | None = None,
+    panel: Panel | None = None,
+) -> Any:
+    """Show one series: its last steps, and the forecast with its 50, 80 and 95 % intervals.
+
+    Parameters
+    ----------
+    source : SeriesForecaster or SeriesLeaderboard
+        A leaderboard shows our model's forecast beside what really happened.
+    id : optional
+        The series; by default the first.
+    h : int, optional
+        Steps ahead, by default the trained horizon.
+    target : str, optional
+        By default the first.
+    history : int, optional
+        Steps to show before the forecast; by default four horizons.
+    panel : Panel, optional
+        Histories to forecast from, by default those the model was fitted to.
+
+    Returns
+    -------
+    altair.LayerChart
+
+    Raises
+    ------
+    ParameterError
+        There is no such series or target, or no model of ours on the leaderboard.
+    """
+    actual = None
+    if isinstance(source, SeriesLeaderboard):
+        ours = [name for name in source.models if name.startswith("foretell")]
+        if not ours:
+            raise ParameterError(
+                f"the leaderboard has no model of ours, but {', '.join(source.models)}; add foretell"
+            )
+        model: Any = source.models[ours[0]]
+        panel, h, actual = source.train, source.h, source.truth
+    else:
+        model = source
+        panel = source.panel_ if panel is None else panel
+    one = panel.select([panel.ids[0] if id is None else id])
+    if target is not None and target not in panel.targets:
+        raise ParameterError(f"there is no target {target!r}; expected one of {', '.join(panel.targets)}")
+    k = panel.targets.index(target or panel.targets[0])
+    h = model.horizon if h is None else h
+    table = model.predict(one, h=h, levels=_LEVELS)
+    if len(panel.targets) > 1:
+        table = table.filter(pl.col("target") == panel.targets[k])
+    shown = min(one.n_rows, history or max(4 * h, 24))
+    past = pl.DataFrame(
+        {"ds": one.time_of(one.index[-shown:]), "y": one.values[-shown:, k], "what": "actual"}
+    )
+    ahead = table.select("ds", y=model.name, what=pl.lit(model.name))
+    lines = [(past, INK, 1.4), (ahead, PALETTE[0], 2.4)]
+    if actual is not None:
+        place = panel.ids.to_list().index(one.ids[0])
+        came = pl.DataFrame({"ds": table["ds"], "y": actual[place, :, k], "what": "actual"})
+        lines[0] = (pl.concat([past, came]), INK, 1.4)
+    kind = "T" if one.grid.frequency.unit != "number" else "Q"
+    x = alt.X(f"ds:{kind}", title=None, axis=alt.Axis(grid=False, labelOverlap="greedy"))
+    y = alt.Y("y:Q", title=panel.targets[k], scale=alt.Scale(zero=False))
+    layers = []
+    for level in sorted(_LEVELS, reverse=True):
+        fan = table.select("ds", low=f"{model.name}-lo-{level}", high=f"{model.name}-hi-{level}")
+        area = alt.Chart(fan).mark_area(color=PALETTE[0], opacity=0.16)
+        layers.append(area.encode(x=x, y=alt.Y("low:Q", title=panel.targets[k]), y2="high:Q"))
+    for data, colour, width in lines:
+        drawn = alt.Chart(data.filter(pl.col("y").is_finite())).mark_line(color=colour, strokeWidth=width)
+        layers.append(drawn.encode(x=x, y=y, tooltip=[f"ds:{kind}", alt.Tooltip("y:Q", format=",.4~g")]))
+    cut = alt.Chart(table.head(1).select("ds")).mark_rule(color=GREY, strokeDash=[5, 3])
+    layers.append(cut.encode(x=x))
+    subtitle = [f"Blue: {model.name}'s median and 50, 80, 95% intervals. Black: observed."]
+    chart = alt.layer(*layers).properties(width=WIDTH, height=_HEIGHT)
+    return finish(chart, f"{one.ids[0]}: the next {h} steps", subtitle)
+
+
+def plot_error_by_step(board: SeriesLeaderboard) -> Any:
+    """Show how each model's scaled error grows with the step ahead.
+
+    Parameters
+    ----------
+    board : SeriesLeaderboard
+
+    Returns
+    -------
+    altair.LayerChart
+
+    Examples
+    --------
+    >>> import foretell as ft
+    >>> panel = ft.Panel.from_arrays({"a": [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 4]})
+    >>> board = ft.evaluate(panel, horizon=3, models=["naive", "drift"], season=3)
+    >>> plot_error_by_step(board).to_dict()["title"]["text"]
+    'Error by step ahead'
+    """
+    data = board.error_by_step().filter(pl.col("mase").is_finite())
+    names = [row.model for row in board.rows]
+    colours = alt.Scale(domain=names, range=[PALETTE[k % len(PALETTE)] for k in range(len(names))])
+    x = alt.X("step:Q", title="steps ahead", axis=alt.Axis(grid=False, tickMinStep=1))
+    y = alt.Y("mase:Q", title="mean absolute scaled error", scale=alt.Scale(zero=True))
+    lines = alt.Chart(data).mark_line(strokeWidth=2.2, point=board.h == 1)
+    lines = lines.encode(x=x, y=y, color=alt.Color("model:N", scale=colours, legend=None))
+    ends = data.group_by("model", maintain_order=True).last()
+    places = apart(ends["mase"].to_list(), 16 * float(np.max(data["mase"].to_numpy())) / _HEIGHT)
+    labels = alt.Chart(ends.with_columns(place=pl.Series(places)))
+    labels = labels.mark_text(align="left", dx=7, fontSize=13, fontWeight="bold").encode(
+        x=x, y="place:Q", text="model:N", color=alt.Color("model:N", scale=colours, legend=None)
+    )
+    subtitle = [f"{board.train.n_series:,} series, the last {board.h} steps held back, to {board.end}."]
+    chart = alt.layer(lines, labels).properties(width=WIDTH - 90, height=_HEIGHT)
+    return finish(chart, "Error by step ahead", subtitle)

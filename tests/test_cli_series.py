@@ -1,0 +1,81 @@
+"""The command line on regular series: fit, predict, evaluate, plot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from foretell.cli import app
+
+runner = CliRunner()
+H_NEW = ["--h", "2", "--out", "NEW"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with sales.csv and a model of it."""
+    place = tmp_path_factory.mktemp("series")
+    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 5, 29), eager=True)
+    frames = [
+        pl.DataFrame(
+            {"store": name, "day": days, "sales": 100 + size * np.sin(2 * np.pi * np.arange(150) / 7)}
+        )
+        for name, size in (("east", 10), ("west", 20))
+    ]
+    pl.concat(frames).write_csv(place / "sales.csv")
+    out = runner.invoke(app, [*fit_words(place), "--out", str(place / "model"), "--json"])
+    assert out.exit_code == 0, out.output
+    assert json.loads(out.stdout)["season"] == 7
+    return place
+
+
+def fit_words(place: Path, verb: str = "fit") -> list[str]:
+    columns = ["--id", "store", "--time", "day", "--target", "sales", "--h", "7"]
+    return [verb, str(place / "sales.csv"), *columns, "--epochs", "2", "--ensemble", "1"]
+
+
+def test_predict_writes_the_table(place: Path) -> None:
+    out = runner.invoke(app, ["predict", str(place / "model"), "--id", "west", "--level", "80"])
+    assert out.exit_code == 0, out.output
+    lines = out.stdout.strip().splitlines()
+    assert lines[0] == "unique_id,ds,foretell,foretell-lo-80,foretell-hi-80"
+    assert len(lines) == 8
+    assert lines[1].startswith("west,2024-05-30")
+
+
+def test_evaluate_compares_with_the_rules(place: Path) -> None:
+    words = [*fit_words(place, "evaluate"), "--json", str(place / "board.json")]
+    out = runner.invoke(app, [*words, "--pictures", str(place / "pictures")])
+    assert out.exit_code == 0, out.output
+    board = json.loads((place / "board.json").read_text())
+    assert {row["model"] for row in board["rows"]} == {"foretell", "seasonal naive", "naive", "drift"}
+    assert (place / "pictures" / "error_by_step.png").stat().st_size > 1000
+    assert (place / "pictures" / "forecast.png").stat().st_size > 1000
+
+
+def test_plot_draws_one_series(place: Path) -> None:
+    out = runner.invoke(app, ["plot", str(place / "model"), "--id", "east", "--out", str(place / "east.svg")])
+    assert out.exit_code == 0, out.output
+    assert "east" in (place / "east.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "code"),
+    [
+        (["predict", "MODEL", "--horizon", "7d"], "whole number of steps", 2),
+        (["predict", "MODEL", "--id", "north"], "no series 'north'", 1),
+        (["update", "MODEL", "CSV"], "takes a model of visits", 1),
+        (["fit", "CSV", "--target", "sales", "--out", "NEW"], "--h", 2),
+        (["fit", "CSV", "--id", "store", "--time", "day", "--target", "sale", *H_NEW], "sale", 1),
+    ],
+)
+def test_wrong_use_is_told(place: Path, words: list[str], said: str, code: int) -> None:
+    names = {"MODEL": str(place / "model"), "CSV": str(place / "sales.csv"), "NEW": str(place / "new")}
+    out = runner.invoke(app, [names.get(word, word) for word in words])
+    assert out.exit_code == code
+    assert said in out.output
