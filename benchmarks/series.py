@@ -1,0 +1,148 @@
+"""What next, on four data sets: python -m benchmarks.series [--sets m4 ett exchange bank] [--json FILE]
+
+Settings are chosen on the training part; the test part is scored once. Missing data files are skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+import foretell as ft
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+FloatArray = npt.NDArray[np.float64]
+
+
+def m4() -> dict[str, Any]:
+    """M4-Hourly: 414 series, the published test part of 48 hours, season 24."""
+    parts = [
+        pl.read_csv(SHARED / f"M4-Hourly-{name}.csv.gz", infer_schema_length=None)
+        for name in ("train", "test")
+    ]
+    rows = [
+        {
+            row[0]: np.array([v for v in row[1:] if v not in {None, ""}], dtype=float)
+            for row in part.iter_rows()
+        }
+        for part in parts
+    ]
+    panel = ft.Panel.from_arrays({key: np.concatenate([rows[0][key], rows[1][key]]) for key in rows[0]})
+    ours = ft.SeriesForecaster(horizon=48, window=ft.WindowConfig(season=24, log=True), training=M4_TRAINING)
+    board = ft.evaluate(panel, horizon=48, models=[ours, "seasonal naive"], season=24)
+    print(board)
+    return json.loads(board.to_json())
+
+
+def _m4_rows(name: str) -> dict[str, FloatArray]:
+    frame = pl.read_csv(SHARED / f"M4-Hourly-{name}.csv.gz", infer_schema_length=None)
+    return {
+        row[0]: np.array([v for v in row[1:] if v not in {None, ""}], dtype=float)
+        for row in frame.iter_rows()
+    }
+
+
+M4_TRAINING = ft.TrainConfig(epochs=60, learning_rate=2e-3, patience=10)
+
+
+def ett() -> dict[str, Any]:
+    """ETTh1: 7 channels, 12/4/4 months, standardised on the training part, all windows of the test part."""
+    frame = pl.read_csv(SHARED / "ETTh1.csv.gz", try_parse_dates=True)
+    values = frame.drop("date").to_numpy().astype(float)
+    month = 30 * 24
+    return _rolling(values, frame["date"][0], "1h", (12 * month, 16 * month, 20 * month), 96, season=24)
+
+
+def exchange() -> dict[str, Any]:
+    """Daily exchange rates of 8 countries, 7:1:2, standardised on the training part."""
+    with gzip.open(SHARED / "exchange_rate.txt.gz", "rt") as file:
+        values = np.loadtxt(file, delimiter=",")
+    n = len(values)
+    cuts = (int(0.7 * n), n - int(0.2 * n), n)
+    return _rolling(values, 0, 1, cuts, 96, season=1)
+
+
+def _rolling(
+    values: FloatArray, start: Any, freq: Any, cuts: tuple[int, int, int], h: int, *, season: int
+) -> dict[str, Any]:
+    """Fit on all before the test part, its validation part held out; score all windows of the test part."""
+    train_end, val_end, end = cuts
+    scaled = (values - values[:train_end].mean(axis=0)) / values[:train_end].std(axis=0)
+    names = [f"y{k}" for k in range(values.shape[1])]
+    panel = ft.Panel.from_arrays({"all": scaled[:val_end]}, freq=freq, start=start, targets=names)
+    share = 1 - train_end / val_end
+    training = ft.TrainConfig(epochs=40, learning_rate=1e-3, patience=8, validation_fraction=share)
+    window = ft.WindowConfig(season=season, lookback=336 if season > 1 else 96)
+    began = time.perf_counter()
+    model = ft.SeriesForecaster(horizon=h, window=window, training=training, refit=False).fit(panel)
+    fit_s = time.perf_counter() - began
+    lookback = model.model_.network.shape.lookback
+    origins = np.arange(val_end, end - h + 1)
+    times = panel.grid.time_of(panel.starts[0] + origins - lookback).to_list()
+    histories = {i: scaled[origin - lookback : origin] for i, origin in enumerate(origins)}
+    windows = ft.Panel.from_arrays(histories, freq=panel.grid, start=times, targets=names)
+    found = model.forecast(windows, h, [0.1, 0.5, 0.9])
+    truth = np.stack([scaled[origin : origin + h] for origin in origins])
+    last = np.stack([scaled[origin - 1] for origin in origins])[:, None]
+    error = truth - found[..., 1]
+    figures = {
+        "mse": float((error**2).mean()),
+        "mae": float(np.abs(error).mean()),
+        "coverage_80": float(((truth >= found[..., 0]) & (truth <= found[..., 2])).mean()),
+        "mse_last_value": float(((truth - last) ** 2).mean()),
+        "n_windows": len(origins),
+        "fit_s": fit_s,
+    }
+    print(figures)
+    return figures
+
+
+def bank() -> dict[str, Any]:
+    """Calls to a bank in 5-minute steps, the last week held back, day and week as seasons."""
+    frame = pl.read_csv(SHARED / "fpp3_bank_calls.csv.gz", try_parse_dates=True)
+    print(frame.head(2))
+    time_name, value_name = frame.columns[-2], frame.columns[-1]
+    panel = ft.read_series(frame, id=None, time=time_name, target=value_name)
+    week = panel.grid.season_lengths()[-1]
+    day = panel.grid.season_lengths()[0]
+    window = ft.WindowConfig(season=week, patch=day, lookback=2 * week)
+    training = ft.TrainConfig(epochs=15, learning_rate=2e-3, patience=4)
+    ours = ft.SeriesForecaster(horizon=day, window=window, training=training)
+    board = ft.evaluate(panel, horizon=week, models=[ours, "seasonal naive"], season=week)
+    print(board)
+    rows = {row.model: row.mase for row in board.rows}
+    print(f"MASE {rows['foretell'] / rows['seasonal naive']:.3f} times the weekly seasonal naive's")
+    return json.loads(board.to_json())
+
+
+SETS: dict[str, Callable[[], dict[str, Any]]] = {"m4": m4, "ett": ett, "exchange": exchange, "bank": bank}
+
+
+def main() -> None:
+    """Run the asked sets."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    given = parser.parse_args()
+    results: dict[str, Any] = {}
+    for name in given.sets:
+        print(f"\n## {name}", flush=True)
+        if not SHARED.exists():
+            print(f"{SHARED} is not here: skipped")
+            continue
+        results[name] = SETS[name]()
+    if given.json:
+        given.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
