@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
+from tests.oracles import LogLogistic
 
 from foretell.events.baselines import BGNBD, MBGNBD
 from foretell.events.clock import OperationalClock
@@ -147,7 +148,7 @@ class Case:
         logit_cure, *log_weights, log_shape, log_scale, mu, log_sigma = packed
         parts = [
             stats.lomax(np.exp(log_shape), scale=np.exp(log_scale)),
-            stats.lognorm(s=np.exp(log_sigma), scale=np.exp(mu)),
+            LogLogistic(mu, log_sigma),
         ]
         cure = 1 / (1 + np.exp(-logit_cure))
 

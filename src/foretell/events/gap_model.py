@@ -144,12 +144,10 @@ def log_likelihood(mixture: GapMixture, data: Any, kind: Likelihood = "interval"
 
     ``data`` has lower, upper and last, as in `GapData`.
     """
-    observed = (
-        mix.log_interval_probability(mixture, data.lower, data.upper)
-        if kind == "interval"
-        else mix.log_density(mixture, data.upper)
-    )
-    return jnp.where(data.last, jnp.log(mix.survival(mixture, data.lower) + mix.TINY), observed)
+    if kind == "interval":
+        return mix.log_interval_probability(mixture, data.lower, data.upper, data.last)
+    silent = jnp.log(mix.survival(mixture, data.lower) + mix.TINY)
+    return jnp.where(data.last, silent, mix.log_density(mixture, data.upper))
 
 
 class GapNetwork:
@@ -219,32 +217,12 @@ class GapNetwork:
             rows = jnp.minimum(bucket.starts[:, None] + jnp.arange(length), data.last.shape[0] - 1)
             valid = jnp.arange(length) < bucket.lengths[:, None]
             states = self.network.sequence(weights, data.features[rows])
-            # Only a run's final event can have an open gap: the survival is asked for there alone.
-            ends = jnp.maximum(bucket.lengths - 1, 0)
-            final = jnp.take_along_axis(states, ends[:, None, None], axis=1)[:, 0]
-            parts.append(
-                (
-                    rows.ravel(),
-                    valid.ravel(),
-                    states.reshape(rows.size, states.shape[-1]),
-                    bucket.starts + ends,
-                    bucket.lengths > 0,
-                    final,
-                )
-            )
-        rows, valid, states, ends, present, final = (
-            jnp.concatenate(part) for part in zip(*parts, strict=True)
-        )
-        at = jnp.concatenate([rows, ends])
-        packed = self.network.output(
-            weights, jnp.concatenate([states, final]), data.features[at], data.state[at], noise
-        )
-        mixture = mix.unpack(packed[: len(rows)])
-        observed = mix.log_interval_probability(mixture, data.lower[rows], data.upper[rows])
-        closed = jnp.where(valid & ~data.last[rows], observed, 0.0)
-        surviving = jnp.log(mix.survival(mix.unpack(packed[len(rows) :]), data.lower[ends]) + mix.TINY)
-        still_open = jnp.where(present & data.last[ends], surviving, 0.0)
-        return -(jnp.sum(closed) + jnp.sum(still_open))
+            parts.append((rows.ravel(), valid.ravel(), states.reshape(rows.size, states.shape[-1])))
+        rows, valid, states = (jnp.concatenate(part) for part in zip(*parts, strict=True))
+        found = GapData(*(part[rows] for part in data))
+        packed = self.network.output(weights, states, found.features, found.state, noise)
+        terms = log_likelihood(mix.unpack(packed), found)
+        return -jnp.sum(jnp.where(valid, terms, 0.0))
 
     def step(
         self, weights: list[Array], features: Array, state: Array, memory: Sequence[Array]
