@@ -46,7 +46,7 @@ def statistical():
     features = np.asarray(log_features(history, log), dtype=float)
     network = GapNetwork(NetworkConfig(units=1, dense=0, components=0), features.shape[-1])
     none = np.zeros(0)
-    weights = [np.asarray(w) for w in network.initial(Anchor(*np.log(PARAMS), np.zeros(1), none, none))]
+    weights = [np.asarray(w) for w in network.initial(Anchor(*np.log(PARAMS), np.zeros(1), *[none] * 3))]
     model = GapModel(
         network, (weights,), OperationalClock.flat("day"), FeatureScale.fit(features), np.zeros(0)
     )
