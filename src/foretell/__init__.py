@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from foretell.evaluation.leaderboard import Leaderboard
     from foretell.evaluation.series_leaderboard import SeriesLeaderboard
     from foretell.events.forecaster import EventForecaster
+    from foretell.events.similarity import Similarity
+    from foretell.events.store_plan import StoreConfig
+    from foretell.events.stores import StoreForecaster
     from foretell.nn.networks import NetworkConfig
     from foretell.nn.training import TrainConfig
     from foretell.series.baselines import Drift, Naive, SeasonalNaive
@@ -48,7 +51,10 @@ __all__ = [
     "SeasonalNaive",
     "SeriesForecaster",
     "SeriesLeaderboard",
+    "Similarity",
     "StandardScaler",
+    "StoreConfig",
+    "StoreForecaster",
     "TrainConfig",
     "WindowConfig",
     "__version__",
@@ -87,7 +93,10 @@ _HOMES = {
     "SeasonalNaive": "foretell.series.baselines",
     "SeriesForecaster": "foretell.series.forecaster",
     "SeriesLeaderboard": "foretell.evaluation.series_leaderboard",
+    "Similarity": "foretell.events.similarity",
     "StandardScaler": "foretell.data.scalers",
+    "StoreConfig": "foretell.events.store_plan",
+    "StoreForecaster": "foretell.events.stores",
     "TrainConfig": "foretell.nn.training",
     "WindowConfig": "foretell.series.windows",
     "datasets": "",
