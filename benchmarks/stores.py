@@ -1,9 +1,10 @@
 """Many stores: python -m benchmarks.stores [--speed] [--accuracy]
 
 Speed: 200 stores, each with its own small network (the tutorial's: two LSTM layers of 8 units over windows
-of 3 gaps, five classes, batches of 100), trained together by the compiled engine, and one after the other by Keras
-`fit` on JAX: a new model for each store, as the tutorial has it; and one model with its weights and optimizer
-set back, on full batches only, so that it is compiled once. Same stores, same windows, same number of steps.
+of 3 gaps, five classes, batches of 100), trained together by the compiled engine, and one after the other by
+Keras `fit` on JAX: a new model for each store, as the tutorial has it; and one model with its weights and
+optimizer set back, so that it is compiled once. Same stores, same windows, same number of steps, and all full
+batches.
 
 Accuracy: one model for all stores of Complete Journey, one for each, one for each group of similar stores.
 """

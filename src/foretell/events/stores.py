@@ -58,10 +58,8 @@ class StoreForecaster(EventForecaster):
     >>> log = ft.read_events(
     ...     ft.datasets.load_complete_journey(), id="household_id", time="timestamp", group="store_id"
     ... )
-    >>> quick = ft.StoreForecaster(models="similar", ensemble=1, training=ft.TrainConfig(epochs=1))
-    >>> stores = quick.fit(log.select(range(400)), as_of="2017-09-30").stores_
-    >>> stores.columns
-    ['group', 'n_customers', 'n_events', 'model', 'gain']
+    >>> models = [ft.StoreForecaster(models=kind) for kind in ("global", "store", "similar")]
+    >>> board = ft.evaluate(log, "2017-09-30", "91d", models=models)  # doctest: +SKIP
     """
 
     def __init__(
