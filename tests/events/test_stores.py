@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import foretell as ft
-from foretell.errors import DataError, ParameterError
+from foretell.errors import DataError, ParameterError, StorageError
 from foretell.evaluation.outlook import EventModel
 from foretell.events.states import encode
 from foretell.events.store_network import StoreNetwork
@@ -133,6 +133,11 @@ def test_an_update_keeps_every_customer_with_the_model_of_its_store(small, store
     assert (number[:, before] == stores._plan.numbers(train)).all()
     assert (number[:, ~before] == stores._plan.numbers(whole)[~before]).all()
     assert moved.predict([]).height == whole.n_customers
+
+
+def test_saving_is_refused_in_so_many_words(stores, tmp_path):
+    with pytest.raises(StorageError, match="a StoreForecaster is not saved to files yet"):
+        stores.save(tmp_path / "model")
 
 
 def test_networks_of_one_build_share_their_programs(stores):

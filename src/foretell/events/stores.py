@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.data.log import EventLog
-from foretell.errors import ParameterError
+from foretell.errors import ParameterError, StorageError
 from foretell.events.forecaster import EventForecaster
 from foretell.events.states import GapModel, States
 from foretell.events.store_fitting import fit_stores
@@ -115,6 +116,13 @@ class StoreForecaster(EventForecaster):
         number = self._plan.stores["model"].to_numpy()
         self.stores_ = self._plan.stores.with_columns(gain=pl.Series(gain[number]))
         return model
+
+    def save(self, path: str | Path) -> Path:
+        """Refuse: only forecasters of one model can be saved so far."""
+        raise StorageError(
+            f"cannot write {path}: a StoreForecaster is not saved to files yet; keep it in memory, or save "
+            "an EventForecaster, whose one model answers for all stores"
+        )
 
     def _stand(self, log: EventLog, states: States | None = None) -> Self:
         return super()._stand(log, states or encode_stores(self.model_, log, self._plan.numbers(log)))
