@@ -1,5 +1,6 @@
 """Scalers come back to the original values; splits keep what they promise."""
 
+import datetime as dt
 import warnings
 
 import numpy as np
@@ -120,6 +121,14 @@ def test_a_split_by_time_may_name_its_day():
     assert [part.tolist() for part in ft.split_by_time(days, cutoff="2024-01-01")] == [[1], [0, 2], []]
     with pytest.raises(ParameterError, match="cutoff=2024-01-03 leaves 3 windows to train on and 0 to test"):
         ft.split_by_time(days, cutoff="2024-01-03")
+
+
+def test_times_may_be_dates_of_python_or_text():
+    days = ["2024-01-01", "2024-01-02", "2024-01-03"]
+    for times in (days, [dt.date.fromisoformat(day) for day in days]):
+        assert ft.split_by_time(times, cutoff="2024-01-02").test.tolist() == [2]
+    with pytest.raises(ParameterError, match=r"cutoff='later' cannot be read.*expected int64"):
+        ft.split_by_time([1, 2, 3], cutoff="later")
 
 
 def test_windows_that_reach_over_the_cutoff_are_left_out():

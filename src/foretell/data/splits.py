@@ -109,14 +109,14 @@ def split_by_time(times: npt.ArrayLike, *, cutoff: Any = None, share: float = 0.
     >>> ft.split_by_time(days, cutoff="2024-01-07").test
     array([7, 8, 9])
     """
-    array = np.asarray(times)
+    array = _moments(times, "times")
     array = array[:, None] if array.ndim == 1 else array.reshape(len(array), -1)
     first, last = array.min(axis=1), array.max(axis=1)
     _check(share, len(array), "windows")
     if cutoff is None:
         limit = np.sort(last)[min(max(len(last) - 1 - round(share * len(last)), 0), len(last) - 1)]
     else:
-        limit = np.asarray(cutoff, dtype=array.dtype)[()]
+        limit = _moments(cutoff, "cutoff", array.dtype)[()]
     train, test = last <= limit, first > limit
     if not train.any() or not test.any():
         raise ParameterError(
@@ -124,6 +124,16 @@ def split_by_time(times: npt.ArrayLike, *, cutoff: Any = None, share: float = 0.
             f"their targets fall from {first.min()} to {last.max()}; choose a cut-off between"
         )
     return _sides(test, train)
+
+
+def _moments(values: Any, name: str, kind: np.dtype[Any] | None = None) -> npt.NDArray[Any]:
+    """Return times as numbers or numpy dates, of a kind where one is given."""
+    try:
+        array = np.asarray(values, dtype=kind)
+        return array.astype("datetime64[us]") if array.dtype.kind in "OU" else array
+    except (TypeError, ValueError) as error:
+        expected = f"{kind}, as the times are" if kind else "numbers, dates, or ISO texts"
+        raise ParameterError(f"{name}={values!r} cannot be read: {error}; expected {expected}") from error
 
 
 def _check(share: float, n: int, what: str) -> None:

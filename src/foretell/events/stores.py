@@ -49,7 +49,7 @@ class StoreForecaster(EventForecaster):
     stores_ : polars.DataFrame
         One row per store: ``group``, ``n_customers``, ``n_events``, ``model`` (0: the global one), and
         ``gain``: by how much training on raised the mean log-likelihood of a held-out customer's run of
-        visits, 0 where it did not.
+        visits, 0 where it did not (or where none is held out).
     log_, model_, states_
         As in `EventForecaster`.
 
