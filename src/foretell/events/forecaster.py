@@ -118,9 +118,15 @@ class EventForecaster(Estimator):
             )
         if as_of is not None:
             log = _until(log, as_of)
-        self.model_: GapModel = fit_gap_model(
+        self.model_: GapModel = self._fit_model(log, self.network, progress)
+        return self._stand(log)
+
+    def _fit_model(
+        self, log: EventLog, network: NetworkConfig | None, progress: Callable[[Progress], None] | None
+    ) -> GapModel:
+        return fit_gap_model(
             log,
-            self.network or NetworkConfig(),
+            network or NetworkConfig(),
             self.training or TrainConfig(),
             ensemble=self.ensemble,
             seed=int(self.seed),
@@ -128,7 +134,6 @@ class EventForecaster(Estimator):
             seasonal=self.seasonal,
             progress=progress,
         )
-        return self._stand(log)
 
     def _check_parameters(self) -> None:
         for name, least in [("ensemble", 1), ("paths", 1), ("seed", 0)]:
