@@ -14,7 +14,7 @@ from foretell.events.history import histories, standardised
 from foretell.events.states import GapModel, log_features
 from foretell.events.store_network import StoreNetwork
 from foretell.nn.many import ManyTrainer, TrainedMany, share_runs
-from foretell.nn.training import TrainConfig, bucket_lengths, cut_runs
+from foretell.nn.training import TrainConfig, bucket_lengths, cut_runs, longest_run
 
 IntArray = npt.NDArray[np.int64]
 
@@ -62,12 +62,13 @@ def _trainer(
 ) -> tuple[ManyTrainer, Any]:
     history = histories(log, model.clock.table(log.start, log.as_of))
     data = gap_data(history, standardised(model.scale.arrays(), log_features(history, log)))
+    longest = training.max_steps or longest_run(log.counts)
     kept, held = _hold_out(numbers, training.validation_fraction, seed)
-    padded = bucket_lengths(cut_runs(log.offsets, kept, training.max_steps)[1], most=2)
+    padded = bucket_lengths(cut_runs(log.offsets, kept, longest)[1], most=2)
 
     def runs(customers: IntArray) -> Any:
-        starts, lengths = cut_runs(log.offsets, customers, training.max_steps)
-        pieces = -(-log.counts[customers] // training.max_steps)
+        starts, lengths = cut_runs(log.offsets, customers, longest)
+        pieces = -(-log.counts[customers] // longest)
         return share_runs(starts, lengths, np.repeat(numbers[customers] - 1, pieces), n_models, padded)
 
     train = runs(kept)
