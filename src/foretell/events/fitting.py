@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -14,6 +15,7 @@ from foretell.events.gap_model import DropOut, GapNetwork, fit_anchor, gap_data
 from foretell.events.history import FeatureScale, histories, standardised
 from foretell.events.states import GapModel, log_features
 from foretell.nn.networks import NetworkConfig
+from foretell.nn.own import EventShape
 from foretell.nn.training import (
     Bucket,
     Progress,
@@ -52,8 +54,11 @@ def fit_gap_model(
     raw = log_features(history, log)
     scale = FeatureScale.fit(np.asarray(raw, dtype=np.float64))
     data = gap_data(history, standardised(scale.arrays(), raw))
-    anchor, _ = fit_anchor(history, network.components, drop_out)
+    network = network.resolved(EventShape(raw.shape[-1], training.max_steps))
     networks = [GapNetwork(network, raw.shape[-1], drop_out, seed + m) for m in range(ensemble)]
+    longest = networks[0].network.longest
+    training = dataclasses.replace(training, max_steps=min(training.max_steps, longest or training.max_steps))
+    anchor, _ = fit_anchor(history, network.components, drop_out)
     sets = [_hold_out(log.n_customers, training.validation_fraction, seed + m) for m in range(ensemble)]
     lengths = bucket_lengths(cut_runs(log.offsets, np.arange(log.n_customers), training.max_steps)[1])
 

@@ -218,7 +218,7 @@ class GapNetwork:
         for bucket, length in zip(runs, lengths, strict=True):
             rows = jnp.minimum(bucket.starts[:, None] + jnp.arange(length), data.last.shape[0] - 1)
             valid = jnp.arange(length) < bucket.lengths[:, None]
-            states = self.network.sequence(weights, data.features[rows])
+            states = self.network.sequence(weights, data.features[rows], noise)
             # Only a run's final event can have an open gap: the survival is asked for there alone.
             ends = jnp.maximum(bucket.lengths - 1, 0)
             final = jnp.take_along_axis(states, ends[:, None, None], axis=1)[:, 0]

@@ -16,6 +16,7 @@ from foretell.data.panel import Panel, flat_ranges
 from foretell.data.seasons import find_season
 from foretell.errors import DataError, ParameterError
 from foretell.nn.networks import NetworkConfig
+from foretell.nn.own import OwnNetwork
 from foretell.nn.steps import StepTrainer
 from foretell.nn.training import Progress, TrainConfig, Trained, side_by_side
 from foretell.series.calibration import Calibration
@@ -153,7 +154,7 @@ class SeriesModel:
 def fit_series_model(
     panel: Panel,
     shape: Shape,
-    network: NetworkConfig,
+    network: NetworkConfig | OwnNetwork,
     training: TrainConfig,
     *,
     ensemble: int,
