@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from foretell.series.classical import AutoARIMA, AutoETS, AutoTheta
     from foretell.series.forecaster import SeriesForecaster
     from foretell.series.windows import WindowConfig
-    from foretell.storage import load
+    from foretell.storage import load, load_keras
 
 __all__ = [
     "AutoARIMA",
@@ -46,6 +46,7 @@ __all__ = [
     "errors",
     "evaluate",
     "load",
+    "load_keras",
     "plotting",
     "read_events",
     "read_series",
@@ -72,6 +73,7 @@ _HOMES = {
     "errors": "",
     "evaluate": "foretell.evaluation.comparison",
     "load": "foretell.storage",
+    "load_keras": "foretell.storage",
     "plotting": "",
     "read_events": "foretell.data.events",
     "read_series": "foretell.data.series",

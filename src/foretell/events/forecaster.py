@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.base import Estimator
+from foretell.base import NetworkForecaster
 from foretell.data.log import EventLog, to_dates
 from foretell.errors import DataError, ParameterError
 from foretell.evaluation.outlook import Outlook, period_edges
@@ -34,7 +34,7 @@ from foretell.nn.training import Progress, TrainConfig
 FloatArray = npt.NDArray[np.float64]
 
 
-class EventForecaster(Estimator):
+class EventForecaster(NetworkForecaster):
     """Forecast each customer's next event, its uncertainty, and the number of events to come.
 
     An ensemble of recurrent networks reads every customer's history and corrects the closed-form forecast of

@@ -174,6 +174,16 @@ class GapNetwork:
         )
 
     @property
+    def whole(self) -> Any:
+        """The Keras model of whole sequences: ``[features, (count, age)] → packed mixture``."""
+        return self.network.whole
+
+    @property
+    def variables(self) -> list[Any]:
+        """Trainable variables."""
+        return self.network.variables
+
+    @property
     def packed_width(self) -> int:
         """Length of the packed mixture."""
         return mix.packed_width(self.components)

@@ -83,8 +83,14 @@ class OwnNetwork:
 
     def build(self, seed: int) -> Any:
         """Return a fresh model or cell whose initial weights are settled by the seed."""
-        rng = np.random.default_rng(seed)
-        return keras.saving.deserialize_keras_object(_reseeded(json.loads(self.architecture), rng))
+        described = _reseeded(json.loads(self.architecture), np.random.default_rng(seed))
+        try:
+            return keras.saving.deserialize_keras_object(described)
+        except (TypeError, ValueError) as error:
+            raise ParameterError(
+                f"the network of class {described.get('class_name')!r} cannot be built: {_first_line(error)} "
+                "Import the module that registers its classes with Keras first"
+            ) from error
 
 
 def _reseeded(described: Any, rng: np.random.Generator) -> Any:

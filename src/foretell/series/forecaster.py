@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.base import Estimator
+from foretell.base import NetworkForecaster
 from foretell.data.panel import Panel
 from foretell.errors import DataError, ParameterError
 from foretell.nn.networks import NetworkConfig
@@ -29,7 +29,7 @@ FloatArray = npt.NDArray[np.float64]
 _CHUNK = 256
 
 
-class SeriesForecaster(Estimator):
+class SeriesForecaster(NetworkForecaster):
     """Forecast the next steps of every series of a panel, with their uncertainty.
 
     One ensemble of recurrent networks is trained over all series. Each reads a window patch by patch, adds a

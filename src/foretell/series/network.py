@@ -126,6 +126,11 @@ class SeriesNetwork:
         return hash((self.config, self.shape))
 
     @property
+    def whole(self) -> Any:
+        """The Keras model."""
+        return self.model
+
+    @property
     def variables(self) -> list[Any]:
         """Trainable variables."""
         return list(self.model.trainable_variables)
@@ -369,7 +374,12 @@ def build_own_model(own: OwnNetwork, shape: Shape, seed: int) -> Any:
                 f"{expected or 'one of ' + ', '.join(sorted(given))}: build it from the shape that a builder is "
                 "told, with keras.Input((shape.lookback, shape.n_columns))"
             )
-    found = model([read[name] for name in asked])
+    # As a structure that the model knows: a tensor, a dictionary or a list.
+    parts = [read[name] for name in asked]
+    if len(parts) == 1:
+        found = model(parts[0])
+    else:
+        found = model(dict(zip(asked, parts, strict=True)) if isinstance(model.input, dict) else parts)
     out = (shape.steps, shape.channels, len(QUANTILES))
     if isinstance(found, (list, tuple)) or int(np.prod(found.shape[1:])) != int(np.prod(out)):
         shown = [tuple(part.shape) for part in found] if isinstance(found, (list, tuple)) else tuple(found.shape)
