@@ -1,9 +1,9 @@
 """The tutorial's network under Keras' own `fit`, on the backend that KERAS_BACKEND names.
 
-    KERAS_BACKEND=jax python benchmarks/tutorial_net.py 20000 5
+    KERAS_BACKEND=jax python benchmarks/peers/tutorial_net.py 20000 5 loop
 
 trains on that many windows for so many epochs and prints one JSON object: microseconds per step of each epoch
-after the first, which compiles.
+after the first, which compiles. "unrolled" for "loop" writes the three steps of a layer out.
 """
 
 from __future__ import annotations
@@ -53,18 +53,18 @@ class Clock(keras.callbacks.Callback):
         self.times.append(time.perf_counter())
 
 
-def main(n_windows: int, epochs: int) -> None:
+def main(n_windows: int, epochs: int, *, unroll: bool) -> None:
     values, classes = gaps(n_windows)
     rows = np.arange(n_windows)[:, None] + np.arange(WINDOW)
     inputs, one_hot = values[rows][..., None], np.eye(CLASSES, dtype=np.float32)[classes[WINDOW:]]
     clock = Clock()
-    model = build()
+    model = build(unroll=unroll)
     model.compile(optimizer="adam", loss="categorical_crossentropy")
     model.fit(inputs, one_hot, batch_size=BATCH, epochs=epochs + 1, verbose=0, callbacks=[clock])
     steps = -(-n_windows // BATCH)
-    each = [1e6 * float(after - before) / steps for before, after in zip(clock.times, clock.times[1:])]
+    each = [1e6 * float(after - before) / steps for before, after in zip(clock.times, clock.times[1:], strict=False)]
     print(json.dumps({"backend": keras.config.backend(), "us_per_step": each}))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), unroll=sys.argv[3] == "unrolled")
