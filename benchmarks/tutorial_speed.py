@@ -1,12 +1,13 @@
 """Training speed of the tutorial's own network: python -m benchmarks.tutorial_speed
 
-Two LSTM layers of 8 units, windows of 3 gaps, a softmax over 5 bins, batches of 100: through our compiled loop,
-which gathers the windows inside the step, beside Keras' `fit` on the TensorFlow backend (an environment of its
-own, made once) and on JAX. All in turn, in one run, compilation left out.
+Two LSTM layers of 8 units, windows of 3 gaps, a softmax over 5 bins, batches of 100: through our compiled
+loop, which gathers the windows inside the step, beside Keras' `fit` on the TensorFlow backend (an environment
+of its own, made once) and on JAX. All in turn, in one run, compilation left out.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import statistics
@@ -58,7 +59,7 @@ class Ours:
             self.initial, self.data, N_WINDOWS, 0, report=lambda *_: times.append(time.perf_counter())
         )
         steps = N_WINDOWS // BATCH
-        return [1e6 * (after - before) / steps for before, after in zip(times, times[1:], strict=False)]
+        return [1e6 * (after - before) / steps for before, after in itertools.pairwise(times)]
 
 
 def theirs(python: Path | str, backend: str, loop: str) -> list[float]:

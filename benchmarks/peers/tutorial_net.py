@@ -8,6 +8,7 @@ after the first, which compiles. "unrolled" for "loop" writes the three steps of
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -62,7 +63,7 @@ def main(n_windows: int, epochs: int, *, unroll: bool) -> None:
     model.compile(optimizer="adam", loss="categorical_crossentropy")
     model.fit(inputs, one_hot, batch_size=BATCH, epochs=epochs + 1, verbose=0, callbacks=[clock])
     steps = -(-n_windows // BATCH)
-    each = [1e6 * float(after - before) / steps for before, after in zip(clock.times, clock.times[1:], strict=False)]
+    each = [1e6 * float(after - before) / steps for before, after in itertools.pairwise(clock.times)]
     print(json.dumps({"backend": keras.config.backend(), "us_per_step": each}))
 
 

@@ -134,7 +134,7 @@ def load_keras(path: str | Path) -> list[Any]:
     StorageError
         The directory holds no such files, or they are damaged.
     """
-    import foretell.events.gap_model  # noqa: PLC0415  # registers its layer with Keras
+    import foretell.events.gap_model  # noqa: F401, PLC0415  # registers its layer with Keras
     from foretell.nn.keras_files import ARCHITECTURE, read_member, weights_name  # noqa: PLC0415
 
     source = Path(path)
@@ -143,7 +143,8 @@ def load_keras(path: str | Path) -> list[Any]:
         members += 1
     if not members or not (source / ARCHITECTURE).is_file():
         raise StorageError(
-            f"no Keras files in {source}: expected {ARCHITECTURE} and {weights_name(0)}, which save_keras writes"
+            f"no Keras files in {source}: expected {ARCHITECTURE} and {weights_name(0)}, which save_keras "
+            "writes"
         )
     try:
         return [read_member(source, m) for m in range(members)]
@@ -219,7 +220,7 @@ def _read(described: dict[str, Any], place: Path) -> EventForecaster | SeriesFor
     with (place / _ARRAYS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     if "keras_order" in described:
-        import foretell.events.gap_model  # noqa: PLC0415  # registers its layer with Keras
+        import foretell.events.gap_model  # noqa: F401, PLC0415  # registers its layer with Keras
         from foretell.nn.keras_files import read_arrays  # noqa: PLC0415
 
         arrays |= read_arrays(place, described["members"], described["keras_order"])

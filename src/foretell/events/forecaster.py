@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -49,7 +48,7 @@ class EventForecaster(NetworkForecaster):
         Same seed, same machine, same answers.
     network : NetworkConfig, keras cell, keras.Model or callable, optional
         Cell, layers, widths; or a cell of your own, or a causal network ``(batch, steps, features) → (batch,
-        steps, units)``, or a function that builds one for a shape: it takes the place of the recurrent layers.
+        steps, units)``, or a function that builds one for a shape: it replaces the recurrent layers.
     training : TrainConfig, optional
         Epochs, batch size, learning rate, early stopping.
     drop_out : {"mbg", "bg"}
@@ -140,6 +139,10 @@ class EventForecaster(NetworkForecaster):
         check_network(self.network)
         if self.training is not None and not isinstance(self.training, TrainConfig):
             raise ParameterError(f"training={self.training!r}; expected a foretell.TrainConfig(…)")
+        if self.training is not None and self.training.loss is not None:
+            raise ParameterError(
+                f"loss={self.training.loss!r}; expected None: the next gap is trained by its likelihood"
+            )
         if self.drop_out not in {"mbg", "bg"}:
             raise ParameterError(f"drop_out={self.drop_out!r}; expected 'mbg' or 'bg'")
 

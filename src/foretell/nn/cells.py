@@ -21,7 +21,7 @@ class _LSTMVariant(keras.layers.LSTMCell):  # type: ignore[misc]
         self.dropout_mask_count = None  # one mask for all gates
 
     def _sums(self, inputs: Array, h: Array, *, training: bool) -> list[Array]:
-        """Return W x + R h + b of the input gate, forget gate, candidate and output gate, each (batch, units)."""
+        """Return W x + R h + b of input gate, forget gate, candidate, output gate: (batch, units)."""
         if training and self.dropout:
             inputs = inputs * self.get_dropout_mask(inputs)
         if training and self.recurrent_dropout:
@@ -166,7 +166,11 @@ class ClockworkRNNCell(keras.layers.SimpleRNNCell):  # type: ignore[misc]
         """Return h, and [h, t]."""
         before, t = states
         inputs = inputs * self.get_dropout_mask(inputs) if training and self.dropout else inputs
-        h = before * self.get_recurrent_dropout_mask(before) if training and self.recurrent_dropout else before
+        h = (
+            before * self.get_recurrent_dropout_mask(before)
+            if training and self.recurrent_dropout
+            else before
+        )
         h = ops.matmul(inputs, self.kernel) + ops.matmul(h, self.recurrent_kernel * self.reads)
         h = self.activation(h + self.bias if self.use_bias else h)
         h = ops.where(ops.mod(t, self.period) == 0, h, before)
@@ -291,7 +295,13 @@ class MinLSTM(keras.layers.RNN):  # type: ignore[misc]
     cell : MinLSTMCell
     """
 
-    def call(self, sequences: Array, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:  # noqa: FBT001, FBT002
+    def call(
+        self,
+        sequences: Array,
+        initial_state: Any = None,
+        mask: Any = None,
+        training: bool = False,  # noqa: FBT001, FBT002
+    ) -> Any:
         """Return what `keras.layers.RNN` would: (batch, steps, features) → (batch, steps, units)."""
         if mask is not None:
             return super().call(sequences, initial_state, mask=mask, training=training)

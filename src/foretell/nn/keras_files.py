@@ -49,7 +49,9 @@ def write_members(model: Any, variables: list[Any], members: Sequence[Weights], 
             variable.assign(weights[i])
         with warnings.catch_warnings():
             # Keras' variables do not know numpy 2's argument "copy"; numpy says so and goes on.
-            warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning)
+            warnings.filterwarnings(
+                "ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning
+            )
             copy.save_weights(place / weights_name(m))
     return order
 

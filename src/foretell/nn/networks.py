@@ -42,7 +42,7 @@ class RecurrentNetwork:
 
     @functools.cached_property
     def whole(self) -> Any:
-        """``[features (B, L, F), anchor inputs (B, L, A)] → output (B, L, P)``: trunk and head as one model."""
+        """``[features (B, L, F), anchor inputs (B, L, A)] → output (B, L, P)``: trunk and head as one."""
         return self.join()
 
     @property
@@ -110,8 +110,8 @@ def build_network(
     """
     if config.bidirectional:
         raise ParameterError(
-            "bidirectional=True; expected False: an event's state must not see the events after it. Windows of "
-            "series, which lie in the past as a whole, can be read in both directions"
+            "bidirectional=True; expected False: an event's state must not see the events after it. Windows "
+            "of series, which lie in the past as a whole, can be read in both directions"
         )
     init = initializers(keras.random.SeedGenerator(seed))
     recurrent = make_recurrent(config, n_features, init)

@@ -121,7 +121,8 @@ def check_network(network: Any) -> None:
     if not isinstance(network, type) and (callable(network) or hasattr(network, "resolved")):
         return
     raise ParameterError(
-        f"network={network!r}; expected a foretell.NetworkConfig(…), a keras.Model, or a function that builds one"
+        f"network={network!r}; expected a foretell.NetworkConfig(…), a keras.Model, or a function that "
+        "builds one"
     )
 
 
@@ -269,7 +270,7 @@ def check_causal(model: Any, n_features: int) -> int:
     after = before.copy()
     after[:, -1] += 1.0
     said = [np.asarray(model(part, training=False))[:, :-1] for part in (before, after)]
-    if not np.allclose(*said, atol=1e-6):
+    if not np.allclose(said[0], said[1], atol=1e-6):
         raise ParameterError(
             "the network is not causal: another last event changed what it says of earlier ones; expected "
             "forward recurrent layers, Conv1D(padding='causal') or masked attention, not Bidirectional"

@@ -32,11 +32,16 @@ class Recurrent(Protocol):
     """
 
     @property
-    def width(self) -> int: ...
+    def width(self) -> int:
+        """Of a state."""
+
     @property
-    def memory(self) -> list[int]: ...
+    def memory(self) -> list[int]:
+        """Widths of the parts of the memory."""
+
     @property
-    def longest(self) -> int | None: ...
+    def longest(self) -> int | None:
+        """Steps of one sequence at the most, or None."""
 
     def over(self, sequence: Tensor) -> Tensor:
         """Return all states of sequences: (batch, steps, features) → (batch, steps, width)."""
@@ -76,7 +81,8 @@ class Stack:
 
     def step(self, inputs: Tensor, memory: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Return the state of the top layer, and the memories of all."""
-        left, after = list(memory), []
+        left = list(memory)
+        after: list[Tensor] = []
 
         def run(k: int, inputs: Tensor) -> Tensor:
             n_parts = len(state_sizes(self.cells[k]))
@@ -139,8 +145,8 @@ def make_cell(config: NetworkConfig, layer: int, init: Initializers, name: str |
         own = config.cell.build(init("kernel").seed)
         if not is_cell(own):
             raise ParameterError(
-                f"cell={type(own).__name__}; expected a recurrent cell: a whole network cannot write a horizon "
-                "step by step, take method='direct'"
+                f"cell={type(own).__name__}; expected a recurrent cell: a whole network cannot write a "
+                "horizon step by step, take method='direct'"
             )
         return own
     settings: dict[str, Any] = {
@@ -193,10 +199,12 @@ def check_cell(cell: Any, n_features: int) -> None:
         state, after = cell(keras.ops.zeros((2, n_features)), memory)
     except (TypeError, ValueError) as error:
         first = str(error).splitlines()[0]
-        raise ParameterError(f"one step of {type(cell).__name__} failed: {first}; expected {expected}") from error
+        raise ParameterError(
+            f"one step of {type(cell).__name__} failed: {first} Expected {expected}"
+        ) from error
     found = [tuple(part.shape) for part in (after if isinstance(after, (list, tuple)) else [after])]
     if found != [(2, size) for size in sizes] or tuple(state.shape) != (2, state_width(cell)):
         raise ParameterError(
-            f"one step of {type(cell).__name__} on a batch of 2 gave a state {tuple(state.shape)} and a memory "
-            f"{found}; expected {expected}, as its state_size says"
+            f"one step of {type(cell).__name__} on a batch of 2 gave a state {tuple(state.shape)} and a "
+            f"memory {found}; expected {expected}, as its state_size says"
         )

@@ -110,7 +110,12 @@ class NetworkConfig:
                 )
 
     def _check_widths(self) -> None:
-        for name, low, high in [("layers", 0, 8), ("units", 1, 4096), ("dense", 0, 65536), ("components", 0, 32)]:
+        for name, low, high in [
+            ("layers", 0, 8),
+            ("units", 1, 4096),
+            ("dense", 0, 65536),
+            ("components", 0, 32),
+        ]:
             value = getattr(self, name)
             for one in value if isinstance(value, tuple) else (value,):
                 if isinstance(one, bool) or not isinstance(one, int) or not low <= one <= high:
@@ -139,11 +144,13 @@ class NetworkConfig:
                     f"{name}={value!r}; expected the name of a Keras activation, such as 'tanh' or 'relu'"
                 )
         if self.output_activation is not None:
-            around = np.asarray(keras.activations.get(self.output_activation)(np.array([[-0.01, 0.0, 0.01]])))[0]
+            around = np.asarray(
+                keras.activations.get(self.output_activation)(np.array([[-0.01, 0.0, 0.01]]))
+            )[0]
             if around[1] != 0.0 or np.any(around[[0, 2]] == 0.0):
                 raise ParameterError(
-                    f"output_activation={self.output_activation!r}; expected one that keeps 0 at 0 and no other "
-                    "value there, such as 'tanh' or 'softsign': it is of a correction, which starts at zero"
+                    f"output_activation={self.output_activation!r}; expected one that keeps 0 at 0 and no "
+                    "other value there, such as 'tanh' or 'softsign': a correction starts at zero"
                 )
 
     @property

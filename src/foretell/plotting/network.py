@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,8 +59,8 @@ def _keras_model(model: Any) -> tuple[Any, str]:
         return model, f"Network {model.name!r}"
     if not hasattr(model, "model_"):
         raise NotFittedError(
-            f"this {type(model).__name__} is not fitted yet: its network takes its shape from the data; call fit "
-            "first"
+            f"this {type(model).__name__} is not fitted yet: its network takes its shape from the data; call "
+            "fit first"
         )
     return model.model_.network.whole, f"Network of the {type(model).__name__}"
 
@@ -76,7 +77,9 @@ def _graph(network: Any) -> tuple[dict[str, tuple[str, str, str]], list[tuple[st
         if kind not in _PLUMBING:
             cell = getattr(layer, "cell", None)
             role = "recurrent" if cell is not None or hasattr(layer, "state_size") else "plain"
-            role = "input" if kind == "InputLayer" else "weights" if role == "plain" and layer.weights else role
+            role = (
+                "input" if kind == "InputLayer" else "weights" if role == "plain" and layer.weights else role
+            )
             shown = kind.removesuffix("Layer") if cell is None else type(cell).__name__.removesuffix("Cell")
             boxes[layer.name] = (shown, _shape(node.output_tensors[0].shape), role)
 
@@ -122,11 +125,11 @@ def _rows(
 
 
 def _columns(rows: dict[str, int], lanes: dict[tuple[str, str], list[str]]) -> dict[str, float]:
-    """Return the column of each box and bend: near what it reads, row by row from the top, without overlap."""
+    """Return the column of each box and bend: near what it reads, row by row, without overlap."""
     above: dict[str, list[str]] = {name: [] for name in rows}
     for (a, b), bends in lanes.items():
         path = [a, *bends, b]
-        for start, end in zip(path, path[1:], strict=False):
+        for start, end in itertools.pairwise(path):
             above[end].append(start)
     columns: dict[str, float] = {}
     for row in range(max(rows.values()) + 1):
@@ -144,7 +147,9 @@ def _columns(rows: dict[str, int], lanes: dict[tuple[str, str], list[str]]) -> d
 def _scale(axis: str) -> Any:
     scale = alt.Scale(zero=False, nice=False, padding=12)
     return (alt.X if axis == "x" else alt.Y)(
-        f"{axis}:Q", axis=None, scale=scale if axis == "x" else alt.Scale(zero=False, nice=False, reverse=True)
+        f"{axis}:Q",
+        axis=None,
+        scale=scale if axis == "x" else alt.Scale(zero=False, nice=False, reverse=True),
     )
 
 

@@ -171,7 +171,7 @@ def fit_series_model(
     flat = reading.flat(panel, 0)
     windows = split(panel, 0, shape.steps, training.validation_fraction)
     batch = training.batch_size or max(64 // (shape.n_targets if shape.variables == "shared" else 1), 8)
-    networks = [SeriesNetwork(network, shape, seed + m) for m in range(ensemble)]
+    networks = [SeriesNetwork(network, shape, seed + m, training.loss) for m in range(ensemble)]
     trainer = StepTrainer(networks[0].variables, networks[0].loss, training, batch, ROUND)
 
     def job(m: int, where: Windows, held: Windows | None, rounds: int | None) -> Callable[[], Trained]:

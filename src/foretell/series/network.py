@@ -9,19 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from foretell.nn.backend import keras
-from foretell.errors import ParameterError
 from foretell.nn.cells import free_memory, over_sequences, state_sizes, state_width
 from foretell.nn.networks import NetworkConfig, dense_layers, initializers
-from foretell.nn.own import OwnNetwork, check_variables, generators
+from foretell.nn.own import OwnNetwork, generators
 from foretell.nn.recurrent import make_cell, make_recurrent
+from foretell.series.own import build_own_model
 from foretell.series.scaling import last_observed, mean_change, window_scale
 from foretell.series.windows import Batch, Flat, Windows, gather
 
 Array = Any
 
 QUANTILES = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
-# What lies on the time axis of a window.
-WINDOW_INPUTS = ("values", "mask", "past", "so_far")
+_MIDDLE = QUANTILES.index(0.5)
 # A window that was constant has no scale of its own: what follows counts no more than this many scales.
 _FARTHEST = 50.0
 # A window that hardly changes from season to season counts as if it changed by so many scales.
@@ -93,13 +92,23 @@ class Shape:
         return {name: shape for name, shape in shapes.items() if shape[-1]}
 
     @property
+    def window(self) -> list[str]:
+        """Names of the inputs that lie on the time axis of a window."""
+        return [name for name in ("values", "mask", "past", "so_far") if name in self.inputs]
+
+    @property
     def n_columns(self) -> int:
         """Columns of a window: values, which of them are observed, past and known covariates."""
-        return sum(self.inputs[name][-1] for name in WINDOW_INPUTS if name in self.inputs)
+        return sum(self.inputs[name][-1] for name in self.window)
+
+    @property
+    def outputs(self) -> tuple[int, int, int]:
+        """What the network gives of a window: steps, channels, quantiles."""
+        return self.steps, self.channels, len(QUANTILES)
 
     @property
     def n_outputs(self) -> int:
-        """Numbers that the network gives: steps times channels times quantiles."""
+        """How many numbers that is."""
         return self.steps * self.channels * len(QUANTILES)
 
 
@@ -111,19 +120,26 @@ class SeriesNetwork:
     config : NetworkConfig or OwnNetwork
     shape : Shape
     seed : int
+    loss : str, optional
+        By which the middle quantile, the point forecast, is trained, see `foretell.TrainConfig`.
     """
 
-    def __init__(self, config: NetworkConfig | OwnNetwork, shape: Shape, seed: int = 0) -> None:
-        self.config, self.shape = config, shape
+    def __init__(
+        self, config: NetworkConfig | OwnNetwork, shape: Shape, seed: int = 0, loss: str | None = None
+    ) -> None:
+        self.config, self.shape, self.point_loss = config, shape, loss
         self.model = build_series_model(config, shape, seed)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SeriesNetwork):
             return NotImplemented
-        return (self.config, self.shape) == (other.config, other.shape)
+        return self._build() == other._build()
 
     def __hash__(self) -> int:
-        return hash((self.config, self.shape))
+        return hash(self._build())
+
+    def _build(self) -> tuple[NetworkConfig | OwnNetwork, Shape, str | None]:
+        return self.config, self.shape, self.point_loss
 
     @property
     def whole(self) -> Any:
@@ -167,6 +183,8 @@ class SeriesNetwork:
         fixed = generators(self.model, noise)
         given = [part for part in inputs if part.shape[-1]]
         out = self.model.stateless_call(weights, fixed, given, training=noise is not None)[0]
+        if self.point_loss and noise is None:
+            out = around_the_middle(out)
         if shape.variables == "shared" and c > 1:
             out = jnp.moveaxis(out.reshape(n, c, steps, -1), 1, 2)
         return out, loc, scale, start
@@ -189,7 +207,14 @@ class SeriesNetwork:
         history, seen = batch.values[:, : self.shape.lookback], batch.mask[:, : self.shape.lookback]
         change = mean_change(transformed(history, log=self.shape.log), seen, self.shape.season)
         weight = jnp.clip(change / scale, _LEAST_CHANGE, 1.0) ** -_POWER
-        return jnp.sum(pinball(truth, found) * mask * weight), jnp.sum(mask)
+        if self.point_loss:
+            middle = found[..., _MIDDLE, None]
+            value = keras.losses.get(self.point_loss)(truth[..., None], middle)
+            found = found.at[..., _MIDDLE].set(truth)  # which costs nothing: the named loss has its place
+            value = value + pinball(truth, found)
+        else:
+            value = pinball(truth, found)
+        return jnp.sum(value * mask * weight), jnp.sum(mask)
 
     def truth(self, batch: Batch, loc: Array, scale: Array) -> tuple[Array, Array]:
         """Return the normalised values of the steps ahead, and which are observed."""
@@ -202,6 +227,13 @@ def pinball(truth: Array, quantiles: Array) -> Array:
     levels = jnp.asarray(QUANTILES, dtype=jnp.float32)
     error = truth[..., None] - quantiles
     return jnp.mean(jnp.maximum(levels * error, (levels - 1.0) * error), axis=-1)
+
+
+def around_the_middle(quantiles: Array) -> Array:
+    """Return quantiles that do not cross the middle one: sorted, it stays in the middle."""
+    middle = quantiles[..., _MIDDLE : _MIDDLE + 1]
+    low, high = quantiles[..., :_MIDDLE], quantiles[..., _MIDDLE + 1 :]
+    return jnp.concatenate([jnp.minimum(low, middle), middle, jnp.maximum(high, middle)], axis=-1)
 
 
 def transformed(values: Array, *, log: bool) -> Array:
@@ -246,7 +278,8 @@ def build_series_model(config: NetworkConfig | OwnNetwork, shape: Shape, seed: i
     layers = keras.layers
     if isinstance(config, OwnNetwork):
         return build_own_model(config, shape, seed)
-    init = initializers(keras.random.SeedGenerator(seed))
+    seeds = keras.random.SeedGenerator(seed)
+    init = initializers(seeds)
     c, h = shape.channels, shape.steps
     given = {name: keras.Input(width, name=name) for name, width in shape.inputs.items()}
 
@@ -257,7 +290,9 @@ def build_series_model(config: NetworkConfig | OwnNetwork, shape: Shape, seed: i
         return layers.Concatenate(name=name)(parts) if len(parts) > 1 else parts[0]
 
     read = [
-        last for k, branch in enumerate(_branches(given, shape)) for last in _encode(branch, config, shape, init, k)
+        last
+        for k, branch in enumerate(_branches(given, shape))
+        for last in _encode(branch, config, shape, init, k)
     ]
     context = join(read + flat("anchor", "ahead", "static"), "context")
     drop = layers.Dropout(config.dropout, seed=seed, name="dropout") if config.dropout else None
@@ -331,63 +366,3 @@ def _decode(context: Any, given: dict[str, Any], config: NetworkConfig, shape: S
     out = layers.Dense(n_out, config.output_activation, kernel_initializer="zeros", name="correction")(states)
     corrections = layers.Reshape((blocks * shape.patch, c, n_quantiles))(out)
     return corrections[:, :h]
-
-
-def build_own_model(own: OwnNetwork, shape: Shape, seed: int) -> Any:
-    """Put a user's model in the place of ours: what it gives is added to the anchor.
-
-    Parameters
-    ----------
-    own : OwnNetwork
-        Reads one window, ``(batch, lookback, columns)``, or inputs by the names of `Shape.inputs`; gives
-        ``(batch, steps, channels, quantiles)``, or as many numbers in another shape.
-    shape : Shape
-    seed : int
-
-    Raises
-    ------
-    ParameterError
-        Inputs or outputs of another shape.
-    """
-    layers = keras.layers
-    model = own.build(seed)
-    if not isinstance(model, keras.Model):
-        raise ParameterError(
-            f"the network is a {type(model).__name__}; expected a keras.Model. A cell goes into "
-            "NetworkConfig(cell=…)"
-        )
-    check_variables(model)
-    given = {name: keras.Input(width, name=name) for name, width in shape.inputs.items()}
-    asked = {tensor.name: tuple(tensor.shape) for tensor in model.inputs}
-    if len(asked) == 1 and not set(asked) <= set(given):
-        window = [given[name] for name in WINDOW_INPUTS if name in given]
-        read = {next(iter(asked)): layers.Concatenate(name="window")(window)}
-    else:
-        read = {name: tensor for name, tensor in given.items() if name in asked}
-    for name, found in asked.items():
-        expected = tuple(read[name].shape) if name in read else None
-        if expected is None or len(found) != len(expected) or any(
-            a is not None and a != b for a, b in zip(found[1:], expected[1:], strict=True)
-        ):
-            raise ParameterError(
-                f"the network's input {name!r} has the shape {found}; expected "
-                f"{expected or 'one of ' + ', '.join(sorted(given))}: build it from the shape that a builder is "
-                "told, with keras.Input((shape.lookback, shape.n_columns))"
-            )
-    # As a structure that the model knows: a tensor, a dictionary or a list.
-    parts = [read[name] for name in asked]
-    if len(parts) == 1:
-        found = model(parts[0])
-    else:
-        found = model(dict(zip(asked, parts, strict=True)) if isinstance(model.input, dict) else parts)
-    out = (shape.steps, shape.channels, len(QUANTILES))
-    if isinstance(found, (list, tuple)) or int(np.prod(found.shape[1:])) != int(np.prod(out)):
-        shown = [tuple(part.shape) for part in found] if isinstance(found, (list, tuple)) else tuple(found.shape)
-        raise ParameterError(
-            f"the network gives {shown}; expected (batch, {', '.join(map(str, out))}), which are steps, "
-            f"channels and quantiles, or (batch, {int(np.prod(out))}): end it with "
-            "keras.layers.Dense(shape.n_outputs)"
-        )
-    anchor = layers.Reshape((shape.steps, shape.channels, 1))(given["anchor"])
-    total = layers.Add(name="total")([layers.Reshape(out, name="corrections")(found), anchor])
-    return keras.Model(list(given.values()), total, name="series")

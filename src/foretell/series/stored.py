@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,11 @@ def _network(**kept: Any) -> NetworkConfig | OwnNetwork:
     return OwnNetwork(**kept) if "architecture" in kept else NetworkConfig(**kept)
 
 
-_CONFIGS = {"network": _network, "training": TrainConfig, "window": WindowConfig}
+_CONFIGS: dict[str, Callable[..., Any]] = {
+    "network": _network,
+    "training": TrainConfig,
+    "window": WindowConfig,
+}
 _COVARIATES = ("past", "future", "static", "ahead")
 _PANEL_IDS, _MODEL_IDS = "ids.parquet", "trained_ids.parquet"
 
@@ -100,7 +105,8 @@ def read_series_model(described: dict[str, Any], arrays: Arrays, place: Path) ->
         cycles=tuple(described["reading"]["cycles"]),
         ids=tuple(pl.read_parquet(place / _MODEL_IDS)["unique_id"].to_list()),
     )
-    network = SeriesNetwork(_network(**described["network"]), Shape(**described["shape"]))
+    loss = (described["params"]["training"] or {}).get("loss")
+    network = SeriesNetwork(_network(**described["network"]), Shape(**described["shape"]), loss=loss)
     n_weights = len(described["weights"])
     members = tuple(
         [np.asarray(arrays[f"member{m}.{i}"]) for i in range(n_weights)] for m in range(described["members"])
