@@ -37,9 +37,10 @@ def plot_network(model: Any) -> Any:
     --------
     >>> import keras
     >>> layers = keras.layers
-    >>> chart = plot_network(keras.Sequential([keras.Input((3, 1)), layers.LSTM(8), layers.Dense(5)]))
-    >>> [row["name"] for row in chart.layer[1].data.values][1:]
-    ['lstm', 'dense']
+    >>> network = [keras.Input((3, 1)), layers.LSTM(8, name="memory"), layers.Dense(5, name="bins")]
+    >>> chart = plot_network(keras.Sequential(network))
+    >>> [(row["name"], row["gives"]) for row in chart.layer[1].data.values][1:]
+    [('memory', '8'), ('bins', '5')]
     """
     network, title = _keras_model(model)
     boxes, links = _graph(network)
