@@ -13,7 +13,7 @@ from foretell.events.gap_model import Anchor, GapNetwork, anchored
 from foretell.nn import mixture as mix
 from foretell.nn.backend import keras
 from foretell.nn.networks import NetworkConfig
-from foretell.nn.own import EventShape
+from foretell.nn.own import CausalStep, EventShape
 
 N, LENGTH, FEATURES = 3, 5, 4
 ANCHOR = Anchor(
@@ -254,3 +254,15 @@ def test_a_builder_is_told_the_shape_and_members_of_its_network_start_apart():
     assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
     assert not np.array_equal(one[0], other[0])
     assert config == NetworkConfig(**dataclasses.asdict(config))  # as JSON keeps it
+
+
+def test_a_network_of_ones_own_looks_back_over_its_steps_and_no_further():
+    model = causal_trunk(layers.Conv1D(2, 4, padding="causal"), steps=3)
+    one = CausalStep(model, 3)
+    features, _ = histories()
+    memory = [jnp.zeros((N, 3 * FEATURES)), jnp.zeros((N, 1))]
+    for k in range(LENGTH):
+        state, *memory = one([features[:, k], *memory])
+        seen = features[:, max(k - 2, 0) : k + 1]
+        filled = jnp.pad(seen, ((0, 0), (0, 3 - seen.shape[1]), (0, 0)))
+        np.testing.assert_allclose(state, model(filled)[:, seen.shape[1] - 1], rtol=1e-5, atol=1e-6)
