@@ -11,8 +11,9 @@ import pytest
 import foretell as ft
 from foretell import plotting
 from foretell.datasets import load_cdnow
-from foretell.errors import ParameterError, StorageError
+from foretell.errors import DataError, ParameterError, StorageError
 from foretell.events.answers import p_return, standing
+from foretell.nn.training import Progress
 
 CUTOFF = "1997-09-30"
 REGULAR = 15562  # 27 visits
@@ -216,3 +217,37 @@ def test_boxes_of_a_drawn_network_stand_apart_and_no_arrow_starts_below_its_end(
 def test_a_network_that_is_not_fitted_cannot_be_drawn():
     with pytest.raises(ft.errors.NotFittedError, match="takes its shape from the data; call fit first"):
         ft.plotting.plot_network(ft.EventForecaster())
+
+
+def test_a_qq_picture_shows_both_stores_and_how_far_apart_they_are(small_log):
+    names = small_log.group_names.to_list()
+    chart = plotting.plot_qq(small_log, names[0], names[1])
+    title = chart.to_dict()["title"]
+    assert title["text"] == f"Gaps of store {names[0]} and store {names[1]}"
+    assert "slope" in title["subtitle"][1]
+    assert len(values(chart, "first", "second")) == 99 + 2 + 2
+    with pytest.raises(ParameterError, match="there is no store 'shop 9' in the log; it has 3, such as"):
+        plotting.plot_qq(small_log, names[0], "shop 9")
+
+
+def test_a_log_without_stores_has_no_qq_picture(log):
+    with pytest.raises(DataError, match="the log has no stores"):
+        plotting.plot_qq(log, 1, 2)
+
+
+def test_forecasts_beside_truth_show_every_pair_and_the_error():
+    chart = plotting.plot_predicted([0, 10, 20], [1, 13, 16])
+    assert "3 forecasts; mean absolute error 2.7, median 3.0" in chart.to_dict()["title"]["subtitle"][0]
+    points = [(row["actual"], row["predicted"]) for row in values(chart, "actual", "predicted")]
+    assert {(1.0, 1.0), (10.0, 13.0), (20.0, 16.0)} <= set(points)
+    with pytest.raises(ParameterError, match="expected one forecast for each"):
+        plotting.plot_predicted([1, 2], [1])
+
+
+def test_training_is_shown_epoch_by_epoch_for_training_and_held_out_customers():
+    epochs = [Progress(m, e, 3, 5.0 - e, 6.0 - e) for m in range(2) for e in (1, 2, 3)]
+    chart = plotting.plot_training(epochs)
+    assert len(values(chart, "epoch", "loss", "member")) == 12
+    assert "2 networks" in chart.to_dict()["title"]["subtitle"][0]
+    with pytest.raises(ParameterError, match="epochs is empty"):
+        plotting.plot_training([])

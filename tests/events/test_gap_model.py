@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
+from tests.oracles import LogLogistic
 
 from foretell.events.baselines import BGNBD, MBGNBD
 from foretell.events.clock import OperationalClock
@@ -56,7 +57,7 @@ def test_event_by_event_the_likelihood_adds_up_to_the_closed_form_of_whole_histo
     exact = model().fit(sample)
     nothing = np.zeros(0, dtype=np.float32)
     logs = np.log(np.array(exact.params_), dtype=np.float32)
-    anchor = Anchor(*logs, np.zeros(1, dtype=np.float32), nothing, nothing)
+    anchor = Anchor(*logs, np.zeros(1, dtype=np.float32), *[nothing] * 3)
     data = gap_data(history, np.zeros((sample.n_events, 1)))
     state = data.state
     terms = jax.jit(
@@ -85,7 +86,7 @@ def test_rhythms_can_only_improve_the_anchor(history):
 
 @pytest.mark.parametrize("drop_out", ["mbg", "bg"])
 def test_the_chance_that_an_event_was_the_last_is_the_textbooks(drop_out):
-    anchor = Anchor(*[jnp.asarray(v) for v in (0.1, 2.0, np.log(0.8), np.log(2.4), [0.0], [], [])])
+    anchor = Anchor(*[jnp.asarray(v) for v in (0.1, 2.0, np.log(0.8), np.log(2.4), [0.0], [], [], [])])
     x = np.arange(5.0)
     m = anchored(anchor, jnp.asarray(x), jnp.full(5, 30.0), None, drop_out)
     chance = 0.8 / (3.2 + x) if drop_out == "mbg" else np.where(x > 0, 0.8 / (3.2 + x - 1), 0.0)
@@ -95,7 +96,7 @@ def test_the_chance_that_an_event_was_the_last_is_the_textbooks(drop_out):
 
 
 def test_corrections_stay_within_bounds_however_loud_the_network_is():
-    anchor = Anchor(*[jnp.asarray(v) for v in (0.1, 2.0, 0.3, 0.9, [0.0, 0.0], [1.0], [0.0])])
+    anchor = Anchor(*[jnp.asarray(v) for v in (0.1, 2.0, 0.3, 0.9, [0.0, 0.0], [1.0], [0.0], [0.0])])
     count, age = jnp.ones(2), jnp.full(2, 30.0)
     loud = jnp.stack([jnp.full(7, 1e6), jnp.full(7, -1e6)])
     exact, moved = anchored(anchor, count, age), anchored(anchor, count, age, loud)
@@ -119,7 +120,7 @@ class Case:
             NetworkConfig(layers=1, units=3, dense=4, components=1), raw.shape[-1], drop_out
         )
         anchor = Anchor(np.array(-0.2), np.array(3.0), np.array(-0.3), np.array(1.6), np.array([0.9, 0.1]),
-                        np.array([2.5]), np.array([-0.6]))  # fmt: skip
+                        np.array([2.5]), np.array([-0.6]), np.array([0.4]))  # fmt: skip
         self.loss = jax.jit(self.network.loss, static_argnums=3)
         self.step = jax.jit(self.network.step)
         self.initial = self.network.initial(anchor)
@@ -147,7 +148,7 @@ class Case:
         logit_cure, *log_weights, log_shape, log_scale, mu, log_sigma = packed
         parts = [
             stats.lomax(np.exp(log_shape), scale=np.exp(log_scale)),
-            stats.lognorm(s=np.exp(log_sigma), scale=np.exp(mu)),
+            LogLogistic(mu, log_sigma),
         ]
         cure = 1 / (1 + np.exp(-logit_cure))
 
@@ -177,13 +178,21 @@ def test_empty_runs_that_fill_up_a_bucket_cost_nothing(case):
 
 def test_before_training_the_loss_is_the_anchors(case):
     """The network starts silent: the loss is that of the closed form, each customer on its own."""
-    anchor = Anchor(*[np.asarray(w, dtype=float) for w in case.initial[-7:]])
+    anchor = Anchor(*[np.asarray(w, dtype=float) for w in case.initial[-8:]])
     total = 0.0
     for row in range(case.log.n_events):
         count, age = case.history.count[row], case.history.age[row]
         a, b = np.exp(anchor.log_a), np.exp(anchor.log_b)
         weights = anchor.weights - np.log(np.exp(anchor.weights).sum())
-        packed = [np.log(a / (b + count)), *weights, np.log(np.exp(anchor.log_r) + count),
-                  np.log(np.exp(anchor.log_alpha) + age), anchor.mu[0], anchor.log_sigma[0]]  # fmt: skip
+        shape, scale = np.exp(anchor.log_r) + count, np.exp(anchor.log_alpha) + age
+        median = anchor.mu[0] + anchor.pace[0] * np.log(scale / shape)
+        packed = [
+            np.log(a / (b + count)),
+            *weights,
+            np.log(shape),
+            np.log(scale),
+            median,
+            anchor.log_sigma[0],
+        ]
         total += case.log_likelihood(packed, row)
     assert case.compiled(case.initial) == pytest.approx(-total, rel=1e-4)

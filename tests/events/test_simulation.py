@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy import stats
+from tests.oracles import LogLogistic
 
 from foretell.data.log import EventLog, ReadReport
 from foretell.events.answers import p_return, standing
@@ -45,7 +46,7 @@ def statistical():
     features = np.asarray(log_features(history, log), dtype=float)
     network = GapNetwork(NetworkConfig(units=1, dense=0, components=0), features.shape[-1])
     none = np.zeros(0)
-    weights = [np.asarray(w) for w in network.initial(Anchor(*np.log(PARAMS), np.zeros(1), none, none))]
+    weights = [np.asarray(w) for w in network.initial(Anchor(*np.log(PARAMS), np.zeros(1), *[none] * 3))]
     model = GapModel(
         network, (weights,), OperationalClock.flat("day"), FeatureScale.fit(features), np.zeros(0)
     )
@@ -107,7 +108,7 @@ class SlowPaths:
     def parts(self, packed):
         logit, w0, w1, log_shape, log_scale, mu, log_sigma = np.asarray(packed, dtype=float).T
         lomax = stats.lomax(np.exp(log_shape), scale=np.exp(log_scale))
-        rhythm = stats.lognorm(s=np.exp(log_sigma), scale=np.exp(mu))
+        rhythm = LogLogistic(mu, log_sigma)
         return 1 / (1 + np.exp(-logit)), np.exp([w0, w1]), [lomax, rhythm]
 
     def survival(self, packed, elapsed):

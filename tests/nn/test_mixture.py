@@ -8,6 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import integrate, special, stats
+from tests.oracles import LogLogistic
 
 from foretell.nn import mixture as mix
 from foretell.nn.mixture import GapMixture
@@ -54,7 +55,7 @@ def distributions(m):
     rhythms = zip(double[4], double[5], strict=True)
     return [
         stats.lomax(np.exp(double[2][0]), scale=np.exp(double[3][0])),
-        *(stats.lognorm(s=np.exp(log_sigma), scale=np.exp(mu)) for mu, log_sigma in rhythms),
+        *(LogLogistic(mu, log_sigma) for mu, log_sigma in rhythms),
     ]
 
 
@@ -102,13 +103,22 @@ def test_log_interval_probability_is_the_log_difference_of_survivals(m, lower, l
     )
     mass *= 1 - cure(m)
     assume(np.all(mass > 1e-20))
-    np.testing.assert_allclose(log_interval(m, lower, upper), np.log(mass), atol=5e-3)
+    closed = np.zeros(GAPS, dtype=bool)
+    np.testing.assert_allclose(log_interval(m, lower, upper, closed), np.log(mass), atol=5e-3)
+
+
+@few
+@given(mixtures(), elapsed_times)
+def test_the_likelihood_of_an_open_gap_is_its_survival(m, elapsed):
+    still_open = np.ones(GAPS, dtype=bool)
+    found = log_interval(m, elapsed, elapsed, still_open)
+    np.testing.assert_allclose(found, np.log(slow_survival(m, elapsed)), atol=2e-4)
 
 
 def test_intervals_that_tile_the_time_axis_have_probabilities_that_sum_to_the_chance_of_a_return():
     m = GapMixture(*[jnp.asarray(p) for p in (0.4, [-0.7, -1.4, -1.36], [0.2], [3.0], [1.9, 3.4], [-1.5, 0])])
     edges = jnp.concatenate([jnp.arange(0.0, 5000.0), jnp.array([1e30])])
-    mass = np.exp(np.asarray(log_interval(m, edges[:-1], edges[1:]), dtype=float))
+    mass = np.exp(np.asarray(log_interval(m, edges[:-1], edges[1:], jnp.zeros(5000, bool)), dtype=float))
     assert mass.sum() == pytest.approx((1 - cure(m)) * weights(m).sum(), rel=1e-4)
 
 
@@ -118,11 +128,13 @@ def test_intervals_far_shorter_than_their_distance_keep_their_digits_in_single_p
                    jnp.zeros(0), jnp.zeros(0))  # fmt: skip
     tail = stats.lomax(0.3, scale=50.0)
     exact = np.log(0.5 * (tail.sf(3650.0) - tail.sf(3651.0)))
-    log_mass = log_interval(m, jnp.array([3650.0]), jnp.array([3651.0]))
+    log_mass = log_interval(m, jnp.array([3650.0]), jnp.array([3651.0]), jnp.zeros(1, bool))
     assert float(log_mass[0]) == pytest.approx(exact, abs=5e-3)
     # A thousandth of a tick at the start of a long scale.
     exact = np.log(0.5 * 0.3 / 50.0 * 1e-3)
-    assert float(log_interval(m, jnp.zeros(1), jnp.array([1e-3]))[0]) == pytest.approx(exact, abs=1e-4)
+    assert float(log_interval(m, jnp.zeros(1), jnp.array([1e-3]), jnp.zeros(1, bool))[0]) == pytest.approx(
+        exact, abs=1e-4
+    )
 
 
 @few
@@ -208,6 +220,24 @@ def test_an_ensembles_quantile_inverts_the_members_mean(members, elapsed, level)
 
     gap = quantile(combine(members), elapsed, level)
     np.testing.assert_allclose(coming(gap) / coming(elapsed), 1.0 - level, atol=3e-3)
+
+
+@few
+@given(mixtures(shape=(3,)), elapsed_times)
+def test_numpys_arrays_give_the_same_answers(members, elapsed):
+    double = GapMixture(*[np.asarray(part, dtype=float) for part in members])
+    joint = mix.combine(double)
+    for was, now in zip(combine(members), joint, strict=True):
+        np.testing.assert_allclose(was, now, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        survival(combine(members), elapsed), mix.survival(joint, elapsed.astype(float)), rtol=2e-5, atol=2e-6
+    )
+
+
+def test_components_are_drawn_by_their_mass():
+    log_mass = np.log(np.broadcast_to([0.2, 0.5, 0.3], (1000, 3)))
+    drawn = mix.choose_component(log_mass, (np.arange(1000) + 0.5) / 1000)
+    assert np.bincount(drawn).tolist() == [200, 500, 300]
 
 
 @pytest.mark.parametrize(("members", "rhythms"), [(1, 0), (1, 3), (4, 2)])

@@ -19,6 +19,7 @@ N, LENGTH, FEATURES = 3, 5, 4
 ANCHOR = Anchor(
     log_r=np.array(-0.4), log_alpha=np.array(3.0), log_a=np.array(-0.3), log_b=np.array(0.6),
     weights=np.array([0.8, 0.1]), mu=np.array([2.0]), log_sigma=np.array([-0.7]),
+    pace=np.array([0.3]),
 )  # fmt: skip
 
 

@@ -50,7 +50,11 @@ def gaps(n=8, length=4, features=3):
     )  # fmt: skip
     runs = [Bucket(jnp.arange(n) * length, jnp.full(n, length))]
     zero = np.zeros(())
-    return data, runs, Anchor(zero, zero + 3, zero, zero, np.zeros(2), np.full(1, 2.0), np.full(1, -0.5))
+    return (
+        data,
+        runs,
+        Anchor(zero, zero + 3, zero, zero, np.zeros(2), np.full(1, 2.0), np.full(1, -0.5), np.zeros(1)),
+    )
 
 
 def descend(loss, weights, rate):

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import scipy.special
 
 from foretell.data.log import EventLog, to_dates
 from foretell.evaluation.outlook import interval_ticks
@@ -63,15 +64,9 @@ def standing(model: GapModel, log: EventLog, states: States) -> Standing:
     )
 
 
-@jax.jit
-def _survival(mixture: GapMixture, gap: Any) -> Any:
-    return mix.survival(mixture, gap)
-
-
-@jax.jit
-def _activity(mixture: GapMixture, elapsed: Any) -> Any:
-    logit_cure, _ = mix.posterior_log_weight(mixture, elapsed)
-    return jax.nn.sigmoid(-logit_cure), 1.0 - mix.returning_survival(mixture, elapsed)
+def _single(mixture: GapMixture) -> GapMixture:
+    """Return the mixture on the device."""
+    return GapMixture(*(on_device(part) for part in mixture))
 
 
 @jax.jit
@@ -82,19 +77,21 @@ def _quantiles(mixture: GapMixture, elapsed: Any, levels: Any) -> Any:
 def p_return(at: Standing, ticks: int) -> FloatArray:
     """Return P(an event within ``ticks`` after the as-of date | silent so far) = 1 − S(e + N) / S(e)."""
     until = at.table.at(at.as_of + ticks) - at.origin
-    later, now = (_survival(at.mixture, on_device(gap)) for gap in (until, at.silence))
-    return np.clip(1.0 - np.asarray(later, dtype=np.float64) / np.asarray(now, dtype=np.float64), 0.0, 1.0)
+    later, now = (mix.survival(at.mixture, gap) for gap in (until, at.silence))
+    chance: FloatArray = np.clip(1.0 - later / now, 0.0, 1.0)
+    return chance
 
 
 def activity(at: Standing) -> tuple[FloatArray, FloatArray]:
     """Return p_active = 1 − π / S(e), and overdue = 1 − S(e | returns), both in [0, 1]."""
-    active, overdue = _activity(at.mixture, on_device(at.silence))
-    return np.asarray(active, dtype=np.float64), np.clip(np.asarray(overdue, dtype=np.float64), 0.0, 1.0)
+    logit_cure, _ = mix.posterior_log_weight(at.mixture, at.silence)
+    overdue = 1.0 - mix.returning_survival(at.mixture, at.silence)
+    return scipy.special.expit(-logit_cure), np.clip(overdue, 0.0, 1.0)
 
 
 def next_event_moments(at: Standing, levels: npt.ArrayLike) -> FloatArray:
     """Return quantiles of the next event's time given a return, in ticks after as_of, shape (n_levels, n)."""
-    gaps = _quantiles(at.mixture, on_device(at.silence), on_device(np.atleast_1d(levels)))
+    gaps = _quantiles(_single(at.mixture), on_device(at.silence), on_device(np.atleast_1d(levels)))
     moments = at.table.invert(at.origin + np.asarray(gaps, dtype=np.float64)) - at.as_of
     return np.clip(moments, 0.0, _YEARS_AHEAD * at.per_year)
 
@@ -105,7 +102,7 @@ def within_horizon(at: Standing, horizon: int, coverage: float = 0.8) -> npt.NDA
     inside = np.clip(p_return(at, horizon) / np.maximum(active, 1e-9), 1e-6, 1.0)
     edges = []
     for tail in ((1.0 - coverage) / 2.0, (1.0 + coverage) / 2.0):
-        gaps = _quantile_at(at.mixture, on_device(at.silence), on_device(inside * tail))
+        gaps = _quantile_at(_single(at.mixture), on_device(at.silence), on_device(inside * tail))
         edges.append(at.table.invert(at.origin + np.asarray(gaps, dtype=np.float64)) - at.as_of)
     low, high = (np.clip(edge, 0.0, float(horizon)) for edge in edges)
     return interval_ticks(low, high, at.as_of)

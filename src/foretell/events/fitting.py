@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from foretell.nn.training import (
     bucketed,
     cut_runs,
     filled,
+    longest_run,
     side_by_side,
 )
 
@@ -54,16 +55,15 @@ def fit_gap_model(
     raw = log_features(history, log)
     scale = FeatureScale.fit(np.asarray(raw, dtype=np.float64))
     data = gap_data(history, standardised(scale.arrays(), raw))
-    network = network.resolved(EventShape(raw.shape[-1], training.max_steps))
+    longest = training.max_steps or longest_run(log.counts)
+    network = network.resolved(EventShape(raw.shape[-1], longest))
     networks = [GapNetwork(network, raw.shape[-1], drop_out, seed + m) for m in range(ensemble)]
-    longest = networks[0].network.longest
-    training = dataclasses.replace(training, max_steps=min(training.max_steps, longest or training.max_steps))
-    anchor, _ = fit_anchor(history, network.components, drop_out)
+    longest = min(longest, networks[0].network.longest or longest)
     sets = [_hold_out(log.n_customers, training.validation_fraction, seed + m) for m in range(ensemble)]
-    lengths = bucket_lengths(cut_runs(log.offsets, np.arange(log.n_customers), training.max_steps)[1])
+    lengths = bucket_lengths(cut_runs(log.offsets, np.arange(log.n_customers), longest)[1])
 
     def buckets(chosen: list[IntArray]) -> list[tuple[Bucket, ...]]:
-        runs = [bucketed(*cut_runs(log.offsets, c, training.max_steps), lengths) for c in chosen]
+        runs = [bucketed(*cut_runs(log.offsets, c, longest), lengths) for c in chosen]
         # All members' buckets have the same shapes, so that they share one compiled program.
         rows = [max(len(r[k][0]) for r in runs) for k in range(len(lengths))]
         return [filled(r, rows) for r in runs]
@@ -78,6 +78,10 @@ def fit_gap_model(
         len(sets[0][0]),
         networks[0].anchor_names,
     )
+    with ThreadPoolExecutor(1) as other_core:
+        compiled = other_core.submit(trainer.compile, data, train[0], held_out[0])
+        anchor, _ = fit_anchor(history, network.components, drop_out)
+        compiled.result()
 
     def job(m: int) -> Callable[[], Trained]:
         def report(epoch: int, loss: float, validation: float) -> None:

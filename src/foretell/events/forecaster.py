@@ -119,9 +119,15 @@ class EventForecaster(NetworkForecaster):
             )
         if as_of is not None:
             log = _until(log, as_of)
-        self.model_: GapModel = fit_gap_model(
+        self.model_: GapModel = self._fit_model(log, self.network, progress)
+        return self._stand(log)
+
+    def _fit_model(
+        self, log: EventLog, network: Any, progress: Callable[[Progress], None] | None
+    ) -> GapModel:
+        return fit_gap_model(
             log,
-            as_config(self.network),
+            as_config(network),
             self.training or TrainConfig(),
             ensemble=self.ensemble,
             seed=int(self.seed),
@@ -129,7 +135,6 @@ class EventForecaster(NetworkForecaster):
             seasonal=self.seasonal,
             progress=progress,
         )
-        return self._stand(log)
 
     def _check_parameters(self) -> None:
         for name, least in [("ensemble", 1), ("paths", 1), ("seed", 0)]:

@@ -21,6 +21,8 @@ from foretell.nn.training import Bucket
 DropOut = Literal["mbg", "bg"]
 Likelihood = Literal["interval", "continuous"]
 
+# Beyond these a rhythm would go against the pace, or run ahead of it where customers are unlike any seen.
+_PACES = (0.0, 1.5)
 # A network may change a rate, a spread or the odds by e^±3, not more. Tighter limits (1, 0.5) lost likelihood
 # on held-out customers of two of three real logs and gained none on the third.
 _CORRECTION_LIMIT = 3.0
@@ -38,6 +40,10 @@ class Anchor(NamedTuple):
     weights : array, shape (K + 1,)
         Logits of the components, the exponential one first.
     mu, log_sigma : array, shape (K,)
+        Log median gap of each rhythm, where ``pace`` is 0, and its spread.
+    pace : array, shape (K,)
+        How far each rhythm goes with the customer's own pace: 0 is a rhythm that all customers share, such as
+        once a week, 1 one that is relative to the customer's own expected gap.
     """
 
     log_r: Array
@@ -47,6 +53,7 @@ class Anchor(NamedTuple):
     weights: Array
     mu: Array
     log_sigma: Array
+    pace: Array
 
 
 def n_corrections(components: int) -> int:
@@ -76,12 +83,14 @@ def anchored(
     else:
         kept = jnp.exp(anchor.log_b) + jnp.maximum(count - 1.0, 0.0)
         logit_cure = jnp.where(count > 0, anchor.log_a - jnp.log(kept), -40.0)
+    log_shape, log_scale = jnp.log(r + count), jnp.log(alpha + age)
+    own = (log_scale - log_shape)[..., None]  # log of the customer's expected gap
     return GapMixture(
         logit_cure=logit_cure + d_cure,
         log_weight=jax.nn.log_softmax(anchor.weights + d_weight, axis=-1),
-        log_shape=(jnp.log(r + count) + d_shape)[..., None],
-        log_scale=(jnp.log(alpha + age) + d_scale)[..., None],
-        mu=anchor.mu + d_mu,
+        log_shape=(log_shape + d_shape)[..., None],
+        log_scale=(log_scale + d_scale)[..., None],
+        mu=anchor.mu + anchor.pace * own + d_mu,
         log_sigma=anchor.log_sigma + d_sigma,
     )
 
@@ -97,7 +106,8 @@ class MixtureHead(keras.layers.Layer):  # type: ignore[misc]
     def build(self, input_shape: Any) -> None:
         """Create the shared parameters."""
         del input_shape
-        sizes = [(), (), (), (), (self.components + 1,), (self.components,), (self.components,)]
+        k = self.components
+        sizes = [(), (), (), (), (k + 1,), (k,), (k,), (k,)]
         self.anchor_weights = [
             self.add_weight(shape=size, initializer="zeros", name=name)
             for name, size in zip(Anchor._fields, sizes, strict=True)
@@ -144,12 +154,10 @@ def log_likelihood(mixture: GapMixture, data: Any, kind: Likelihood = "interval"
 
     ``data`` has lower, upper and last, as in `GapData`.
     """
-    observed = (
-        mix.log_interval_probability(mixture, data.lower, data.upper)
-        if kind == "interval"
-        else mix.log_density(mixture, data.upper)
-    )
-    return jnp.where(data.last, jnp.log(mix.survival(mixture, data.lower) + mix.TINY), observed)
+    if kind == "interval":
+        return mix.log_interval_probability(mixture, data.lower, data.upper, data.last)
+    silent = jnp.log(mix.survival(mixture, data.lower) + mix.TINY)
+    return jnp.where(data.last, silent, mix.log_density(mixture, data.upper))
 
 
 class GapNetwork:
@@ -229,32 +237,12 @@ class GapNetwork:
             rows = jnp.minimum(bucket.starts[:, None] + jnp.arange(length), data.last.shape[0] - 1)
             valid = jnp.arange(length) < bucket.lengths[:, None]
             states = self.network.sequence(weights, data.features[rows], noise)
-            # Only a run's final event can have an open gap: the survival is asked for there alone.
-            ends = jnp.maximum(bucket.lengths - 1, 0)
-            final = jnp.take_along_axis(states, ends[:, None, None], axis=1)[:, 0]
-            parts.append(
-                (
-                    rows.ravel(),
-                    valid.ravel(),
-                    states.reshape(rows.size, states.shape[-1]),
-                    bucket.starts + ends,
-                    bucket.lengths > 0,
-                    final,
-                )
-            )
-        rows, valid, states, ends, present, final = (
-            jnp.concatenate(part) for part in zip(*parts, strict=True)
-        )
-        at = jnp.concatenate([rows, ends])
-        packed = self.network.output(
-            weights, jnp.concatenate([states, final]), data.features[at], data.state[at], noise
-        )
-        mixture = mix.unpack(packed[: len(rows)])
-        observed = mix.log_interval_probability(mixture, data.lower[rows], data.upper[rows])
-        closed = jnp.where(valid & ~data.last[rows], observed, 0.0)
-        surviving = jnp.log(mix.survival(mix.unpack(packed[len(rows) :]), data.lower[ends]) + mix.TINY)
-        still_open = jnp.where(present & data.last[ends], surviving, 0.0)
-        return -(jnp.sum(closed) + jnp.sum(still_open))
+            parts.append((rows.ravel(), valid.ravel(), states.reshape(rows.size, states.shape[-1])))
+        rows, valid, states = (jnp.concatenate(part) for part in zip(*parts, strict=True))
+        found = GapData(*(part[rows] for part in data))
+        packed = self.network.output(weights, states, found.features, found.state, noise)
+        terms = log_likelihood(mix.unpack(packed), found)
+        return -jnp.sum(jnp.where(valid, terms, 0.0))
 
     def step(
         self, weights: list[Array], features: Array, state: Array, memory: Sequence[Array]
@@ -279,17 +267,16 @@ def fit_anchor(
     """
     gaps = history.upper[~history.last]
     typical = float(np.median(gaps)) if len(gaps) else float(np.median(history.upper)) + 1.0
-    spread = (
-        np.quantile(gaps, (np.arange(components) + 0.5) / components) if len(gaps) else np.ones(components)
-    )
     start = Anchor(
         log_r=np.array(-0.5),
         log_alpha=np.log(np.array(typical + 1.0)),
         log_a=np.array(-0.5),
         log_b=np.array(0.5),
         weights=np.concatenate([[1.0], np.zeros(components)]),
-        mu=np.log(spread[:components] + 1.0),
+        # Rhythms start out relative to the customer's own pace, from twice as fast to somewhat slower.
+        mu=np.linspace(-0.7, 0.5, components),
         log_sigma=np.full(components, -0.5),
+        pace=np.ones(components),
     )
     sizes = [np.size(value) for value in start]
     shapes = [np.shape(value) for value in start]
@@ -323,7 +310,7 @@ def fit_anchor(
         first,
         jac=True,
         method="L-BFGS-B",
-        bounds=[(-12.0, 12.0)] * len(first),
+        bounds=[(-12.0, 12.0)] * (len(first) - components) + [_PACES] * components,
         options={"maxiter": 300, "ftol": 1e-9, "gtol": 1e-6},
     )
     anchor = rebuild(jnp.asarray(result.x, dtype=jnp.float32))

@@ -24,6 +24,7 @@ from foretell.nn.mixture import Array, GapMixture
 from foretell.nn.training import side_by_side
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 LANES = 2_048
 _ROUNDS = 16  # between two looks at whether paths are left
@@ -34,7 +35,6 @@ class Start(NamedTuple):
     """Customers at the as-of date, on the device; readings are relative to its end."""
 
     memory: tuple[Array, ...]
-    packed: Array
     origin: Array  # (n,) reading of the last event's origin, at most 0
     count: Array
     age: Array
@@ -87,6 +87,7 @@ class _World(NamedTuple):
     start: Start
     horizon: Horizon
     tasks: Array  # (size,) customer of each task
+    first: Array  # (size,) reading of each task's next event
     n_tasks: Array
 
 
@@ -102,7 +103,6 @@ def starting_points(model: GapModel, log: EventLog, states: States, member: int)
     """Return one member's view of the customers."""
     return Start(
         tuple(on_device(part[member]) for part in states.memory),
-        on_device(states.packed[member]),
         on_device(-silence(model, log, states)),
         on_device(states.count),
         on_device(states.age),
@@ -115,16 +115,25 @@ def _key(seed: int, member: int) -> Array:
     return jax.random.key(seed + 7919 * member, impl="unsafe_rbg")
 
 
-def _draw(mixture: GapMixture, elapsed: Array, limit: Array, key: Array) -> Array:
-    """Return a gap in (elapsed, limit] of the returning customer's distribution, by closed-form inverse."""
-    pick, place = jax.random.split(key)
-    base = mix.component_log_survival(mixture, elapsed)
-    left = jnp.exp(mix.component_log_survival(mixture, limit) - base)  # S_k(limit) / S_k(elapsed)
-    mass = mixture.log_weight + base + jnp.log(jnp.maximum(1.0 - left, mix.TINY))
-    component = jax.random.categorical(pick, mass, axis=-1)
-    floor = jnp.take_along_axis(left, component[..., None], axis=-1)[..., 0]
-    uniform = floor + (1.0 - floor) * (1.0 - jax.random.uniform(place, floor.shape))
-    return jnp.clip(mix.truncated_inverse(mixture, component, elapsed, uniform), elapsed, limit)
+def _first_readings(
+    members: GapMixture, elapsed: FloatArray, last: float, customer: IntArray, rng: np.random.Generator
+) -> FloatArray:
+    """Return readings of next events that fall within the horizon, one for each of the listed customers.
+
+    The gap is drawn by closed-form inverse from the returning customer's distribution between the silence so
+    far and the end of the horizon.
+    """
+    silent = elapsed[customer]
+    mixture = GapMixture(*(part[customer] for part in members))
+    base = mix.component_log_survival(mixture, silent)
+    left = np.exp(mix.component_log_survival(mixture, silent + last) - base)  # S_k(limit) / S_k(elapsed)
+    mass = mixture.log_weight + base + np.log(np.maximum(1.0 - left, mix.TINY))
+    pick, place = rng.random((2, len(customer)))
+    component = mix.choose_component(mass, pick)
+    floor = np.take_along_axis(left, component[:, None], axis=-1)[:, 0]
+    gap = mix.truncated_inverse(mixture, component, silent, floor + (1.0 - floor) * (1.0 - place))
+    readings: FloatArray = np.clip(gap - silent, 1e-6, last)
+    return readings
 
 
 def _round(setting: _Setting, world: _World, head: Array, lanes: _Lanes, key: Array) -> Any:
@@ -140,11 +149,10 @@ def _round(setting: _Setting, world: _World, head: Array, lanes: _Lanes, key: Ar
         Distribution of the gaps after them, measured from ``lanes.origin``.
     """
     start, readings = world.start, world.horizon.readings
-    load_key, cure_key, gap_key = jax.random.split(key, 3)
     rank = head + jnp.cumsum(~lanes.live) - 1
     fresh = ~lanes.live & (rank < world.n_tasks)
     task = jnp.minimum(rank, world.n_tasks - 1)
-    lanes = _choose(fresh, _load(world, task, fresh, load_key), lanes)
+    lanes = _choose(fresh, _load(world, task, fresh), lanes)
     head = head + jnp.sum(fresh)
 
     tick = jnp.clip(jnp.searchsorted(readings, lanes.reading), 1, readings.shape[0] - 1).astype(jnp.int32)
@@ -160,23 +168,30 @@ def _round(setting: _Setting, world: _World, head: Array, lanes: _Lanes, key: Ar
     state = jnp.stack([count, age], axis=-1)
     packed, memory = setting.network.step(world.weights, features, state, lanes.memory)
     after = mix.unpack(packed)
-    returns = jnp.log(jax.random.uniform(cure_key, count.shape)) < after.log_return
-    reading = origin + _draw(after, jnp.zeros_like(gap), jnp.full_like(gap, _ENDLESS), gap_key)
+    stays, pick, place = jax.random.uniform(key, (3, *count.shape))
+    returns = jnp.log(stays) < after.log_return
+    component = mix.choose_component(after.log_weight, pick)
+    reading = origin + mix.truncated_inverse(after, component, jnp.zeros_like(gap), 1.0 - place)
     happened = (lanes.task, lanes.customer, tick, lanes.live, fresh)
     live = lanes.live & returns & (reading <= world.horizon.last)
     lanes = _Lanes(lanes.task, lanes.customer, reading, origin, count, age, tuple(memory), live)
     return head, lanes, happened, after
 
 
-def _load(world: _World, task: Array, live: Array, key: Array) -> _Lanes:
-    """Start paths whose first event falls within the horizon."""
-    start, last = world.start, world.horizon.last
-    customer = world.tasks[task]
-    origin = start.origin[customer]
-    gap = _draw(mix.unpack(start.packed[customer]), -origin, -origin + last, key)
-    reading = jnp.clip(origin + gap, 1e-6, last)
+def _load(world: _World, task: Array, live: Array) -> _Lanes:
+    """Start paths at their next events, which fall within the horizon."""
+    start, customer = world.start, world.tasks[task]
     memory = tuple(part[customer] for part in start.memory)
-    return _Lanes(task, customer, reading, origin, start.count[customer], start.age[customer], memory, live)
+    return _Lanes(
+        task,
+        customer,
+        world.first[task],
+        start.origin[customer],
+        start.count[customer],
+        start.age[customer],
+        memory,
+        live,
+    )
 
 
 def _choose(fresh: Array, new: _Lanes, old: _Lanes) -> _Lanes:
@@ -244,16 +259,21 @@ def _world(
     states: States,
     member: int,
     horizon: Horizon,
-    tasks: npt.NDArray[np.int64],
+    tasks: IntArray,
+    seed: int,
 ) -> tuple[_Setting, _World]:
     """Collect what the simulation of one member reads; task queues come in few lengths, so few programs."""
     size = int(2 ** np.ceil(np.log2(max(len(tasks), 1))))
+    members = mix.unpack(np.asarray(states.packed[member], dtype=np.float64))
+    rng = np.random.default_rng([seed, member])
+    first = _first_readings(members, silence(model, log, states), float(horizon.last), tasks, rng)
     world = _World(
         weights=list(model.members[member]),
         scale=model.scale.arrays(),
         start=starting_points(model, log, states, member),
         horizon=horizon,
         tasks=jnp.asarray(np.resize(tasks, size).astype(np.int32)),
+        first=on_device(np.resize(first, size)),
         n_tasks=jnp.asarray(np.int32(len(tasks))),
     )
     return _Setting(model.network, log.unit, log.min_gap, min(LANES, size)), world
@@ -275,19 +295,20 @@ class Expected(NamedTuple):
 
 
 class _Next(NamedTuple):
-    """The next event, by member: what the silence says of the member, and P(event by each reading)."""
+    """The next event, by member."""
 
-    share: FloatArray  # (n_members, n_customers)
-    chance: FloatArray  # (n_members, n_readings, n_customers)
+    share: FloatArray  # (n_members, n_customers): what the silence says of the member
+    chance: FloatArray  # (n_members, n_readings, n_customers): P(event by each reading)
 
 
-@jax.jit
-def _next_event(packed: Array, elapsed: Array, readings: Array) -> tuple[Array, Array]:
-    members = mix.unpack(packed)
-    silent = mix.survival(members, jnp.broadcast_to(elapsed, members.logit_cure.shape))
-    survive = jax.lax.map(lambda reading: mix.survival(members, elapsed[None, :] + reading), readings)
-    chance = 1.0 - jnp.swapaxes(survive, 0, 1) / silent[:, None]
-    return silent / jnp.sum(silent, axis=0), jnp.clip(chance, 0.0, 1.0)
+def _next_event(model: GapModel, log: EventLog, states: States, readings: FloatArray) -> _Next:
+    """Return the chances of the next event by some readings after the as-of date."""
+    elapsed = silence(model, log, states)
+    members = mix.unpack(np.asarray(states.packed, dtype=np.float64))
+    silent = mix.survival(members, np.broadcast_to(elapsed, members.logit_cure.shape))
+    survive = [mix.survival(members, np.broadcast_to(elapsed + r, silent.shape)) for r in readings]
+    chance = 1.0 - np.stack(survive, axis=1) / silent[:, None]
+    return _Next(silent / silent.sum(axis=0), np.clip(chance, 0.0, 1.0))
 
 
 def expected_events(
@@ -322,18 +343,14 @@ def expected_events(
     horizon = ahead(model, log, longest)
     readings = np.asarray(horizon.readings)
     asked = np.concatenate([np.asarray(edges), np.asarray(periods, dtype=int)]).astype(int)
-    elapsed = on_device(silence(model, log, states))
-    share, chance = (
-        np.asarray(part, dtype=np.float64)
-        for part in _next_event(jnp.asarray(states.packed), elapsed, jnp.asarray(readings[asked]))
-    )
+    share, chance = _next_event(model, log, states, readings[asked])
     n_edges = len(edges)
     padded = np.resize(readings[list(edges)], -(-n_edges // 4) * 4)
     exact = np.einsum("mn,mkn->kn", share, chance)
     counts = exact[:n_edges].T.copy()
     cohort = np.diff(exact[n_edges:].sum(axis=1), prepend=0.0)
     at_longest = int(np.argmax(edges))
-    rate = states.count / (states.age + np.asarray(elapsed) + 1.0) * longest
+    rate = states.count / (states.age + silence(model, log, states) + 1.0) * longest
     n_paths = _paths(rate, exact[at_longest], paths / len(model.members))
     # The longest paths go first, so that none is left over when the others are done.
     busiest = np.argsort(-rate, kind="stable")
@@ -341,7 +358,7 @@ def expected_events(
     ends = np.asarray(periods, dtype=int)
 
     def member(m: int) -> tuple[Any, Any]:
-        setting, world = _world(model, log, states, m, horizon, tasks)
+        setting, world = _world(model, log, states, m, horizon, tasks, seed)
         weight = on_device(share[m] * chance[m, at_longest] / n_paths)
         later = _expect(setting, world, on_device(padded), weight, _key(seed, m))
         return np.asarray(later[0], dtype=np.float64)[:, :n_edges], np.asarray(later[1], dtype=np.float64)
@@ -355,9 +372,9 @@ def expected_events(
 class Paths(NamedTuple):
     """Simulated events, one row per event: customer index, path, and tick."""
 
-    customer: npt.NDArray[np.int64]
-    path: npt.NDArray[np.int64]
-    tick: npt.NDArray[np.int64]
+    customer: IntArray
+    path: IntArray
+    tick: IntArray
 
 
 def simulate_paths(
@@ -366,11 +383,7 @@ def simulate_paths(
     """Simulate ``paths`` futures of every customer, each by a member drawn by what the silence says of it."""
     rng = np.random.default_rng(seed)
     horizon = ahead(model, log, horizon_ticks)
-    elapsed = on_device(silence(model, log, states))
-    share, chance = (
-        np.asarray(part, dtype=np.float64)
-        for part in _next_event(jnp.asarray(states.packed), elapsed, horizon.last[None])
-    )
+    share, chance = _next_event(model, log, states, np.asarray(horizon.last)[None])
     n = len(states.last)
     member = (rng.random((n, paths))[:, :, None] > np.cumsum(share, axis=0).T[:, None, :-1]).sum(axis=-1)
     returns = rng.random((n, paths)) < np.take_along_axis(chance[:, 0].T, member, axis=1)
@@ -379,7 +392,7 @@ def simulate_paths(
         customer, number = np.nonzero((member == m) & returns)
         if not len(customer):
             continue
-        setting, world = _world(model, log, states, m, horizon, customer)
+        setting, world = _world(model, log, states, m, horizon, customer, seed)
         head, lanes, key = jnp.zeros((), jnp.int32), _idle(setting, world), _key(seed, m)
         while int(head) < len(customer) or bool(jnp.any(lanes.live)):
             key, now = jax.random.split(key)
@@ -394,7 +407,7 @@ def simulate_paths(
     return Paths(*[np.concatenate(part)[found] for part in (customers, numbers, ticks)])
 
 
-def _paths(rate: FloatArray, chance: FloatArray, per_member: float) -> npt.NDArray[np.int64]:
+def _paths(rate: FloatArray, chance: FloatArray, per_member: float) -> IntArray:
     """Return how many paths of each member a customer gets, by what it adds to the spread of the counts.
 
     ``rate`` is the number of events that the customer's past pace promises, ``chance`` that of any event:

@@ -203,11 +203,5 @@ def silence(model: GapModel, log: EventLog, states: States) -> npt.NDArray[np.fl
 
 
 def ensemble_mixture(states: States) -> GapMixture:
-    """Return the ensemble's distribution of each customer's gap since the last event."""
-    combined: GapMixture = _combined(jnp.asarray(states.packed))
-    return combined
-
-
-@jax.jit
-def _combined(packed: Array) -> GapMixture:
-    return mix.combine(mix.unpack(packed))
+    """Return the ensemble's distribution of each customer's gap since the last event, in double precision."""
+    return mix.combine(mix.unpack(np.asarray(states.packed, dtype=np.float64)))

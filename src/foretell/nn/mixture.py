@@ -1,12 +1,14 @@
-"""Cure mixture of one Lomax and K lognormal gap distributions, in closed form.
+"""Cure mixture of one Lomax and K log-logistic gap distributions, in closed form.
 
 The survival function of a gap τ is
 
     S(τ) = π + (1 − π) · Σ_k w_k S_k(τ)
     S_0  = (1 + τ / scale)^−shape                    Lomax: the gamma-exponential predictive
-    S_k  = Φ(−(log τ − μ_k) / σ_k),  k = 1 … K       lognormal: rhythms
+    S_k  = 1 / (1 + e^z),  z = (log τ − μ_k) / σ_k   log-logistic, k = 1 … K: rhythms
 
-Functions are pure and work on any leading shape; components lie on the last axis, the Lomax ones first.
+Everything about the components is elementary, inverses included, so that programs are small and quick to
+compile. Functions are pure and work on any leading shape; components lie on the last axis, the Lomax ones
+first. What is asked of each customer once works on numpy arrays as well, where nothing has to be compiled.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import log_ndtr, ndtr, ndtri
+import numpy as np
 
 Array = Any  # a jax array: its stubs say nothing of shapes
 
@@ -34,7 +36,7 @@ class GapMixture(NamedTuple):
     log_shape, log_scale : array, shape (..., J)
         Of the Lomax components. A single model has J = 1, an ensemble of M models J = M.
     mu, log_sigma : array, shape (..., K)
-        Of the lognormal components, in log clock units.
+        Of the log-logistic components: log median in clock units, and spread.
     """
 
     logit_cure: Array
@@ -47,17 +49,33 @@ class GapMixture(NamedTuple):
     @property
     def log_cure(self) -> Array:
         """Log π."""
-        return jax.nn.log_sigmoid(self.logit_cure)
+        return -_softplus(-self.logit_cure)
 
     @property
     def log_return(self) -> Array:
         """log(1 − π)."""
-        return jax.nn.log_sigmoid(-self.logit_cure)
+        return -_softplus(self.logit_cure)
 
 
-def packed_width(n_lognormal: int, n_lomax: int = 1) -> int:
+def _namespace(values: Array) -> Any:
+    """Return numpy for numpy's arrays, else jax.numpy."""
+    return np if isinstance(values, (np.ndarray, np.generic)) else jnp
+
+
+def _softplus(values: Array) -> Array:
+    """Return log(1 + e^x)."""
+    return _namespace(values).logaddexp(values, 0.0)
+
+
+def _logsumexp(values: Array, axis: int) -> Array:
+    xp = _namespace(values)
+    most = values.max(axis=axis, keepdims=True)
+    return xp.log(xp.exp(values - most).sum(axis=axis)) + most.squeeze(axis)
+
+
+def packed_width(n_rhythms: int, n_lomax: int = 1) -> int:
     """Return the length of a packed mixture."""
-    return 1 + 3 * (n_lomax + n_lognormal)
+    return 1 + 3 * (n_lomax + n_rhythms)
 
 
 def pack(mixture: GapMixture) -> Array:
@@ -68,54 +86,52 @@ def pack(mixture: GapMixture) -> Array:
 
 def unpack(packed: Array, n_lomax: int = 1) -> GapMixture:
     """Return the mixture of a packed array: 1 + 3 J + 3 K values on the last axis."""
-    n_lognormal = packed.shape[-1] // 3 - n_lomax
-    sizes = [1, n_lomax + n_lognormal, n_lomax, n_lomax, n_lognormal]
-    cuts = [sum(sizes[: i + 1]) for i in range(len(sizes))]
-    parts = jnp.split(packed, cuts, axis=-1)
+    n_rhythms = packed.shape[-1] // 3 - n_lomax
+    sizes = [1, n_lomax + n_rhythms, n_lomax, n_lomax, n_rhythms]
+    parts = _namespace(packed).split(packed, np.cumsum(sizes), axis=-1)
     return GapMixture(parts[0][..., 0], *parts[1:])
 
 
 def _z(mixture: GapMixture, gap: Array) -> Array:
-    return (jnp.log(jnp.maximum(gap, TINY))[..., None] - mixture.mu) * jnp.exp(-mixture.log_sigma)
+    xp = _namespace(gap)
+    return (xp.log(xp.maximum(gap, TINY))[..., None] - mixture.mu) * xp.exp(-mixture.log_sigma)
 
 
 def component_log_survival(mixture: GapMixture, gap: Array) -> Array:
     """Return log S_k(gap) of each component, shape (..., J + K)."""
-    lomax = -jnp.exp(mixture.log_shape) * jnp.log1p(gap[..., None] * jnp.exp(-mixture.log_scale))
-    return jnp.concatenate([lomax, log_ndtr(-_z(mixture, gap))], axis=-1)
-
-
-def component_survival(mixture: GapMixture, gap: Array) -> Array:
-    """Return S_k(gap) of each component, shape (..., J + K)."""
-    lomax = jnp.exp(-jnp.exp(mixture.log_shape) * jnp.log1p(gap[..., None] * jnp.exp(-mixture.log_scale)))
-    return jnp.concatenate([lomax, ndtr(-_z(mixture, gap))], axis=-1)
+    xp = _namespace(gap)
+    lomax = -xp.exp(mixture.log_shape) * xp.log1p(gap[..., None] * xp.exp(-mixture.log_scale))
+    return xp.concatenate([lomax, -_softplus(_z(mixture, gap))], axis=-1)
 
 
 def returning_survival(mixture: GapMixture, gap: Array) -> Array:
     """Return Σ_k w_k S_k(gap): the survival given that the customer returns at all."""
-    return jnp.sum(jnp.exp(mixture.log_weight) * component_survival(mixture, gap), axis=-1)
+    return _namespace(gap).exp(mixture.log_weight + component_log_survival(mixture, gap)).sum(axis=-1)
 
 
 def survival(mixture: GapMixture, gap: Array) -> Array:
     """Return S(gap), the probability that no event comes within the gap."""
-    cure = jax.nn.sigmoid(mixture.logit_cure)
-    return cure + (1.0 - cure) * returning_survival(mixture, gap)
+    xp = _namespace(gap)
+    return xp.exp(mixture.log_cure) + xp.exp(mixture.log_return) * returning_survival(mixture, gap)
 
 
-def log_interval_probability(mixture: GapMixture, lower: Array, upper: Array) -> Array:
-    """Return log(S(lower) − S(upper)): the likelihood of a gap known to the clock unit.
+def log_interval_probability(mixture: GapMixture, lower: Array, upper: Array, still_open: Array) -> Array:
+    """Return the log-likelihood of a gap known to the clock unit, or of one that is still open.
 
-    The differences are taken on the side where both survivals are small, so that float32 suffices.
+    It is log(S(lower) − S(upper)), and log S(lower) where ``still_open``. The difference of two survivals is
+    written as a product, so that float32 suffices.
     """
+    open_ = still_open[..., None]
     shape, scale = jnp.exp(mixture.log_shape), jnp.exp(-mixture.log_scale)
     log_low = -shape * jnp.log1p(lower[..., None] * scale)
     log_high = -shape * jnp.log1p(upper[..., None] * scale)
-    lomax = jnp.exp(log_low) * -jnp.expm1(log_high - log_low)
-    z_low, z_high = _z(mixture, lower), _z(mixture, upper)
-    flip = z_low > 0
-    rhythm = ndtr(jnp.where(flip, -z_low, z_high)) - ndtr(jnp.where(flip, -z_high, z_low))
-    mass = jnp.exp(mixture.log_weight) * jnp.concatenate([lomax, rhythm], axis=-1)
-    return mixture.log_return + jnp.log(jnp.sum(mass, axis=-1) + TINY)
+    lomax = jnp.exp(log_low) * jnp.where(open_, 1.0, -jnp.expm1(log_high - log_low))
+    low, high = _z(mixture, lower), _z(mixture, upper)
+    within = jax.nn.sigmoid(high) * -jnp.expm1(low - high)
+    rhythm = jax.nn.sigmoid(-low) * jnp.where(open_, 1.0, within)
+    mass = jnp.sum(jnp.exp(mixture.log_weight) * jnp.concatenate([lomax, rhythm], axis=-1), axis=-1)
+    gone = jnp.where(still_open, jnp.exp(mixture.log_cure), 0.0)
+    return jnp.log(jnp.exp(mixture.log_return) * mass + gone + TINY)
 
 
 def log_density(mixture: GapMixture, gap: Array) -> Array:
@@ -127,9 +143,9 @@ def log_density(mixture: GapMixture, gap: Array) -> Array:
     )
     log_gap = jnp.log(jnp.maximum(gap, TINY))[..., None]
     z = _z(mixture, gap)
-    rhythm = -0.5 * z**2 - mixture.log_sigma - log_gap - 0.5 * jnp.log(2.0 * jnp.pi)
+    rhythm = -_softplus(z) - _softplus(-z) - mixture.log_sigma - log_gap
     terms = mixture.log_weight + jnp.concatenate([lomax, rhythm], axis=-1)
-    return mixture.log_return + jax.nn.logsumexp(terms, axis=-1)
+    return mixture.log_return + _logsumexp(terms, axis=-1)
 
 
 def posterior_log_weight(mixture: GapMixture, elapsed: Array) -> tuple[Array, Array]:
@@ -138,8 +154,16 @@ def posterior_log_weight(mixture: GapMixture, elapsed: Array) -> tuple[Array, Ar
     By Bayes: π / S(e), and w_k S_k(e) / Σ_j w_j S_j(e).
     """
     log_mass = mixture.log_weight + component_log_survival(mixture, elapsed)
-    log_silent = jax.nn.logsumexp(log_mass, axis=-1)
+    log_silent = _logsumexp(log_mass, axis=-1)
     return mixture.logit_cure - log_silent, log_mass - log_silent[..., None]
+
+
+def choose_component(log_mass: Array, uniform: Array) -> Array:
+    """Return a component drawn by its mass, from a uniform number: shapes (..., J + K) and (...)."""
+    xp = _namespace(log_mass)
+    mass = xp.exp(log_mass - log_mass.max(axis=-1, keepdims=True)).cumsum(axis=-1)
+    chosen = (uniform[..., None] * mass[..., -1:] > mass).sum(axis=-1)
+    return xp.minimum(chosen, log_mass.shape[-1] - 1)
 
 
 def truncated_inverse(mixture: GapMixture, component: Array, elapsed: Array, uniform: Array) -> Array:
@@ -147,27 +171,28 @@ def truncated_inverse(mixture: GapMixture, component: Array, elapsed: Array, uni
 
     ``uniform`` in (0, 1] is S_k(gap) / S_k(elapsed); ``component`` the index k, shape (...).
     """
-    n_lomax = mixture.log_shape.shape[-1]
-    n_lognormal = mixture.mu.shape[-1]
+    xp = _namespace(elapsed)
+    n_lomax, n_rhythms = mixture.log_shape.shape[-1], mixture.mu.shape[-1]
 
     def pick(values: Array, index: Array) -> Array:
-        return jnp.take_along_axis(values, index[..., None], axis=-1)[..., 0]
+        return xp.take_along_axis(values, index[..., None], axis=-1)[..., 0]
 
-    at = jnp.clip(component, 0, n_lomax - 1)
-    shape, scale = jnp.exp(pick(mixture.log_shape, at)), jnp.exp(pick(mixture.log_scale, at))
+    at = xp.clip(component, 0, n_lomax - 1)
+    shape, scale = xp.exp(pick(mixture.log_shape, at)), xp.exp(pick(mixture.log_scale, at))
     # (scale + e) · u^(−1/shape) − scale, written so that short gaps keep their digits
-    lomax = elapsed + (scale + elapsed) * jnp.expm1(jnp.minimum(-jnp.log(uniform) / shape, 60.0))
-    if n_lognormal == 0:
+    lomax = elapsed + (scale + elapsed) * xp.expm1(xp.minimum(-xp.log(uniform) / shape, 60.0))
+    if n_rhythms == 0:
         return lomax
-    at = jnp.clip(component - n_lomax, 0, n_lognormal - 1)
-    mu, sigma = pick(mixture.mu, at), jnp.exp(pick(mixture.log_sigma, at))
-    tail = ndtr(-(jnp.log(jnp.maximum(elapsed, TINY)) - mu) / sigma)
-    z = -ndtri(jnp.clip(uniform * tail, 1e-37, 1.0 - 1e-7))
-    rhythm = jnp.maximum(jnp.exp(jnp.minimum(mu + sigma * z, 60.0)), elapsed)
-    return jnp.where(component < n_lomax, lomax, rhythm)
+    at = xp.clip(component - n_lomax, 0, n_rhythms - 1)
+    mu, sigma = pick(mixture.mu, at), xp.exp(pick(mixture.log_sigma, at))
+    # log S at the gap; z is the log odds of F there.
+    silent = xp.log(uniform) - _softplus((xp.log(xp.maximum(elapsed, TINY)) - mu) / sigma)
+    z = xp.log(-xp.expm1(xp.minimum(silent, -1e-37))) - silent
+    rhythm = xp.maximum(xp.exp(xp.minimum(mu + sigma * z, 60.0)), elapsed)
+    return xp.where(component < n_lomax, lomax, rhythm)
 
 
-def quantile(mixture: GapMixture, elapsed: Array, level: Array, steps: int = 50) -> Array:
+def quantile(mixture: GapMixture, elapsed: Array, level: Array, steps: int = 36) -> Array:
     """Return the gap at which the returning customer's distribution, given the silence, reaches ``level``.
 
     Bisection on log(1 + gap): the mixture has no closed inverse.
@@ -197,20 +222,20 @@ def combine(members: GapMixture) -> GapMixture:
     The average of M survival functions of this family is in the family again, with M times the components
     and the mean cure probability; weights carry each member's own chance of a return.
     """
-    n_members = members.logit_cure.shape[0]
-    log_cure = jax.nn.logsumexp(members.log_cure, axis=0) - jnp.log(n_members)
-    log_return = jax.nn.logsumexp(members.log_return, axis=0) - jnp.log(n_members)
-    joint = members.log_weight + members.log_return[..., None] - jnp.log(n_members)
-    joint = joint - log_return[None, ..., None]
+    xp = _namespace(members.logit_cure)
+    log_n = np.log(members.logit_cure.shape[0])
+    log_cure = _logsumexp(members.log_cure, axis=0) - log_n
+    log_return = _logsumexp(members.log_return, axis=0) - log_n
+    joint = members.log_weight + (members.log_return - log_n - log_return)[..., None]
     n_lomax = members.log_shape.shape[-1]
 
     def spread(values: Array) -> Array:  # (M, ..., J) -> (..., M * J)
-        moved = jnp.moveaxis(values, 0, -2)
+        moved = xp.moveaxis(values, 0, -2)
         return moved.reshape((*moved.shape[:-2], -1))
 
     return GapMixture(
         log_cure - log_return,
-        jnp.concatenate([spread(joint[..., :n_lomax]), spread(joint[..., n_lomax:])], axis=-1),
+        xp.concatenate([spread(joint[..., :n_lomax]), spread(joint[..., n_lomax:])], axis=-1),
         spread(members.log_shape),
         spread(members.log_scale),
         spread(members.mu),

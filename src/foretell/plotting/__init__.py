@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from foretell.plotting.activity import plot_activity
 from foretell.plotting.forecast import plot_error_by_step, plot_forecast
+from foretell.plotting.gaps import plot_predicted, plot_qq, plot_training
 from foretell.plotting.network import plot_network
 from foretell.plotting.next_event import plot_next_event
 from foretell.plotting.reliability import plot_reliability
@@ -20,7 +21,10 @@ __all__ = [
     "plot_forecast",
     "plot_network",
     "plot_next_event",
+    "plot_predicted",
+    "plot_qq",
     "plot_reliability",
     "plot_tracking",
+    "plot_training",
     "save",
 ]
