@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
 
 import numpy as np
@@ -186,6 +187,36 @@ def test_the_map_of_activity_counts_every_customer_once(model):
     cells = values(plotting.plot_activity(model), "p_active", "customers")
     assert sum(row["customers"] for row in cells) == model.log_.n_customers
     assert all(0.0 <= row["p_active"] <= 1.0 for row in cells)
+
+
+def network_rows(chart):
+    return {row["name"]: row for row in chart.layer[1].data.values}
+
+
+def test_a_network_is_drawn_layer_by_layer_with_its_widths(small_model):
+    rows = network_rows(ft.plotting.plot_network(small_model))
+    assert [rows[name]["role"] for name in ("features", "recurrent_0", "dense", "join")] == [
+        "input", "recurrent", "weights", "plain",
+    ]  # fmt: skip
+    assert (rows["recurrent_0"]["kind"], rows["recurrent_0"]["gives"]) == ("LSTM", "· × 4")
+    assert rows["features"]["y2"] < rows["recurrent_0"]["y"]
+
+
+def test_boxes_of_a_drawn_network_stand_apart_and_no_arrow_starts_below_its_end(small_model):
+    chart = ft.plotting.plot_network(small_model)
+    boxes = list(network_rows(chart).values())
+    for k, one in enumerate(boxes):
+        for other in boxes[:k]:
+            apart_x = one["x2"] < other["x"] or other["x2"] < one["x"]
+            assert apart_x or one["y2"] < other["y"] or other["y2"] < one["y"]
+    points = chart.layer[0].layer[0].data.values
+    for before, after in itertools.pairwise(points):
+        assert before["link"] != after["link"] or before["y"] < after["y"]
+
+
+def test_a_network_that_is_not_fitted_cannot_be_drawn():
+    with pytest.raises(ft.errors.NotFittedError, match="takes its shape from the data; call fit first"):
+        ft.plotting.plot_network(ft.EventForecaster())
 
 
 def test_a_qq_picture_shows_both_stores_and_how_far_apart_they_are(small_log):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from foretell.series.classical import AutoARIMA, AutoETS, AutoTheta
     from foretell.series.forecaster import SeriesForecaster
     from foretell.series.windows import WindowConfig
-    from foretell.storage import load
+    from foretell.storage import load, load_keras
 
 __all__ = [
     "AutoARIMA",
@@ -64,6 +64,7 @@ __all__ = [
     "evaluate",
     "from_one_hot",
     "load",
+    "load_keras",
     "make_windows",
     "one_hot",
     "plotting",
@@ -105,6 +106,7 @@ _HOMES = {
     "evaluate": "foretell.evaluation.comparison",
     "from_one_hot": "foretell.data.bins",
     "load": "foretell.storage",
+    "load_keras": "foretell.storage",
     "make_windows": "foretell.data.gaps",
     "one_hot": "foretell.data.bins",
     "plotting": "",

@@ -182,6 +182,16 @@ class GapNetwork:
         )
 
     @property
+    def whole(self) -> Any:
+        """The Keras model of whole sequences: ``[features, (count, age)] → packed mixture``."""
+        return self.network.whole
+
+    @property
+    def variables(self) -> list[Any]:
+        """Trainable variables."""
+        return self.network.variables
+
+    @property
     def packed_width(self) -> int:
         """Length of the packed mixture."""
         return mix.packed_width(self.components)
@@ -226,7 +236,7 @@ class GapNetwork:
         for bucket, length in zip(runs, lengths, strict=True):
             rows = jnp.minimum(bucket.starts[:, None] + jnp.arange(length), data.last.shape[0] - 1)
             valid = jnp.arange(length) < bucket.lengths[:, None]
-            states = self.network.sequence(weights, data.features[rows])
+            states = self.network.sequence(weights, data.features[rows], noise)
             parts.append((rows.ravel(), valid.ravel(), states.reshape(rows.size, states.shape[-1])))
         rows, valid, states = (jnp.concatenate(part) for part in zip(*parts, strict=True))
         found = GapData(*(part[rows] for part in data))

@@ -54,6 +54,11 @@ class StoreNetwork:
         return self.inner.config
 
     @property
+    def whole(self) -> Any:
+        """The Keras model that all models share the build of."""
+        return self.inner.whole
+
+    @property
     def packed_width(self) -> int:
         """Length of the packed mixture."""
         return self.inner.packed_width

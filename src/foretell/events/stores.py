@@ -117,7 +117,7 @@ class StoreForecaster(EventForecaster):
         self.stores_ = self._plan.stores.with_columns(gain=pl.Series(gain[number]))
         return model
 
-    def save(self, path: str | Path) -> Path:
+    def _save(self, path: str | Path, weights: str) -> Path:  # noqa: ARG002  # refused whatever the weights
         """Refuse: only forecasters of one model can be saved so far."""
         raise StorageError(
             f"cannot write {path}: a StoreForecaster is not saved to files yet; keep it in memory, or save "

@@ -16,6 +16,7 @@ from foretell.data.panel import Panel, flat_ranges
 from foretell.data.seasons import find_season
 from foretell.errors import DataError, ParameterError
 from foretell.nn.networks import NetworkConfig
+from foretell.nn.own import OwnNetwork
 from foretell.nn.steps import StepTrainer
 from foretell.nn.training import Progress, TrainConfig, Trained, side_by_side
 from foretell.series.calibration import Calibration
@@ -153,7 +154,7 @@ class SeriesModel:
 def fit_series_model(
     panel: Panel,
     shape: Shape,
-    network: NetworkConfig,
+    network: NetworkConfig | OwnNetwork,
     training: TrainConfig,
     *,
     ensemble: int,
@@ -170,7 +171,7 @@ def fit_series_model(
     flat = reading.flat(panel, 0)
     windows = split(panel, 0, shape.steps, training.validation_fraction)
     batch = training.batch_size or max(64 // (shape.n_targets if shape.variables == "shared" else 1), 8)
-    networks = [SeriesNetwork(network, shape, seed + m) for m in range(ensemble)]
+    networks = [SeriesNetwork(network, shape, seed + m, training.loss) for m in range(ensemble)]
     trainer = StepTrainer(networks[0].variables, networks[0].loss, training, batch, ROUND)
 
     def job(m: int, where: Windows, held: Windows | None, rounds: int | None) -> Callable[[], Trained]:
