@@ -21,6 +21,7 @@ import foretell as ft  # noqa: E402
 settings.register_profile("foretell", deadline=None)
 settings.load_profile("foretell")
 
+
 @pytest.fixture(scope="module")
 def compiled_quickly():
     """Compile without the optimisations that small networks don't earn back; what is computed is the same."""

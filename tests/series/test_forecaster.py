@@ -148,7 +148,17 @@ class TestForEveryone:
         for one in holes:
             one[20:40:3] = np.nan
         found = model().fit(ft.Panel.from_arrays(holes)).predict()
+        truth = np.array([wave[120:] for wave in waves(length=120 + H, noise=0.0)])
+        assert np.abs(median_after(found).reshape(truth.shape) - truth).mean() < 0.2
+
+    def test_training_takes_short_and_constant_series_along(self) -> None:
+        series = {f"wave {k}": wave for k, wave in enumerate(waves(7))}
+        odd = {"one step": [5.0], "two": [1.0, 2.0], "flat": np.full(60, 3.0)}
+        found = model().fit(ft.Panel.from_arrays(series | odd)).predict()
+        assert found["unique_id"].n_unique() == 10
         assert found["foretell"].is_finite().all()
+        flat = median_after(found.filter(unique_id="flat"))
+        np.testing.assert_allclose(flat, 3.0, atol=0.1)
 
     @pytest.mark.parametrize("kind", NORMALISATIONS)
     def test_normalisation_is_inverted(self, kind: str) -> None:
@@ -259,6 +269,11 @@ class TestErrors:
         other = ft.Panel.from_arrays(waves(), targets=["sales"])
         with pytest.raises(ft.errors.DataError, match="sales"):
             fitted.predict(other)
+
+    def test_other_steps(self, fitted: ft.SeriesForecaster) -> None:
+        weekly = ft.Panel.from_arrays(waves(), freq="1w", start="2024-01-01")
+        with pytest.raises(ft.errors.DataError, match="steps of '1w'"):
+            fitted.predict(weekly)
 
     def test_a_frame_is_no_panel(self) -> None:
         with pytest.raises(ft.errors.DataError, match="read_series"):

@@ -30,9 +30,13 @@ FloatArray = npt.NDArray[np.float64]
 _LEAST_YEARS, _YEAR_US = 1.5, 365.25 * 86_400e6
 # Steps of one compiled round, after which the held-out windows are looked at.
 ROUND = 100
+# Windows of a step; where targets share the network each window counts for as many.
+BATCH = 128
 # A lookback reaches back over so many horizons or, if that is more, so many seasons, where series are twice
 # as long.
 _HORIZONS_BACK, _SEASONS_BACK = 3, 14
+# Series differ in what repeats: a linear map for so many of them, up to some number.
+_SERIES_PER_MAP, _MOST_MAPS = 8, 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +184,7 @@ def fit_series_model(
     reading = Reading.fit(panel, shape.normalise, log=shape.log)
     flat = on_device(reading.flat(panel, 0, roomy(panel.n_series), roomy(panel.n_rows)))
     windows = split(panel, 0, shape.steps, training.validation_fraction)
-    batch = training.batch_size or max(64 // (shape.n_targets if shape.variables == "shared" else 1), 8)
+    batch = training.batch_size or max(BATCH // (shape.n_targets if shape.variables == "shared" else 1), 8)
     networks = [SeriesNetwork(network, shape, seed + m) for m in range(ensemble)]
     trainer = StepTrainer(networks[0], training, batch, ROUND)
 
@@ -280,6 +284,7 @@ def choose_shape(panel: Panel, window: WindowConfig, horizon: int, variables: st
         log=window.log,
         variables="joined" if len(panel.targets) == 1 and variables == "shared" else variables,
         method=method,
+        maps=int(np.clip(panel.n_series * len(panel.targets) // _SERIES_PER_MAP, 1, _MOST_MAPS)),
     )
 
 
