@@ -6,6 +6,7 @@ Settings are chosen on the training part; the test part is scored once. Missing 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from benchmarks.series_data import (
 )
 
 import foretell as ft
+from foretell.series.forecaster import DEFAULT_TRAINING
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -94,7 +96,7 @@ def bank() -> dict[str, Any]:
     week = panel.grid.season_lengths()[-1]
     day = panel.grid.season_lengths()[0]
     window = ft.WindowConfig(season=week, patch=day, lookback=2 * week)
-    training = ft.TrainConfig(epochs=15, learning_rate=2e-3, patience=4)
+    training = dataclasses.replace(DEFAULT_TRAINING, epochs=15)
     ours = ft.SeriesForecaster(horizon=day, window=window, training=training)
     board = ft.evaluate(panel, horizon=week, models=[ours, "seasonal naive"], season=week)
     print(board)

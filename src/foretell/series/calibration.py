@@ -95,7 +95,7 @@ def _trusted(quantiles: FloatArray, anchor: FloatArray, trust: float) -> FloatAr
 def _trust(truth: FloatArray, median: FloatArray, anchor: FloatArray) -> float:
     """Return the share of the way from the anchor to the median that errs least.
 
-    It is the smaller of those with the least mean absolute and the least mean squared error: a correction that
+    It is the smaller of those with the least mean absolute and mean squared error: a correction that
     helps most series a little and fails some badly is no help.
     """
     known = ~np.isnan(truth)
