@@ -9,6 +9,7 @@ from typing import Any
 
 from foretell.errors import ParameterError
 from foretell.nn.backend import keras
+from foretell.nn.initial import Initializers
 from foretell.nn.own import generators
 from foretell.nn.recurrent import make_recurrent
 from foretell.nn.settings import NetworkConfig
@@ -113,7 +114,7 @@ def build_network(
             "bidirectional=True; expected False: an event's state must not see the events after it. Windows "
             "of series, which lie in the past as a whole, can be read in both directions"
         )
-    init = initializers(keras.random.SeedGenerator(seed))
+    init = Initializers(seed)
     recurrent = make_recurrent(config, n_features, init)
     top = _top(config, n_raw, head, init, seed)
 
@@ -176,13 +177,3 @@ def dense_layers(config: NetworkConfig, init: Any) -> list[Any]:
         )
         for k, width in enumerate(config.dense_widths)
     ]
-
-
-def initializers(seeds: Any) -> Any:
-    """Return a function from ``"kernel"`` or ``"recurrent"`` to an initializer with a seed of its own."""
-    kinds = {"kernel": keras.initializers.GlorotUniform, "recurrent": keras.initializers.Orthogonal}
-
-    def init(kind: str) -> Any:
-        return kinds[kind](seed=int(keras.random.randint((), 0, 2**31 - 1, seed=seeds)))
-
-    return init

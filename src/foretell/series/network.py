@@ -10,7 +10,8 @@ import numpy as np
 
 from foretell.nn.backend import keras
 from foretell.nn.cells import free_memory, over_sequences, state_sizes, state_width
-from foretell.nn.networks import NetworkConfig, dense_layers, initializers
+from foretell.nn.initial import Initializers
+from foretell.nn.networks import NetworkConfig, dense_layers
 from foretell.nn.own import OwnNetwork, generators
 from foretell.nn.recurrent import make_cell, make_recurrent
 from foretell.series.own import build_own_model
@@ -283,8 +284,7 @@ def build_series_model(config: NetworkConfig | OwnNetwork, shape: Shape, seed: i
     layers = keras.layers
     if isinstance(config, OwnNetwork):
         return build_own_model(config, shape, seed)
-    seeds = keras.random.SeedGenerator(seed)
-    init = initializers(seeds)
+    init = Initializers(seed)
     c, h = shape.channels, shape.steps
     given = {name: keras.Input(width, name=name) for name, width in shape.inputs.items()}
 
