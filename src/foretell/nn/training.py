@@ -53,8 +53,8 @@ class TrainConfig:
         the point forecast is trained; by default it is the median. The other quantiles are trained as such.
         Events are trained by their likelihood.
     max_steps : int
-        Longest sequence trained on as one; longer ones are cut into runs of this length. Short runs are quicker
-        to train on, but a network that has never seen a long history forecasts long ones badly.
+        Longest sequence trained on as one; longer ones are cut into runs of this length. Short runs are
+        quicker, but a network that has never seen a long history forecasts long ones badly.
     """
 
     epochs: int = 40
