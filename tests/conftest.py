@@ -9,11 +9,15 @@ import polars as pl
 import pytest
 from hypothesis import settings
 
-# Compiling costs far more than running on small logs: fits of one shape share their programs, within this
-# session only. Set before JAX is first imported.
-_PROGRAMS = tempfile.TemporaryDirectory(prefix="foretell-tests-")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = _PROGRAMS.name
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+# Compiling costs far more than running on small logs: programs are kept for the session, for all of its
+# processes, and made without optimisations that small networks don't earn back; what they compute is the same.
+# Set before JAX is first imported.
+_PROGRAMS = None
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _PROGRAMS = tempfile.TemporaryDirectory(prefix="foretell-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _PROGRAMS.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 import foretell as ft  # noqa: E402
 
@@ -22,20 +26,12 @@ settings.register_profile("foretell", deadline=None)
 settings.load_profile("foretell")
 
 
-@pytest.fixture(scope="module")
-def compiled_quickly():
-    """Compile without the optimisations that small networks don't earn back; what is computed is the same."""
-    jax = pytest.importorskip("jax")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 SMALL_CUTOFF = "2023-06-30"
 
 
 def pytest_unconfigure():
-    _PROGRAMS.cleanup()
+    if _PROGRAMS is not None:
+        _PROGRAMS.cleanup()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from foretell.cli import app
 
 runner = CliRunner()
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
 H_NEW = ["--h", "2", "--out", "NEW"]
 
 

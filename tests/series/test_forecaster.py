@@ -23,8 +23,6 @@ SMALL = ft.NetworkConfig(layers=1, units=16, dense=16)
 SHORT = ft.WindowConfig(lookback=12, patch=4, season=1, normalise="standard")
 H = 6
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
 
 def model(**changed: Any) -> ft.SeriesForecaster:
     """Return a small forecaster; the tests share its compiled shapes."""
