@@ -67,7 +67,8 @@ def _rolling(
     training = ft.TrainConfig(epochs=40, learning_rate=1e-3, patience=6, validation_fraction=share)
     window = ft.WindowConfig(season=season, lookback=336 if season > 1 else 96)
     began = time.perf_counter()
-    model = ft.SeriesForecaster(horizon=h, window=window, training=training, refit=False).fit(panel)
+    ours = ft.SeriesForecaster(horizon=h, window=window, training=training, refit=False, ensemble=5)
+    model = ours.fit(panel)
     fit_s = time.perf_counter() - began
     lookback = model.model_.network.shape.lookback
     origins = np.arange(val_end, end - h + 1)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 # Compiling costs far more than running on small logs: programs are kept for the session, for all of its
-# processes, and made without optimisations that small networks don't earn back; what they compute is the same.
+# processes, and made without optimisations that small networks do not earn back; the results are the same.
 # Set before JAX is first imported.
 _PROGRAMS = None
 if "PYTEST_XDIST_WORKER" not in os.environ:
