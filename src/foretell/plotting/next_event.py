@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
-import jax
 import numpy as np
 import polars as pl
 
@@ -13,7 +12,18 @@ from foretell.data.log import EventLog, IntArray
 from foretell.errors import ParameterError
 from foretell.evaluation.outlook import interval_ticks
 from foretell.events.answers import Standing, activity, next_event_moments, p_return, standing
-from foretell.plotting.look import BLUE, GREY, INK, VERMILION, WIDTH, finish, moments, percent, spelled
+from foretell.plotting.look import (
+    BLUE,
+    GREY,
+    INK,
+    VERMILION,
+    WIDTH,
+    finish,
+    moments,
+    needs_mixture,
+    percent,
+    spelled,
+)
 
 if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster
@@ -63,6 +73,7 @@ def plot_next_event(
     'Customer 4: when is the next visit?'
     """
     log = model.log_
+    needs_mixture(model)
     customer = _position(log, id)
     at = _stand(model, customer)
     visits = log.times[log.offsets[customer] : log.offsets[customer + 1]]
@@ -128,8 +139,7 @@ def _stand(model: EventForecaster, customer: int) -> Standing:
     """Return where one customer stands, with a leading axis of length 1."""
     at = standing(model.model_, model.log_, model.states_)
     one = slice(customer, customer + 1)
-    mixture = jax.tree.map(lambda values: values[one], at.mixture)
-    return at._replace(mixture=mixture, silence=at.silence[one], origin=at.origin[one])
+    return at._replace(gap=at.gap.rows(one), silence=at.silence[one], origin=at.origin[one])
 
 
 def _bar(log: EventLog, ahead: int) -> tuple[int, str]:
