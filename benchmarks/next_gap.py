@@ -1,9 +1,9 @@
 """The next gap on three real logs: python -m benchmarks.next_gap [--logs cdnow grocery journey] [--inner]
 
-Customers with at least four visit days; their last gap is forecast from what came before it. The last visit of
-everyone is taken out of the log before training, and no open gap is learned from: it would be a false one. With
---inner, the last visit of all is taken away first, so that the last but one gap is forecast: settings are chosen
-there.
+Customers with at least four visit days; their last gap is forecast from what came before it. The last visit
+of everyone is taken out of the log before training, and no open gap is learned from: it would be a false one.
+With --inner, the last visit of all is taken away first, so that the last but one gap is forecast: settings are
+chosen there.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import foretell as ft
 
 LEAST_VISITS = 4
 N_BINS = 5
+ENSEMBLE = 3
+SETTINGS: dict[str, object] = {}
 
 
 def without_last(log: ft.EventLog) -> ft.EventLog:
@@ -28,7 +30,9 @@ def without_last(log: ft.EventLog) -> ft.EventLog:
     last = np.zeros(log.n_events, dtype=bool)
     last[log.offsets[1:] - 1] = True
     rows = log.to_polars().filter(~pl.Series(last)).drop("group", strict=False)
-    return ft.read_events(rows, marks=list(log.mark_names), start=log.date(log.start), as_of=log.date(log.as_of))
+    return ft.read_events(
+        rows, marks=list(log.mark_names), start=log.date(log.start), as_of=log.date(log.as_of)
+    )
 
 
 def naive_rules(seen: ft.EventLog, chosen: np.ndarray) -> dict[str, np.ndarray]:
@@ -43,14 +47,14 @@ def naive_rules(seen: ft.EventLog, chosen: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def forecaster(head: str, **changes: object) -> ft.EventForecaster:
+def forecaster(head: str, bins: ft.Bins) -> ft.EventForecaster:
     """Return a forecaster as it was chosen by --inner."""
-    settings = {
-        "ensemble": 3,
-        "seasonal": False,
-        "head": ft.HeadConfig(head, bins=N_BINS, censored=False),
-    }
-    return ft.EventForecaster(**settings | changes)
+    return ft.EventForecaster(
+        head=ft.HeadConfig(head, bins=tuple(bins.edges), censored=False),
+        training=ft.TrainConfig(**SETTINGS),
+        seasonal=False,
+        ensemble=ENSEMBLE,
+    )
 
 
 def measure(name: str, heads: list[str], *, inner: bool) -> dict[str, object] | None:
@@ -67,7 +71,7 @@ def measure(name: str, heads: list[str], *, inner: bool) -> dict[str, object] | 
     truth = last_gap[chosen]
     rules = naive_rules(seen, chosen)
     best = min(float(np.abs(truth - said).mean()) for said in rules.values())
-    bins = ft.Bins.quantiles(seen.gaps().lengths, N_BINS)
+    bins = ft.Bins.quantiles(seen.select(chosen).gaps().lengths, N_BINS)
     classes = bins.encode(truth)
     majority = float(np.bincount(classes).max() / len(classes))
     own = float((bins.encode(rules["own median"]) == classes).mean())
@@ -78,12 +82,13 @@ def measure(name: str, heads: list[str], *, inner: bool) -> dict[str, object] | 
     found: dict[str, object] = {"customers": len(chosen), "naive": best, "majority": majority, "own": own}
     for head in heads:
         started = time.perf_counter()
-        model = forecaster(head).fit(seen)
+        model = forecaster(head, bins).fit(seen)
         said = model.predict_gap(levels=[80])[chosen]
         seconds = time.perf_counter() - started
         gap = said["gap"].to_numpy()
         mae = float(np.abs(truth - gap).mean())
-        inside = ((said["gap-lo-80"] <= truth) & (truth <= said["gap-hi-80"])).mean()
+        low, high = (said[f"gap-{end}-80"].to_numpy() for end in ("lo", "hi"))
+        inside = float(((low <= truth) & (truth <= high)).mean())
         figures = {"mae": mae, "gain_pct": 100 * (1 - mae / best), "coverage_80": inside, "seconds": seconds}
         if head != "gap":
             chances = model.predict_bins(bins)[chosen].drop("unique_id").to_numpy()

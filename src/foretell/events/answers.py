@@ -64,7 +64,7 @@ def standing(model: GapModel, log: EventLog, states: States) -> Standing:
 
 
 def p_return(at: Standing, ticks: int) -> FloatArray | None:
-    """Return P(an event within ``ticks`` after the as-of date | silent so far); None if the head can't say."""
+    """Return P(an event within ``ticks`` after the as-of date | silent so far), None if not known."""
     return at.gap.p_return(at.silence, at.table.at(at.as_of + ticks) - at.origin)
 
 
@@ -141,7 +141,9 @@ def answer_table(
         "n_events": pl.Series(np.where(known, states.count + 1, 0).astype(np.int64)),
         "last_event": null_unless(known, to_dates(states.last, log.unit)),
         "p_active": _numbers(active, len(ids)),
-        "next_event": null_unless(certain, to_dates(log.as_of + np.maximum(np.ceil(moments[0]), 1), log.unit)),
+        "next_event": null_unless(
+            certain, to_dates(log.as_of + np.maximum(np.ceil(moments[0]), 1), log.unit)
+        ),
     }
     for k, level in enumerate(levels):
         ticks = interval_ticks(moments[1 + 2 * k], moments[2 + 2 * k], log.as_of)

@@ -107,7 +107,9 @@ def fit_gap_model(
         clock=clock,
         scale=scale,
         new_marks=history.marks[first].mean(axis=0),
-        residuals=_residuals(networks[0], trained, data, [h or t for h, t in zip(held_out, train, strict=True)], lengths),
+        residuals=_residuals(
+            networks[0], trained, data, [h or t for h, t in zip(held_out, train, strict=True)], lengths
+        ),
     )
 
 

@@ -290,13 +290,15 @@ class EventForecaster(NetworkForecaster):
             raise ParameterError(
                 "bins=None; expected classes such as [0, 7, 14, 28, inf]: only the head 'bins' has its own"
             )
-        chosen = Bins(getattr(network, "edges", ()) if bins is None else getattr(bins, "edges", bins))
+        own = network.edges if isinstance(network, GridNetwork) else ()
+        given = own if bins is None else bins
+        chosen = given if isinstance(given, Bins) else Bins(given)
         log, states, names, _ = self._chosen(ids)
         found = class_chances(standing(self.model_, log, states), states.last, chosen)
         if found is None:
             raise ParameterError(
-                "the head 'gap' forecasts a point, and gives no probabilities; expected head='bins', 'hazard' or "
-                "'mixture'"
+                "the head 'gap' forecasts a point, and gives no probabilities; expected head='bins', 'hazard' "
+                "or 'mixture'"
             )
         labels = [f"[{low:g}, {high:g})" for low, high in itertools.pairwise(chosen.edges)]
         return pl.DataFrame({"unique_id": names} | dict(zip(labels, found, strict=True)))
@@ -309,8 +311,8 @@ class EventForecaster(NetworkForecaster):
     def _check_counts(self) -> None:
         if not self._counts:
             raise ParameterError(
-                f"the head {self.model_.network.kind!r} knows the next event only, not how many follow it, nor "
-                "whether a customer is lost; expected a forecaster with head='mixture'"
+                f"the head {self.model_.network.kind!r} knows the next event only, not how many follow it, "
+                "nor whether a customer is lost; expected a forecaster with head='mixture'"
             )
 
     def simulate(self, horizon: str | int = "90d", paths: int = 500, seed: int | None = None) -> Simulation:

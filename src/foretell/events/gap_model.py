@@ -162,18 +162,16 @@ class GapNetwork(HistoryNetwork):
     ) -> None:
         self.drop_out, self.components = drop_out, config.components
         layer = MixtureHead(self.components, drop_out, name="anchor")
-        super().__init__(
-            config, n_features, n_corrections(self.components), layer, censored=True, seed=seed
-        )
+        super().__init__(config, n_features, n_corrections(self.components), layer, censored=True, seed=seed)
 
     @property
     def packed_width(self) -> int:
         """Length of the packed mixture."""
         return mix.packed_width(self.components)
 
-    def settings(self) -> tuple[Hashable, ...]:
+    def settings_by_name(self) -> dict[str, Hashable]:
         """Return the way in which customers are lost."""
-        return (self.drop_out,)
+        return {"drop_out": self.drop_out}
 
     def state(self, history: Histories) -> FloatArray:
         """Return count and age."""

@@ -1,8 +1,8 @@
 """Heads that give probabilities of classes of gaps: ``bins``, a softmax, and ``hazard``, on a finer grid.
 
-Both say how probable each class of a grid is, and how probable it is that the gap outlasts the grid. Within a
-class the probability is spread evenly, so that S falls linearly: a gap known to the day is then worth its part
-of its class, whose logarithm is the cross-entropy of the class up to a constant, and an open gap is worth S.
+Both say how probable each class of a grid is, and how probable it is that the gap outlasts the grid. Within
+a class the probability is spread evenly, so that S falls linearly: a gap known to the day is then worth its
+part of its class, whose logarithm is the cross-entropy of the class up to a constant; an open gap is worth S.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from foretell.nn.networks import NetworkConfig
 
 FloatArray = npt.NDArray[np.float64]
 
-_QUANTILES, _SPACED = 36, 4  # of the hazard's grid: equally likely steps, and some more towards the longest gap
+_QUANTILES, _SPACED = (
+    36,
+    4,
+)  # of the hazard's grid: equally likely steps, and some more towards the longest gap
 
 
 @keras.saving.register_keras_serializable("foretell")
@@ -138,9 +141,11 @@ class GridNetwork(HistoryNetwork):
         """Number of classes and 1."""
         return len(self.knots)
 
-    def settings(self) -> tuple[Hashable, ...]:
-        """Return the grid."""
-        return self.edges, self.knots, self.hazard
+    def settings_by_name(self) -> dict[str, Hashable]:
+        """Return the grid, and what it learns from."""
+        return {
+            "edges": self.edges, "knots": self.knots, "hazard": self.hazard, "censored": self.censored,
+        }  # fmt: skip
 
     def state(self, history: Histories) -> FloatArray:
         """Return count and mean log gap, which this head does not need: it starts at the population."""

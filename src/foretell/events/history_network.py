@@ -94,13 +94,13 @@ class HistoryNetwork(ABC):
         """Return the ensemble's distribution from the members' packed ones, shape (n_members, n, width)."""
 
     @abstractmethod
-    def settings(self) -> tuple[Hashable, ...]:
-        """Return what the head was built with."""
+    def settings_by_name(self) -> dict[str, Hashable]:
+        """Return what the head was built with, by the constructor's names."""
 
     # Two networks of one build compute the same function of their weights, which are handed in: compiled
     # programs, which hash their static arguments, then serve both.
     def _build(self) -> tuple[Hashable, ...]:
-        return type(self), self.config, self.n_features, self.censored, *self.settings()
+        return type(self), self.config, self.n_features, self.censored, *self.settings_by_name().values()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, HistoryNetwork) and self._build() == other._build()
@@ -162,7 +162,7 @@ class HistoryNetwork(ABC):
         lengths: tuple[int, ...],
         noise: Array | None = None,
     ) -> Array:
-        """Return the summed negative log-likelihood of runs of events; ``noise`` is what dropout draws from."""
+        """Return the summed negative log-likelihood of runs of events; dropout draws from the noise."""
         packed, found, counted = self.over_runs(weights, data, runs, lengths, noise)
         return -jnp.sum(jnp.where(counted, self.terms(packed, found), 0.0))
 

@@ -115,7 +115,8 @@ class MixtureGap(NextGap):
 
     def overdue(self, elapsed: FloatArray) -> FloatArray:
         """Return 1 − S(elapsed) given a return."""
-        return np.clip(1.0 - mix.returning_survival(self.mixture, elapsed), 0.0, 1.0)
+        reached: FloatArray = np.clip(1.0 - mix.returning_survival(self.mixture, elapsed), 0.0, 1.0)
+        return reached
 
 
 @jax.jit
@@ -163,7 +164,9 @@ class GridGap(NextGap):
         low, high = self.knots[place], self.knots[place + 1]
         share = np.clip((gap - low) / (high - low), 0.0, 1.0)
         row = np.arange(len(place))
-        found: FloatArray = (1.0 - share) * self._at_knots[row, place] + share * self._at_knots[row, place + 1]
+        found: FloatArray = (1.0 - share) * self._at_knots[row, place] + share * self._at_knots[
+            row, place + 1
+        ]
         return found
 
     def quantiles(self, elapsed: FloatArray, levels: FloatArray) -> FloatArray:
@@ -225,7 +228,7 @@ class PointGap(NextGap):
         return np.where(gap > 0.0, found, 0.0)
 
     def quantiles(self, elapsed: FloatArray, levels: FloatArray) -> FloatArray:
-        """Return the point forecast plus quantiles of its errors; NaN where the silence is longer than all."""
+        """Return the forecast plus quantiles of its errors; NaN where the silence is longer than all."""
         done = self._reached(elapsed)
         out = []
         for level in levels:

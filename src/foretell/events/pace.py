@@ -39,7 +39,8 @@ def running_mean(values: FloatArray, count: FloatArray) -> FloatArray:
     first = np.flatnonzero(count == 0)
     sizes = np.diff(np.append(first, len(count)))
     total = np.cumsum(np.where(count == 0, 0.0, values))
-    return (total - np.repeat(total[first], sizes)) / np.maximum(count, 1.0)
+    mean: FloatArray = (total - np.repeat(total[first], sizes)) / np.maximum(count, 1.0)
+    return mean
 
 
 def pace_features(history: Histories) -> FloatArray:

@@ -82,9 +82,9 @@ class PointNetwork(HistoryNetwork):
         """One number."""
         return 1
 
-    def settings(self) -> tuple[Hashable, ...]:
+    def settings_by_name(self) -> dict[str, Hashable]:
         """Return the scale."""
-        return self.scale, self.location, self.width
+        return {"scale": self.scale, "location": self.location, "width": self.width}
 
     def scaled(self, gap: Any) -> Any:
         """Return gaps on the head's scale."""
@@ -94,7 +94,8 @@ class PointNetwork(HistoryNetwork):
     def plain(self, value: FloatArray) -> FloatArray:
         """Return gaps from the head's scale; none is negative."""
         gap = value * self.width + self.location
-        return np.maximum(np.expm1(np.minimum(gap, 60.0)) if self.scale == "log" else gap, 0.0)
+        plain: FloatArray = np.maximum(np.expm1(np.minimum(gap, 60.0)) if self.scale == "log" else gap, 0.0)
+        return plain
 
     def state(self, history: Histories) -> FloatArray:
         """Return count, and mean of the gaps so far on the head's scale."""
@@ -136,7 +137,7 @@ class PointNetwork(HistoryNetwork):
 def error_quantiles(errors: FloatArray) -> FloatArray:
     """Return quantiles of errors at evenly spaced levels, none equal to the one before."""
     found = np.quantile(errors, np.linspace(0.0, 1.0, _N_RESIDUALS))
-    return found + 1e-9 * np.arange(_N_RESIDUALS)
+    return np.asarray(found) + 1e-9 * np.arange(_N_RESIDUALS)
 
 
 def gap_scale(scale: str, history: Histories) -> tuple[float, float]:

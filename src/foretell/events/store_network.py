@@ -79,9 +79,7 @@ class StoreNetwork:
         """Return what the head starts from at each event."""
         return self.inner.state(history)
 
-    def next_gap(
-        self, packed: npt.NDArray[np.float64], residuals: npt.NDArray[np.float64]
-    ) -> NextGap:
+    def next_gap(self, packed: npt.NDArray[np.float64], residuals: npt.NDArray[np.float64]) -> NextGap:
         """Return the ensemble's distributions."""
         return self.inner.next_gap(packed, residuals)
 

@@ -73,8 +73,8 @@ def needs_mixture(model: EventForecaster) -> None:
     """Refuse a forecaster whose head does not know who is still active."""
     if model.model_.network.kind != "mixture":
         raise ParameterError(
-            f"the head {model.model_.network.kind!r} does not know who is still active; expected a forecaster "
-            "with head='mixture'"
+            f"the head {model.model_.network.kind!r} does not know who is still active; expected a "
+            "forecaster with head='mixture'"
         )
 
 
