@@ -2,8 +2,8 @@
 
 Customers with at least four visit days; their last gap is forecast from what came before it. The last visit
 of everyone is taken out of the log before training, and no open gap is learned from: it would be a false one.
-With --inner, the last visit of all is taken away first, so that the last but one gap is forecast: settings are
-chosen there.
+With --inner, the last visit of all is taken away first, so that the last but one gap is forecast: settings
+are chosen there.
 """
 
 from __future__ import annotations

@@ -85,8 +85,6 @@ class EventForecaster(NetworkForecaster):
     ['unique_id', 'as_of', 'n_events', 'last_event', 'p_active', 'next_event']
     """
 
-    name = "foretell"
-
     def __init__(
         self,
         *,
@@ -107,6 +105,12 @@ class EventForecaster(NetworkForecaster):
         self.drop_out = drop_out
         self.seasonal = seasonal
         self.paths = paths
+
+    @property
+    def name(self) -> str:
+        """The model's name in tables."""
+        kind = as_head(self.head).kind
+        return "foretell" if kind == "mixture" else f"foretell, {kind}"
 
     def fit(
         self, log: EventLog, *, as_of: Any = None, progress: Callable[[Progress], None] | None = None
@@ -286,7 +290,7 @@ class EventForecaster(NetworkForecaster):
         """
         self._check_fitted("model_")
         network = self.model_.network
-        if bins is None and not isinstance(network, GridNetwork):
+        if bins is None and network.kind != "bins":
             raise ParameterError(
                 "bins=None; expected classes such as [0, 7, 14, 28, inf]: only the head 'bins' has its own"
             )
@@ -297,8 +301,8 @@ class EventForecaster(NetworkForecaster):
         found = class_chances(standing(self.model_, log, states), states.last, chosen)
         if found is None:
             raise ParameterError(
-                "the head 'gap' forecasts a point, and gives no probabilities; expected head='bins', 'hazard' "
-                "or 'mixture'"
+                "the head 'gap' forecasts a point, and gives no probabilities; expected head='bins', "
+                "'hazard' or 'mixture'"
             )
         labels = [f"[{low:g}, {high:g})" for low, high in itertools.pairwise(chosen.edges)]
         return pl.DataFrame({"unique_id": names} | dict(zip(labels, found, strict=True)))

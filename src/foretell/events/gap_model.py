@@ -152,17 +152,27 @@ class GapNetwork(HistoryNetwork):
     n_features : int
     drop_out : {"mbg", "bg"}
     seed : int
+    censored : bool
+        Learn from open gaps, too.
     """
 
     kind = "mixture"
     paced = False
 
     def __init__(
-        self, config: NetworkConfig, n_features: int, drop_out: DropOut = "mbg", seed: int = 0
+        self,
+        config: NetworkConfig,
+        n_features: int,
+        drop_out: DropOut = "mbg",
+        seed: int = 0,
+        *,
+        censored: bool = True,
     ) -> None:
         self.drop_out, self.components = drop_out, config.components
         layer = MixtureHead(self.components, drop_out, name="anchor")
-        super().__init__(config, n_features, n_corrections(self.components), layer, censored=True, seed=seed)
+        super().__init__(
+            config, n_features, n_corrections(self.components), layer, censored=censored, seed=seed
+        )
 
     @property
     def packed_width(self) -> int:
@@ -170,8 +180,8 @@ class GapNetwork(HistoryNetwork):
         return mix.packed_width(self.components)
 
     def settings_by_name(self) -> dict[str, Hashable]:
-        """Return the way in which customers are lost."""
-        return {"drop_out": self.drop_out}
+        """Return the way in which customers are lost, and what is learned from."""
+        return {"drop_out": self.drop_out, "censored": self.censored}
 
     def state(self, history: Histories) -> FloatArray:
         """Return count and age."""
@@ -179,7 +189,7 @@ class GapNetwork(HistoryNetwork):
 
     def start(self, history: Histories) -> Anchor:
         """Return (M)BG/NBD with its rhythms."""
-        return fit_anchor(history, self.components, self.drop_out)[0]
+        return fit_anchor(history, self.components, self.drop_out, censored=self.censored)[0]
 
     def terms(self, packed: Array, rows: GapData) -> Array:
         """Return the log-likelihood of each event's next gap."""
@@ -196,6 +206,8 @@ def fit_anchor(
     components: int,
     drop_out: DropOut = "mbg",
     likelihood: Likelihood = "interval",
+    *,
+    censored: bool = True,
 ) -> tuple[Anchor, float]:
     """Fit the shared parameters without a network, by L-BFGS on the same likelihood.
 
@@ -225,7 +237,7 @@ def fit_anchor(
         parts = jnp.split(flat, np.cumsum(sizes)[:-1])
         return Anchor(*[part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)])
 
-    rows = _distinct(history)
+    rows = _distinct(history, censored=censored)
 
     @jax.jit
     def objective(flat: Any, rows: Any) -> Any:
@@ -266,9 +278,10 @@ class _Rows(NamedTuple):
     times: Array
 
 
-def _distinct(history: Histories) -> _Rows:
+def _distinct(history: Histories, *, censored: bool) -> _Rows:
     """Return the distinct rows of a history with how often each occurs: one-time customers share few."""
     table = np.column_stack([history.count, history.age, history.lower, history.upper, history.last])
+    table = table if censored else table[~history.last]
     values, times = np.unique(np.round(table, 6), axis=0, return_counts=True)
     count, age, lower, upper = (on_device(values[:, i]) for i in range(4))
     return _Rows(count, age, lower, upper, jnp.asarray(values[:, 4] > 0), on_device(times))

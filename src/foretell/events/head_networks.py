@@ -24,7 +24,7 @@ def learned_settings(
 ) -> dict[str, Any]:
     """Return what a head's network is built with, learned from the closed gaps of a log."""
     if head.kind == "mixture":
-        return {"drop_out": drop_out}
+        return {"drop_out": drop_out, "censored": bool(head.censored)}
     if head.kind == "gap":
         location, width = gap_scale(head.scale, history)
         return {"scale": head.scale, "location": location, "width": width}

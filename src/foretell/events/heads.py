@@ -29,8 +29,8 @@ class HeadConfig:
     scale : {"log", "standard", "minmax"}
         Of ``gap``: on which scale errors count. ``"log"`` is log(1 + gap), standardised.
     censored : bool
-        Of ``bins`` and ``hazard``: learn from the open gap since each customer's last event, too. False
-        learns from closed gaps alone, as the tutorial does; the model then takes everyone to come again.
+        Learn from the open gap since each customer's last event, too. False learns from closed gaps alone,
+        as the tutorial does; the model then takes everyone to come again. A ``gap`` can do no other.
 
     Examples
     --------

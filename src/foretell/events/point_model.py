@@ -136,8 +136,9 @@ class PointNetwork(HistoryNetwork):
 
 def error_quantiles(errors: FloatArray) -> FloatArray:
     """Return quantiles of errors at evenly spaced levels, none equal to the one before."""
-    found = np.quantile(errors, np.linspace(0.0, 1.0, _N_RESIDUALS))
-    return np.asarray(found) + 1e-9 * np.arange(_N_RESIDUALS)
+    found: FloatArray = np.quantile(errors, np.linspace(0.0, 1.0, _N_RESIDUALS))
+    found += 1e-9 * np.arange(_N_RESIDUALS)
+    return found
 
 
 def gap_scale(scale: str, history: Histories) -> tuple[float, float]:

@@ -108,8 +108,8 @@ def _of_board(
     told = {name: cohort for name, cohort in forecasts.items() if cohort is not None}
     if len(told) < len(names):
         raise ParameterError(
-            f"{', '.join(name for name in names if name not in told)}: its head forecasts no numbers of visits; "
-            "name other models with models=[…]"
+            f"{', '.join(name for name in names if name not in told)}: its head forecasts no numbers of "
+            "visits; name other models with models=[…]"
         )
     horizon = board.holdout.end - board.holdout.cutoff
     first: Any = board.models[names[0]] if names else None
