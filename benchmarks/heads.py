@@ -1,7 +1,7 @@
 """All heads and some cells on two real logs: python -m benchmarks.heads [--json FILE]
 
 Next gap: as in benchmarks.next_gap, the last gap of customers with at least four visit days, learned from the
-others. Calibration: the cut-date protocol of benchmarks.events.
+others. Calibration: the cut-date protocol of benchmarks.events. One network each.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def next_gap(log: ft.EventLog, head: str, cell: str) -> dict[str, float]:
     bins = ft.Bins.quantiles(seen.select(chosen).gaps().lengths, N_BINS)
     config = ft.HeadConfig(head, bins=tuple(bins.edges), censored=False)
     network = ft.NetworkConfig(cell=cell)
-    model = ft.EventForecaster(head=config, network=network, seasonal=False).fit(seen)
+    model = ft.EventForecaster(head=config, network=network, seasonal=False, ensemble=1).fit(seen)
     said = model.predict_gap()["gap"].to_numpy()[chosen]
     if head == "gap":
         classes = bins.encode(np.maximum(said, 1))
@@ -67,7 +67,7 @@ def measure(name: str, head: str, cell: str) -> dict[str, object] | None:
     started = time.perf_counter()
     figures = next_gap(log, head, cell)
     seconds = time.perf_counter() - started
-    model = ft.EventForecaster(head=head, network=ft.NetworkConfig(cell=cell))
+    model = ft.EventForecaster(head=head, network=ft.NetworkConfig(cell=cell), ensemble=1)
     row = ft.evaluate(log, cutoff, horizon, models=[model]).rows[0]
     told = {key: getattr(row, key) for key in ("brier_30d", "ece_30d", "coverage_80")}
     return {
@@ -82,7 +82,7 @@ def measure(name: str, head: str, cell: str) -> dict[str, object] | None:
 
 
 def main() -> None:
-    """Run all heads with an LSTM, and some cells with the mixture and the hazard."""
+    """Run all heads with an LSTM, and some cells with the hazard."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()

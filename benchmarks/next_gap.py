@@ -4,6 +4,10 @@ Customers with at least four visit days; their last gap is forecast from what ca
 of everyone is taken out of the log before training, and no open gap is learned from: it would be a false one.
 With --inner, the last visit of all is taken away first, so that the last but one gap is forecast: settings
 are chosen there.
+
+A customer's last gap is longer than the ones before: more visits would have followed a short one. "Set
+right": the forecast of the last but one gap, learned from still earlier ones, shows by how much; the quantile
+and the weights of the classes that would have been right there are taken here.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import foretell as ft
 
 LEAST_VISITS = 4
 N_BINS = 5
+LEVELS = (10, 20, 30, 40)
 ENSEMBLE = 3
 SETTINGS: dict[str, object] = {}
 
@@ -44,6 +49,7 @@ def naive_rules(seen: ft.EventLog, chosen: np.ndarray) -> dict[str, np.ndarray]:
         "own median": np.array([np.median(one) for one in own]),
         "own last gap": np.array([one[-1] for one in own]),
         "median of all": np.full(len(chosen), np.median(gaps)),
+        "median of theirs": np.full(len(chosen), np.median(seen.select(chosen).gaps().lengths)),
     }
 
 
@@ -57,45 +63,93 @@ def forecaster(head: str, bins: ft.Bins) -> ft.EventForecaster:
     )
 
 
+class Task:
+    """The last gap of customers with enough visits, and what was seen before it."""
+
+    def __init__(self, log: ft.EventLog) -> None:
+        self.seen = without_last(log)
+        lengths = log.gaps().lengths
+        # The last gap of each customer who has any, in the order of the log without last visits.
+        last_gap = lengths[np.cumsum(log.counts - 1)[log.counts > 1] - 1]
+        self.chosen = np.flatnonzero(self.seen.counts >= LEAST_VISITS - 1)
+        self.truth = last_gap[self.chosen]
+
+    def forecast(self, head: str, bins: ft.Bins) -> tuple[pl.DataFrame, np.ndarray | None]:
+        """Return quantiles of the gap, and the probabilities of the classes where the head gives them."""
+        model = forecaster(head, bins).fit(self.seen)
+        gaps = model.predict_gap(levels=[*LEVELS, 80])[self.chosen]
+        if head == "gap":
+            return gaps, None
+        return gaps, model.predict_bins(bins)[self.chosen].drop("unique_id").to_numpy()
+
+
+def best_column(gaps: pl.DataFrame, truth: np.ndarray) -> str:
+    """Return the quantile that is nearest to the truth."""
+    columns = ["gap", *(f"gap-{end}-{level}" for level in LEVELS for end in ("lo", "hi"))]
+    return min(columns, key=lambda name: float(np.abs(truth - gaps[name].to_numpy()).mean()))
+
+
+def class_weights(chances: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return weights of the classes with which their mean probabilities are how often they came."""
+    share = np.bincount(classes, minlength=chances.shape[1]) / len(classes)
+    weights = np.ones(chances.shape[1])
+    for _ in range(100):
+        weighted = chances * weights
+        mean = (weighted / weighted.sum(axis=1, keepdims=True)).mean(axis=0)
+        weights *= np.where(mean > 0, share / np.maximum(mean, 1e-12), 0.0)
+    return weights
+
+
+def score(head: str, task: Task, before: Task, bins: ft.Bins, best: float) -> dict[str, float]:
+    """Return a head's figures: as it is, and set right by what it said of the last but one gap."""
+    started = time.perf_counter()
+    gaps, chances = task.forecast(head, bins)
+    seconds = time.perf_counter() - started
+    earlier, earlier_chances = before.forecast(head, bins)
+    column = best_column(earlier, before.truth)
+    truth, classes = task.truth, bins.encode(task.truth)
+
+    def mae(name: str) -> float:
+        return float(np.abs(truth - gaps[name].to_numpy()).mean())
+
+    low, high = (gaps[f"gap-{end}-80"].to_numpy() for end in ("lo", "hi"))
+    figures = {
+        "mae": mae("gap"),
+        "gain_pct": 100 * (1 - mae("gap") / best),
+        "set_right_mae": mae(column),
+        "set_right_gain_pct": 100 * (1 - mae(column) / best),
+        "coverage_80": float(((low <= truth) & (truth <= high)).mean()),
+        "seconds": seconds,
+    }
+    if chances is not None and earlier_chances is not None:
+        weights = class_weights(earlier_chances, bins.encode(before.truth))
+        figures["accuracy"] = float((ft.from_one_hot(chances) == classes).mean())
+        figures["set_right_accuracy"] = float((ft.from_one_hot(chances * weights) == classes).mean())
+    return figures
+
+
 def measure(name: str, heads: list[str], *, inner: bool) -> dict[str, object] | None:
     """Return the figures of one log."""
     log = LOGS[name][0]()
     if log is None:
         return None
     log = without_last(log) if inner else log
-    seen = without_last(log)
-    lengths = log.gaps().lengths
-    # The last gap of each customer who has any, in the order of the log without last visits.
-    last_gap = lengths[np.cumsum(log.counts - 1)[log.counts > 1] - 1]
-    chosen = np.flatnonzero(seen.counts >= LEAST_VISITS - 1)
-    truth = last_gap[chosen]
-    rules = naive_rules(seen, chosen)
-    best = min(float(np.abs(truth - said).mean()) for said in rules.values())
-    bins = ft.Bins.quantiles(seen.select(chosen).gaps().lengths, N_BINS)
-    classes = bins.encode(truth)
+    task = Task(log)
+    before = Task(task.seen)
+    rules = naive_rules(task.seen, task.chosen)
+    best = min(float(np.abs(task.truth - said).mean()) for said in rules.values())
+    bins = ft.Bins.quantiles(task.seen.select(task.chosen).gaps().lengths, N_BINS)
+    classes = bins.encode(task.truth)
     majority = float(np.bincount(classes).max() / len(classes))
     own = float((bins.encode(rules["own median"]) == classes).mean())
-    print(f"\n## {name}: {len(chosen):,} customers, {bins}")
+    print(f"\n## {name}: {len(task.chosen):,} customers, {bins}")
     for rule, said in rules.items():
-        print(f"{rule:24s} MAE {np.abs(truth - said).mean():7.3f}")
+        print(f"{rule:24s} MAE {np.abs(task.truth - said).mean():7.3f}")
     print(f"accuracy of the majority {majority:.3f}, of the own median's class {own:.3f}", flush=True)
-    found: dict[str, object] = {"customers": len(chosen), "naive": best, "majority": majority, "own": own}
+    found: dict[str, object] = {"naive": best, "majority": majority, "own": own}
     for head in heads:
-        started = time.perf_counter()
-        model = forecaster(head, bins).fit(seen)
-        said = model.predict_gap(levels=[80])[chosen]
-        seconds = time.perf_counter() - started
-        gap = said["gap"].to_numpy()
-        mae = float(np.abs(truth - gap).mean())
-        low, high = (said[f"gap-{end}-80"].to_numpy() for end in ("lo", "hi"))
-        inside = float(((low <= truth) & (truth <= high)).mean())
-        figures = {"mae": mae, "gain_pct": 100 * (1 - mae / best), "coverage_80": inside, "seconds": seconds}
-        if head != "gap":
-            chances = model.predict_bins(bins)[chosen].drop("unique_id").to_numpy()
-            figures["accuracy"] = float((ft.from_one_hot(chances) == classes).mean())
-        else:
-            figures["accuracy"] = float((bins.encode(np.maximum(gap, 1)) == classes).mean())
-        print(head, {key: round(float(value), 3) for key, value in figures.items()}, flush=True)
+        figures = score(head, task, before, bins, best)
+        print(head, {key: round(value, 3) for key, value in figures.items()}, flush=True)
         found[head] = figures
     return found
 

@@ -113,15 +113,16 @@ def test_a_gap_known_to_the_day_is_worth_the_cross_entropy_of_its_class_up_to_a_
     np.testing.assert_allclose(network.terms(packed, day), np.log(0.2 / 3), rtol=1e-5)
 
 
-def test_open_gaps_count_unless_they_are_left_out():
+def test_without_open_gaps_a_closed_one_counts_given_that_it_could_be_seen():
     data = GapData(
         jnp.zeros((2, 3)), jnp.zeros((2, 2)), jnp.asarray([1.0, 6.0]), jnp.asarray([2.0, 6.0]),
-        jnp.asarray([False, True]),
+        jnp.asarray([False, True]), jnp.asarray([8.0, 6.0]),
     )  # fmt: skip
     runs = [Bucket(jnp.asarray([0]), jnp.asarray([2]))]
     mass = np.log([0.1, 0.2, 0.3, 0.4])
     closed, still_open = (slow_grid_term(mass, *row) for row in [(1, 2, 0), (6, 6, 1)])
-    for censored, expected in [(True, closed + still_open), (False, closed)]:
+    seen = slow_grid_term(mass, 0, 8, 0)  # it began eight days before the end
+    for censored, expected in [(True, closed + still_open), (False, closed - seen)]:
         network = GridNetwork(TINY, 3, KNOTS, KNOTS, censored=censored)
         loss = network.loss(network.initial([mass]), data, runs, (2,))
         assert float(loss) == pytest.approx(-expected, rel=1e-5)

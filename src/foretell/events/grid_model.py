@@ -3,6 +3,7 @@
 Both say how probable each class of a grid is, and how probable it is that the gap outlasts the grid. Within
 a class the probability is spread evenly, so that S falls linearly: a gap known to the day is then worth its
 part of its class, whose logarithm is the cross-entropy of the class up to a constant; an open gap is worth S.
+Where open gaps are left out, a closed one counts given that it ended before the as-of date.
 """
 
 from __future__ import annotations
@@ -159,8 +160,15 @@ class GridNetwork(HistoryNetwork):
 
     def terms(self, packed: Array, rows: GapData) -> Array:
         """Return the log-likelihood of each event's next gap."""
-        shares = class_shares(jnp.asarray(self.knots, packed.dtype), rows.lower, rows.upper, rows.last)
-        return jax.nn.logsumexp(packed, b=shares + TINY, axis=-1)
+        knots = jnp.asarray(self.knots, packed.dtype)
+        found = jax.nn.logsumexp(
+            packed, b=class_shares(knots, rows.lower, rows.upper, rows.last) + TINY, axis=-1
+        )
+        if self.censored:
+            return found
+        # Long gaps that began late are missing among the closed ones: each counts given that it was seen.
+        seen = class_shares(knots, jnp.zeros_like(rows.upper), rows.remaining, jnp.zeros_like(rows.last))
+        return found - jax.nn.logsumexp(packed, b=seen + TINY, axis=-1)
 
     def next_gap(self, packed: FloatArray, residuals: FloatArray) -> GridGap:
         """Return the mean of the members' probabilities."""

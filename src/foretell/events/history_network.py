@@ -27,6 +27,7 @@ class GapData(NamedTuple):
     lower: Array
     upper: Array
     last: Array
+    remaining: Array = None
 
 
 def count_and_age(history: Histories) -> FloatArray:
@@ -42,6 +43,7 @@ def gap_data(history: Histories, features: Array, state: FloatArray | None = Non
         on_device(history.lower),
         on_device(history.upper),
         jnp.asarray(history.last),
+        on_device(history.remaining),
     )
 
 
@@ -150,7 +152,7 @@ class HistoryNetwork(ABC):
             states = self.network.sequence(weights, data.features[rows], noise)
             parts.append((rows.ravel(), valid.ravel(), states.reshape(rows.size, states.shape[-1])))
         rows, valid, states = (jnp.concatenate(part) for part in zip(*parts, strict=True))
-        found = GapData(*(part[rows] for part in data))
+        found = GapData(*(None if part is None else part[rows] for part in data))
         packed = self.network.output(weights, states, found.features, found.state, noise)
         return packed, found, valid if self.censored else valid & ~found.last
 
