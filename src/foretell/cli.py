@@ -255,6 +255,8 @@ def fit(  # noqa: PLR0917  # typer names every option by a parameter
 ) -> None:
     """Learn from a log of visits, or with --target from regular series; write the model to a directory."""
     _check_place(out)
+    if target and head is not _HeadName.mixture:
+        raise typer.BadParameter("--head belongs to logs of visits; series, with --target, have none")
     if target:
         from foretell import cli_series  # noqa: PLC0415
 

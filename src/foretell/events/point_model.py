@@ -88,7 +88,7 @@ class PointNetwork(HistoryNetwork):
 
     def scaled(self, gap: Any) -> Any:
         """Return gaps on the head's scale."""
-        xp = jnp if not isinstance(gap, np.ndarray) else np
+        xp: Any = jnp if not isinstance(gap, np.ndarray) else np
         return ((xp.log1p(gap) if self.scale == "log" else gap) - self.location) / self.width
 
     def plain(self, value: FloatArray) -> FloatArray:
@@ -127,7 +127,8 @@ class PointNetwork(HistoryNetwork):
         """Return truth minus forecast of the closed gaps of some runs, on the head's scale."""
         packed, rows, counted = jax.jit(self.over_runs, static_argnums=3)(weights, data, runs, lengths)
         errors = self._truth(rows.lower, rows.upper) - packed[..., 0]
-        return np.asarray(errors, dtype=np.float64)[np.asarray(counted)]
+        closed: FloatArray = np.asarray(errors, dtype=np.float64)[np.asarray(counted)]
+        return closed
 
     def next_gap(self, packed: FloatArray, residuals: FloatArray) -> PointGap:
         """Return the mean of the members' forecasts, with the errors they made."""
