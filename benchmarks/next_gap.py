@@ -83,6 +83,16 @@ class Task:
         return gaps, model.predict_bins(bins)[self.chosen].drop("unique_id").to_numpy()
 
 
+def set_right_rules(task: Task, before: Task) -> dict[str, float]:
+    """Return errors of the rules of thumb, each times the factor that was right for the last but one gap."""
+    now, earlier = (naive_rules(one.seen, one.chosen) for one in (task, before))
+    errors = {}
+    for rule, said in earlier.items():
+        factor = min(np.linspace(0.5, 2.5, 81), key=lambda f: float(np.abs(before.truth - f * said).mean()))
+        errors[rule] = float(np.abs(task.truth - factor * now[rule]).mean())
+    return errors
+
+
 def best_column(gaps: pl.DataFrame, truth: np.ndarray) -> str:
     """Return the quantile that is nearest to the truth."""
     columns = ["gap", *(f"gap-{end}-{level}" for level in LEVELS for end in ("lo", "hi"))]
@@ -138,15 +148,21 @@ def measure(name: str, heads: list[str], *, inner: bool) -> dict[str, object] | 
     before = Task(task.seen)
     rules = naive_rules(task.seen, task.chosen)
     best = min(float(np.abs(task.truth - said).mean()) for said in rules.values())
+    right = set_right_rules(task, before)
     bins = ft.Bins.quantiles(task.seen.select(task.chosen).gaps().lengths, N_BINS)
     classes = bins.encode(task.truth)
     majority = float(np.bincount(classes).max() / len(classes))
     own = float((bins.encode(rules["own median"]) == classes).mean())
     print(f"\n## {name}: {len(task.chosen):,} customers, {bins}")
     for rule, said in rules.items():
-        print(f"{rule:24s} MAE {np.abs(task.truth - said).mean():7.3f}")
+        print(f"{rule:24s} MAE {np.abs(task.truth - said).mean():7.3f}, set right {right[rule]:7.3f}")
     print(f"accuracy of the majority {majority:.3f}, of the own median's class {own:.3f}", flush=True)
-    found: dict[str, object] = {"naive": best, "majority": majority, "own": own}
+    found: dict[str, object] = {
+        "naive": best,
+        "naive_set_right": min(right.values()),
+        "majority": majority,
+        "own": own,
+    }
     for head in heads:
         figures = score(head, task, before, bins, best)
         print(head, {key: round(value, 3) for key, value in figures.items()}, flush=True)
