@@ -132,6 +132,18 @@ def test_a_directory_that_is_no_model_is_refused_before_training(visits, tmp_pat
     assert "rows read" not in done.stderr
 
 
+def test_fit_takes_a_head_by_name_and_predict_leaves_empty_what_it_cannot_know(visits, tmp_path):
+    out = tmp_path / "model"
+    done = foretell("fit", visits, *COLUMNS, *QUICK, "--as-of", "1997-09-30", "--head", "gap", "--out", out)
+    assert done.exit_code == 0
+    table = pl.read_csv(foretell("predict", out, "--horizon", "7d", "--id", "4").stdout.encode())
+    assert table["p_active"].null_count() == table["p_return_7d"].null_count() == 1
+    assert table["next_event"].null_count() == 0
+    wrong = foretell("fit", visits, "--target", "amount", "--h", "3", "--head", "gap", "--out", out)
+    assert wrong.exit_code == 2
+    assert "--head" in wrong.output
+
+
 def test_fit_reports_what_it_read_on_stderr_and_a_summary_as_json(fitted):
     out, done = fitted
     assert done.exit_code == 0, done.stderr

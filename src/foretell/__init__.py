@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from foretell.evaluation.leaderboard import Leaderboard
     from foretell.evaluation.series_leaderboard import SeriesLeaderboard
     from foretell.events.forecaster import EventForecaster
+    from foretell.events.heads import HeadConfig
     from foretell.events.similarity import Similarity
     from foretell.events.store_plan import StoreConfig
     from foretell.events.stores import StoreForecaster
@@ -41,6 +42,7 @@ __all__ = [
     "Drift",
     "EventForecaster",
     "EventLog",
+    "HeadConfig",
     "Leaderboard",
     "MinMaxScaler",
     "Naive",
@@ -84,6 +86,7 @@ _HOMES = {
     "Drift": "foretell.series.baselines",
     "EventForecaster": "foretell.events.forecaster",
     "EventLog": "foretell.data.log",
+    "HeadConfig": "foretell.events.heads",
     "Leaderboard": "foretell.evaluation.leaderboard",
     "MinMaxScaler": "foretell.data.scalers",
     "Naive": "foretell.series.baselines",

@@ -65,6 +65,13 @@ class _Merge(enum.StrEnum):
     week = "week"
 
 
+class _HeadName(enum.StrEnum):
+    mixture = "mixture"
+    bins = "bins"
+    gap = "gap"
+    hazard = "hazard"
+
+
 class _Kind(enum.StrEnum):
     next = "next"
     tracking = "tracking"
@@ -166,6 +173,12 @@ _Seasonal = Annotated[
 ]
 
 
+_HeadOption = Annotated[
+    _HeadName,
+    typer.Option("--head", help="What is learned of the next visit's time.", rich_help_panel=_LEARN),
+]
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         terminal.tell(f"foretell {__version__}")
@@ -236,6 +249,7 @@ def fit(  # noqa: PLR0917  # typer names every option by a parameter
     seed: _Seed = 0,
     epochs: _Epochs = None,
     seasonal: _Seasonal = True,
+    head: _HeadOption = _HeadName.mixture,
     target: _Target = None,
     h: _Steps = None,
     past: _Past = None,
@@ -246,6 +260,8 @@ def fit(  # noqa: PLR0917  # typer names every option by a parameter
 ) -> None:
     """Learn from a log of visits, or with --target from regular series; write the model to a directory."""
     _check_place(out)
+    if target and head is not _HeadName.mixture:
+        raise typer.BadParameter("--head belongs to logs of visits; series, with --target, have none")
     if target:
         from foretell import cli_series  # noqa: PLC0415
 
@@ -261,7 +277,7 @@ def fit(  # noqa: PLR0917  # typer names every option by a parameter
         source, id, time, mark, group, query=query, table=table, unit=unit.value, merge=merge.value,
         time_format=time_format, time_zone=time_zone, start=start, as_of=as_of, min_events=min_events,
     )  # fmt: skip
-    model = _forecaster(ensemble, seed, epochs, seasonal=seasonal)
+    model = _forecaster(ensemble, seed, epochs, seasonal=seasonal).set_params(head=head.value)
     with terminal.training_progress() as progress:
         model.fit(log, progress=progress)
     _keep(model, out, as_json=as_json)

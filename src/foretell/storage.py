@@ -134,7 +134,7 @@ def load_keras(path: str | Path) -> list[Any]:
     StorageError
         The directory holds no such files, or they are damaged.
     """
-    import foretell.events.gap_model  # noqa: F401, PLC0415  # registers its layer with Keras
+    import foretell.events.head_networks  # noqa: F401, PLC0415  # registers their layers with Keras
     from foretell.nn.keras_files import ARCHITECTURE, read_member, weights_name  # noqa: PLC0415
 
     source = Path(path)
@@ -177,10 +177,18 @@ def _write(model: EventForecaster | SeriesForecaster, place: Path, weights: str)
 
 
 def _write_events(model: EventForecaster, place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    from foretell.events.heads import as_head  # noqa: PLC0415
+
     log, fitted, states = model.log_, model.model_, model.states_
     params = model.get_params()
     described: dict[str, Any] = {
-        "params": {k: v for k, v in params.items() if k not in {"network", "training"}},
+        "params": {k: v for k, v in params.items() if k not in {"network", "training", "head"}},
+        "head": {
+            "config": _plain(dataclasses.asdict(as_head(model.head))),
+            "by_name": isinstance(model.head, str),
+            "kind": fitted.network.kind,
+            "settings": _plain(fitted.network.settings_by_name()),
+        },
         "network": dataclasses.asdict(fitted.network.config),
         "training": dataclasses.asdict(model.training) if model.training else None,
         "members": len(fitted.members),
@@ -202,6 +210,7 @@ def _write_events(model: EventForecaster, place: Path) -> tuple[dict[str, Any], 
         "log.marks": log.marks,
         "new_marks": fitted.new_marks,
         "states.packed": np.asarray(states.packed),
+        "residuals": fitted.residuals,
     }
     if log.groups is not None and log.group_names is not None:
         arrays["log.groups"] = log.groups
@@ -216,11 +225,31 @@ def _write_events(model: EventForecaster, place: Path) -> tuple[dict[str, Any], 
     return described, arrays
 
 
+def _plain(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings as JSON can hold them: it has no infinite numbers."""
+    return {
+        name: [None if edge == float("inf") else edge for edge in value]
+        if isinstance(value, tuple)
+        else value
+        for name, value in settings.items()
+    }
+
+
+def _endless(settings: dict[str, Any]) -> dict[str, Any]:
+    """Undo `_plain`."""
+    return {
+        name: tuple(float("inf") if edge is None else edge for edge in value)
+        if isinstance(value, list)
+        else value
+        for name, value in settings.items()
+    }
+
+
 def _read(described: dict[str, Any], place: Path) -> EventForecaster | SeriesForecaster:
     with (place / _ARRAYS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     if "keras_order" in described:
-        import foretell.events.gap_model  # noqa: F401, PLC0415  # registers its layer with Keras
+        import foretell.events.head_networks  # noqa: F401, PLC0415  # registers their layers with Keras
         from foretell.nn.keras_files import read_arrays  # noqa: PLC0415
 
         arrays |= read_arrays(place, described["members"], described["keras_order"])
@@ -234,7 +263,8 @@ def _read(described: dict[str, Any], place: Path) -> EventForecaster | SeriesFor
 def _read_events(described: dict[str, Any], arrays: dict[str, Any], place: Path) -> EventForecaster:
     from foretell.events.clock import OperationalClock  # noqa: PLC0415
     from foretell.events.forecaster import EventForecaster  # noqa: PLC0415
-    from foretell.events.gap_model import GapNetwork  # noqa: PLC0415
+    from foretell.events.head_networks import builder  # noqa: PLC0415
+    from foretell.events.heads import HeadConfig  # noqa: PLC0415
     from foretell.events.history import FeatureScale  # noqa: PLC0415
     from foretell.events.states import GapModel, States  # noqa: PLC0415
     from foretell.nn.networks import NetworkConfig  # noqa: PLC0415
@@ -258,9 +288,12 @@ def _read_events(described: dict[str, Any], arrays: dict[str, Any], place: Path)
         as_of=kept["as_of"],
         report=ReadReport(**report),
     )
-    network = GapNetwork(
-        NetworkConfig(**described["network"]), described["n_features"], described["params"]["drop_out"]
-    )
+    # Models of the first versions have the mixture, and say nothing of it.
+    head = described.get("head") or {
+        "kind": "mixture", "settings": {"drop_out": described["params"]["drop_out"]}, "by_name": True,
+    }  # fmt: skip
+    build = builder(head["kind"], _endless(head["settings"]))
+    network = build(NetworkConfig(**described["network"]), described["n_features"], 0)
     n_weights, n_members = len(described["weights"]), described["members"]
     fitted = GapModel(
         network=network,
@@ -268,6 +301,7 @@ def _read_events(described: dict[str, Any], arrays: dict[str, Any], place: Path)
         clock=OperationalClock(clock["unit"], tuple(clock["cycle"]), tuple(clock["year"])),
         scale=FeatureScale(*[arrays[f"scale.{field.name}"] for field in dataclasses.fields(FeatureScale)]),
         new_marks=arrays["new_marks"],
+        residuals=arrays.get("residuals", np.zeros(0)),
     )
     n_memory = sum(name.startswith("memory.") for name in arrays)
     states = States(
@@ -277,7 +311,10 @@ def _read_events(described: dict[str, Any], arrays: dict[str, Any], place: Path)
     )
     training = TrainConfig(**described["training"]) if described["training"] else None
     model = EventForecaster(
-        **described["params"], network=NetworkConfig(**described["network"]), training=training
+        **described["params"],
+        head=head["kind"] if head["by_name"] else HeadConfig(**_endless(head["config"])),
+        network=NetworkConfig(**described["network"]),
+        training=training,
     )
     model.model_, model.log_, model.states_ = fitted, log, states
     return model

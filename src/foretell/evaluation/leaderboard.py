@@ -7,7 +7,7 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,8 @@ class Row:
     """
 
     model: str
-    rmse: float
-    mae: float
+    rmse: float | None
+    mae: float | None
     bias_pct: float | None
     weekly_mape_pct: float | None
     brier_30d: float | None
@@ -71,7 +71,7 @@ class Leaderboard:
     Attributes
     ----------
     rows : tuple of Row
-        The best first: by RMSE.
+        The best first: by RMSE; models that do not forecast numbers of events come last, by Brier score.
     holdout : Holdout
         What really happened, and the log that the models were fitted to.
     outlooks : dict of str to Outlook
@@ -193,7 +193,7 @@ def evaluate(
         predict_s = time.perf_counter() - started
         rows.append(_score(name, outlook, holdout, window, (fit_s, predict_s)))
         outlooks[name], fitted[name] = outlook, model
-    return Leaderboard(tuple(sorted(rows, key=lambda row: row.rmse)), holdout, outlooks, fitted)
+    return Leaderboard(tuple(sorted(rows, key=_rank)), holdout, outlooks, fitted)
 
 
 def _score(name: str, outlook: Outlook, holdout: Holdout, window: int, seconds: tuple[float, float]) -> Row:
@@ -203,10 +203,10 @@ def _score(name: str, outlook: Outlook, holdout: Holdout, window: int, seconds: 
     p_return = None if within is None else outlook.p_return
     return Row(
         model=name,
-        rmse=metrics.rmse(holdout.count, outlook.expected),
-        mae=metrics.mae(holdout.count, outlook.expected),
-        bias_pct=_told(metrics.bias_pct(holdout.count, outlook.expected)),
-        weekly_mape_pct=_told(metrics.weekly_mape_pct(holdout.cohort, outlook.cohort)),
+        rmse=_scored(metrics.rmse, holdout.count, outlook.expected),
+        mae=_scored(metrics.mae, holdout.count, outlook.expected),
+        bias_pct=_scored(metrics.bias_pct, holdout.count, outlook.expected),
+        weekly_mape_pct=_scored(metrics.weekly_mape_pct, holdout.cohort, outlook.cohort),
         brier_30d=None if within is None or p_return is None else metrics.brier(within, p_return),
         auc_active=None if outlook.p_active is None else _told(metrics.auc(came_back, outlook.p_active)),
         coverage_80=None
@@ -217,8 +217,19 @@ def _score(name: str, outlook: Outlook, holdout: Holdout, window: int, seconds: 
         ece_30d=None
         if within is None or p_return is None
         else metrics.expected_calibration_error(within, p_return),
-        correlation=_told(metrics.correlation(holdout.count, outlook.expected)),
+        correlation=_scored(metrics.correlation, holdout.count, outlook.expected),
     )
+
+
+def _rank(row: Row) -> tuple[bool, float]:
+    """Return what the leaderboard is sorted by."""
+    figure = row.rmse if row.rmse is not None else row.brier_30d
+    return row.rmse is None, math.inf if figure is None else figure
+
+
+def _scored(metric: Callable[[Any, Any], float], actual: Any, forecast: Any) -> float | None:
+    """Return a figure of a forecast; None where there is no forecast."""
+    return None if forecast is None else _told(metric(actual, forecast))
 
 
 def _told(figure: float) -> float | None:

@@ -22,9 +22,9 @@ class Outlook:
 
     Attributes
     ----------
-    expected : array, shape (n_customers,)
+    expected : array, shape (n_customers,), or None
         Expected number of events over the whole horizon.
-    cohort : array, shape (n_periods,)
+    cohort : array, shape (n_periods,), or None
         Expected events of all customers together in each period (a week; the last one may be shorter).
     p_return : array, shape (n_customers,), or None
         Probability of at least one event within ``window`` ticks.
@@ -35,8 +35,8 @@ class Outlook:
         given that it falls within the horizon.
     """
 
-    expected: FloatArray
-    cohort: FloatArray
+    expected: FloatArray | None = None
+    cohort: FloatArray | None = None
     p_return: FloatArray | None = None
     p_active: FloatArray | None = None
     interval: IntArray | None = None

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import scipy.special
 
+from foretell.data.bins import Bins
 from foretell.data.log import EventLog, to_dates
 from foretell.evaluation.outlook import interval_ticks
 from foretell.events.clock import ClockTable
-from foretell.events.history import on_device, origins
-from foretell.events.states import GapModel, States, ensemble_mixture, silence
-from foretell.nn import mixture as mix
-from foretell.nn.mixture import GapMixture
+from foretell.events.history import origins
+from foretell.events.next_gap import NextGap
+from foretell.events.states import GapModel, States, next_gaps, silence
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -29,7 +28,7 @@ class Standing(NamedTuple):
 
     Attributes
     ----------
-    mixture : GapMixture
+    gap : NextGap
         The ensemble's distribution of the gap since the last event, one row per customer.
     silence : array, shape (n_customers,)
         Reading since the last event at the end of the as-of tick.
@@ -42,7 +41,7 @@ class Standing(NamedTuple):
         Ticks of a year.
     """
 
-    mixture: GapMixture
+    gap: NextGap
     silence: FloatArray
     table: ClockTable
     origin: FloatArray
@@ -55,7 +54,7 @@ def standing(model: GapModel, log: EventLog, states: States) -> Standing:
     per_year = 365.25 * (24 if log.unit == "hour" else 1)
     table = model.clock.table(log.start, log.as_of + int(2 * per_year))
     return Standing(
-        mixture=ensemble_mixture(states),
+        gap=next_gaps(model, states),
         silence=silence(model, log, states),
         table=table,
         origin=origins(states.last, table, log.min_gap),
@@ -64,53 +63,58 @@ def standing(model: GapModel, log: EventLog, states: States) -> Standing:
     )
 
 
-def _single(mixture: GapMixture) -> GapMixture:
-    """Return the mixture on the device."""
-    return GapMixture(*(on_device(part) for part in mixture))
+def p_return(at: Standing, ticks: int) -> FloatArray | None:
+    """Return P(an event within ``ticks`` after the as-of date | silent so far), None if not known."""
+    return at.gap.p_return(at.silence, at.table.at(at.as_of + ticks) - at.origin)
 
 
-@jax.jit
-def _quantiles(mixture: GapMixture, elapsed: Any, levels: Any) -> Any:
-    return jax.lax.map(lambda level: mix.quantile(mixture, elapsed, level), levels)
-
-
-def p_return(at: Standing, ticks: int) -> FloatArray:
-    """Return P(an event within ``ticks`` after the as-of date | silent so far) = 1 − S(e + N) / S(e)."""
-    until = at.table.at(at.as_of + ticks) - at.origin
-    later, now = (mix.survival(at.mixture, gap) for gap in (until, at.silence))
-    chance: FloatArray = np.clip(1.0 - later / now, 0.0, 1.0)
-    return chance
-
-
-def activity(at: Standing) -> tuple[FloatArray, FloatArray]:
-    """Return p_active = 1 − π / S(e), and overdue = 1 − S(e | returns), both in [0, 1]."""
-    logit_cure, _ = mix.posterior_log_weight(at.mixture, at.silence)
-    overdue = 1.0 - mix.returning_survival(at.mixture, at.silence)
-    return scipy.special.expit(-logit_cure), np.clip(overdue, 0.0, 1.0)
+def activity(at: Standing) -> tuple[FloatArray | None, FloatArray | None]:
+    """Return p_active and overdue, both in [0, 1]; None where the head cannot say."""
+    return at.gap.p_active(at.silence), at.gap.overdue(at.silence)
 
 
 def next_event_moments(at: Standing, levels: npt.ArrayLike) -> FloatArray:
-    """Return quantiles of the next event's time given a return, in ticks after as_of, shape (n_levels, n)."""
-    gaps = _quantiles(_single(at.mixture), on_device(at.silence), on_device(np.atleast_1d(levels)))
-    moments = at.table.invert(at.origin + np.asarray(gaps, dtype=np.float64)) - at.as_of
+    """Return quantiles of the next event's time given a return, in ticks after as_of, shape (n_levels, n).
+
+    NaN stands for a customer of whom the head knows nothing more: silent for longer than any gap ever seen.
+    """
+    gaps = at.gap.quantiles(at.silence, np.atleast_1d(np.asarray(levels, dtype=np.float64)))
+    moments = at.table.invert(at.origin + gaps) - at.as_of
     return np.clip(moments, 0.0, _YEARS_AHEAD * at.per_year)
 
 
+def gap_lengths(at: Standing, last: npt.NDArray[np.int64], levels: npt.ArrayLike) -> FloatArray:
+    """Return quantiles of the gap as it was seen at each customer's last event, in whole ticks."""
+    at_event = np.zeros(len(at.silence))
+    gaps = at.gap.quantiles(at_event, np.atleast_1d(np.asarray(levels, dtype=np.float64)))
+    lengths = np.ceil(np.round(at.table.invert(at.origin + gaps) - last, 6))
+    return np.clip(lengths, 0.0, _YEARS_AHEAD * at.per_year)
+
+
+def class_chances(at: Standing, last: npt.NDArray[np.int64], bins: Bins) -> list[FloatArray] | None:
+    """Return the chance of each class of the gap as seen at the last event; None if the head can't say."""
+    # A gap of g ticks ends in the tick last + g; a class holds its lower edge and not its upper one.
+    ends = np.where(np.isfinite(bins.edges), np.ceil(bins.edges) - 1.0, np.inf)
+    left = []
+    for end in ends:
+        reading = at.table.at(last + int(end)) - at.origin if np.isfinite(end) else np.full(len(last), np.inf)
+        left.append(at.gap.survival(np.maximum(reading, 0.0)))
+    if left[0] is None:
+        return None
+    return [np.asarray(low) - np.asarray(high) for low, high in itertools.pairwise(left)]
+
+
 def within_horizon(at: Standing, horizon: int, coverage: float = 0.8) -> npt.NDArray[np.int64]:
-    """Return the interval of the next event given that it falls within the horizon, in ticks, (n, 2)."""
-    active, _ = activity(at)
-    inside = np.clip(p_return(at, horizon) / np.maximum(active, 1e-9), 1e-6, 1.0)
-    edges = []
-    for tail in ((1.0 - coverage) / 2.0, (1.0 + coverage) / 2.0):
-        gaps = _quantile_at(_single(at.mixture), on_device(at.silence), on_device(inside * tail))
-        edges.append(at.table.invert(at.origin + np.asarray(gaps, dtype=np.float64)) - at.as_of)
-    low, high = (np.clip(edge, 0.0, float(horizon)) for edge in edges)
+    """Return the interval of the next event given that it falls within the horizon, in ticks, (n, 2).
+
+    Customers of whom the head knows nothing get the whole horizon.
+    """
+    inside = np.clip(at.gap.within(at.silence, at.table.at(at.as_of + horizon) - at.origin), 1e-6, 1.0)
+    tails = np.array([[(1.0 - coverage) / 2.0], [(1.0 + coverage) / 2.0]])
+    gaps = at.gap.quantiles(at.silence, tails * np.nan_to_num(inside, nan=1.0))
+    low, high = np.clip(at.table.invert(at.origin + gaps) - at.as_of, 0.0, float(horizon))
+    low, high = np.nan_to_num(low, nan=0.0), np.nan_to_num(high, nan=float(horizon))
     return interval_ticks(low, high, at.as_of)
-
-
-@jax.jit
-def _quantile_at(mixture: GapMixture, elapsed: Any, level: Any) -> Any:
-    return mix.quantile(mixture, elapsed, level)
 
 
 def answer_table(
@@ -122,34 +126,44 @@ def answer_table(
     *,
     horizons: Sequence[tuple[str, int]],
     levels: Sequence[int],
-    expected: FloatArray,
+    expected: FloatArray | None,
 ) -> pl.DataFrame:
     """Return one row per customer; see `EventForecaster.predict` for the columns."""
     at = standing(model, log, states)
     active, overdue = activity(at)
     tails = [0.5] + [tail for level in levels for tail in (0.5 - level / 200, 0.5 + level / 200)]
     moments = next_event_moments(at, tails)
+    certain = ~np.isnan(moments[0])
+    moments = np.nan_to_num(moments)
     columns: dict[str, pl.Series] = {
         "unique_id": ids,
         "as_of": to_dates(np.full(len(ids), log.as_of), log.unit),
         "n_events": pl.Series(np.where(known, states.count + 1, 0).astype(np.int64)),
-        "last_event": _where(known, to_dates(states.last, log.unit)),
-        "p_active": pl.Series(active),
-        "next_event": to_dates(log.as_of + np.maximum(np.ceil(moments[0]), 1), log.unit),
+        "last_event": null_unless(known, to_dates(states.last, log.unit)),
+        "p_active": _numbers(active, len(ids)),
+        "next_event": null_unless(
+            certain, to_dates(log.as_of + np.maximum(np.ceil(moments[0]), 1), log.unit)
+        ),
     }
     for k, level in enumerate(levels):
         ticks = interval_ticks(moments[1 + 2 * k], moments[2 + 2 * k], log.as_of)
-        columns[f"next_event-lo-{level}"] = to_dates(ticks[:, 0], log.unit)
-        columns[f"next_event-hi-{level}"] = to_dates(ticks[:, 1], log.unit)
+        for name, edge in (("lo", ticks[:, 0]), ("hi", ticks[:, 1])):
+            columns[f"next_event-{name}-{level}"] = null_unless(certain, to_dates(edge, log.unit))
     for name, ticks_ahead in horizons:
-        columns[f"p_return_{name}"] = pl.Series(p_return(at, ticks_ahead))
+        columns[f"p_return_{name}"] = _numbers(p_return(at, ticks_ahead), len(ids))
     for k, (name, _) in enumerate(horizons):
-        columns[f"expected_events_{name}"] = pl.Series(expected[:, k])
-    columns["overdue"] = _where(known, pl.Series(overdue))
+        counts = None if expected is None else expected[:, k]
+        columns[f"expected_events_{name}"] = _numbers(counts, len(ids))
+    columns["overdue"] = null_unless(known, _numbers(overdue, len(ids)))
     return pl.DataFrame(columns)
 
 
-def _where(known: npt.NDArray[np.bool_], values: pl.Series) -> pl.Series:
+def _numbers(values: FloatArray | None, n: int) -> pl.Series:
+    """Return numbers as a column, all null where the head cannot know them."""
+    return pl.Series([None] * n, dtype=pl.Float64) if values is None else pl.Series(values)
+
+
+def null_unless(known: npt.NDArray[np.bool_], values: pl.Series) -> pl.Series:
     """Return values, null where the customer is not known."""
     return (
         values

@@ -11,8 +11,12 @@ import numpy.typing as npt
 from foretell.data.log import EventLog
 from foretell.errors import EmptyLogError
 from foretell.events.clock import OperationalClock
-from foretell.events.gap_model import DropOut, GapNetwork, fit_anchor, gap_data
+from foretell.events.gap_model import DropOut
+from foretell.events.head_networks import builder, learned_settings
+from foretell.events.heads import HeadConfig
 from foretell.events.history import FeatureScale, histories, standardised
+from foretell.events.history_network import GapData, HistoryNetwork, gap_data
+from foretell.events.point_model import PointNetwork, error_quantiles
 from foretell.events.states import GapModel, log_features
 from foretell.nn.networks import NetworkConfig
 from foretell.nn.own import EventShape
@@ -39,11 +43,13 @@ def fit_gap_model(
     *,
     ensemble: int,
     seed: int,
+    head: HeadConfig | None = None,
     drop_out: DropOut = "mbg",
     seasonal: bool = True,
     progress: Callable[[Progress], None] | None = None,
 ) -> GapModel:
     """Fit the gap model to a log up to its as-of date."""
+    head = head or HeadConfig()
     if log.n_events == log.n_customers:
         raise EmptyLogError(
             f"none of the {log.n_customers:,} customers came back by {log.date(log.as_of)}: there is no gap "
@@ -51,11 +57,12 @@ def fit_gap_model(
         )
     clock = OperationalClock.fit(log) if seasonal else OperationalClock.flat(log.unit)
     history = histories(log, clock.table(log.start, log.as_of))
-    raw = log_features(history, log)
+    build = builder(head.kind, learned_settings(head, history, log, drop_out))
+    raw = log_features(history, log, paced=head.kind != "mixture")
     scale = FeatureScale.fit(np.asarray(raw, dtype=np.float64))
-    data = gap_data(history, standardised(scale.arrays(), raw))
     network = network.resolved(EventShape(raw.shape[-1], training.max_steps))
-    networks = [GapNetwork(network, raw.shape[-1], drop_out, seed + m) for m in range(ensemble)]
+    networks = [build(network, raw.shape[-1], seed + m) for m in range(ensemble)]
+    data = gap_data(history, standardised(scale.arrays(), raw), networks[0].state(history))
     longest = min(training.max_steps, networks[0].network.longest or training.max_steps)
     sets = [_hold_out(log.n_customers, training.validation_fraction, seed + m) for m in range(ensemble)]
     lengths = bucket_lengths(cut_runs(log.offsets, np.arange(log.n_customers), longest)[1])
@@ -78,7 +85,7 @@ def fit_gap_model(
     )
     with ThreadPoolExecutor(1) as other_core:
         compiled = other_core.submit(trainer.compile, data, train[0], held_out[0])
-        anchor, _ = fit_anchor(history, network.components, drop_out)
+        start = networks[0].start(history)
         compiled.result()
 
     def job(m: int) -> Callable[[], Trained]:
@@ -87,7 +94,7 @@ def fit_gap_model(
                 per = validation / max(len(sets[m][1]), 1)
                 progress(Progress(m, epoch + 1, training.epochs, loss, per))
 
-        initial = networks[m].initial(anchor)
+        initial = networks[m].initial(start)
         return lambda: trainer.train(initial, data, train[m], held_out[m], seed + m, report)
 
     trained = side_by_side([job(m) for m in range(ensemble)])
@@ -98,7 +105,24 @@ def fit_gap_model(
         clock=clock,
         scale=scale,
         new_marks=history.marks[first].mean(axis=0),
+        residuals=_residuals(
+            networks[0], trained, data, [h or t for h, t in zip(held_out, train, strict=True)], lengths
+        ),
     )
+
+
+def _residuals(
+    network: HistoryNetwork,
+    trained: list[Trained],
+    data: GapData,
+    runs: list[tuple[Bucket, ...]],
+    lengths: tuple[int, ...],
+) -> npt.NDArray[np.float64]:
+    """Return quantiles of the errors of a point forecast for each member's held-out customers."""
+    if not isinstance(network, PointNetwork):
+        return np.zeros(0)
+    errors = [network.errors(t.weights, data, r, lengths) for t, r in zip(trained, runs, strict=True)]
+    return error_quantiles(np.concatenate(errors))
 
 
 def _hold_out(n: int, fraction: float, seed: int) -> tuple[IntArray, IntArray]:

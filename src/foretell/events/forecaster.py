@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Self
 
@@ -11,19 +11,26 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.base import NetworkForecaster
+from foretell.data.bins import Bins
 from foretell.data.log import EventLog, to_dates
 from foretell.errors import DataError, ParameterError
 from foretell.evaluation.outlook import Outlook, period_edges
 from foretell.events.answers import (
     activity,
     answer_table,
+    class_chances,
+    gap_lengths,
     next_event_moments,
+    null_unless,
     p_return,
     standing,
     within_horizon,
 )
 from foretell.events.fitting import fit_gap_model
+from foretell.events.futures import Simulation
+from foretell.events.grid_model import GridNetwork
 from foretell.events.groups import group_totals
+from foretell.events.heads import HeadConfig, as_head
 from foretell.events.simulation import Expected, expected_events, simulate_paths
 from foretell.events.states import GapModel, States, encode, newcomer
 from foretell.nn.own import check_network
@@ -51,8 +58,10 @@ class EventForecaster(NetworkForecaster):
         steps, units)``, or a function that builds one for a shape: it replaces the recurrent layers.
     training : TrainConfig, optional
         Epochs, batch size, learning rate, early stopping.
+    head : {"mixture", "bins", "gap", "hazard"} or HeadConfig
+        What the network says of the next gap; only the mixture knows everything, see the page on heads.
     drop_out : {"mbg", "bg"}
-        Anchor: MBG/NBD (customers may be lost after their first event) or BG/NBD.
+        Anchor of the mixture: MBG/NBD (customers may be lost after their first event) or BG/NBD.
     seasonal : bool
         Estimate the operational clock from the log; False runs on plain days.
     paths : int
@@ -76,8 +85,6 @@ class EventForecaster(NetworkForecaster):
     ['unique_id', 'as_of', 'n_events', 'last_event', 'p_active', 'next_event']
     """
 
-    name = "foretell"
-
     def __init__(
         self,
         *,
@@ -85,17 +92,25 @@ class EventForecaster(NetworkForecaster):
         seed: int = 0,
         network: Any = None,
         training: TrainConfig | None = None,
+        head: str | HeadConfig = "mixture",
         drop_out: str = "mbg",
         seasonal: bool = True,
         paths: int = 20,
     ) -> None:
         self.ensemble = ensemble
+        self.head = head
         self.seed = seed
         self.network = network
         self.training = training
         self.drop_out = drop_out
         self.seasonal = seasonal
         self.paths = paths
+
+    @property
+    def name(self) -> str:
+        """The model's name in tables."""
+        kind = as_head(self.head).kind
+        return "foretell" if kind == "mixture" else f"foretell, {kind}"
 
     def fit(
         self, log: EventLog, *, as_of: Any = None, progress: Callable[[Progress], None] | None = None
@@ -131,6 +146,7 @@ class EventForecaster(NetworkForecaster):
             self.training or TrainConfig(),
             ensemble=self.ensemble,
             seed=int(self.seed),
+            head=as_head(self.head),
             drop_out="bg" if self.drop_out == "bg" else "mbg",
             seasonal=self.seasonal,
             progress=progress,
@@ -142,6 +158,7 @@ class EventForecaster(NetworkForecaster):
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
                 raise ParameterError(f"{name}={value!r}; expected a whole number of at least {least}")
         check_network(self.network)
+        as_head(self.head)
         if self.training is not None and not isinstance(self.training, TrainConfig):
             raise ParameterError(f"training={self.training!r}; expected a foretell.TrainConfig(…)")
         if self.training is not None and self.training.loss is not None:
@@ -188,6 +205,8 @@ class EventForecaster(NetworkForecaster):
             - ``expected_events_7d`` …: expected number of events within the horizon;
             - ``overdue``: how far the present silence reaches into the customer's own distribution of gaps,
               from 0 (just been here) to 1 (longer than any expected gap).
+
+            Other heads than the mixture leave some columns null, see the page on heads.
         """
         self._check_fitted("model_")
         named = [(str(h) if isinstance(h, str) else f"{h}t", self.log_.ticks_of(h)) for h in horizons]
@@ -197,8 +216,8 @@ class EventForecaster(NetworkForecaster):
                     f"levels has {level!r}; expected percentages between 0 and 100, such as 80"
                 )
         log, states, names, known = self._chosen(ids)
-        counts = np.zeros((len(names), 0))
-        if named:
+        counts = np.zeros((len(names), 0)) if self._counts else None
+        if named and self._counts:
             edges = [ticks for _, ticks in named]
             counts = self._expected(log, states, edges).counts
         return answer_table(
@@ -215,8 +234,90 @@ class EventForecaster(NetworkForecaster):
         moments = next_event_moments(standing(self.model_, log, states), list(levels))
         columns = {"unique_id": names}
         for level, row in zip(levels, moments, strict=True):
-            columns[f"q{level:g}"] = to_dates(log.as_of + np.maximum(np.ceil(row), 1), log.unit)
+            dates = to_dates(log.as_of + np.maximum(np.ceil(np.nan_to_num(row)), 1), log.unit)
+            columns[f"q{level:g}"] = null_unless(~np.isnan(row), dates)
         return pl.DataFrame(columns)
+
+    def predict_gap(self, levels: Sequence[int] = (80,), ids: Collection[Any] | None = None) -> pl.DataFrame:
+        """Forecast the gap after each customer's last event as it was seen at that event.
+
+        Unlike `predict` it does not look at the silence since then: it is the forecast to hold against a gap
+        whose end is known.
+
+        Parameters
+        ----------
+        levels : sequence of int
+            Percentages of the intervals.
+        ids : collection, optional
+
+        Returns
+        -------
+        polars.DataFrame
+            ``unique_id``, ``last_event``, ``gap`` (the median in ticks, given a return), ``gap-lo-80`` ….
+        """
+        self._check_fitted("model_")
+        log, states, names, known = self._chosen(ids)
+        tails = [0.5] + [tail for level in levels for tail in (0.5 - level / 200, 0.5 + level / 200)]
+        lengths = gap_lengths(standing(self.model_, log, states), states.last, tails)
+        columns = {
+            "unique_id": names,
+            "last_event": null_unless(known, to_dates(states.last, log.unit)),
+            "gap": pl.Series(lengths[0]),
+        }
+        for k, level in enumerate(levels):
+            columns[f"gap-lo-{level}"] = pl.Series(lengths[1 + 2 * k])
+            columns[f"gap-hi-{level}"] = pl.Series(lengths[2 + 2 * k])
+        return pl.DataFrame(columns)
+
+    def predict_bins(
+        self, bins: Bins | Sequence[float] | None = None, ids: Collection[Any] | None = None
+    ) -> pl.DataFrame:
+        """Return the probability of each class of the gap after a customer's last event.
+
+        As in `predict_gap`, it is seen at the last event, not after the silence since then.
+
+        Parameters
+        ----------
+        bins : Bins or sequence of float, optional
+            Classes of gaps in ticks; by default those of the head ``"bins"``.
+        ids : collection, optional
+
+        Returns
+        -------
+        polars.DataFrame
+            ``unique_id``, and a column for each class, such as ``[7, 14)``; of no return within the outer
+            edges is what is missing to 1.
+        """
+        self._check_fitted("model_")
+        network = self.model_.network
+        if bins is None and network.kind != "bins":
+            raise ParameterError(
+                "bins=None; expected classes such as [0, 7, 14, 28, inf]: only the head 'bins' has its own"
+            )
+        own = network.edges if isinstance(network, GridNetwork) else ()
+        given = own if bins is None else bins
+        chosen = given if isinstance(given, Bins) else Bins(given)
+        log, states, names, _ = self._chosen(ids)
+        found = class_chances(standing(self.model_, log, states), states.last, chosen)
+        if found is None:
+            raise ParameterError(
+                "the head 'gap' forecasts a point, and gives no probabilities; expected head='bins', "
+                "'hazard' or 'mixture'"
+            )
+        labels = [f"[{low:g}, {high:g})" for low, high in itertools.pairwise(chosen.edges)]
+        return pl.DataFrame({"unique_id": names} | dict(zip(labels, found, strict=True)))
+
+    @property
+    def _counts(self) -> bool:
+        """Whether the head knows what comes after the next event."""
+        return self.model_.network.kind == "mixture"
+
+    def _check_counts(self) -> None:
+        if not self._counts:
+            raise ParameterError(
+                f"the head {self.model_.network.kind!r} knows the next event only, not how many follow it, "
+                "nor whether a customer is lost; expected a forecaster with head='mixture'"
+            )
 
     def simulate(self, horizon: str | int = "90d", paths: int = 500, seed: int | None = None) -> Simulation:
         """Simulate futures of every customer.
@@ -230,6 +331,7 @@ class EventForecaster(NetworkForecaster):
             By default the forecaster's own.
         """
         self._check_fitted("model_")
+        self._check_counts()
         ticks = self.log_.ticks_of(horizon)
         if paths < 1:
             raise ParameterError(f"paths={paths!r}; expected a whole number of at least 1")
@@ -246,6 +348,7 @@ class EventForecaster(NetworkForecaster):
     def predict_cohort(self, horizon: str | int = "90d", period: str | int = "7d") -> pl.DataFrame:
         """Return the expected events of all customers by period: ``ds`` (its first tick), ``foretell``."""
         self._check_fitted("model_")
+        self._check_counts()
         ticks, width = self.log_.ticks_of(horizon), self.log_.ticks_of(period)
         ends = period_edges(ticks, width)
         expected = self._expected(self.log_, self.states_, [ticks], ends)
@@ -255,6 +358,7 @@ class EventForecaster(NetworkForecaster):
     def predict_groups(self, horizons: Sequence[str | int] = ("7d", "30d", "90d")) -> pl.DataFrame:
         """Return expected events by group, adding up to the total: ``group``, ``expected_events_7d`` …."""
         self._check_fitted("model_")
+        self._check_counts()
         if self.log_.groups is None or self.log_.group_names is None:
             raise DataError("the log has no groups; read it with read_events(…, group='store_id')")
         edges = [self.log_.ticks_of(h) for h in horizons]
@@ -270,10 +374,11 @@ class EventForecaster(NetworkForecaster):
         if log is not self.log_:
             self._stand(log)
         at = standing(self.model_, log, self.states_)
-        expected = self._expected(log, self.states_, [horizon], period_edges(horizon, period))
+        edges = period_edges(horizon, period)
+        expected = self._expected(log, self.states_, [horizon], edges) if self._counts else None
         return Outlook(
-            expected=expected.counts[:, 0],
-            cohort=expected.cohort,
+            expected=None if expected is None else expected.counts[:, 0],
+            cohort=None if expected is None else expected.cohort,
             p_return=p_return(at, window),
             p_active=activity(at)[0],
             interval=within_horizon(at, horizon),
@@ -353,55 +458,6 @@ class EventForecaster(NetworkForecaster):
         packed = take(np.asarray(states.packed), np.asarray(blank.packed), 1)
         rest = [take(np.asarray(a), np.asarray(b), 0) for a, b in zip(states[2:], blank[2:], strict=True)]
         return log, States(memory, packed, *rest), names, known
-
-
-@dataclasses.dataclass(frozen=True)
-class Simulation:
-    """Simulated futures; see `EventForecaster.simulate`.
-
-    Attributes
-    ----------
-    log : EventLog
-    horizon, paths : int
-    customer, path, tick : int64 arrays, shape (n_simulated_events,)
-    """
-
-    log: EventLog
-    horizon: int
-    paths: int
-    customer: npt.NDArray[np.int64]
-    path: npt.NDArray[np.int64]
-    tick: npt.NDArray[np.int64]
-
-    def to_polars(self) -> pl.DataFrame:
-        """Return one row per simulated event: ``unique_id``, ``path``, ``ds``."""
-        return pl.DataFrame(
-            {
-                "unique_id": self.log.ids.gather(self.customer),
-                "path": self.path,
-                "ds": to_dates(self.tick, self.log.unit),
-            }
-        )
-
-    def counts(self) -> npt.NDArray[np.int64]:
-        """Return the number of events of each customer in each path, shape (n_customers, paths)."""
-        flat = np.bincount(
-            self.customer * self.paths + self.path, minlength=self.log.n_customers * self.paths
-        )
-        return flat.reshape(self.log.n_customers, self.paths)
-
-    def cohort(self, period: str | int = "7d", levels: Sequence[int] = (80,)) -> pl.DataFrame:
-        """Return totals of all customers by period: ``ds``, ``foretell`` (the mean), ``foretell-lo-80`` …."""
-        ends = period_edges(self.horizon, self.log.ticks_of(period))
-        index = np.searchsorted(ends, self.tick - self.log.as_of)
-        flat = np.bincount(index * self.paths + self.path, minlength=len(ends) * self.paths)
-        totals = flat.reshape(len(ends), self.paths)
-        starts = self.log.as_of + 1 + np.concatenate([[0], ends[:-1]])
-        columns: dict[str, Any] = {"ds": to_dates(starts, self.log.unit), "foretell": totals.mean(axis=1)}
-        for level in levels:
-            columns[f"foretell-lo-{level}"] = np.quantile(totals, 0.5 - level / 200, axis=1)
-            columns[f"foretell-hi-{level}"] = np.quantile(totals, 0.5 + level / 200, axis=1)
-        return pl.DataFrame(columns)
 
 
 def _until(log: EventLog, as_of: Any) -> EventLog:

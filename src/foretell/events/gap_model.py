@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -12,12 +12,16 @@ import numpy.typing as npt
 import scipy.optimize
 
 from foretell.events.history import Histories, on_device
+from foretell.events.history_network import GapData, HistoryNetwork, count_and_age, gap_data
+from foretell.events.next_gap import MixtureGap
 from foretell.nn import mixture as mix
 from foretell.nn.backend import keras
 from foretell.nn.mixture import Array, GapMixture
-from foretell.nn.networks import NetworkConfig, RecurrentNetwork, build_network
-from foretell.nn.training import Bucket
+from foretell.nn.networks import NetworkConfig
 
+__all__ = ["Anchor", "GapData", "GapNetwork", "MixtureHead", "anchored", "fit_anchor", "gap_data"]
+
+FloatArray = npt.NDArray[np.float64]
 DropOut = Literal["mbg", "bg"]
 Likelihood = Literal["interval", "continuous"]
 
@@ -128,27 +132,6 @@ class MixtureHead(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "components": self.components, "drop_out": self.drop_out}
 
 
-class GapData(NamedTuple):
-    """Training data on the device, one row per event."""
-
-    features: Array
-    state: Array  # (n_events, 2): count, age
-    lower: Array
-    upper: Array
-    last: Array
-
-
-def gap_data(history: Histories, features: Array) -> GapData:
-    """Collect what the loss reads."""
-    return GapData(
-        features,
-        on_device(np.stack([history.count, history.age], axis=-1)),
-        on_device(history.lower),
-        on_device(history.upper),
-        jnp.asarray(history.last),
-    )
-
-
 def log_likelihood(mixture: GapMixture, data: Any, kind: Likelihood = "interval") -> Array:
     """Return the log-likelihood of each event's next gap, open gaps included, shape (...).
 
@@ -160,8 +143,8 @@ def log_likelihood(mixture: GapMixture, data: Any, kind: Likelihood = "interval"
     return jnp.where(data.last, silent, mix.log_density(mixture, data.upper))
 
 
-class GapNetwork:
-    """The network of the gap model and its loss.
+class GapNetwork(HistoryNetwork):
+    """The network of the head ``mixture``.
 
     Parameters
     ----------
@@ -169,86 +152,53 @@ class GapNetwork:
     n_features : int
     drop_out : {"mbg", "bg"}
     seed : int
+    censored : bool
+        Learn from open gaps, too.
     """
 
+    kind = "mixture"
+    paced = False
+
     def __init__(
-        self, config: NetworkConfig, n_features: int, drop_out: DropOut = "mbg", seed: int = 0
+        self,
+        config: NetworkConfig,
+        n_features: int,
+        drop_out: DropOut = "mbg",
+        seed: int = 0,
+        *,
+        censored: bool = True,
     ) -> None:
-        self.config, self.n_features, self.drop_out = config, n_features, drop_out
-        self.components = config.components
-        head = MixtureHead(self.components, drop_out, name="anchor")
-        self.network: RecurrentNetwork = build_network(
-            config, n_features, 2, n_corrections(self.components), head, seed
+        self.drop_out, self.components = drop_out, config.components
+        layer = MixtureHead(self.components, drop_out, name="anchor")
+        super().__init__(
+            config, n_features, n_corrections(self.components), layer, censored=censored, seed=seed
         )
-
-    @property
-    def whole(self) -> Any:
-        """The Keras model of whole sequences: ``[features, (count, age)] → packed mixture``."""
-        return self.network.whole
-
-    @property
-    def variables(self) -> list[Any]:
-        """Trainable variables."""
-        return self.network.variables
 
     @property
     def packed_width(self) -> int:
         """Length of the packed mixture."""
         return mix.packed_width(self.components)
 
-    # Two networks of one build compute the same function of their weights, which are handed in: compiled
-    # programs, which hash their static arguments, then serve both.
-    def _build(self) -> tuple[NetworkConfig, int, DropOut]:
-        return self.config, self.n_features, self.drop_out
+    def settings_by_name(self) -> dict[str, Hashable]:
+        """Return the way in which customers are lost, and what is learned from."""
+        return {"drop_out": self.drop_out, "censored": self.censored}
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, GapNetwork) and self._build() == other._build()
+    def state(self, history: Histories) -> FloatArray:
+        """Return count and age."""
+        return count_and_age(history)
 
-    def __hash__(self) -> int:
-        return hash(self._build())
+    def start(self, history: Histories) -> Anchor:
+        """Return (M)BG/NBD with its rhythms."""
+        return fit_anchor(history, self.components, self.drop_out, censored=self.censored)[0]
 
-    @property
-    def anchor_names(self) -> list[str]:
-        """Names of the weights that belong to the anchor."""
-        return [v.name for v in self.network.variables if v.path.startswith("anchor/")]
+    def terms(self, packed: Array, rows: GapData) -> Array:
+        """Return the log-likelihood of each event's next gap."""
+        return log_likelihood(mix.unpack(packed), rows)
 
-    def initial(self, anchor: Anchor) -> list[Array]:
-        """Return initial weights that start at an anchor."""
-        named = dict(zip(Anchor._fields, anchor, strict=True))
-        return [
-            np.asarray(named[v.name] if v.path.startswith("anchor/") else v.value, dtype=np.float32)
-            for v in self.network.variables
-        ]
-
-    def loss(
-        self,
-        weights: list[Array],
-        data: GapData,
-        runs: Sequence[Bucket],
-        lengths: tuple[int, ...],
-        noise: Array | None = None,
-    ) -> Array:
-        """Return the summed negative log-likelihood of runs of events; ``noise`` is what dropout draws from.
-
-        Only the recurrent layers run bucket by bucket; dense layers and likelihood take all events as one.
-        """
-        parts = []
-        for bucket, length in zip(runs, lengths, strict=True):
-            rows = jnp.minimum(bucket.starts[:, None] + jnp.arange(length), data.last.shape[0] - 1)
-            valid = jnp.arange(length) < bucket.lengths[:, None]
-            states = self.network.sequence(weights, data.features[rows], noise)
-            parts.append((rows.ravel(), valid.ravel(), states.reshape(rows.size, states.shape[-1])))
-        rows, valid, states = (jnp.concatenate(part) for part in zip(*parts, strict=True))
-        found = GapData(*(part[rows] for part in data))
-        packed = self.network.output(weights, states, found.features, found.state, noise)
-        terms = log_likelihood(mix.unpack(packed), found)
-        return -jnp.sum(jnp.where(valid, terms, 0.0))
-
-    def step(
-        self, weights: list[Array], features: Array, state: Array, memory: Sequence[Array]
-    ) -> tuple[Array, list[Array]]:
-        """Return the packed mixture after one event, and the recurrent memory."""
-        return self.network.step(weights, features, state, memory)
+    def next_gap(self, packed: FloatArray, residuals: FloatArray) -> MixtureGap:
+        """Return the mixture of the members' mixtures."""
+        del residuals
+        return MixtureGap(mix.combine(mix.unpack(packed)))
 
 
 def fit_anchor(
@@ -256,6 +206,8 @@ def fit_anchor(
     components: int,
     drop_out: DropOut = "mbg",
     likelihood: Likelihood = "interval",
+    *,
+    censored: bool = True,
 ) -> tuple[Anchor, float]:
     """Fit the shared parameters without a network, by L-BFGS on the same likelihood.
 
@@ -286,7 +238,8 @@ def fit_anchor(
         parts = split(flat, np.cumsum(sizes)[:-1])
         return Anchor(*[part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)])
 
-    rows, n_rows = _distinct(history), float(len(history.count))
+    rows = _distinct(history, censored=censored)
+    n_rows = float(np.sum(rows.times))
 
     @jax.jit
     def objective(flat: Any, rows: Any) -> Any:
@@ -324,9 +277,10 @@ class _Rows(NamedTuple):
     times: Array
 
 
-def _distinct(history: Histories) -> _Rows:
+def _distinct(history: Histories, *, censored: bool) -> _Rows:
     """Return the distinct rows of a history with how often each occurs: one-time customers share few."""
     table = np.column_stack([history.count, history.age, history.lower, history.upper, history.last])
+    table = table if censored else table[~history.last]
     values, times = np.unique(np.round(table, 6), axis=0, return_counts=True)
     count, age, lower, upper = (on_device(values[:, i]) for i in range(4))
     return _Rows(count, age, lower, upper, jnp.asarray(values[:, 4] > 0), on_device(times))

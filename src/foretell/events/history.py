@@ -37,6 +37,8 @@ class Histories:
         Interval of the next gap; at the last event both are the silence up to the as-of date.
     last : bool array, shape (n_events,)
         The next gap is still open.
+    remaining : array, shape (n_events,)
+        To the as-of date: no longer gap can have been seen to end.
     marks, mean_marks : array, shape (n_events, n_marks)
         log(1 + mark), and their mean over the customer's events so far.
     """
@@ -49,6 +51,7 @@ class Histories:
     lower: FloatArray
     upper: FloatArray
     last: npt.NDArray[np.bool_]
+    remaining: FloatArray
     marks: FloatArray
     mean_marks: FloatArray
 
@@ -91,6 +94,7 @@ def histories(log: EventLog, table: ClockTable) -> Histories:
         lower=np.maximum(lower, 0.0),
         upper=np.maximum(upper, 0.0),
         last=last,
+        remaining=np.maximum(silence, 0.0),
         marks=marks,
         mean_marks=mean_marks,
     )

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.data.log import EventLog, Unit
-from foretell.events.gap_model import GapNetwork
 from foretell.events.history import on_device, standardised, step_features
+from foretell.events.history_network import HistoryNetwork
 from foretell.events.states import GapModel, States, silence
 from foretell.nn import mixture as mix
 from foretell.nn.mixture import Array, GapMixture
@@ -73,7 +73,7 @@ class _Lanes(NamedTuple):
 class _Setting(NamedTuple):
     """What stays the same from round to round; hashable, so that programs are shared between fits."""
 
-    network: GapNetwork
+    network: HistoryNetwork
     unit: Unit
     min_gap: int
     lanes: int

@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from foretell.data.log import EventLog
 from foretell.events.clock import OperationalClock
-from foretell.events.gap_model import GapNetwork
 from foretell.events.history import (
     FeatureScale,
     Histories,
@@ -23,8 +22,10 @@ from foretell.events.history import (
     standardised,
     step_features,
 )
-from foretell.nn import mixture as mix
-from foretell.nn.mixture import Array, GapMixture
+from foretell.events.history_network import HistoryNetwork
+from foretell.events.next_gap import NextGap
+from foretell.events.pace import N_PACE, pace_features
+from foretell.nn.mixture import Array
 from foretell.nn.training import side_by_side
 
 IntArray = npt.NDArray[np.int64]
@@ -38,20 +39,23 @@ class GapModel:
 
     Attributes
     ----------
-    network : GapNetwork
+    network : HistoryNetwork
     members : tuple of lists of arrays
         Trained weights of each member of the ensemble, in the order of the network's weights.
     clock : OperationalClock
     scale : FeatureScale
     new_marks : array, shape (n_marks,)
         Mean log(1 + mark) of a first event: what a new customer's is taken to be.
+    residuals : array, shape (n_residuals,)
+        Ascending quantiles of the errors for held-out customers, of a head that forecasts a point.
     """
 
-    network: GapNetwork
+    network: HistoryNetwork
     members: tuple[list[npt.NDArray[np.float32]], ...]
     clock: OperationalClock
     scale: FeatureScale
     new_marks: npt.NDArray[np.float64]
+    residuals: npt.NDArray[np.float64] = dataclasses.field(default_factory=lambda: np.zeros(0))
 
 
 class States(NamedTuple):
@@ -61,7 +65,7 @@ class States(NamedTuple):
     ----------
     memory : tuple of arrays, each of shape (n_members, n_customers, width)
     packed : array, shape (n_members, n_customers, n_parameters)
-        The next gap's distribution, see `foretell.nn.mixture.unpack`.
+        What the head says of the next gap, such as `foretell.nn.mixture.unpack` reads.
     last : int64 array, shape (n_customers,)
         Tick of the last event.
     count, age : array, shape (n_customers,)
@@ -76,9 +80,9 @@ class States(NamedTuple):
     mean_marks: Any
 
 
-def log_features(history: Histories, log: EventLog) -> Array:
-    """Return the raw features of every event of a log."""
-    return _features(
+def log_features(history: Histories, log: EventLog, *, paced: bool = False) -> Array:
+    """Return the raw features of every event of a log; those of the customer's pace come last."""
+    found = _features(
         on_device(history.gap),
         on_device(history.mean_gap),
         on_device(history.count),
@@ -88,6 +92,7 @@ def log_features(history: Histories, log: EventLog) -> Array:
         on_device(history.mean_marks),
         log.unit,
     )
+    return jnp.concatenate([found, on_device(pace_features(history))], axis=-1) if paced else found
 
 
 _features = jax.jit(step_features, static_argnums=7)
@@ -115,8 +120,8 @@ def encode(
     seen : int array, shape (n_customers,), optional
     """
     history = histories(log, model.clock.table(log.start, log.as_of))
-    features = _scaled(model.scale, log_features(history, log))
-    state = on_device(np.stack([history.count, history.age], axis=-1))
+    features = _scaled(model.scale, log_features(history, log, paced=model.network.paced))
+    state = on_device(model.network.state(history))
     n, n_members = log.n_customers, len(model.members)
     seen = np.zeros(n, dtype=np.int64) if seen is None else seen
     starts, lengths = log.offsets[:-1] + seen, log.counts - seen
@@ -156,7 +161,7 @@ def encode(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _advance(
-    network: GapNetwork, weights: Any, memory: Any, features: Any, state: Any, starts: Any, lengths: Any
+    network: HistoryNetwork, weights: Any, memory: Any, features: Any, state: Any, starts: Any, lengths: Any
 ) -> Any:
     """Run ``lengths`` events of each customer through the network, from row ``starts``."""
 
@@ -178,7 +183,10 @@ def newcomer(model: GapModel, log: EventLog, copies: int) -> States:
     zero = jnp.zeros((copies,), jnp.float32)
     marks = jnp.broadcast_to(jnp.asarray(model.new_marks, jnp.float32), (copies, len(model.new_marks)))
     ticks = jnp.full((copies,), log.as_of, dtype=jnp.int32)
-    features = _scaled(model.scale, step_features(zero, zero, zero, zero, ticks, marks, marks, log.unit))
+    features = step_features(zero, zero, zero, zero, ticks, marks, marks, log.unit)
+    if model.network.paced:
+        features = jnp.concatenate([features, jnp.zeros((copies, N_PACE), jnp.float32)], axis=-1)
+    features = _scaled(model.scale, features)
     state = jnp.zeros((copies, 2), jnp.float32)
     memory, packed = [], []
     for weights in model.members:
@@ -202,6 +210,6 @@ def silence(model: GapModel, log: EventLog, states: States) -> npt.NDArray[np.fl
     return np.maximum(table.at(log.as_of) - origins(states.last, table, log.min_gap), 0.0)
 
 
-def ensemble_mixture(states: States) -> GapMixture:
+def next_gaps(model: GapModel, states: States) -> NextGap:
     """Return the ensemble's distribution of each customer's gap since the last event, in double precision."""
-    return mix.combine(mix.unpack(np.asarray(states.packed, dtype=np.float64)))
+    return model.network.next_gap(np.asarray(states.packed, dtype=np.float64), model.residuals)

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.data.log import EventLog
-from foretell.events.gap_model import GapNetwork, gap_data
 from foretell.events.history import histories, standardised
+from foretell.events.history_network import HistoryNetwork, gap_data
 from foretell.events.states import GapModel, log_features
 from foretell.events.store_network import StoreNetwork
 from foretell.nn.many import ManyTrainer, TrainedMany, share_runs
@@ -53,7 +53,7 @@ def fit_stores(
     for m, weights in enumerate(model.members):
         own = trained[m].weights if trained else [weight[None][:0] for weight in weights]
         members.append([np.concatenate([w[None], o]) for w, o in zip(weights, own, strict=True)])
-    network = cast("GapNetwork", StoreNetwork(model.network))
+    network = cast("HistoryNetwork", StoreNetwork(model.network))
     return dataclasses.replace(model, network=network, members=tuple(members)), trained
 
 

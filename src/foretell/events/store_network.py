@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.data.log import EventLog
-from foretell.events.gap_model import GapNetwork
+from foretell.events.history import Histories
+from foretell.events.history_network import HistoryNetwork
+from foretell.events.next_gap import NextGap
 from foretell.events.states import GapModel, States, encode
 from foretell.nn.mixture import Array
 from foretell.nn.networks import NetworkConfig
@@ -31,15 +33,15 @@ class _Widths:
 class StoreNetwork:
     """A gap network whose weights have a leading axis of models; the last part of the memory picks one.
 
-    It steps in place of a `GapNetwork`, so that forecasts and simulations of all stores run together.
+    It steps in place of a `HistoryNetwork`, so that forecasts and simulations of all stores run together.
 
     Parameters
     ----------
-    network : GapNetwork
+    network : HistoryNetwork
         The build that all models share.
     """
 
-    def __init__(self, network: GapNetwork) -> None:
+    def __init__(self, network: HistoryNetwork) -> None:
         self.inner = network
 
     def __eq__(self, other: object) -> bool:
@@ -62,6 +64,24 @@ class StoreNetwork:
     def packed_width(self) -> int:
         """Length of the packed mixture."""
         return self.inner.packed_width
+
+    @property
+    def kind(self) -> str:
+        """Name of the head."""
+        return self.inner.kind
+
+    @property
+    def paced(self) -> bool:
+        """Whether the models read the features of the customer's pace."""
+        return self.inner.paced
+
+    def state(self, history: Histories) -> npt.NDArray[np.float64]:
+        """Return what the head starts from at each event."""
+        return self.inner.state(history)
+
+    def next_gap(self, packed: npt.NDArray[np.float64], residuals: npt.NDArray[np.float64]) -> NextGap:
+        """Return the ensemble's distributions."""
+        return self.inner.next_gap(packed, residuals)
 
     @property
     def network(self) -> _Widths:

@@ -89,7 +89,7 @@ class StoreForecaster(EventForecaster):
         self.stores = stores
 
     @property
-    def name(self) -> str:  # type: ignore[override]  # depends on the models
+    def name(self) -> str:
         """The model's name in tables."""
         return f"foretell, {_NAMES[self.models]}"
 

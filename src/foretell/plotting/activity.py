@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from foretell.plotting.look import WIDTH, finish, spelled
+from foretell.plotting.look import WIDTH, finish, needs_mixture, spelled
 
 if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster
@@ -41,6 +41,7 @@ def plot_activity(model: EventForecaster) -> Any:
     >>> plot_activity(model)  # doctest: +SKIP
     """
     log = model.log_
+    needs_mixture(model)
     cells, rows, columns = _cells(model)
     x = alt.X("silence:O", sort=columns, title="weeks since the last visit", axis=alt.Axis(labelAngle=0))
     y = alt.Y("visits:O", sort=rows[::-1], title="visits so far")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import numpy as np
 
 from foretell.data.log import EventLog
+from foretell.errors import ParameterError
 from foretell.evaluation.leaderboard import Leaderboard
+
+if TYPE_CHECKING:
+    from foretell.events.forecaster import EventForecaster
 
 # Okabe and Ito's palette, without its yellow, which is too light for lines.
 BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = (
@@ -63,6 +67,15 @@ def ours_first(board: Leaderboard) -> list[str]:
     """Return the names of a leaderboard's models, the best first, but our best before all."""
     ranked = [row.model for row in board.rows]
     return sorted(ranked, key=lambda name: not hasattr(board.models[name], "simulate"))
+
+
+def needs_mixture(model: EventForecaster) -> None:
+    """Refuse a forecaster whose head does not know who is still active."""
+    if model.model_.network.kind != "mixture":
+        raise ParameterError(
+            f"the head {model.model_.network.kind!r} does not know who is still active; expected a "
+            "forecaster with head='mixture'"
+        )
 
 
 def spelled(tick: int, log: EventLog) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
-import jax
 import numpy as np
 import polars as pl
 
@@ -13,7 +12,18 @@ from foretell.data.log import EventLog, IntArray
 from foretell.errors import ParameterError
 from foretell.evaluation.outlook import interval_ticks
 from foretell.events.answers import Standing, activity, next_event_moments, p_return, standing
-from foretell.plotting.look import BLUE, GREY, INK, VERMILION, WIDTH, finish, moments, percent, spelled
+from foretell.plotting.look import (
+    BLUE,
+    GREY,
+    INK,
+    VERMILION,
+    WIDTH,
+    finish,
+    moments,
+    needs_mixture,
+    percent,
+    spelled,
+)
 
 if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster
@@ -63,11 +73,12 @@ def plot_next_event(
     'Customer 4: when is the next visit?'
     """
     log = model.log_
+    needs_mixture(model)
     customer = _position(log, id)
     at = _stand(model, customer)
     visits = log.times[log.offsets[customer] : log.offsets[customer + 1]]
     low, middle, high = (float(moment) for moment in next_event_moments(at, [0.1, 0.5, 0.9])[:, 0])
-    active = float(activity(at)[0][0])
+    active = float(np.asarray(activity(at)[0])[0])
     first, last = (int(tick) for tick in interval_ticks([low], [high], log.as_of)[0])
     came = None if actual is None else log.tick(actual)
     # Past two years the axis would show little else than the tail.
@@ -91,7 +102,7 @@ def plot_next_event(
     later = 1.0 - float(bars["chance"].sum())
     if later >= 0.02:
         layers.append(_later(log.as_of + ahead + 1, f"{percent(later)} later →", log))
-    month = float(p_return(at, log.ticks_of("30d"))[0])
+    month = float(np.asarray(p_return(at, log.ticks_of("30d")))[0])
     lines = [
         f"Still active: {percent(active)}. Returns within 30 days: {percent(month)}.",
         _spelled_interval((first, last), log),
@@ -128,8 +139,7 @@ def _stand(model: EventForecaster, customer: int) -> Standing:
     """Return where one customer stands, with a leading axis of length 1."""
     at = standing(model.model_, model.log_, model.states_)
     one = slice(customer, customer + 1)
-    mixture = jax.tree.map(lambda values: values[one], at.mixture)
-    return at._replace(mixture=mixture, silence=at.silence[one], origin=at.origin[one])
+    return at._replace(gap=at.gap.rows(one), silence=at.silence[one], origin=at.origin[one])
 
 
 def _bar(log: EventLog, ahead: int) -> tuple[int, str]:
@@ -142,7 +152,7 @@ def _bars(
     at: Standing, log: EventLog, edges: IntArray, active: float, interval: tuple[int, int]
 ) -> pl.DataFrame:
     """Return the probability of each bar given a return, and whether it touches the interval."""
-    reached = np.array([0.0, *(float(p_return(at, int(edge))[0]) for edge in edges[1:])])
+    reached = np.array([0.0, *(float(np.asarray(p_return(at, int(edge)))[0]) for edge in edges[1:])])
     return pl.DataFrame(
         {
             "from": moments(log.as_of + 1 + edges[:-1], log),

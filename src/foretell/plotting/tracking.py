@@ -99,17 +99,23 @@ def plot_tracking(
 def _of_board(
     board: Leaderboard, models: Sequence[str] | None, band: pl.DataFrame | None, paths: int
 ) -> _Tracks:
-    ranked = ours_first(board)
+    ranked = [name for name in ours_first(board) if models or board.outlooks[name].cohort is not None]
     names = ranked[:2] if models is None else list(models)
     for name in names:
         if name not in board.outlooks:
             raise ParameterError(f"there is no model {name!r} on the leaderboard; it has {', '.join(ranked)}")
+    forecasts = {name: board.outlooks[name].cohort for name in names}
+    told = {name: cohort for name, cohort in forecasts.items() if cohort is not None}
+    if len(told) < len(names):
+        raise ParameterError(
+            f"{', '.join(name for name in names if name not in told)}: its head forecasts no numbers of "
+            "visits; name other models with models=[…]"
+        )
     horizon = board.holdout.end - board.holdout.cutoff
     first: Any = board.models[names[0]] if names else None
     if band is None and hasattr(first, "simulate"):
         band = first.simulate(horizon, paths=paths).cohort(_PERIOD)
-    forecasts = {name: board.outlooks[name].cohort for name in names}
-    return _Tracks(board.holdout.train, horizon, board.holdout.cohort, forecasts, band)
+    return _Tracks(board.holdout.train, horizon, board.holdout.cohort, told, band)
 
 
 def _chart(tracks: _Tracks) -> Any:

@@ -67,11 +67,8 @@ class Calibration:
             reach = [np.maximum(np.abs(quantiles[..., j] - median), least) for j in (k, -1 - k)]
             score = np.abs(truth - median) / np.where(truth < median, *reach)
             share = 1.0 - 2.0 * level
-            if pooled:
-                found = np.nanquantile(score, share)
-            else:
-                found = np.nanquantile(np.moveaxis(score, 1, 0).reshape(steps, -1), share, axis=1)
-            factors[:, k] = factors[:, -1 - k] = found
+            by_step = np.moveaxis(score, 1, 0).reshape(1 if pooled else steps, -1)
+            factors[:, k] = factors[:, -1 - k] = np.nanquantile(by_step, share, axis=1)
         return cls(np.clip(factors, 0.0, _WIDEST), trust)
 
     def apply(self, quantiles: FloatArray, anchor: FloatArray) -> FloatArray:

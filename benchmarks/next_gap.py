@@ -1,0 +1,187 @@
+"""The next gap on three real logs: python -m benchmarks.next_gap [--logs cdnow grocery journey] [--inner]
+
+Customers with at least four visit days; their last gap is forecast from what came before it. The last visit
+of everyone is taken out of the log before training, and no open gap is learned from: it would be a false one.
+With --inner, the last visit of all is taken away first, so that the last but one gap is forecast: settings
+are chosen there.
+
+A customer's last gap is longer than the ones before: more visits would have followed a short one. "Set
+right": the forecast of the last but one gap, learned from still earlier ones, shows by how much; the quantile
+and the weights of the classes that would have been right there are taken here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from benchmarks.events import LOGS
+
+import foretell as ft
+
+LEAST_VISITS = 4
+N_BINS = 5
+LEVELS = (10, 20, 30, 40)
+ENSEMBLE = 3
+SETTINGS: dict[str, object] = {}
+
+
+def without_last(log: ft.EventLog) -> ft.EventLog:
+    """Return a log without everyone's last visit; customers of one visit are gone."""
+    last = np.zeros(log.n_events, dtype=bool)
+    last[log.offsets[1:] - 1] = True
+    rows = log.to_polars().filter(~pl.Series(last)).drop("group", strict=False)
+    return ft.read_events(
+        rows, marks=list(log.mark_names), start=log.date(log.start), as_of=log.date(log.as_of)
+    )
+
+
+def naive_rules(seen: ft.EventLog, chosen: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what rules of thumb forecast for some customers from the gaps that were seen."""
+    gaps = seen.gaps().lengths
+    own = [np.diff(seen.times[seen.offsets[i] : seen.offsets[i + 1]]) for i in chosen]
+    return {
+        "own mean": np.array([one.mean() for one in own]),
+        "own median": np.array([np.median(one) for one in own]),
+        "own last gap": np.array([one[-1] for one in own]),
+        "median of all": np.full(len(chosen), np.median(gaps)),
+        "median of theirs": np.full(len(chosen), np.median(seen.select(chosen).gaps().lengths)),
+    }
+
+
+def forecaster(head: str, bins: ft.Bins) -> ft.EventForecaster:
+    """Return a forecaster as it was chosen by --inner."""
+    return ft.EventForecaster(
+        head=ft.HeadConfig(head, bins=tuple(bins.edges), censored=False),
+        training=ft.TrainConfig(**SETTINGS),
+        seasonal=False,
+        ensemble=ENSEMBLE,
+    )
+
+
+class Task:
+    """The last gap of customers with enough visits, and what was seen before it."""
+
+    def __init__(self, log: ft.EventLog) -> None:
+        self.seen = without_last(log)
+        lengths = log.gaps().lengths
+        # The last gap of each customer who has any, in the order of the log without last visits.
+        last_gap = lengths[np.cumsum(log.counts - 1)[log.counts > 1] - 1]
+        self.chosen = np.flatnonzero(self.seen.counts >= LEAST_VISITS - 1)
+        self.truth = last_gap[self.chosen]
+
+    def forecast(self, head: str, bins: ft.Bins) -> tuple[pl.DataFrame, np.ndarray | None]:
+        """Return quantiles of the gap, and the probabilities of the classes where the head gives them."""
+        model = forecaster(head, bins).fit(self.seen)
+        gaps = model.predict_gap(levels=[*LEVELS, 80])[self.chosen]
+        if head == "gap":
+            return gaps, None
+        return gaps, model.predict_bins(bins)[self.chosen].drop("unique_id").to_numpy()
+
+
+def set_right_rules(task: Task, before: Task) -> dict[str, float]:
+    """Return errors of the rules of thumb, each times the factor that was right for the last but one gap."""
+    now, earlier = (naive_rules(one.seen, one.chosen) for one in (task, before))
+    errors = {}
+    for rule, said in earlier.items():
+        factor = min(np.linspace(0.5, 2.5, 81), key=lambda f: float(np.abs(before.truth - f * said).mean()))
+        errors[rule] = float(np.abs(task.truth - factor * now[rule]).mean())
+    return errors
+
+
+def best_column(gaps: pl.DataFrame, truth: np.ndarray) -> str:
+    """Return the quantile that is nearest to the truth."""
+    columns = ["gap", *(f"gap-{end}-{level}" for level in LEVELS for end in ("lo", "hi"))]
+    return min(columns, key=lambda name: float(np.abs(truth - gaps[name].to_numpy()).mean()))
+
+
+def class_weights(chances: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return weights of the classes with which their mean probabilities are how often they came."""
+    share = np.bincount(classes, minlength=chances.shape[1]) / len(classes)
+    weights = np.ones(chances.shape[1])
+    for _ in range(100):
+        weighted = chances * weights
+        mean = (weighted / weighted.sum(axis=1, keepdims=True)).mean(axis=0)
+        weights *= np.where(mean > 0, share / np.maximum(mean, 1e-12), 0.0)
+    return weights
+
+
+def score(head: str, task: Task, before: Task, bins: ft.Bins, best: float) -> dict[str, float]:
+    """Return a head's figures: as it is, and set right by what it said of the last but one gap."""
+    started = time.perf_counter()
+    gaps, chances = task.forecast(head, bins)
+    seconds = time.perf_counter() - started
+    earlier, earlier_chances = before.forecast(head, bins)
+    column = best_column(earlier, before.truth)
+    truth, classes = task.truth, bins.encode(task.truth)
+
+    def mae(name: str) -> float:
+        return float(np.abs(truth - gaps[name].to_numpy()).mean())
+
+    low, high = (gaps[f"gap-{end}-80"].to_numpy() for end in ("lo", "hi"))
+    figures = {
+        "mae": mae("gap"),
+        "gain_pct": 100 * (1 - mae("gap") / best),
+        "set_right_mae": mae(column),
+        "set_right_gain_pct": 100 * (1 - mae(column) / best),
+        "coverage_80": float(((low <= truth) & (truth <= high)).mean()),
+        "seconds": seconds,
+    }
+    if chances is not None and earlier_chances is not None:
+        weights = class_weights(earlier_chances, bins.encode(before.truth))
+        figures["accuracy"] = float((ft.from_one_hot(chances) == classes).mean())
+        figures["set_right_accuracy"] = float((ft.from_one_hot(chances * weights) == classes).mean())
+    return figures
+
+
+def measure(name: str, heads: list[str], *, inner: bool) -> dict[str, object] | None:
+    """Return the figures of one log."""
+    log = LOGS[name][0]()
+    if log is None:
+        return None
+    log = without_last(log) if inner else log
+    task = Task(log)
+    before = Task(task.seen)
+    rules = naive_rules(task.seen, task.chosen)
+    best = min(float(np.abs(task.truth - said).mean()) for said in rules.values())
+    right = set_right_rules(task, before)
+    bins = ft.Bins.quantiles(task.seen.select(task.chosen).gaps().lengths, N_BINS)
+    classes = bins.encode(task.truth)
+    majority = float(np.bincount(classes).max() / len(classes))
+    own = float((bins.encode(rules["own median"]) == classes).mean())
+    print(f"\n## {name}: {len(task.chosen):,} customers, {bins}")
+    for rule, said in rules.items():
+        print(f"{rule:24s} MAE {np.abs(task.truth - said).mean():7.3f}, set right {right[rule]:7.3f}")
+    print(f"accuracy of the majority {majority:.3f}, of the own median's class {own:.3f}", flush=True)
+    found: dict[str, object] = {
+        "naive": best,
+        "naive_set_right": min(right.values()),
+        "majority": majority,
+        "own": own,
+    }
+    for head in heads:
+        figures = score(head, task, before, bins, best)
+        print(head, {key: round(value, 3) for key, value in figures.items()}, flush=True)
+        found[head] = figures
+    return found
+
+
+def main() -> None:
+    """Run the asked logs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--logs", nargs="+", default=list(LOGS), choices=list(LOGS))
+    parser.add_argument("--heads", nargs="+", default=["gap", "hazard", "bins"])
+    parser.add_argument("--inner", action="store_true", help="forecast the last but one gap instead")
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    results = {name: measure(name, asked.heads, inner=asked.inner) for name in asked.logs}
+    if asked.json:
+        asked.json.write_text(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()

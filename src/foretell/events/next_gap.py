@@ -1,0 +1,244 @@
+"""What is known of each customer's next gap: the mixture's, a grid's, or a point's distribution."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import numpy.typing as npt
+import scipy.special
+
+from foretell.events.history import on_device
+from foretell.nn import mixture as mix
+from foretell.nn.mixture import GapMixture
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+_LEAST = 1e-9  # a chance below it says nothing about what would follow
+
+
+class NextGap(ABC):
+    """Distribution of the gap since the last event, one row per customer; gaps are readings of the clock.
+
+    What a head cannot know is None, for all customers, or NaN, for some.
+    """
+
+    @abstractmethod
+    def quantiles(self, elapsed: FloatArray, levels: FloatArray) -> FloatArray:
+        """Return quantiles of the gap given the silence so far and a return.
+
+        Parameters
+        ----------
+        elapsed : array, shape (n,)
+        levels : array, shape (n_levels,) or (n_levels, n)
+            Of each customer their own, in the second case.
+
+        Returns
+        -------
+        array, shape (n_levels, n)
+        """
+
+    @abstractmethod
+    def within(self, elapsed: FloatArray, gap: FloatArray) -> FloatArray:
+        """Return the chance that the gap ends by ``gap``, given the silence so far and a return."""
+
+    @abstractmethod
+    def rows(self, chosen: Any) -> NextGap:
+        """Return some customers' distributions."""
+
+    def survival(self, gap: FloatArray) -> FloatArray | None:
+        """Return the chance that no event comes within the gap."""
+        del gap
+        return None
+
+    def p_return(self, elapsed: FloatArray, gap: FloatArray) -> FloatArray | None:
+        """Return the chance that the gap ends by ``gap`` given the silence, 1 − S(gap) / S(elapsed)."""
+        later, now = self.survival(gap), self.survival(elapsed)
+        return None if later is None or now is None else np.clip(1.0 - later / now, 0.0, 1.0)
+
+    def p_active(self, elapsed: FloatArray) -> FloatArray | None:
+        """Return the chance of any further event."""
+        del elapsed
+        return None
+
+    def overdue(self, elapsed: FloatArray) -> FloatArray | None:
+        """Return how far the silence reaches into the distribution given a return."""
+        del elapsed
+        return None
+
+
+class MixtureGap(NextGap):
+    """The cure mixture: it knows everything.
+
+    Parameters
+    ----------
+    mixture : GapMixture
+        One row per customer, in double precision.
+    """
+
+    def __init__(self, mixture: GapMixture) -> None:
+        self.mixture = mixture
+
+    def rows(self, chosen: Any) -> MixtureGap:
+        """Return some customers' distributions."""
+        return MixtureGap(GapMixture(*(part[chosen] for part in self.mixture)))
+
+    def quantiles(self, elapsed: FloatArray, levels: FloatArray) -> FloatArray:
+        """Return quantiles, by bisection."""
+        single = GapMixture(*(on_device(part) for part in self.mixture))
+        found = _mixture_quantiles(single, on_device(elapsed), on_device(levels))
+        return np.asarray(found, dtype=np.float64)
+
+    def within(self, elapsed: FloatArray, gap: FloatArray) -> FloatArray:
+        """Return the chance of a return by ``gap`` over that of any."""
+        chance: FloatArray = self.p_return(elapsed, gap) / np.maximum(self.p_active(elapsed), _LEAST)
+        return chance
+
+    def survival(self, gap: FloatArray) -> FloatArray:
+        """Return S(gap)."""
+        found: FloatArray = mix.survival(self.mixture, gap)
+        return found
+
+    def p_return(self, elapsed: FloatArray, gap: FloatArray) -> FloatArray:
+        """Return 1 − S(gap) / S(elapsed)."""
+        return np.clip(1.0 - self.survival(gap) / self.survival(elapsed), 0.0, 1.0)
+
+    def p_active(self, elapsed: FloatArray) -> FloatArray:
+        """Return 1 − π / S(elapsed)."""
+        logit_cure, _ = mix.posterior_log_weight(self.mixture, elapsed)
+        chance: FloatArray = scipy.special.expit(-logit_cure)
+        return chance
+
+    def overdue(self, elapsed: FloatArray) -> FloatArray:
+        """Return 1 − S(elapsed) given a return."""
+        reached: FloatArray = np.clip(1.0 - mix.returning_survival(self.mixture, elapsed), 0.0, 1.0)
+        return reached
+
+
+@jax.jit
+def _mixture_quantiles(mixture: GapMixture, elapsed: Any, levels: Any) -> Any:
+    return jax.lax.map(lambda level: mix.quantile(mixture, elapsed, level), levels)
+
+
+class GridGap(NextGap):
+    """Probabilities of the classes of a grid, spread evenly within each, and of no event on the grid.
+
+    A customer who returns is one who does so on the grid, which reaches to the longest gap ever seen.
+
+    Parameters
+    ----------
+    knots : array, shape (n_classes + 1,)
+        Edges of the classes, from 0.
+    mass : array, shape (n, n_classes + 1)
+        Of the classes; the last one is that of no event on the grid.
+
+    Examples
+    --------
+    >>> gap = GridGap(np.array([0.0, 10, 30]), np.array([[0.5, 0.25, 0.25]]))
+    >>> gap.survival(np.array([20.0]))
+    array([0.375])
+    >>> gap.quantiles(np.array([0.0]), np.array([0.5]))
+    array([[7.5]])
+    """
+
+    def __init__(self, knots: FloatArray, mass: FloatArray) -> None:
+        self.knots, self.mass = knots, mass
+        tail = np.cumsum(mass[:, ::-1], axis=1)[:, ::-1]
+        self._at_knots: FloatArray = tail / tail[:, :1]
+
+    def rows(self, chosen: Any) -> GridGap:
+        """Return some customers' distributions."""
+        return GridGap(self.knots, self.mass[chosen])
+
+    @property
+    def _never(self) -> FloatArray:
+        return self._at_knots[:, -1]
+
+    def survival(self, gap: FloatArray) -> FloatArray:
+        """Return S(gap), linear between the knots."""
+        place = np.clip(np.searchsorted(self.knots, gap, side="right") - 1, 0, len(self.knots) - 2)
+        low, high = self.knots[place], self.knots[place + 1]
+        share = np.clip((gap - low) / (high - low), 0.0, 1.0)
+        row = np.arange(len(place))
+        found: FloatArray = (1.0 - share) * self._at_knots[row, place] + share * self._at_knots[
+            row, place + 1
+        ]
+        return found
+
+    def quantiles(self, elapsed: FloatArray, levels: FloatArray) -> FloatArray:
+        """Return quantiles; NaN for a silence longer than any gap ever seen."""
+        row, now = np.arange(len(elapsed)), self.survival(elapsed)
+        out = []
+        for level in levels:
+            target = self._never + (now - self._never) * (1.0 - level)
+            place = np.clip((self._at_knots > target[:, None]).sum(axis=1) - 1, 0, len(self.knots) - 2)
+            above, below = self._at_knots[row, place], self._at_knots[row, place + 1]
+            share = np.clip((above - target) / np.maximum(above - below, 1e-300), 0.0, 1.0)
+            gap = self.knots[place] + share * (self.knots[place + 1] - self.knots[place])
+            out.append(np.where(now - self._never > _LEAST, np.maximum(gap, elapsed), np.nan))
+        return np.stack(out)
+
+    def within(self, elapsed: FloatArray, gap: FloatArray) -> FloatArray:
+        """Return the chance of a return by ``gap`` over that of one on the grid."""
+        now = self.survival(elapsed)
+        known = now - self._never > _LEAST
+        chance = (now - self.survival(gap)) / np.where(known, now - self._never, 1.0)
+        return np.where(known, np.clip(chance, 0.0, 1.0), np.nan)
+
+    def overdue(self, elapsed: FloatArray) -> FloatArray:
+        """Return 1 − S(elapsed) given a return on the grid."""
+        returns = 1.0 - self._never
+        reached = (1.0 - self.survival(elapsed)) / np.maximum(returns, _LEAST)
+        return np.clip(reached, 0.0, 1.0)
+
+
+class PointGap(NextGap):
+    """A point forecast, with the errors that it made for customers who were held out.
+
+    Parameters
+    ----------
+    location : array, shape (n,)
+        Forecast on the head's scale.
+    residuals : array, shape (n_residuals,)
+        Ascending quantiles of the errors on that scale, at evenly spaced levels from 0 to 1.
+    scaled, plain : callable
+        From gaps to the scale, and back.
+    """
+
+    def __init__(
+        self,
+        location: FloatArray,
+        residuals: FloatArray,
+        scaled: Callable[[FloatArray], FloatArray],
+        plain: Callable[[FloatArray], FloatArray],
+    ) -> None:
+        self.location, self.residuals, self.scaled, self.plain = location, residuals, scaled, plain
+        self._levels = np.linspace(0.0, 1.0, len(residuals))
+
+    def rows(self, chosen: Any) -> PointGap:
+        """Return some customers' distributions."""
+        return PointGap(self.location[chosen], self.residuals, self.scaled, self.plain)
+
+    def _reached(self, gap: FloatArray) -> FloatArray:
+        found: FloatArray = np.interp(self.scaled(gap) - self.location, self.residuals, self._levels)
+        return np.where(gap > 0.0, found, 0.0)
+
+    def quantiles(self, elapsed: FloatArray, levels: FloatArray) -> FloatArray:
+        """Return the forecast plus quantiles of its errors; NaN where the silence is longer than all."""
+        done = self._reached(elapsed)
+        out = []
+        for level in levels:
+            error = np.interp(done + (1.0 - done) * level, self._levels, self.residuals)
+            gap = np.maximum(self.plain(self.location + error), elapsed)
+            out.append(np.where(done < 1.0 - _LEAST, gap, np.nan))
+        return np.stack(out)
+
+    def within(self, elapsed: FloatArray, gap: FloatArray) -> FloatArray:
+        """Return the chance that the gap ends by ``gap`` given the silence."""
+        done = self._reached(elapsed)
+        left = np.where(done < 1.0 - _LEAST, 1.0 - done, np.nan)
+        return np.clip((self._reached(gap) - done) / left, 0.0, 1.0)
