@@ -193,6 +193,7 @@ def demo(
     terminal.show_table(
         made.board.table(), title=f"{customers:,} customers seen by {CUTOFF}, forecast to {END}; best first"
     )
+    terminal.tell(str(made.board.verdict()))
     first = ["unique_id", "n_events", "last_event", "p_active", "next_event"]
     first += ["next_event-lo-80", "next_event-hi-80", "p_return_30d", "expected_events_90d", "overdue"]
     terminal.show_table(
@@ -206,7 +207,7 @@ def demo(
         stores = run_series_demo(out, forecaster=cli_series.build(DAYS, ensemble, seed, epochs))
     count = stores.board.train.n_series
     terminal.show_table(stores.board.table(), title=f"Daily visits of {count} stores, {DAYS} days held back")
-    terminal.tell(stores.board.verdict())
+    terminal.tell(str(stores.board.verdict()))
     terminal.tell("\n".join(["Made:", *[f"  {path}" for path in [*made.files, *stores.files]]]))
 
 
@@ -413,6 +414,7 @@ def evaluate(  # noqa: PLR0917  # typer names every option by a parameter
         count = board.holdout.train.n_customers
         title = f"{count:,} customers seen by {board.cutoff}, forecast to {board.end}; best first"
         terminal.show_table(board.table(), title=title)
+        terminal.tell(str(board.verdict()))
         if figures is not None:
             board.save_json(figures)
             terminal.say(f"{figures} written")

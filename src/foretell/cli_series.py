@@ -103,7 +103,7 @@ def evaluate(
     else:
         title = f"{board.train.n_series:,} series, {board.h} steps held back, to {board.end}; best first"
         terminal.show_table(board.table(), title=title)
-        terminal.tell(board.verdict())
+        terminal.tell(str(board.verdict()))
         if board.n_left_out:
             terminal.say(f"{board.n_left_out:,} series had nothing before the held-back steps: left out")
     if json_path not in {None, "-"}:

@@ -15,8 +15,10 @@ import polars as pl
 
 from foretell.data.log import EventLog
 from foretell.evaluation import metrics
+from foretell.evaluation.folds import free_name
 from foretell.evaluation.holdout import Holdout, hold_out
 from foretell.evaluation.outlook import EventModel, Outlook
+from foretell.evaluation.referee import Verdict, judge
 from foretell.evaluation.registry import build_model, model_names
 
 _WINDOW = "30d"
@@ -97,6 +99,7 @@ class Leaderboard:
                 cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)
             ]
             lines.append("  ".join(cells))
+        lines.append(str(self.verdict()))
         return "\n".join(lines)
 
     @property
@@ -109,18 +112,25 @@ class Leaderboard:
         """Date of the last held-back tick."""
         return str(self.holdout.train.date(self.holdout.end))
 
+    def verdict(self) -> Verdict:
+        """Say which model to use, and how sure that is; see `foretell.evaluation.referee.judge`."""
+        actual = self.holdout.count
+        losses = {name: (outlook.expected - actual) ** 2 for name, outlook in self.outlooks.items()}
+        return judge(losses, root=True)
+
     def table(self) -> pl.DataFrame:
         """Return one row per model, the best first."""
         columns = {field.name: pl.String if field.name == "model" else pl.Float64 for field in _FIELDS}
         return pl.DataFrame([dataclasses.asdict(row) for row in self.rows], schema=columns)
 
     def to_json(self) -> str:
-        """Return ``{"rows": […], "n_customers", "cutoff", "end"}``; figures that are missing are null."""
+        """Return ``{"rows": […], "n_customers", "cutoff", "end", "verdict"}``; missing figures are null."""
         content: dict[str, Any] = {
             "rows": [dataclasses.asdict(row) for row in self.rows],
             "n_customers": self.holdout.train.n_customers,
             "cutoff": self.cutoff,
             "end": self.end,
+            "verdict": str(self.verdict()),
         }
         return json.dumps(content, indent=2, ensure_ascii=False)
 
@@ -184,7 +194,7 @@ def evaluate(
     fitted: dict[str, EventModel] = {}
     for entry in model_names() if models is None else models:
         model = build_model(entry) if isinstance(entry, str) else copy.copy(entry)
-        name = _free_name(model.name, fitted)
+        name = free_name(model.name, fitted)
         started = time.perf_counter()
         model.fit(holdout.train)
         fit_s = time.perf_counter() - started
@@ -230,9 +240,3 @@ def _shown(value: str | float | None) -> str:
     if value is None:
         return "–"
     return value if isinstance(value, str) else f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-
-
-def _free_name(name: str, taken: dict[str, EventModel]) -> str:
-    """Return the name, numbered if taken: two settings of one model are often what is compared."""
-    candidates = [name] + [f"{name} ({k})" for k in range(2, len(taken) + 2)]
-    return next(candidate for candidate in candidates if candidate not in taken)

@@ -19,6 +19,8 @@ import polars as pl
 from foretell.data.panel import Panel, flat_ranges
 from foretell.errors import ParameterError
 from foretell.evaluation import series_metrics as metrics
+from foretell.evaluation.folds import free_name
+from foretell.evaluation.referee import FEW, Verdict, judge
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -34,7 +36,9 @@ _HOMES = {
     "autoarima": "foretell.series.classical:AutoARIMA",
     "autotheta": "foretell.series.classical:AutoTheta",
 }
-_DEFAULT = ("foretell", "seasonal naive", "naive", "drift")
+DEFAULT_MODELS = ("foretell", "seasonal naive", "naive", "drift")
+# Parts into which the held-back steps of few series are cut, to be resampled by the referee.
+_PARTS = 8
 
 
 class SeriesModel(Protocol):
@@ -133,19 +137,21 @@ class SeriesLeaderboard:
         """Time of the last held-back step."""
         return str(self.train.time_of(self.train.ends.max() + self.h)[0])
 
-    def verdict(self) -> str:
-        """Say in a sentence whether the best rule is as good as the network."""
-        ours = [row for row in self.rows if row.model.startswith("foretell")]
-        rules = [row for row in self.rows if row not in ours and row.mase is not None]
-        if not ours or not rules or ours[0].mase is None:
-            return "nothing to compare"
-        rule, own = min(rules, key=lambda row: row.mase or math.inf), ours[0].mase
-        gain = 1.0 - own / (rule.mase or math.inf)
-        if gain < 0.02:
-            return (
-                f"{rule.model} is as good here (MASE {rule.mase:.3f} against {own:.3f}): take the simple rule"
-            )
-        return f"foretell errs {100 * gain:.0f} % less than {rule.model}, the best of the others"
+    def losses(self) -> dict[str, FloatArray]:
+        """Return each model's mean scaled error by series and target; of few series, by part of the steps."""
+        scale = scales(self.train, self.season)[:, None]
+        parts = 1 if self.truth.shape[0] * self.truth.shape[2] >= FEW else min(_PARTS, self.h)
+        block = np.arange(self.h) * parts // self.h
+        out = {}
+        for name, found in self.quantiles.items():
+            error = np.abs(self.truth - found[..., LEVELS.index(0.5)]) / scale
+            means = [metrics.mean_of_steps(error[:, block == k]) for k in range(parts)]
+            out[name] = np.concatenate(means, axis=0).ravel()
+        return out
+
+    def verdict(self) -> Verdict:
+        """Say which model to use, and how sure that is; see `foretell.evaluation.referee.judge`."""
+        return judge(self.losses(), root=False)
 
     def table(self) -> pl.DataFrame:
         """Return one row per model, the best first."""
@@ -155,7 +161,7 @@ class SeriesLeaderboard:
 
     def error_by_step(self) -> pl.DataFrame:
         """Return each model's mean scaled error by step ahead: ``model``, ``step``, ``mase``."""
-        scale = _scales(self.train, self.season)[:, None]
+        scale = scales(self.train, self.season)[:, None]
         parts = []
         for name, found in self.quantiles.items():
             error = metrics.mean_by_step(np.abs(self.truth - found[..., LEVELS.index(0.5)]) / scale)
@@ -184,7 +190,7 @@ class SeriesLeaderboard:
         return pl.concat(parts)
 
     def to_json(self) -> str:
-        """Return ``{"rows": […], "n_series", "h", "cutoff", "end"}``; figures that are missing are null."""
+        """Return ``{"rows": […], "n_series", "h", "cutoff", "end", "verdict"}``; missing figures are null."""
         content: dict[str, Any] = {
             "rows": [dataclasses.asdict(row) for row in self.rows],
             "n_series": self.train.n_series,
@@ -193,6 +199,7 @@ class SeriesLeaderboard:
             "season": self.season,
             "cutoff": self.cutoff,
             "end": self.end,
+            "verdict": str(self.verdict()),
         }
         return json.dumps(content, indent=2, ensure_ascii=False)
 
@@ -211,13 +218,13 @@ def evaluate_series(
     """Compare models on the last ``h`` steps of every series; see `foretell.evaluate`."""
     before, after = panel.tail_split(h)
     truth = after.values.reshape(before.n_series, h, len(panel.targets))
-    scale = _scales(before, season)
+    scale = scales(before, season)
     rows: list[SeriesRow] = []
     said: dict[str, FloatArray] = {}
     fitted: dict[str, SeriesModel] = {}
-    for entry in _DEFAULT if models is None else models:
-        model = _build(entry, h, season) if isinstance(entry, str) else copy.copy(entry)
-        name = _free_name(model.name, said)
+    for entry in DEFAULT_MODELS if models is None else models:
+        model = build_series_model(entry, h, season) if isinstance(entry, str) else copy.copy(entry)
+        name = free_name(model.name, said)
         started = time.perf_counter()
         model.fit(before)
         fit_s = time.perf_counter() - started
@@ -231,7 +238,7 @@ def evaluate_series(
     return SeriesLeaderboard(tuple(ordered), before, truth, said, fitted, season, left_out)
 
 
-def _build(name: str, h: int, season: int) -> SeriesModel:
+def build_series_model(name: str, h: int, season: int) -> SeriesModel:
     """Return a new model with its default settings."""
     try:
         module, attribute = _HOMES[name.lower()].split(":")
@@ -263,12 +270,7 @@ def _score(
     return SeriesRow(model=name, fit_s=seconds[0], predict_s=seconds[1], **told)
 
 
-def _scales(panel: Panel, season: int) -> FloatArray:
+def scales(panel: Panel, season: int) -> FloatArray:
     """Return each series' scale for MASE, shape (n_series, n_targets)."""
     bounds = zip(panel.offsets[:-1], panel.offsets[1:], strict=True)
     return np.stack([metrics.naive_scale(panel.values[a:b], season) for a, b in bounds])
-
-
-def _free_name(name: str, taken: dict[str, FloatArray]) -> str:
-    candidates = [name] + [f"{name} ({k})" for k in range(2, len(taken) + 2)]
-    return next(candidate for candidate in candidates if candidate not in taken)
