@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from foretell.data.log import EventLog
     from foretell.data.panel import Panel
     from foretell.data.series import read_series
+    from foretell.evaluation.backtest import Backtest, backtest
     from foretell.evaluation.comparison import evaluate
     from foretell.evaluation.leaderboard import Leaderboard
     from foretell.evaluation.series_leaderboard import SeriesLeaderboard
@@ -29,6 +30,7 @@ __all__ = [
     "AutoARIMA",
     "AutoETS",
     "AutoTheta",
+    "Backtest",
     "Drift",
     "EventForecaster",
     "EventLog",
@@ -42,6 +44,7 @@ __all__ = [
     "TrainConfig",
     "WindowConfig",
     "__version__",
+    "backtest",
     "datasets",
     "errors",
     "evaluate",
@@ -56,6 +59,7 @@ _HOMES = {
     "AutoARIMA": "foretell.series.classical",
     "AutoETS": "foretell.series.classical",
     "AutoTheta": "foretell.series.classical",
+    "Backtest": "foretell.evaluation.backtest",
     "Drift": "foretell.series.baselines",
     "EventForecaster": "foretell.events.forecaster",
     "EventLog": "foretell.data.log",
@@ -68,6 +72,7 @@ _HOMES = {
     "SeriesLeaderboard": "foretell.evaluation.series_leaderboard",
     "TrainConfig": "foretell.nn.training",
     "WindowConfig": "foretell.series.windows",
+    "backtest": "foretell.evaluation.backtest",
     "datasets": "",
     "errors": "",
     "evaluate": "foretell.evaluation.comparison",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -31,6 +32,19 @@ from foretell.nn.training import (
 
 IntArray = npt.NDArray[np.int64]
 
+# A warm start takes this share of the epochs, from this share of the learning rate on.
+WARM_EPOCHS, WARM_RATE = 0.15, 0.3
+
+
+def warmed(training: TrainConfig) -> TrainConfig:
+    """Return how training goes on from weights that are nearly right: a few epochs, gently, on everything."""
+    return dataclasses.replace(
+        training,
+        epochs=max(round(WARM_EPOCHS * training.epochs), 1),
+        learning_rate=WARM_RATE * training.learning_rate,
+        validation_fraction=0.0,
+    )
+
 
 def fit_gap_model(
     log: EventLog,
@@ -41,9 +55,10 @@ def fit_gap_model(
     seed: int,
     drop_out: DropOut = "mbg",
     seasonal: bool = True,
+    start: GapModel | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> GapModel:
-    """Fit the gap model to a log up to its as-of date."""
+    """Fit the gap model to a log up to its as-of date; with ``start`` go on from an earlier one's weights."""
     if log.n_events == log.n_customers:
         raise EmptyLogError(
             f"none of the {log.n_customers:,} customers came back by {log.date(log.as_of)}: there is no gap "
@@ -52,7 +67,8 @@ def fit_gap_model(
     clock = OperationalClock.fit(log) if seasonal else OperationalClock.flat(log.unit)
     history = histories(log, clock.table(log.start, log.as_of))
     raw = log_features(history, log)
-    scale = FeatureScale.fit(np.asarray(raw, dtype=np.float64))
+    # The weights were learned with their own scale of the features.
+    scale = FeatureScale.fit(np.asarray(raw, dtype=np.float64)) if start is None else start.scale
     data = gap_data(history, standardised(scale.arrays(), raw))
     networks = [GapNetwork(network, raw.shape[-1], drop_out, seed + m) for m in range(ensemble)]
     sets = [_hold_out(log.n_customers, training.validation_fraction, seed + m) for m in range(ensemble)]
@@ -75,10 +91,15 @@ def fit_gap_model(
         len(sets[0][0]),
         networks[0].anchor_names,
     )
-    with ThreadPoolExecutor(1) as other_core:
-        compiled = other_core.submit(trainer.compile, data, train[0], held_out[0])
-        anchor, _ = fit_anchor(history, network.components, drop_out)
-        compiled.result()
+    if start is None:
+        with ThreadPoolExecutor(1) as other_core:
+            compiled = other_core.submit(trainer.compile, data, train[0], held_out[0])
+            anchor, _ = fit_anchor(history, network.components, drop_out)
+            compiled.result()
+        initial = [one.initial(anchor) for one in networks]
+    else:
+        trainer.compile(data, train[0], held_out[0])
+        initial = [list(weights) for weights in start.members]
 
     def job(m: int) -> Callable[[], Trained]:
         def report(epoch: int, loss: float, validation: float) -> None:
@@ -86,8 +107,7 @@ def fit_gap_model(
                 per = validation / max(len(sets[m][1]), 1)
                 progress(Progress(m, epoch + 1, training.epochs, loss, per))
 
-        initial = networks[m].initial(anchor)
-        return lambda: trainer.train(initial, data, train[m], held_out[m], seed + m, report)
+        return lambda: trainer.train(initial[m], data, train[m], held_out[m], seed + m, report)
 
     trained = side_by_side([job(m) for m in range(ensemble)])
     first = log.offsets[:-1]

@@ -23,7 +23,7 @@ from foretell.events.answers import (
     standing,
     within_horizon,
 )
-from foretell.events.fitting import fit_gap_model
+from foretell.events.fitting import fit_gap_model, warmed
 from foretell.events.groups import group_totals
 from foretell.events.simulation import Expected, expected_events, simulate_paths
 from foretell.events.states import GapModel, States, encode, newcomer
@@ -76,6 +76,7 @@ class EventForecaster(Estimator):
     """
 
     name = "foretell"
+    starts_warm = True
 
     def __init__(
         self,
@@ -97,7 +98,12 @@ class EventForecaster(Estimator):
         self.paths = paths
 
     def fit(
-        self, log: EventLog, *, as_of: Any = None, progress: Callable[[Progress], None] | None = None
+        self,
+        log: EventLog,
+        *,
+        as_of: Any = None,
+        warm_start: EventForecaster | None = None,
+        progress: Callable[[Progress], None] | None = None,
     ) -> Self:
         """Fit to a log.
 
@@ -107,6 +113,8 @@ class EventForecaster(Estimator):
             See `foretell.read_events`.
         as_of : date or str, optional
             Last day to learn from, inclusive; by default the log's own. Later events are not looked at.
+        warm_start : EventForecaster, optional
+            A fitted one of the same settings: training goes on from its weights, with few epochs.
         progress : callable, optional
             Hears a `Progress` after each epoch of each member.
         """
@@ -118,17 +126,33 @@ class EventForecaster(Estimator):
             )
         if as_of is not None:
             log = _until(log, as_of)
+        training = self.training or TrainConfig()
         self.model_: GapModel = fit_gap_model(
             log,
             self.network or NetworkConfig(),
-            self.training or TrainConfig(),
+            training if warm_start is None else warmed(training),
             ensemble=self.ensemble,
             seed=int(self.seed),
             drop_out="bg" if self.drop_out == "bg" else "mbg",
             seasonal=self.seasonal,
+            start=None if warm_start is None else self._start(warm_start, log),
             progress=progress,
         )
         return self._stand(log)
+
+    def _start(self, other: EventForecaster, log: EventLog) -> GapModel:
+        """Return a fitted model to go on from, if it is built as this one would be."""
+        if not isinstance(other, EventForecaster):
+            raise ParameterError(f"warm_start={other!r}; expected a fitted EventForecaster")
+        other._check_fitted("model_")
+        alike = ("ensemble", "network", "drop_out", "seasonal")
+        differ = [name for name in alike if getattr(self, name) != getattr(other, name)]
+        if differ or log.mark_names != other.log_.mark_names:
+            raise ParameterError(
+                f"warm_start differs in {', '.join(differ) or 'the marks of its log'}; expected a forecaster "
+                "of the same settings, fitted to a log with the same marks: fit without warm_start"
+            )
+        return other.model_
 
     def _check_parameters(self) -> None:
         for name, least in [("ensemble", 1), ("paths", 1), ("seed", 0)]:
@@ -269,6 +293,14 @@ class EventForecaster(Estimator):
             p_active=activity(at)[0],
             interval=within_horizon(at, horizon),
         )
+
+    def return_chances(self, log: EventLog, ticks: Sequence[int] | npt.NDArray[np.int64]) -> FloatArray:
+        """Return P(an event within so many ticks after the log's end), shape (n_customers, n_ticks)."""
+        self._check_fitted("model_")
+        if log is not self.log_:
+            self._stand(log)
+        at = standing(self.model_, log, self.states_)
+        return np.stack([p_return(at, int(one)) for one in ticks], axis=1)
 
     def update(self, new_events: EventLog) -> Self:
         """Move every customer's state forward by new events, without refitting.

@@ -20,6 +20,7 @@ from foretell.series.fitting import SeriesModel, check_variables, choose_shape, 
 from foretell.series.forecast import forecast_table, quantiles_for
 from foretell.series.network import QUANTILES
 from foretell.series.rollout import block_quantiles, path_quantiles
+from foretell.series.warm import go_on
 from foretell.series.windows import WindowConfig
 
 FloatArray = npt.NDArray[np.float64]
@@ -73,6 +74,10 @@ class SeriesForecaster(Estimator):
     """
 
     name = "foretell"
+    starts_warm = True
+
+    model_: SeriesModel
+    panel_: Panel
 
     def __init__(
         self,
@@ -97,13 +102,21 @@ class SeriesForecaster(Estimator):
         self.refit = refit
         self.seed = seed
 
-    def fit(self, panel: Panel, *, progress: Callable[[Progress], None] | None = None) -> Self:
+    def fit(
+        self,
+        panel: Panel,
+        *,
+        warm_start: SeriesForecaster | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Self:
         """Fit to a panel.
 
         Parameters
         ----------
         panel : Panel
             See `foretell.read_series`.
+        warm_start : SeriesForecaster, optional
+            A fitted one of the same settings: training goes on from its weights, with few rounds.
         progress : callable, optional
             Hears a `Progress` after each round of each member.
         """
@@ -114,10 +127,17 @@ class SeriesForecaster(Estimator):
                 "all series have one step: there is nothing to learn from; read longer series, or take the "
                 "last value for the next"
             )
+        if warm_start is not None:
+            start = self._start(warm_start, panel)
+            training = self.training or DEFAULT_TRAINING
+            further = go_on(panel, start, training, seed=int(self.seed), progress=progress)
+            if further is not None:
+                self.model_, self.panel_ = further, panel
+                return self
         shape = choose_shape(
             panel, self.window or WindowConfig(), int(self.horizon), self.variables, self.method
         )
-        self.model_: SeriesModel = fit_series_model(
+        self.model_ = fit_series_model(
             panel,
             shape,
             self.network or DEFAULT_NETWORK,
@@ -129,6 +149,20 @@ class SeriesForecaster(Estimator):
         )
         self.panel_ = panel
         return self
+
+    def _start(self, other: SeriesForecaster, panel: Panel) -> SeriesModel:
+        """Return a fitted model to go on from, if it is built as this one would be."""
+        if not isinstance(other, SeriesForecaster):
+            raise ParameterError(f"warm_start={other!r}; expected a fitted SeriesForecaster")
+        other._check_fitted("model_")
+        alike = ("horizon", "window", "method", "variables", "network", "ensemble")
+        differ = [name for name in alike if getattr(self, name) != getattr(other, name)]
+        if differ or panel.targets != other.panel_.targets:
+            raise ParameterError(
+                f"warm_start differs in {', '.join(differ) or 'the targets of its panel'}; expected a "
+                "forecaster of the same settings, fitted to the same targets: fit without warm_start"
+            )
+        return other.model_
 
     def predict(
         self, panel: Panel | None = None, *, h: int | None = None, levels: Sequence[int] = (50, 80, 95)
