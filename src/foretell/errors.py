@@ -12,6 +12,9 @@
     ├── BackendError (RuntimeError)   Keras is loaded on a backend that the engine cannot use
     ├── StorageError (OSError)        a model directory that cannot be written or read
     └── MissingDependencyError (ImportError)   an optional package is needed for this
+
+    ForetellWarning (UserWarning)
+    └── SmallDataWarning              there is too little for the network to learn from
 """
 
 from __future__ import annotations
@@ -55,3 +58,11 @@ class StorageError(ForetellError, OSError):
 
 class MissingDependencyError(ForetellError, ImportError):
     """An optional dependency is not installed."""
+
+
+class ForetellWarning(UserWarning):
+    """Root of all warnings of foretell."""
+
+
+class SmallDataWarning(ForetellWarning):
+    """There is too little for the network to learn from; simple models answer instead."""

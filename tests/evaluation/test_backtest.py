@@ -292,7 +292,7 @@ class TestScores:
         assert found.scores(pooled=True)["crps"].is_between(0, 60).all()
         table = found.table()
         assert (table["pit_lo"] <= table["pit_hi"]).all()
-        assert (table.filter(pl.col("next_event").is_null())["pit_hi"] == 1.0).all()
+        assert table["pit_hi"].is_null().equals(table["next_event"].is_null())
 
     def test_the_verdict_is_over_all_folds(self):
         panel = ft.Panel.from_arrays(waves(12))

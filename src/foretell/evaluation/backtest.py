@@ -63,12 +63,17 @@ class Backtest:
         with pl.Config(tbl_rows=-1, tbl_cols=-1, float_precision=4, tbl_hide_dataframe_shape=True):
             return f"{head}\n{self.scores(pooled=True)}\n{self.verdict()}"
 
+    @property
+    def unit(self) -> str:
+        """What one tick is: ``"day"`` or ``"hour"`` of visits, ``"step"`` of series."""
+        return self.folds.unit
+
     def table(self) -> pl.DataFrame:
         """Return all rows: ``cutoff``, ``unique_id``, ``model``, ``y``, ``forecast`` and more.
 
         Of visits one row per customer: ``y`` and ``forecast`` count the events within the horizon;
         ``returned`` and ``p_return`` are of 30 days, ``next_event`` comes with its 80 % interval, ``crps``
-        and the place of the truth in the forecast distribution (``pit_lo``, ``pit_hi``) where a model tells.
+        and, of who came, the place of the truth in the distribution given that (``pit_lo``, ``pit_hi``).
         Of series one row per step ``ds`` (and ``target``): the median ``forecast``, its 80 % interval, the
         other quantiles ``q0.2`` …, and the ``scale`` of MASE. What is not known is null.
         """

@@ -45,6 +45,7 @@ class EventFolds:
         step: str | int | None,
     ) -> None:
         self.log, self.horizon = log, log.ticks_of(horizon)
+        self.unit: str = log.unit
         self.period, self.window = log.ticks_of(_PERIOD), log.ticks_of(_WINDOW)
         if cutoffs is None:
             apart = self.horizon if step is None else log.ticks_of(step)
@@ -113,9 +114,13 @@ class EventFolds:
         found = np.concatenate([np.zeros((n, 1)), chances(held.train, self.grid)], axis=1)
         times = np.concatenate([[0], self.grid]).astype(np.float64)
         waited = np.minimum(held.next_event - held.cutoff, self.horizon + 1).astype(np.float64)
-        low, high = _at(times, found, waited - 1.0), _at(times, found, waited)
-        high[waited > self.horizon] = 1.0
-        return {"crps": censored_crps(times, found, waited), "pit_lo": low, "pit_hi": high}
+        # Given that the customer came, so that the distribution ends with the horizon.
+        came = waited <= self.horizon
+        places = [
+            _at(times, found, when) / np.maximum(found[:, -1], 1e-12) for when in (waited - 1.0, waited)
+        ]
+        pit = [pl.Series(np.where(came, place, np.nan)).fill_nan(None) for place in places]
+        return {"crps": censored_crps(times, found, waited), "pit_lo": pit[0], "pit_hi": pit[1]}
 
 
 def censored_crps(times: FloatArray, chances: FloatArray, waited: FloatArray) -> FloatArray:

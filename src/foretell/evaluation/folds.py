@@ -22,6 +22,8 @@ class Folds(Protocol):
     ----------
     origins : tuple of int
         Last tick or step that the models see in each fold, ascending.
+    unit : str
+        What a tick is.
     units : tuple of str
         Columns of the table that name what is resampled by the referee: the customer, the series.
     loss : polars.Expr
@@ -35,6 +37,7 @@ class Folds(Protocol):
     """
 
     origins: tuple[int, ...]
+    unit: str
     units: tuple[str, ...]
     loss: pl.Expr
     order: str

@@ -32,6 +32,7 @@ def _pinball(level: float) -> pl.Expr:
 class SeriesFolds:
     """See `foretell.evaluation.folds.Folds`."""
 
+    unit = "step"
     order = "mase"
     root = False
     loss = (pl.col("forecast") - pl.col("y")).abs() / pl.col("scale")

@@ -56,9 +56,13 @@ def fit_gap_model(
     drop_out: DropOut = "mbg",
     seasonal: bool = True,
     start: GapModel | None = None,
+    train: bool = True,
     progress: Callable[[Progress], None] | None = None,
 ) -> GapModel:
-    """Fit the gap model to a log up to its as-of date; with ``start`` go on from an earlier one's weights."""
+    """Fit the gap model to a log up to its as-of date.
+
+    With ``start`` training goes on from an earlier model's weights; without ``train`` it stays at the anchor.
+    """
     if log.n_events == log.n_customers:
         raise EmptyLogError(
             f"none of the {log.n_customers:,} customers came back by {log.date(log.as_of)}: there is no gap "
@@ -70,6 +74,12 @@ def fit_gap_model(
     # The weights were learned with their own scale of the features.
     scale = FeatureScale.fit(np.asarray(raw, dtype=np.float64)) if start is None else start.scale
     data = gap_data(history, standardised(scale.arrays(), raw))
+    first = log.offsets[:-1]
+    new_marks = history.marks[first].mean(axis=0)
+    if not train:
+        blank = GapNetwork(network, raw.shape[-1], drop_out, seed)
+        anchor, _ = fit_anchor(history, network.components, drop_out)
+        return GapModel(blank, (list(blank.initial(anchor)),), clock, scale, new_marks)
     networks = [GapNetwork(network, raw.shape[-1], drop_out, seed + m) for m in range(ensemble)]
     sets = [_hold_out(log.n_customers, training.validation_fraction, seed + m) for m in range(ensemble)]
     longest = training.max_steps or longest_run(log.counts)
@@ -81,7 +91,7 @@ def fit_gap_model(
         rows = [max(len(r[k][0]) for r in runs) for k in range(len(lengths))]
         return [filled(r, rows) for r in runs]
 
-    train = buckets([kept for kept, _ in sets])
+    to_train = buckets([kept for kept, _ in sets])
     held_out = buckets([out for _, out in sets]) if len(sets[0][1]) else [None] * ensemble
     trainer = Trainer(
         networks[0].network.variables,
@@ -93,12 +103,12 @@ def fit_gap_model(
     )
     if start is None:
         with ThreadPoolExecutor(1) as other_core:
-            compiled = other_core.submit(trainer.compile, data, train[0], held_out[0])
+            compiled = other_core.submit(trainer.compile, data, to_train[0], held_out[0])
             anchor, _ = fit_anchor(history, network.components, drop_out)
             compiled.result()
         initial = [one.initial(anchor) for one in networks]
     else:
-        trainer.compile(data, train[0], held_out[0])
+        trainer.compile(data, to_train[0], held_out[0])
         initial = [list(weights) for weights in start.members]
 
     def job(m: int) -> Callable[[], Trained]:
@@ -107,16 +117,15 @@ def fit_gap_model(
                 per = validation / max(len(sets[m][1]), 1)
                 progress(Progress(m, epoch + 1, training.epochs, loss, per))
 
-        return lambda: trainer.train(initial[m], data, train[m], held_out[m], seed + m, report)
+        return lambda: trainer.train(initial[m], data, to_train[m], held_out[m], seed + m, report)
 
     trained = side_by_side([job(m) for m in range(ensemble)])
-    first = log.offsets[:-1]
     return GapModel(
         network=networks[0],
         members=tuple(list(result.weights) for result in trained),
         clock=clock,
         scale=scale,
-        new_marks=history.marks[first].mean(axis=0),
+        new_marks=new_marks,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +14,7 @@ import polars as pl
 
 from foretell.base import Estimator
 from foretell.data.log import EventLog, to_dates
-from foretell.errors import DataError, ParameterError
+from foretell.errors import DataError, ParameterError, SmallDataWarning
 from foretell.evaluation.outlook import Outlook, period_edges
 from foretell.events.answers import (
     activity,
@@ -23,6 +24,7 @@ from foretell.events.answers import (
     standing,
     within_horizon,
 )
+from foretell.events.auto import LEAST_CUSTOMERS, EventChoice, choose
 from foretell.events.fitting import fit_gap_model, warmed
 from foretell.events.groups import group_totals
 from foretell.events.simulation import Expected, expected_events, simulate_paths
@@ -56,6 +58,11 @@ class EventForecaster(Estimator):
         Estimate the operational clock from the log; False runs on plain days.
     paths : int
         Simulated paths of an average customer, for expected counts.
+    model : {"network", "auto"}
+        ``"auto"`` holds back the last quarter of the log once, and by it chooses or blends the network, the
+        buy-till-you-die statistics and the rules of thumb, for counts and for probabilities; dates and
+        simulated futures stay the network's. With fewer than 200 customers it warns and falls back on the
+        statistics.
 
     Attributes
     ----------
@@ -64,6 +71,8 @@ class EventForecaster(Estimator):
     model_ : GapModel
     states_ : States
         Where each customer stands.
+    auto_ : EventChoice or None
+        With ``model="auto"``: the weights, the losses they came from, and whether there was too little data.
 
     Examples
     --------
@@ -78,6 +87,8 @@ class EventForecaster(Estimator):
     name = "foretell"
     starts_warm = True
 
+    auto_: EventChoice | None = None
+
     def __init__(
         self,
         *,
@@ -88,6 +99,7 @@ class EventForecaster(Estimator):
         drop_out: str = "mbg",
         seasonal: bool = True,
         paths: int = 20,
+        model: str = "network",
     ) -> None:
         self.ensemble = ensemble
         self.seed = seed
@@ -96,6 +108,7 @@ class EventForecaster(Estimator):
         self.drop_out = drop_out
         self.seasonal = seasonal
         self.paths = paths
+        self.model = model
 
     def fit(
         self,
@@ -126,7 +139,16 @@ class EventForecaster(Estimator):
             )
         if as_of is not None:
             log = _until(log, as_of)
+        self.auto_ = None
         training = self.training or TrainConfig()
+        small = self.model == "auto" and log.n_customers < LEAST_CUSTOMERS
+        if small:
+            warnings.warn(
+                f"{log.n_customers} customers are too few for the network to learn from (fewer than "
+                f"{LEAST_CUSTOMERS}): model='auto' falls back on the statistics",
+                SmallDataWarning,
+                stacklevel=2,
+            )
         self.model_: GapModel = fit_gap_model(
             log,
             self.network or NetworkConfig(),
@@ -136,9 +158,15 @@ class EventForecaster(Estimator):
             drop_out="bg" if self.drop_out == "bg" else "mbg",
             seasonal=self.seasonal,
             start=None if warm_start is None else self._start(warm_start, log),
+            train=not small,
             progress=progress,
         )
-        return self._stand(log)
+        self._stand(log)
+        if self.model == "auto":
+            earlier = None if warm_start is None else warm_start.auto_
+            plain = None if small else type(self)(**self.get_params() | {"model": "network"})
+            self.auto_ = choose(log, plain) if earlier is None else earlier.refitted(log)
+        return self
 
     def _start(self, other: EventForecaster, log: EventLog) -> GapModel:
         """Return a fitted model to go on from, if it is built as this one would be."""
@@ -163,6 +191,8 @@ class EventForecaster(Estimator):
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
                 raise ParameterError(f"{name}={value!r}; expected a foretell.{kind.__name__}(…)")
+        if self.model not in {"network", "auto"}:
+            raise ParameterError(f"model={self.model!r}; expected 'network' or 'auto'")
         if self.drop_out not in {"mbg", "bg"}:
             raise ParameterError(f"drop_out={self.drop_out!r}; expected 'mbg' or 'bg'")
 
@@ -211,14 +241,16 @@ class EventForecaster(Estimator):
                 raise ParameterError(
                     f"levels has {level!r}; expected percentages between 0 and 100, such as 80"
                 )
-        log, states, names, known = self._chosen(ids)
+        log, states, names, rows = self._chosen(ids)
         counts = np.zeros((len(names), 0))
         if named:
             edges = [ticks for _, ticks in named]
-            counts = self._expected(log, states, edges).counts
-        return answer_table(
+            counts = self._expected(log, states, edges, rows=rows).counts
+        known = rows >= 0
+        table = answer_table(
             self.model_, log, states, names, known, horizons=named, levels=levels, expected=counts
         )
+        return table if self.auto_ is None else self.auto_.table(table, log, named, rows)
 
     def quantiles(self, levels: Sequence[float], ids: Collection[Any] | None = None) -> pl.DataFrame:
         """Return quantiles of the next event's date given a return: ``unique_id``, ``q0.1`` …."""
@@ -286,13 +318,14 @@ class EventForecaster(Estimator):
             self._stand(log)
         at = standing(self.model_, log, self.states_)
         expected = self._expected(log, self.states_, [horizon], period_edges(horizon, period))
-        return Outlook(
+        ours = Outlook(
             expected=expected.counts[:, 0],
             cohort=expected.cohort,
             p_return=p_return(at, window),
             p_active=activity(at)[0],
             interval=within_horizon(at, horizon),
         )
+        return ours if self.auto_ is None else self.auto_.outlook(ours, log, window)
 
     def return_chances(self, log: EventLog, ticks: Sequence[int] | npt.NDArray[np.int64]) -> FloatArray:
         """Return P(an event within so many ticks after the log's end), shape (n_customers, n_ticks)."""
@@ -300,7 +333,8 @@ class EventForecaster(Estimator):
         if log is not self.log_:
             self._stand(log)
         at = standing(self.model_, log, self.states_)
-        return np.stack([p_return(at, int(one)) for one in ticks], axis=1)
+        ours = np.stack([p_return(at, int(one)) for one in ticks], axis=1)
+        return ours if self.auto_ is None else self.auto_.p_return(ours, log, ticks)
 
     def update(self, new_events: EventLog) -> Self:
         """Move every customer's state forward by new events, without refitting.
@@ -328,10 +362,12 @@ class EventForecaster(Estimator):
         states: States,
         edges: Sequence[int],
         periods: Sequence[int] | npt.NDArray[np.int64] = (),
+        rows: npt.NDArray[np.int64] | None = None,
     ) -> Expected:
-        return expected_events(
+        ours = expected_events(
             self.model_, log, states, edges, paths=self.paths, seed=self.seed, periods=list(periods)
         )
+        return ours if self.auto_ is None else self.auto_.expected(ours, log, edges, periods, rows)
 
     def _aligned(self, merged: EventLog, seen: npt.NDArray[np.int64]) -> States:
         """Return the states in the order of a log with more customers; those to be read anew start blank."""
@@ -355,11 +391,14 @@ class EventForecaster(Estimator):
 
     def _chosen(
         self, ids: Collection[Any] | None
-    ) -> tuple[EventLog, States, pl.Series, npt.NDArray[np.bool_]]:
-        """Return log and states of the asked customers in the asked order, their ids, and who is known."""
+    ) -> tuple[EventLog, States, pl.Series, npt.NDArray[np.int64]]:
+        """Return log and states of the asked customers in the asked order, their ids, and their places.
+
+        The place of a customer that the log does not know is -1.
+        """
         log, states = self.log_, self.states_
         if ids is None:
-            return log, states, log.ids, np.ones(log.n_customers, dtype=bool)
+            return log, states, log.ids, np.arange(log.n_customers)
         if isinstance(ids, (str, bytes)) or len(ids) == 0 or any(key is None for key in ids):
             raise ParameterError(
                 f"ids={ids!r}; expected a list of at least one id and no None, such as ids=[42]"
@@ -370,7 +409,6 @@ class EventForecaster(Estimator):
             raise ParameterError(f"ids are {log.ids.dtype} in this log; got {list(ids)[:3]!r}") from error
         place = {key: i for i, key in enumerate(log.ids.to_list())}
         rows = np.array([place.get(key, -1) for key in names.to_list()], dtype=np.int64)
-        known = rows >= 0
         blank = newcomer(self.model_, log, 1)
 
         def take(values: npt.NDArray[Any], extra: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
@@ -382,7 +420,7 @@ class EventForecaster(Estimator):
         )
         packed = take(np.asarray(states.packed), np.asarray(blank.packed), 1)
         rest = [take(np.asarray(a), np.asarray(b), 0) for a, b in zip(states[2:], blank[2:], strict=True)]
-        return log, States(memory, packed, *rest), names, known
+        return log, States(memory, packed, *rest), names, rows
 
 
 @dataclasses.dataclass(frozen=True)

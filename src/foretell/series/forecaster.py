@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import NormalDist
@@ -13,14 +14,15 @@ import polars as pl
 
 from foretell.base import Estimator
 from foretell.data.panel import Panel
-from foretell.errors import DataError, ParameterError
+from foretell.errors import DataError, ParameterError, SmallDataWarning
 from foretell.nn.networks import NetworkConfig
 from foretell.nn.training import Progress, TrainConfig
+from foretell.series.auto import LEAST_VALUES, SeriesChoice, choose
 from foretell.series.fitting import SeriesModel, check_variables, choose_shape, fit_series_model
 from foretell.series.forecast import forecast_table, quantiles_for
 from foretell.series.network import QUANTILES
 from foretell.series.rollout import block_quantiles, path_quantiles
-from foretell.series.warm import go_on
+from foretell.series.warm import go_on, untrained
 from foretell.series.windows import WindowConfig
 
 FloatArray = npt.NDArray[np.float64]
@@ -56,12 +58,18 @@ class SeriesForecaster(Estimator):
         Train the members on the held-out last part too, after it has said when to stop.
     seed : int
         Same seed, same machine, same answers.
+    model : {"network", "auto"}
+        ``"auto"`` holds back the last horizons once, and by them chooses or blends the network and the rules
+        (seasonal naive, naive, drift). With fewer than 200 observed values it warns and falls back on the
+        rules.
 
     Attributes
     ----------
     panel_ : Panel
         The panel it was fitted to.
     model_ : SeriesModel
+    auto_ : SeriesChoice or None
+        With ``model="auto"``: the weights, the losses they came from, and whether there was too little data.
 
     Examples
     --------
@@ -78,6 +86,7 @@ class SeriesForecaster(Estimator):
 
     model_: SeriesModel
     panel_: Panel
+    auto_: SeriesChoice | None = None
 
     def __init__(
         self,
@@ -91,6 +100,7 @@ class SeriesForecaster(Estimator):
         ensemble: int = 3,
         refit: bool = True,
         seed: int = 0,
+        model: str = "network",
     ) -> None:
         self.horizon = horizon
         self.window = window
@@ -101,6 +111,7 @@ class SeriesForecaster(Estimator):
         self.ensemble = ensemble
         self.refit = refit
         self.seed = seed
+        self.model = model
 
     def fit(
         self,
@@ -127,16 +138,22 @@ class SeriesForecaster(Estimator):
                 "all series have one step: there is nothing to learn from; read longer series, or take the "
                 "last value for the next"
             )
+        self.auto_ = None
         if warm_start is not None:
             start = self._start(warm_start, panel)
             training = self.training or DEFAULT_TRAINING
             further = go_on(panel, start, training, seed=int(self.seed), progress=progress)
             if further is not None:
-                self.model_, self.panel_ = further, panel
+                self.model_, self.panel_, self.auto_ = further, panel, warm_start.auto_
                 return self
         shape = choose_shape(
             panel, self.window or WindowConfig(), int(self.horizon), self.variables, self.method
         )
+        self.panel_ = panel
+        if self.model == "auto" and self._falls_back(panel):
+            self.model_ = untrained(panel, shape, self.network or DEFAULT_NETWORK, int(self.seed))
+            self.auto_ = choose(panel, int(self.horizon), None, shape.season)
+            return self
         self.model_ = fit_series_model(
             panel,
             shape,
@@ -147,8 +164,24 @@ class SeriesForecaster(Estimator):
             refit=self.refit,
             progress=progress,
         )
-        self.panel_ = panel
+        if self.model == "auto":
+            plain = type(self)(**self.get_params() | {"model": "network"})
+            self.auto_ = choose(panel, int(self.horizon), plain, shape.season)
         return self
+
+    @staticmethod
+    def _falls_back(panel: Panel) -> bool:
+        """Say so where there is too little for the network to learn from."""
+        observed = int((~np.isnan(panel.values)).sum())
+        if observed >= LEAST_VALUES:
+            return False
+        warnings.warn(
+            f"{observed} observed values are too few for the network to learn from (fewer than "
+            f"{LEAST_VALUES}): model='auto' falls back on the simple rules",
+            SmallDataWarning,
+            stacklevel=3,
+        )
+        return True
 
     def _start(self, other: SeriesForecaster, panel: Panel) -> SeriesModel:
         """Return a fitted model to go on from, if it is built as this one would be."""
@@ -212,7 +245,8 @@ class SeriesForecaster(Estimator):
                 out[chosen] = path_quantiles(model, part, int(h), size, int(self.seed))
             else:
                 out[chosen] = block_quantiles(model, part, int(h), size)
-        return np.sort(_at_levels(out, quantiles), axis=-1)
+        found = np.sort(_at_levels(out, quantiles), axis=-1)
+        return found if self.auto_ is None else self.auto_.forecast(found, panel, int(h), quantiles)
 
     def save(self, path: str | Path) -> Path:
         """Write the model to a directory; see `foretell.load`."""
@@ -230,6 +264,8 @@ class SeriesForecaster(Estimator):
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
                 raise ParameterError(f"{name}={value!r}; expected a foretell.{kind.__name__}(…)")
+        if self.model not in {"network", "auto"}:
+            raise ParameterError(f"model={self.model!r}; expected 'network' or 'auto'")
         check_variables(self.variables, self.method)
 
 
