@@ -6,6 +6,7 @@ Charts show themselves in a notebook; `save` writes them to PNG, SVG or HTML wit
 from __future__ import annotations
 
 from foretell.plotting.activity import plot_activity
+from foretell.plotting.calibration import plot_coverage, plot_pit, plot_repair
 from foretell.plotting.forecast import plot_error_by_step, plot_forecast
 from foretell.plotting.next_event import plot_next_event
 from foretell.plotting.reliability import plot_reliability
@@ -15,10 +16,13 @@ from foretell.plotting.tracking import plot_tracking
 __all__ = [
     "FORMATS",
     "plot_activity",
+    "plot_coverage",
     "plot_error_by_step",
     "plot_forecast",
     "plot_next_event",
+    "plot_pit",
     "plot_reliability",
+    "plot_repair",
     "plot_tracking",
     "save",
 ]
