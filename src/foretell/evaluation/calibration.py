@@ -34,7 +34,7 @@ def coverage_by_level(found: Backtest, model: str) -> pl.DataFrame:
     rows = _rows(found, model)
     if is_of_visits(found):
         low, high = (rows[name].to_numpy() for name in ("pit_lo", "pit_hi"))
-        levels = np.array([50, 80, 90])
+        levels = np.array([20, 40, 60, 80, 90])
         inside = [_mass(low, high, 0.5 - one / 200, 0.5 + one / 200).mean() for one in levels]
         return pl.DataFrame({"level": levels, "observed": inside, "n": len(rows)})
     levels = np.array([20, 40, 60, 80])

@@ -20,6 +20,7 @@ from foretell.evaluation.holdout import Holdout, hold_out
 from foretell.evaluation.outlook import EventModel, Outlook
 from foretell.evaluation.referee import Verdict, judge
 from foretell.evaluation.registry import build_model, model_names
+from foretell.evaluation.seeds import other_seeds, spread_line, spread_table
 
 _WINDOW = "30d"
 _PERIOD = "7d"
@@ -80,12 +81,15 @@ class Leaderboard:
         What each model said, by its name.
     models : dict of str to EventModel
         The fitted models, by name.
+    seed_rows : tuple of Row
+        Our models' figures with other seeds, where these were asked for.
     """
 
     rows: tuple[Row, ...]
     holdout: Holdout
     outlooks: dict[str, Outlook]
     models: dict[str, EventModel]
+    seed_rows: tuple[Row, ...] = ()
 
     def __str__(self) -> str:
         train = self.holdout.train
@@ -99,7 +103,7 @@ class Leaderboard:
                 cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)
             ]
             lines.append("  ".join(cells))
-        lines.append(str(self.verdict()))
+        lines += [str(self.verdict()), *filter(None, [spread_line(self.seed_spread(), "rmse")])]
         return "\n".join(lines)
 
     @property
@@ -118,6 +122,10 @@ class Leaderboard:
         losses = {name: (outlook.expected - actual) ** 2 for name, outlook in self.outlooks.items()}
         return judge(losses, root=True)
 
+    def seed_spread(self) -> pl.DataFrame:
+        """Return how far figures differ with the seed; see `foretell.evaluation.seeds.spread_table`."""
+        return spread_table(self.rows, self.seed_rows)
+
     def table(self) -> pl.DataFrame:
         """Return one row per model, the best first."""
         columns = {field.name: pl.String if field.name == "model" else pl.Float64 for field in _FIELDS}
@@ -132,6 +140,8 @@ class Leaderboard:
             "end": self.end,
             "verdict": str(self.verdict()),
         }
+        if self.seed_rows:
+            content["seeds"] = self.seed_spread().to_dicts()
         return json.dumps(content, indent=2, ensure_ascii=False)
 
     def save_json(self, path: str | Path) -> None:
@@ -147,6 +157,8 @@ def evaluate(
     cutoff: object,
     horizon: str | int = "273d",
     models: Sequence[EventModel | str] | None = None,
+    *,
+    seeds: int = 1,
 ) -> Leaderboard:
     """Compare models on a period that is held back from them.
 
@@ -164,6 +176,8 @@ def evaluate(
     models : sequence of EventModel or str, or None
         Models, or their names (see `model_names`). Models are copied before they are fitted. By default
         ours with its default settings, the buy-till-you-die models, and the rules of thumb.
+    seeds : int
+        Fit our models again with other seeds, so many in all, to see how far the figures differ.
 
     Returns
     -------
@@ -190,20 +204,27 @@ def evaluate(
     ahead, period, window = log.ticks_of(horizon), log.ticks_of(_PERIOD), log.ticks_of(_WINDOW)
     holdout = hold_out(log, log.tick(cutoff), ahead, period)
     rows: list[Row] = []
+    again: list[Row] = []
     outlooks: dict[str, Outlook] = {}
     fitted: dict[str, EventModel] = {}
-    for entry in model_names() if models is None else models:
-        model = build_model(entry) if isinstance(entry, str) else copy.copy(entry)
-        name = free_name(model.name, fitted)
+
+    def run(name: str, model: EventModel) -> tuple[Row, Outlook]:
         started = time.perf_counter()
         model.fit(holdout.train)
         fit_s = time.perf_counter() - started
         started = time.perf_counter()
         outlook = model.outlook(holdout.train, ahead, period=period, window=window)
-        predict_s = time.perf_counter() - started
-        rows.append(_score(name, outlook, holdout, window, (fit_s, predict_s)))
-        outlooks[name], fitted[name] = outlook, model
-    return Leaderboard(tuple(sorted(rows, key=lambda row: row.rmse)), holdout, outlooks, fitted)
+        return _score(name, outlook, holdout, window, (fit_s, time.perf_counter() - started)), outlook
+
+    for entry in model_names() if models is None else models:
+        model = build_model(entry) if isinstance(entry, str) else copy.copy(entry)
+        name = free_name(model.name, fitted)
+        again += [run(name, other)[0] for other in other_seeds(model, seeds)]
+        row, outlooks[name] = run(name, model)
+        rows.append(row)
+        fitted[name] = model
+    ranked = tuple(sorted(rows, key=lambda row: row.rmse))
+    return Leaderboard(ranked, holdout, outlooks, fitted, tuple(again))
 
 
 def _score(name: str, outlook: Outlook, holdout: Holdout, window: int, seconds: tuple[float, float]) -> Row:

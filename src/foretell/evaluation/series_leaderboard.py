@@ -21,6 +21,7 @@ from foretell.errors import ParameterError
 from foretell.evaluation import series_metrics as metrics
 from foretell.evaluation.folds import free_name
 from foretell.evaluation.referee import FEW, Verdict, judge
+from foretell.evaluation.seeds import other_seeds, spread_line, spread_table
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -106,6 +107,8 @@ class SeriesLeaderboard:
         Season by which MASE is scaled.
     n_left_out : int
         Series that had nothing before the held-back steps.
+    seed_rows : tuple of SeriesRow
+        Our models' figures with other seeds, where these were asked for.
     """
 
     rows: tuple[SeriesRow, ...]
@@ -115,12 +118,15 @@ class SeriesLeaderboard:
     models: dict[str, SeriesModel]
     season: int
     n_left_out: int
+    seed_rows: tuple[SeriesRow, ...] = ()
 
     def __str__(self) -> str:
         head = f"{self.train.n_series:,} series, the last {self.h} steps held back, to {self.end}"
         left = f"; {self.n_left_out:,} too short" if self.n_left_out else ""
         with pl.Config(tbl_rows=-1, tbl_cols=-1, float_precision=4, tbl_hide_dataframe_shape=True):
-            return f"{head}{left}\n{self.table()}\n{self.verdict()}"
+            seeds = spread_line(self.seed_spread(), "mase")
+            lines = [f"{head}{left}", str(self.table()), str(self.verdict()), *filter(None, [seeds])]
+            return "\n".join(lines)
 
     @property
     def h(self) -> int:
@@ -152,6 +158,10 @@ class SeriesLeaderboard:
     def verdict(self) -> Verdict:
         """Say which model to use, and how sure that is; see `foretell.evaluation.referee.judge`."""
         return judge(self.losses(), root=False)
+
+    def seed_spread(self) -> pl.DataFrame:
+        """Return how far figures differ with the seed; see `foretell.evaluation.seeds.spread_table`."""
+        return spread_table(self.rows, self.seed_rows)
 
     def table(self) -> pl.DataFrame:
         """Return one row per model, the best first."""
@@ -201,6 +211,8 @@ class SeriesLeaderboard:
             "end": self.end,
             "verdict": str(self.verdict()),
         }
+        if self.seed_rows:
+            content["seeds"] = self.seed_spread().to_dicts()
         return json.dumps(content, indent=2, ensure_ascii=False)
 
     def save_json(self, path: str | Path) -> None:
@@ -214,28 +226,35 @@ def evaluate_series(
     models: Sequence[SeriesModel | str] | None = None,
     *,
     season: int,
+    seeds: int = 1,
 ) -> SeriesLeaderboard:
     """Compare models on the last ``h`` steps of every series; see `foretell.evaluate`."""
     before, after = panel.tail_split(h)
     truth = after.values.reshape(before.n_series, h, len(panel.targets))
     scale = scales(before, season)
     rows: list[SeriesRow] = []
+    again: list[SeriesRow] = []
     said: dict[str, FloatArray] = {}
     fitted: dict[str, SeriesModel] = {}
-    for entry in DEFAULT_MODELS if models is None else models:
-        model = build_series_model(entry, h, season) if isinstance(entry, str) else copy.copy(entry)
-        name = free_name(model.name, said)
+
+    def run(name: str, model: SeriesModel) -> tuple[SeriesRow, FloatArray]:
         started = time.perf_counter()
         model.fit(before)
         fit_s = time.perf_counter() - started
         started = time.perf_counter()
         found = model.forecast(before, h, LEVELS)
-        predict_s = time.perf_counter() - started
-        said[name], fitted[name] = found, model
-        rows.append(_score(name, truth, found, scale, (fit_s, predict_s)))
+        return _score(name, truth, found, scale, (fit_s, time.perf_counter() - started)), found
+
+    for entry in DEFAULT_MODELS if models is None else models:
+        model = build_series_model(entry, h, season) if isinstance(entry, str) else copy.copy(entry)
+        name = free_name(model.name, said)
+        again += [run(name, other)[0] for other in other_seeds(model, seeds)]
+        row, said[name] = run(name, model)
+        rows.append(row)
+        fitted[name] = model
     ordered = sorted(rows, key=lambda row: math.inf if row.mase is None else row.mase)
     left_out = panel.n_series - before.n_series
-    return SeriesLeaderboard(tuple(ordered), before, truth, said, fitted, season, left_out)
+    return SeriesLeaderboard(tuple(ordered), before, truth, said, fitted, season, left_out, tuple(again))
 
 
 def build_series_model(name: str, h: int, season: int) -> SeriesModel:

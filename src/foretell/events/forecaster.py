@@ -25,6 +25,7 @@ from foretell.events.answers import (
     within_horizon,
 )
 from foretell.events.auto import LEAST_CUSTOMERS, EventChoice, choose
+from foretell.events.disagreement import disagreement as members_disagreement
 from foretell.events.fitting import fit_gap_model, warmed
 from foretell.events.groups import group_totals
 from foretell.events.simulation import Expected, expected_events, simulate_paths
@@ -206,6 +207,8 @@ class EventForecaster(Estimator):
         horizons: Sequence[str | int] = ("7d", "30d", "90d"),
         levels: Sequence[int] = (50, 80, 95),
         ids: Collection[Any] | None = None,
+        *,
+        disagreement: bool = False,
     ) -> pl.DataFrame:
         """Answer for every customer, or for some.
 
@@ -218,6 +221,9 @@ class EventForecaster(Estimator):
         ids : collection, optional
             Customers, in this order. One that the log has never seen gets the forecast of a customer whose
             first event falls on the as-of date, with ``n_events`` 0.
+        disagreement : bool
+            Add how far the networks of the ensemble differ: standard deviations in columns ``p_active-sd``,
+            ``next_event-sd`` (in ticks), ``p_return_7d-sd`` ….
 
         Returns
         -------
@@ -250,7 +256,11 @@ class EventForecaster(Estimator):
         table = answer_table(
             self.model_, log, states, names, known, horizons=named, levels=levels, expected=counts
         )
-        return table if self.auto_ is None else self.auto_.table(table, log, named, rows)
+        if self.auto_ is not None:
+            table = self.auto_.table(table, log, named, rows)
+        if disagreement:
+            table = table.hstack(members_disagreement(self.model_, log, states, named))
+        return table
 
     def quantiles(self, levels: Sequence[float], ids: Collection[Any] | None = None) -> pl.DataFrame:
         """Return quantiles of the next event's date given a return: ``unique_id``, ``q0.1`` …."""

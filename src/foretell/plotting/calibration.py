@@ -47,7 +47,7 @@ def plot_coverage(found: Backtest, *, models: Sequence[str] | None = None) -> An
     ]
     subtitle = [
         _folds(found),
-        "On the dashed line intervals hold what they claim; below it they are too narrow.",
+        "Below the dashed line they hold less than they claim: too narrow.",
     ]
     chart = _against_diagonal(pl.concat(parts), "model", names, "interval claims", "share within it")
     return finish(chart, "How often the truth lay within the interval", subtitle)
@@ -78,7 +78,7 @@ def plot_pit(found: Backtest, model: str, *, bins: int = 10) -> Any:
     chart = alt.layer(bars, line).properties(width=_WIDTH, height=_HEIGHT)
     subtitle = [
         f"{model}; {_folds(found)}",
-        "Level with the dashed line: right. A U: too narrow. A hill: too wide. A slope: too high or too low.",
+        "Level with the dashed line: right. A U: too narrow. A hill: too wide. A slope: biased.",
     ]
     return finish(chart, "Where the truth fell", subtitle)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -198,7 +200,12 @@ class SeriesForecaster(Estimator):
         return other.model_
 
     def predict(
-        self, panel: Panel | None = None, *, h: int | None = None, levels: Sequence[int] = (50, 80, 95)
+        self,
+        panel: Panel | None = None,
+        *,
+        h: int | None = None,
+        levels: Sequence[int] = (50, 80, 95),
+        disagreement: bool = False,
     ) -> pl.DataFrame:
         """Forecast the steps after each series' end.
 
@@ -211,6 +218,9 @@ class SeriesForecaster(Estimator):
             medians of the one before, their intervals growing with the blocks.
         levels : sequence of int
             Percentages of the central intervals.
+        disagreement : bool
+            Add how far the networks of the ensemble differ: the standard deviation of their medians, in a
+            column ``foretell-sd``.
 
         Returns
         -------
@@ -220,8 +230,23 @@ class SeriesForecaster(Estimator):
         """
         self._check_fitted("model_")
         panel = self.panel_ if panel is None else panel
-        found = self.forecast(panel, self.horizon if h is None else h, quantiles_for(levels))
-        return forecast_table(panel, found, self.name, levels)
+        steps = self.horizon if h is None else h
+        found = self.forecast(panel, steps, quantiles_for(levels))
+        table = forecast_table(panel, found, self.name, levels)
+        if disagreement:
+            spread = np.std(self._member_medians(panel, steps), axis=0)
+            table = table.with_columns(pl.Series(f"{self.name}-sd", np.moveaxis(spread, -1, 0).ravel()))
+        return table
+
+    def _member_medians(self, panel: Panel, h: int) -> FloatArray:
+        """Return each member's median by itself, shape (n_members, n_series, h, n_targets)."""
+        alone = copy.copy(self)
+        alone.auto_ = None
+        medians = []
+        for weights in self.model_.members:
+            alone.model_ = dataclasses.replace(self.model_, members=(weights,))
+            medians.append(alone.forecast(panel, h, [0.5])[..., 0])
+        return np.stack(medians)
 
     def forecast(self, panel: Panel, h: int, quantiles: Sequence[float]) -> FloatArray:
         """Return quantiles as an array, shape (n_series, h, n_targets, n_quantiles), sorted."""
