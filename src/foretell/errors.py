@@ -13,7 +13,10 @@
     ├── StorageError (OSError)        a model directory that cannot be written or read
     └── MissingDependencyError (ImportError)   an optional package is needed for this
 
+and all that it warns of::
+
     ForetellWarning (UserWarning)
+    ├── LeakageWarning                what a model is tested on was seen in training
     └── SmallDataWarning              there is too little for the network to learn from
 """
 
@@ -62,6 +65,10 @@ class MissingDependencyError(ForetellError, ImportError):
 
 class ForetellWarning(UserWarning):
     """Root of all warnings of foretell."""
+
+
+class LeakageWarning(ForetellWarning):
+    """Values that a model is tested on were seen in training."""
 
 
 class SmallDataWarning(ForetellWarning):

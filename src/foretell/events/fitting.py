@@ -12,10 +12,11 @@ import numpy.typing as npt
 from foretell.data.log import EventLog
 from foretell.errors import EmptyLogError
 from foretell.events.clock import OperationalClock
-from foretell.events.gap_model import DropOut, GapNetwork, fit_anchor, gap_data
+from foretell.events.gap_model import DropOut, GapNetwork, filled_up, fit_anchor, gap_data
 from foretell.events.history import FeatureScale, histories, standardised
 from foretell.events.states import GapModel, log_features
 from foretell.nn.networks import NetworkConfig
+from foretell.nn.own import EventShape
 from foretell.nn.training import (
     Bucket,
     Progress,
@@ -27,6 +28,7 @@ from foretell.nn.training import (
     cut_runs,
     filled,
     longest_run,
+    roomy,
     side_by_side,
 )
 
@@ -74,21 +76,27 @@ def fit_gap_model(
     # The weights were learned with their own scale of the features.
     scale = FeatureScale.fit(np.asarray(raw, dtype=np.float64)) if start is None else start.scale
     data = gap_data(history, standardised(scale.arrays(), raw))
-    first = log.offsets[:-1]
-    new_marks = history.marks[first].mean(axis=0)
+    longest = training.max_steps or longest_run(log.counts)
+    network = network.resolved(EventShape(raw.shape[-1], longest))
+    new_marks = history.marks[log.offsets[:-1]].mean(axis=0)
     if not train:
         blank = GapNetwork(network, raw.shape[-1], drop_out, seed)
         anchor, _ = fit_anchor(history, network.components, drop_out)
         return GapModel(blank, (list(blank.initial(anchor)),), clock, scale, new_marks)
     networks = [GapNetwork(network, raw.shape[-1], drop_out, seed + m) for m in range(ensemble)]
+    longest = min(longest, networks[0].network.longest or longest)
     sets = [_hold_out(log.n_customers, training.validation_fraction, seed + m) for m in range(ensemble)]
-    longest = training.max_steps or longest_run(log.counts)
     lengths = bucket_lengths(cut_runs(log.offsets, np.arange(log.n_customers), longest)[1])
+
+    # Folds of a backtest go on from each other: rounded sizes let them share their compiled programs.
+    room = int if start is None else roomy
+    if start is not None:
+        data = filled_up(data, room(log.n_events))
 
     def buckets(chosen: list[IntArray]) -> list[tuple[Bucket, ...]]:
         runs = [bucketed(*cut_runs(log.offsets, c, longest), lengths) for c in chosen]
         # All members' buckets have the same shapes, so that they share one compiled program.
-        rows = [max(len(r[k][0]) for r in runs) for k in range(len(lengths))]
+        rows = [room(max(len(r[k][0]) for r in runs)) for k in range(len(lengths))]
         return [filled(r, rows) for r in runs]
 
     to_train = buckets([kept for kept, _ in sets])
@@ -98,7 +106,7 @@ def fit_gap_model(
         networks[0].loss,
         training,
         lengths,
-        len(sets[0][0]),
+        room(len(sets[0][0])),
         networks[0].anchor_names,
     )
     if start is None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.base import Estimator
+from foretell.base import NetworkForecaster
 from foretell.data.log import EventLog, to_dates
 from foretell.errors import DataError, ParameterError, SmallDataWarning
 from foretell.evaluation.outlook import Outlook, period_edges
@@ -30,13 +29,14 @@ from foretell.events.fitting import fit_gap_model, warmed
 from foretell.events.groups import group_totals
 from foretell.events.simulation import Expected, expected_events, simulate_paths
 from foretell.events.states import GapModel, States, encode, newcomer
-from foretell.nn.networks import NetworkConfig
+from foretell.nn.own import check_network
+from foretell.nn.settings import as_config
 from foretell.nn.training import Progress, TrainConfig
 
 FloatArray = npt.NDArray[np.float64]
 
 
-class EventForecaster(Estimator):
+class EventForecaster(NetworkForecaster):
     """Forecast each customer's next event, its uncertainty, and the number of events to come.
 
     An ensemble of recurrent networks reads every customer's history and corrects the closed-form forecast of
@@ -49,8 +49,9 @@ class EventForecaster(Estimator):
         Networks that are averaged; more cost time and steady the answers.
     seed : int
         Same seed, same machine, same answers.
-    network : NetworkConfig, optional
-        Cell, layers, widths.
+    network : NetworkConfig, keras cell, keras.Model or callable, optional
+        Cell, layers, widths; or a cell of your own, or a causal network ``(batch, steps, features) → (batch,
+        steps, units)``, or a function that builds one for a shape: it replaces the recurrent layers.
     training : TrainConfig, optional
         Epochs, batch size, learning rate, early stopping.
     drop_out : {"mbg", "bg"}
@@ -95,7 +96,7 @@ class EventForecaster(Estimator):
         *,
         ensemble: int = 3,
         seed: int = 0,
-        network: NetworkConfig | None = None,
+        network: Any = None,
         training: TrainConfig | None = None,
         drop_out: str = "mbg",
         seasonal: bool = True,
@@ -141,7 +142,6 @@ class EventForecaster(Estimator):
         if as_of is not None:
             log = _until(log, as_of)
         self.auto_ = None
-        training = self.training or TrainConfig()
         small = self.model == "auto" and log.n_customers < LEAST_CUSTOMERS
         if small:
             warnings.warn(
@@ -150,18 +150,8 @@ class EventForecaster(Estimator):
                 SmallDataWarning,
                 stacklevel=2,
             )
-        self.model_: GapModel = fit_gap_model(
-            log,
-            self.network or NetworkConfig(),
-            training if warm_start is None else warmed(training),
-            ensemble=self.ensemble,
-            seed=int(self.seed),
-            drop_out="bg" if self.drop_out == "bg" else "mbg",
-            seasonal=self.seasonal,
-            start=None if warm_start is None else self._start(warm_start, log),
-            train=not small,
-            progress=progress,
-        )
+        start = None if warm_start is None else self._start(warm_start, log)
+        self.model_: GapModel = self._fit_model(log, self.network, progress, start=start, train=not small)
         self._stand(log)
         if self.model == "auto":
             earlier = None if warm_start is None else warm_start.auto_
@@ -169,10 +159,36 @@ class EventForecaster(Estimator):
             self.auto_ = choose(log, plain) if earlier is None else earlier.refitted(log)
         return self
 
+    def _fit_model(
+        self,
+        log: EventLog,
+        network: Any,
+        progress: Callable[[Progress], None] | None,
+        *,
+        start: GapModel | None = None,
+        train: bool = True,
+    ) -> GapModel:
+        training = self.training or TrainConfig()
+        return fit_gap_model(
+            log,
+            as_config(network),
+            training if start is None else warmed(training),
+            ensemble=self.ensemble,
+            seed=int(self.seed),
+            drop_out="bg" if self.drop_out == "bg" else "mbg",
+            seasonal=self.seasonal,
+            start=start,
+            train=train,
+            progress=progress,
+        )
+
     def _start(self, other: EventForecaster, log: EventLog) -> GapModel:
         """Return a fitted model to go on from, if it is built as this one would be."""
-        if not isinstance(other, EventForecaster):
-            raise ParameterError(f"warm_start={other!r}; expected a fitted EventForecaster")
+        if not self.starts_warm or type(other) is not type(self):
+            raise ParameterError(
+                f"warm_start={other!r}; expected a fitted EventForecaster for an EventForecaster; models of "
+                "other kinds are fitted without warm_start"
+            )
         other._check_fitted("model_")
         alike = ("ensemble", "network", "drop_out", "seasonal")
         differ = [name for name in alike if getattr(self, name) != getattr(other, name)]
@@ -188,10 +204,13 @@ class EventForecaster(Estimator):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
                 raise ParameterError(f"{name}={value!r}; expected a whole number of at least {least}")
-        for name, kind in [("network", NetworkConfig), ("training", TrainConfig)]:
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, kind):
-                raise ParameterError(f"{name}={value!r}; expected a foretell.{kind.__name__}(…)")
+        check_network(self.network)
+        if self.training is not None and not isinstance(self.training, TrainConfig):
+            raise ParameterError(f"training={self.training!r}; expected a foretell.TrainConfig(…)")
+        if self.training is not None and self.training.loss is not None:
+            raise ParameterError(
+                f"loss={self.training.loss!r}; expected None: the next gap is trained by its likelihood"
+            )
         if self.model not in {"network", "auto"}:
             raise ParameterError(f"model={self.model!r}; expected 'network' or 'auto'")
         if self.drop_out not in {"mbg", "bg"}:
@@ -358,13 +377,6 @@ class EventForecaster(Estimator):
         self._check_fitted("model_")
         merged, seen = self.log_.extended(new_events)
         return self._stand(merged, encode(self.model_, merged, self._aligned(merged, seen), seen))
-
-    def save(self, path: str | Path) -> Path:
-        """Write the model to a directory; see `foretell.load`."""
-        from foretell.storage import save  # noqa: PLC0415  # storage knows the forecasters, not they it
-
-        self._check_fitted("model_")
-        return save(self, path)
 
     def _expected(
         self,

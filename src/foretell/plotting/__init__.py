@@ -8,6 +8,8 @@ from __future__ import annotations
 from foretell.plotting.activity import plot_activity
 from foretell.plotting.calibration import plot_coverage, plot_pit, plot_repair
 from foretell.plotting.forecast import plot_error_by_step, plot_forecast
+from foretell.plotting.gaps import plot_predicted, plot_qq, plot_training
+from foretell.plotting.network import plot_network
 from foretell.plotting.next_event import plot_next_event
 from foretell.plotting.reliability import plot_reliability
 from foretell.plotting.saving import FORMATS, save
@@ -19,10 +21,14 @@ __all__ = [
     "plot_coverage",
     "plot_error_by_step",
     "plot_forecast",
+    "plot_network",
     "plot_next_event",
     "plot_pit",
+    "plot_predicted",
+    "plot_qq",
     "plot_reliability",
     "plot_repair",
     "plot_tracking",
+    "plot_training",
     "save",
 ]

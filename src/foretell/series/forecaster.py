@@ -6,18 +6,18 @@ import copy
 import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from statistics import NormalDist
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.base import Estimator
+from foretell.base import NetworkForecaster
 from foretell.data.panel import Panel
 from foretell.errors import DataError, ParameterError, SmallDataWarning
 from foretell.nn.networks import NetworkConfig
+from foretell.nn.own import check_network, resolved
 from foretell.nn.training import Progress, TrainConfig
 from foretell.series.auto import LEAST_VALUES, SeriesChoice, choose
 from foretell.series.fitting import SeriesModel, check_variables, choose_shape, fit_series_model
@@ -33,7 +33,7 @@ FloatArray = npt.NDArray[np.float64]
 _CHUNK = 256
 
 
-class SeriesForecaster(Estimator):
+class SeriesForecaster(NetworkForecaster):
     """Forecast the next steps of every series of a panel, with their uncertainty.
 
     One ensemble of recurrent networks is trained over all series. Each reads a window patch by patch, adds a
@@ -50,8 +50,9 @@ class SeriesForecaster(Estimator):
         All steps at once; one step, fed back along sample paths; or written by a decoder patch by patch.
     variables : {"shared", "joined", "branches"}
         Several targets as series of one network; or all columns as one input; or a recurrent branch for each.
-    network : NetworkConfig, optional
-        Cell, layers, widths.
+    network : NetworkConfig, keras.Model or callable, optional
+        Cell, layers, widths; or a network of your own, or a function that builds it for a shape: it reads
+        ``(batch, lookback, columns)`` and gives the corrections to the anchor, ``shape.n_outputs`` numbers.
     training : TrainConfig, optional
         An epoch is a round of 100 steps.
     ensemble : int
@@ -97,7 +98,7 @@ class SeriesForecaster(Estimator):
         window: WindowConfig | None = None,
         method: str = "direct",
         variables: str = "shared",
-        network: NetworkConfig | None = None,
+        network: Any = None,
         training: TrainConfig | None = None,
         ensemble: int = 3,
         refit: bool = True,
@@ -153,13 +154,15 @@ class SeriesForecaster(Estimator):
         )
         self.panel_ = panel
         if self.model == "auto" and self._falls_back(panel):
-            self.model_ = untrained(panel, shape, self.network or DEFAULT_NETWORK, int(self.seed))
+            self.model_ = untrained(
+                panel, shape, resolved(self.network or DEFAULT_NETWORK, shape), int(self.seed)
+            )
             self.auto_ = choose(panel, int(self.horizon), None, shape.season)
             return self
         self.model_ = fit_series_model(
             panel,
             shape,
-            self.network or DEFAULT_NETWORK,
+            resolved(self.network or DEFAULT_NETWORK, shape),
             self.training or DEFAULT_TRAINING,
             ensemble=self.ensemble,
             seed=int(self.seed),
@@ -254,11 +257,7 @@ class SeriesForecaster(Estimator):
         _check_panel(panel)
         if isinstance(h, bool) or not isinstance(h, (int, np.integer)) or h < 1:
             raise ParameterError(f"h={h!r}; expected a whole number of steps of at least 1")
-        if panel.targets != self.panel_.targets:
-            raise DataError(
-                f"the panel has targets {list(panel.targets)}; the model was fitted with "
-                f"{list(self.panel_.targets)}: read the same columns"
-            )
+        self._check_alike(panel)
         model, shape = self.model_, self.model_.network.shape
         n = panel.n_series
         out = np.zeros((n, int(h), shape.n_targets, len(QUANTILES)))
@@ -273,19 +272,27 @@ class SeriesForecaster(Estimator):
         found = np.sort(_at_levels(out, quantiles), axis=-1)
         return found if self.auto_ is None else self.auto_.forecast(found, panel, int(h), quantiles)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the model to a directory; see `foretell.load`."""
-        from foretell.storage import save  # noqa: PLC0415  # storage knows the forecasters, not they it
-
-        self._check_fitted("model_")
-        return save(self, path)
+    def _check_alike(self, panel: Panel) -> None:
+        """Refuse a panel of other targets or other steps than the model was fitted to."""
+        if panel.targets != self.panel_.targets:
+            raise DataError(
+                f"the panel has targets {list(panel.targets)}; the model was fitted with "
+                f"{list(self.panel_.targets)}: read the same columns"
+            )
+        given, fitted = panel.grid.frequency, self.panel_.grid.frequency
+        if (given.unit, given.size, given.business) != (fitted.unit, fitted.size, fitted.business):
+            raise DataError(
+                f"the panel has steps of {panel.grid.freq!r}; the model was fitted to steps of "
+                f"{self.panel_.grid.freq!r}: bring the series to the same steps, or fit a model of their own"
+            )
 
     def _check_parameters(self) -> None:
         for name, least in [("horizon", 1), ("ensemble", 1), ("seed", 0)]:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
                 raise ParameterError(f"{name}={value!r}; expected a whole number of at least {least}")
-        for name, kind in [("network", NetworkConfig), ("training", TrainConfig), ("window", WindowConfig)]:
+        check_network(self.network)
+        for name, kind in [("training", TrainConfig), ("window", WindowConfig)]:
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
                 raise ParameterError(f"{name}={value!r}; expected a foretell.{kind.__name__}(…)")
@@ -295,7 +302,7 @@ class SeriesForecaster(Estimator):
 
 
 DEFAULT_NETWORK = NetworkConfig(layers=2, units=64, dense=128, dense_activation="relu", dropout=0.1)
-DEFAULT_TRAINING = TrainConfig(epochs=30, learning_rate=2e-3, weight_decay=1e-2, patience=6)
+DEFAULT_TRAINING = TrainConfig(epochs=30, learning_rate=4e-3, weight_decay=1e-2, patience=6)
 
 
 def _check_panel(panel: Panel) -> None:

@@ -78,9 +78,13 @@ class Windows(NamedTuple):
     stop: Array
     series: Array
 
+    def filled(self, size: int) -> Windows:
+        """Return them filled up to some size with repetitions from the start."""
+        return Windows(*(np.resize(part, size) for part in self))
+
 
 class Flat(NamedTuple):
-    """A panel on the device.
+    """A panel as flat arrays.
 
     Attributes
     ----------
