@@ -15,6 +15,7 @@ from foretell.series.fitting import Reading
 
 CUTS = ["2023-04-30", "2023-06-30"]
 RULES = ["repeat rate", "mean gap"]
+H, LONG = 6, {"n": 8, "length": 126}
 
 
 class Counter:
@@ -49,11 +50,12 @@ class Mean:
 
 
 def tiny_series(**changed):
+    """Return a small network; its shapes are those of tests/series/test_forecaster.py: compiled once."""
     given = {
-        "horizon": 3,
-        "window": ft.WindowConfig(lookback=12, patch=3, season=6),
-        "network": ft.NetworkConfig(layers=1, units=4, dense=4),
-        "training": ft.TrainConfig(epochs=1),
+        "horizon": H,
+        "window": ft.WindowConfig(lookback=24, patch=6, season=12),
+        "network": ft.NetworkConfig(layers=1, units=16, dense=16),
+        "training": ft.TrainConfig(epochs=4, learning_rate=3e-3),
         "ensemble": 1,
     }
     return ft.SeriesForecaster(**given | changed)
@@ -68,8 +70,8 @@ def waves(n=4, length=72, seed=3):
 
 
 def changed_after(origin):
-    """Return other values after a step of the waves."""
-    series = waves()
+    """Return other values after a step of the long waves."""
+    series = waves(**LONG)
     for values in series.values():
         values[origin + 1 :] *= -1e3
     return series
@@ -89,8 +91,8 @@ def visits(small, small_log):
 
 @pytest.fixture(scope="module")
 def steps():
-    panel = ft.Panel.from_arrays(waves())
-    return ft.backtest(panel, [tiny_series(), "drift"], horizon=3, n_folds=2, season=6)
+    panel = ft.Panel.from_arrays(waves(**LONG))
+    return ft.backtest(panel, [tiny_series(), "drift"], horizon=H, n_folds=2, season=12)
 
 
 class TestFolds:
@@ -218,7 +220,7 @@ class TestNoLeakage:
     def test_changing_values_after_a_cut_off_changes_no_forecast_of_series_made_at_it(self, steps):
         origin = steps.folds.origins[0]
         panel = ft.Panel.from_arrays(changed_after(origin))
-        found = ft.backtest(panel, [tiny_series(), "drift"], horizon=3, cutoffs=[origin], season=6)
+        found = ft.backtest(panel, [tiny_series(), "drift"], horizon=H, cutoffs=[origin], season=12)
         assert not found.fold(0)["y"].equals(steps.fold(0)["y"])
         assert said(found).equals(said(steps))
 
@@ -226,21 +228,21 @@ class TestNoLeakage:
     def test_no_scaler_sees_what_comes_after_a_cut_off(self, kind):
         readings = [
             Reading.fit(ft.Panel.from_arrays(series).up_to(60), kind, log=False)
-            for series in (waves(), changed_after(60))
+            for series in (waves(**LONG), changed_after(60))
         ]
         for name in ("loc", "scale", "typical"):
             np.testing.assert_array_equal(*(getattr(one, name) for one in readings))
 
     def test_a_fold_of_series_does_not_depend_on_the_folds_before_it(self, steps):
-        panel, origin = ft.Panel.from_arrays(waves()), steps.folds.origins[1]
-        alone = ft.backtest(panel, [tiny_series(), "drift"], horizon=3, cutoffs=[origin], season=6)
+        panel, origin = ft.Panel.from_arrays(waves(**LONG)), steps.folds.origins[1]
+        alone = ft.backtest(panel, [tiny_series(), "drift"], horizon=H, cutoffs=[origin], season=12)
         assert said(alone).equals(said(steps, 1))
 
     def test_a_model_that_was_fitted_before_starts_anew(self, steps):
-        panel, origin = ft.Panel.from_arrays(waves()), steps.folds.origins[0]
-        other = ft.Panel.from_arrays(waves(seed=9)).up_to(origin)
+        panel, origin = ft.Panel.from_arrays(waves(**LONG)), steps.folds.origins[0]
+        other = ft.Panel.from_arrays(waves(**LONG, seed=9)).up_to(origin)
         seen_others = tiny_series().fit(other)
-        found = ft.backtest(panel, [seen_others, "drift"], horizon=3, cutoffs=[origin], season=6)
+        found = ft.backtest(panel, [seen_others, "drift"], horizon=H, cutoffs=[origin], season=12)
         assert said(found).equals(said(steps, 0))
         assert seen_others.panel_ is other
 
@@ -258,8 +260,8 @@ class TestWarmStart:
         assert 0 < max(shifts) < 0.5
 
     def test_of_series_goes_on_from_the_last_weights(self):
-        panel = ft.Panel.from_arrays(waves())
-        first = tiny_series().fit(panel.up_to(60))
+        panel = ft.Panel.from_arrays(waves(**LONG))
+        first = tiny_series().fit(panel.up_to(119))
         kept = [weight.copy() for weight in first.model_.members[0]]
         second = tiny_series().fit(panel, warm_start=first)
         assert second.panel_ is panel
@@ -267,12 +269,8 @@ class TestWarmStart:
         for before, now in zip(kept, first.model_.members[0], strict=True):
             np.testing.assert_array_equal(before, now)
         assert any(not np.array_equal(a, b) for a, b in zip(kept, second.model_.members[0], strict=True))
-
-    def test_other_settings_are_refused(self):
-        panel = ft.Panel.from_arrays(waves())
-        fitted = tiny_series().fit(panel)
         with pytest.raises(ParameterError, match="warm_start differs in horizon"):
-            tiny_series(horizon=2).fit(panel, warm_start=fitted)
+            tiny_series(horizon=2).fit(panel, warm_start=first)
 
 
 class TestScores:

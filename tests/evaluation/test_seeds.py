@@ -77,20 +77,3 @@ def test_members_of_visits_disagree_in_columns_of_their_own(small_model):
     assert (table["p_return_30d-sd"] > 0).any()
     # Two members: the standard deviation is half of their distance, so both lie within 0 and 1.
     assert (table["p_return_30d-sd"] <= 0.5).all()
-    some = small_model.predict(horizons=["30d"], ids=["c003", "new"], disagreement=True)
-    assert some["p_active-sd"].is_finite().all()
-
-
-def test_members_of_series_disagree_in_a_column_of_their_own():
-    steps = np.arange(60)
-    panel = ft.Panel.from_arrays([np.sin(steps / 2), np.cos(steps / 3)])
-    model = ft.SeriesForecaster(
-        2, ensemble=2, window=ft.WindowConfig(lookback=8, patch=4, season=1), refit=False,
-        network=ft.NetworkConfig(layers=1, units=4, dense=4), training=ft.TrainConfig(epochs=1),
-    ).fit(panel)  # fmt: skip
-    table = model.predict(levels=[80], disagreement=True)
-    assert table.columns[-1] == "foretell-sd"
-    assert (table["foretell-sd"] >= 0).all()
-    assert table.drop("foretell-sd").equals(model.predict(levels=[80]))
-    alone = model._member_medians(panel, 2)
-    assert alone.shape == (2, 2, 2, 1)

@@ -119,9 +119,6 @@ class TestSmallData:
         again = ft.load(model.save(tmp_path / "model"))
         assert again.predict(horizons=["30d"]).equals(table)
 
-    def test_the_network_alone_is_trained_on_few_without_a_word(self, small, few):
-        assert small.forecaster(ensemble=1).fit(few).auto_ is None
-
 
 def test_an_unknown_model_is_refused(small, small_log):
     with pytest.raises(ParameterError, match="model='best'; expected 'network' or 'auto'"):

@@ -1,5 +1,8 @@
 """The forecaster that chooses, for series: never much worse than its best member, honest about small data."""
 
+import copy
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -15,15 +18,15 @@ def tiny(**changed):
     given = {
         "horizon": H,
         "window": ft.WindowConfig(lookback=24, patch=6, season=12),
-        "network": ft.NetworkConfig(layers=1, units=8, dense=8),
-        "training": ft.TrainConfig(epochs=2),
+        "network": ft.NetworkConfig(layers=1, units=16, dense=16),
+        "training": ft.TrainConfig(epochs=4, learning_rate=3e-3),
         "ensemble": 1,
         "model": "auto",
     }
     return ft.SeriesForecaster(**given | changed)
 
 
-def waves(n=8, length=120, seed=2):
+def waves(n=8, length=126, seed=2):
     rng = np.random.default_rng(seed)
     steps = np.arange(length)
     return [(3 + i) * np.sin(2 * np.pi * (steps + i) / 12) + 10 * i + rng.normal(0, 0.5, length)
@@ -63,6 +66,17 @@ def test_quantiles_are_in_order_and_the_table_reads_as_ever(fitted):
     found = fitted.forecast(fitted.panel_, 2 * H, LEVELS)
     assert (np.diff(found, axis=-1) >= 0).all()
     assert fitted.predict(levels=[80]).columns[2:] == ["foretell", "foretell-lo-80", "foretell-hi-80"]
+
+
+def test_members_disagree_in_a_column_of_their_own(fitted):
+    model = copy.copy(fitted)
+    (weights,) = fitted.model_.members
+    other = [weight * 1.2 for weight in weights]
+    model.model_ = dataclasses.replace(fitted.model_, members=(weights, other))
+    table = model.predict(levels=[80], disagreement=True)
+    assert table.columns[-1] == "foretell-sd"
+    assert (table["foretell-sd"] > 0).any()
+    assert table.drop("foretell-sd").equals(model.predict(levels=[80]))
 
 
 def test_it_is_saved_and_loaded(fitted, tmp_path):
