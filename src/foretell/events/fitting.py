@@ -28,7 +28,6 @@ from foretell.nn.training import (
     cut_runs,
     filled,
     longest_run,
-    roomy,
     side_by_side,
 )
 
@@ -88,8 +87,8 @@ def fit_gap_model(
     sets = [_hold_out(log.n_customers, training.validation_fraction, seed + m) for m in range(ensemble)]
     lengths = bucket_lengths(cut_runs(log.offsets, np.arange(log.n_customers), longest)[1])
 
-    # Folds of a backtest go on from each other: rounded sizes let them share their compiled programs.
-    room = int if start is None else roomy
+    # Folds of a backtest go on from each other: few sizes let them share their compiled programs.
+    room = int if start is None else _power_of_two
     if start is not None:
         data = filled_up(data, room(log.n_events))
 
@@ -135,6 +134,11 @@ def fit_gap_model(
         scale=scale,
         new_marks=new_marks,
     )
+
+
+def _power_of_two(size: int) -> int:
+    """Return the size rounded up to a power of two, at least 64."""
+    return max(1 << max(size - 1, 0).bit_length(), 64)
 
 
 def _hold_out(n: int, fraction: float, seed: int) -> tuple[IntArray, IntArray]:

@@ -173,18 +173,6 @@ def filled(buckets: Sequence[tuple[IntArray, IntArray]], rows: Sequence[int]) ->
     return tuple(out)
 
 
-def roomy(size: int) -> int:
-    """Return a size rounded up to one of few, at most a quarter more, so that programs are compiled for few.
-
-    Examples
-    --------
-    >>> [roomy(size) for size in (3, 9, 100, 1000)]
-    [64, 64, 112, 1024]
-    """
-    step = max(1 << max(size - 1, 1).bit_length() >> 3, 16)
-    return max(-(-size // step) * step, 64)
-
-
 Loss = Callable[[list[Array], Any, Sequence[Bucket], tuple[int, ...], Array | None], Array]
 """(weights, data, runs of a batch by bucket, their padded lengths, noise) → summed loss.
 

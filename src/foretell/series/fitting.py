@@ -18,12 +18,12 @@ from foretell.errors import DataError, ParameterError
 from foretell.nn.networks import NetworkConfig
 from foretell.nn.own import OwnNetwork
 from foretell.nn.steps import StepTrainer
-from foretell.nn.training import Progress, TrainConfig, Trained, roomy, side_by_side
+from foretell.nn.training import Progress, TrainConfig, Trained, side_by_side
 from foretell.series.calibration import Calibration
 from foretell.series.coding import CovariateCode
 from foretell.series.network import SeriesNetwork, Shape
 from foretell.series.scaling import series_scale
-from foretell.series.windows import Flat, WindowConfig, Windows, gather, split
+from foretell.series.windows import Flat, WindowConfig, Windows, gather, roomy, split
 
 FloatArray = npt.NDArray[np.float64]
 

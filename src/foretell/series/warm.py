@@ -9,11 +9,11 @@ from foretell.data.panel import Panel
 from foretell.nn.networks import NetworkConfig
 from foretell.nn.own import OwnNetwork
 from foretell.nn.steps import StepTrainer
-from foretell.nn.training import Progress, TrainConfig, Trained, roomy, side_by_side
+from foretell.nn.training import Progress, TrainConfig, Trained, side_by_side
 from foretell.series.calibration import Calibration
 from foretell.series.fitting import BATCH, ROUND, Reading, SeriesModel, on_device
 from foretell.series.network import SeriesNetwork, Shape
-from foretell.series.windows import split
+from foretell.series.windows import roomy, split
 
 # A warm start takes this share of the rounds, from this share of the learning rate on.
 _ROUNDS, _RATE = 0.1, 0.3

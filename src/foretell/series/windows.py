@@ -150,6 +150,18 @@ def gather(flat: Flat, windows: Windows, lookback: int, horizon: int) -> Batch:
     )
 
 
+def roomy(size: int) -> int:
+    """Return a size rounded up to one of few, at most a quarter more, so that programs are compiled for few.
+
+    Examples
+    --------
+    >>> [roomy(size) for size in (3, 9, 100, 1000)]
+    [64, 64, 112, 1024]
+    """
+    step = max(1 << max(size - 1, 1).bit_length() >> 3, 16)
+    return max(-(-size // step) * step, 64)
+
+
 def at_ends(starts: IntArray, lengths: IntArray, extra: int) -> Windows:
     """Return the window at each series' end, in flat arrays with ``extra`` rows after each series."""
     return Windows(
