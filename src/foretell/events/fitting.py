@@ -27,7 +27,6 @@ from foretell.nn.training import (
     bucketed,
     cut_runs,
     filled,
-    longest_run,
     side_by_side,
 )
 
@@ -75,15 +74,14 @@ def fit_gap_model(
     # The weights were learned with their own scale of the features.
     scale = FeatureScale.fit(np.asarray(raw, dtype=np.float64)) if start is None else start.scale
     data = gap_data(history, standardised(scale.arrays(), raw))
-    longest = training.max_steps or longest_run(log.counts)
-    network = network.resolved(EventShape(raw.shape[-1], longest))
+    network = network.resolved(EventShape(raw.shape[-1], training.max_steps))
     new_marks = history.marks[log.offsets[:-1]].mean(axis=0)
     if not train:
         blank = GapNetwork(network, raw.shape[-1], drop_out, seed)
         anchor, _ = fit_anchor(history, network.components, drop_out)
         return GapModel(blank, (list(blank.initial(anchor)),), clock, scale, new_marks)
     networks = [GapNetwork(network, raw.shape[-1], drop_out, seed + m) for m in range(ensemble)]
-    longest = min(longest, networks[0].network.longest or longest)
+    longest = min(training.max_steps, networks[0].network.longest or training.max_steps)
     sets = [_hold_out(log.n_customers, training.validation_fraction, seed + m) for m in range(ensemble)]
     lengths = bucket_lengths(cut_runs(log.offsets, np.arange(log.n_customers), longest)[1])
 
