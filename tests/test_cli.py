@@ -60,7 +60,7 @@ def test_help_comes_at_once_and_names_the_commands():
         done = shell("--help")
         seconds.append(time.perf_counter() - started)
     assert done.returncode == 0
-    for command in ("demo", "fit", "update", "predict", "evaluate", "plot"):
+    for command in ("demo", "fit", "update", "predict", "evaluate", "backtest", "plot"):
         assert command in done.stdout
     # On an idle machine it takes 0.3 s; the limit leaves room for a busy one.
     assert min(seconds) < 1.5
@@ -302,3 +302,28 @@ def test_the_readmes_python_runs(tmp_path, monkeypatch):
         exec(compile(block, str(readme), "exec"), scope)
     assert (tmp_path / "tracking.png").is_file()
     assert (tmp_path / "forecast.png").is_file()
+
+
+def test_backtest_compares_cut_off_by_cut_off(visits, tmp_path):
+    options = ["--as-of", "1998-06-30", "--horizon", "60d", "--folds", "3", "--model", "mbg/nbd"]
+    options += ["--model", "mean gap", "--json", tmp_path / "figures.json", "--out", tmp_path / "rows"]
+    done = foretell("backtest", visits, *COLUMNS, *options, "--pictures", tmp_path / "pictures")
+    assert done.exit_code == 0, done.stderr
+    assert "3 cut-offs, 1998-01-01 to 1998-05-01" in done.stdout
+    assert "nothing to compare" in done.stdout
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert {row["model"] for row in figures["pooled"]} == {"MBG/NBD", "mean gap"}
+    assert len(list((tmp_path / "rows").iterdir())) == 3
+    assert (tmp_path / "pictures" / "coverage.png").stat().st_size > 1_000
+
+
+def test_backtest_of_named_days_is_json_on_stdout(visits):
+    days = ["--cutoff", "1998-01-31", "--cutoff", "1998-03-31", "--as-of", "1998-06-30"]
+    done = foretell("backtest", visits, *COLUMNS, *days, "--model", "mean gap", "--json", "-")
+    assert json.loads(done.stdout)["cutoffs"] == ["1998-01-31", "1998-03-31"]
+
+
+def test_backtest_refuses_unknown_policies(visits):
+    done = foretell("backtest", visits, *COLUMNS, "--refit", "often", "--model", "mean gap")
+    assert done.exit_code == 1
+    assert "refit='often'; expected 'always', 'never', 'warm'" in done.stderr

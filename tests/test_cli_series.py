@@ -96,3 +96,18 @@ def test_wrong_use_is_told(place: Path, words: list[str], said: str, code: int) 
     out = runner.invoke(app, [names.get(word, word) for word in words])
     assert out.exit_code == code
     assert said in out.output
+
+
+def test_backtest_goes_back_step_by_step(place: Path) -> None:
+    words = [*fit_words(place, "backtest"), "--folds", "2", "--step", "3"]
+    out = runner.invoke(app, [*words, "--model", "naive", "--model", "seasonal naive", "--json", "-"])
+    assert out.exit_code == 0, out.output
+    found = json.loads(out.stdout)
+    assert [day[:10] for day in found["cutoffs"]] == ["2024-08-17", "2024-08-20"]
+    assert found["pooled"][0]["model"] == "seasonal naive"
+
+
+def test_backtest_of_series_steps_in_whole_steps(place: Path) -> None:
+    out = runner.invoke(app, [*fit_words(place, "backtest"), "--step", "3d"])
+    assert out.exit_code == 1
+    assert "whole number of steps" in out.output

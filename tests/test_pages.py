@@ -6,7 +6,10 @@ import pytest
 from tests.pages import DOCS, run_page
 
 
-@pytest.mark.parametrize(("page", "at_least"), [("tutorial.md", 35), ("questions.md", 20), ("heads.md", 17)])
+@pytest.mark.parametrize(
+    ("page", "at_least"),
+    [("tutorial.md", 35), ("questions.md", 20), ("heads.md", 17), ("backtest.md", 10)],
+)
 def test_the_code_of_the_page_runs(page, at_least, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where its pictures go
     run_page(page, at_least)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from foretell.data.scalers import MinMaxScaler, RelativeScaler, RobustScaler, StandardScaler
     from foretell.data.series import read_series
     from foretell.data.splits import split_by_time, split_random
+    from foretell.evaluation.backtest import Backtest, backtest
     from foretell.evaluation.comparison import evaluate
     from foretell.evaluation.leaderboard import Leaderboard
     from foretell.evaluation.series_leaderboard import SeriesLeaderboard
@@ -38,6 +39,7 @@ __all__ = [
     "AutoARIMA",
     "AutoETS",
     "AutoTheta",
+    "Backtest",
     "Bins",
     "Drift",
     "EventForecaster",
@@ -60,6 +62,7 @@ __all__ = [
     "TrainConfig",
     "WindowConfig",
     "__version__",
+    "backtest",
     "datasets",
     "day_gaps",
     "errors",
@@ -82,6 +85,7 @@ _HOMES = {
     "AutoARIMA": "foretell.series.classical",
     "AutoETS": "foretell.series.classical",
     "AutoTheta": "foretell.series.classical",
+    "Backtest": "foretell.evaluation.backtest",
     "Bins": "foretell.data.bins",
     "Drift": "foretell.series.baselines",
     "EventForecaster": "foretell.events.forecaster",
@@ -103,6 +107,7 @@ _HOMES = {
     "StoreForecaster": "foretell.events.stores",
     "TrainConfig": "foretell.nn.training",
     "WindowConfig": "foretell.series.windows",
+    "backtest": "foretell.evaluation.backtest",
     "datasets": "",
     "day_gaps": "foretell.data.gaps",
     "errors": "",

@@ -14,6 +14,8 @@ class Estimator:
 
     @classmethod
     def _parameter_names(cls) -> list[str]:
+        if cls.__init__ is object.__init__:
+            return []
         return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002, ARG002  # scikit-learn's

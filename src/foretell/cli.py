@@ -211,6 +211,7 @@ def demo(
     terminal.show_table(
         made.board.table(), title=f"{customers:,} customers seen by {CUTOFF}, forecast to {END}; best first"
     )
+    terminal.tell(str(made.board.verdict()))
     first = ["unique_id", "n_events", "last_event", "p_active", "next_event"]
     first += ["next_event-lo-80", "next_event-hi-80", "p_return_30d", "expected_events_90d", "overdue"]
     terminal.show_table(
@@ -224,7 +225,7 @@ def demo(
         stores = run_series_demo(out, forecaster=cli_series.build(DAYS, ensemble, seed, epochs))
     count = stores.board.train.n_series
     terminal.show_table(stores.board.table(), title=f"Daily visits of {count} stores, {DAYS} days held back")
-    terminal.tell(stores.board.verdict())
+    terminal.tell(str(stores.board.verdict()))
     terminal.tell("\n".join(["Made:", *[f"  {path}" for path in [*made.files, *stores.files]]]))
 
 
@@ -377,6 +378,9 @@ def evaluate(  # noqa: PLR0917  # typer names every option by a parameter
     pictures: Annotated[
         Path | None, typer.Option(help="Directory for tracking.png and reliability.png.")
     ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Fit ours with so many seeds; tell how far the figures differ.")
+    ] = 1,
     id: _Id = "unique_id",  # noqa: A002
     time: _Time = "ds",
     mark: _Mark = None,
@@ -413,7 +417,7 @@ def evaluate(  # noqa: PLR0917  # typer names every option by a parameter
             static=static or (), freq=freq, query=query, table=table, time_format=time_format,
             time_zone=time_zone, start=start, as_of=as_of,
         )  # fmt: skip
-        cli_series.evaluate(panel, cutoff, network, model, json_path, pictures)
+        cli_series.evaluate(panel, cutoff, network, model, json_path, pictures, seeds=seeds)
         return
     if cutoff is None:
         raise typer.BadParameter("name the last day that the models see with --cutoff")
@@ -427,18 +431,94 @@ def evaluate(  # noqa: PLR0917  # typer names every option by a parameter
     ours = _forecaster(ensemble, seed, epochs, seasonal=seasonal)
     chosen = [ours if name.lower() == "foretell" else name for name in model or model_names()]
     with terminal.busy(f"fitting and comparing {len(chosen)} models"):
-        board = compare(log, cutoff, horizon, models=chosen)
+        board = compare(log, cutoff, horizon, models=chosen, seeds=seeds)
     if json_path == "-":
         terminal.tell(board.to_json())
     else:
         count = board.holdout.train.n_customers
         title = f"{count:,} customers seen by {board.cutoff}, forecast to {board.end}; best first"
         terminal.show_table(board.table(), title=title)
+        terminal.tell(str(board.verdict()))
+        if seeds > 1:
+            terminal.show_table(board.seed_spread(), title=f"Ours with {seeds} seeds")
         if figures is not None:
             board.save_json(figures)
             terminal.say(f"{figures} written")
     if pictures is not None:
         _draw_board(board, pictures)
+
+
+@app.command()
+def backtest(  # noqa: PLR0917  # typer names every option by a parameter
+    source: _Source,
+    horizon: Annotated[str, typer.Option(help="What is forecast at each cut-off, of visits.")] = "90d",
+    cutoff: Annotated[
+        list[str] | None, typer.Option(help="Last day that the models see; repeatable; instead of --folds.")
+    ] = None,
+    folds: Annotated[int, typer.Option(min=1, help="Cut-offs, counted back from the end.")] = 4,
+    step: Annotated[
+        str | None,
+        typer.Option(help="Between cut-offs: 30d; of series 13; by default the horizon."),
+    ] = None,
+    refit: Annotated[str, typer.Option(help="always, never, warm, or k for every k-th cut-off.")] = "always",
+    training: Annotated[str, typer.Option(help="expanding or sliding.")] = "expanding",
+    model: Annotated[
+        list[str] | None, typer.Option(help="As for evaluate; repeatable; by default all.")
+    ] = None,
+    json_path: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write the figures; - for stdout.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory for the rows of each cut-off, as Parquet files.")
+    ] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Directory for coverage, PIT and repair.")] = None,
+    id: _Id = "unique_id",  # noqa: A002
+    time: _Time = "ds",
+    mark: _Mark = None,
+    group: _Group = None,
+    query: _Query = None,
+    table: _Table = None,
+    unit: _UnitOption = _Unit.day,
+    merge: _MergeOption = _Merge.auto,
+    time_format: _TimeFormat = None,
+    time_zone: _TimeZone = None,
+    start: _Start = None,
+    as_of: _AsOf = None,
+    min_events: _MinEvents = 1,
+    ensemble: _Ensemble = 3,
+    seed: _Seed = 0,
+    epochs: _Epochs = None,
+    seasonal: _Seasonal = True,
+    target: _Target = None,
+    h: _Steps = None,
+    past: _Past = None,
+    future: _Future = None,
+    static: _Static = None,
+    freq: _Freq = None,
+) -> None:
+    """Compare models at several cut-offs, one after the other, as they would have been used."""
+    from foretell import cli_backtest  # noqa: PLC0415
+
+    plan = cli_backtest.Plan(
+        cutoffs=cutoff, folds=folds, step=step, refit=refit, training=training, models=model,
+        json_path=json_path, out=out, pictures=pictures,
+    )  # fmt: skip
+    if target:
+        from foretell import cli_series  # noqa: PLC0415
+
+        network = cli_series.build(h, ensemble, seed, epochs)
+        panel = cli_series.read_panel(
+            source, id=id, time=time, target=target, past=past or (), future=future or (),
+            static=static or (), freq=freq, query=query, table=table, time_format=time_format,
+            time_zone=time_zone, start=start, as_of=as_of,
+        )  # fmt: skip
+        cli_backtest.run(panel, network, network.horizon, plan)
+        return
+    log = _read(
+        source, id, time, mark, group, query=query, table=table, unit=unit.value, merge=merge.value,
+        time_format=time_format, time_zone=time_zone, start=start, as_of=as_of, min_events=min_events,
+    )  # fmt: skip
+    cli_backtest.run(log, _forecaster(ensemble, seed, epochs, seasonal=seasonal), horizon, plan)
 
 
 @app.command()

@@ -90,6 +90,8 @@ def evaluate(
     models: list[str] | None,
     json_path: str | None,
     pictures: Path | None,
+    *,
+    seeds: int = 1,
 ) -> None:
     """Compare models on the last steps, and write table, figures and pictures."""
     from foretell.evaluation.comparison import evaluate as compare  # noqa: PLC0415
@@ -97,13 +99,15 @@ def evaluate(
     named: list[Any] = models or ["foretell", "seasonal naive", "naive", "drift"]
     chosen = [ours if name == "foretell" else name for name in named]
     with terminal.busy("fitting and comparing the models"):
-        board = compare(panel, cutoff, ours.horizon, chosen)
+        board = compare(panel, cutoff, ours.horizon, chosen, seeds=seeds)
     if json_path == "-":
         terminal.tell(board.to_json())
     else:
         title = f"{board.train.n_series:,} series, {board.h} steps held back, to {board.end}; best first"
         terminal.show_table(board.table(), title=title)
-        terminal.tell(board.verdict())
+        terminal.tell(str(board.verdict()))
+        if seeds > 1:
+            terminal.show_table(board.seed_spread(), title=f"Ours with {seeds} seeds")
         if board.n_left_out:
             terminal.say(f"{board.n_left_out:,} series had nothing before the held-back steps: left out")
     if json_path not in {None, "-"}:

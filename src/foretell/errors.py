@@ -16,7 +16,8 @@
 and all that it warns of::
 
     ForetellWarning (UserWarning)
-    └── LeakageWarning                what a model is tested on was seen in training
+    ├── LeakageWarning                what a model is tested on was seen in training
+    └── SmallDataWarning              there is too little for the network to learn from
 """
 
 from __future__ import annotations
@@ -68,3 +69,7 @@ class ForetellWarning(UserWarning):
 
 class LeakageWarning(ForetellWarning):
     """Values that a model is tested on were seen in training."""
+
+
+class SmallDataWarning(ForetellWarning):
+    """There is too little for the network to learn from; simple models answer instead."""

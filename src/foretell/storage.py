@@ -195,6 +195,7 @@ def _write_events(model: EventForecaster, place: Path) -> tuple[dict[str, Any], 
         "n_features": fitted.network.n_features,
         "weights": [variable.path for variable in fitted.network.network.variables],
         "clock": dataclasses.asdict(fitted.clock),
+        "auto": model.auto_.describe() if model.auto_ else None,
         "log": {
             "unit": log.unit,
             "merge": log.merge,
@@ -261,6 +262,7 @@ def _read(described: dict[str, Any], place: Path) -> EventForecaster | SeriesFor
 
 
 def _read_events(described: dict[str, Any], arrays: dict[str, Any], place: Path) -> EventForecaster:
+    from foretell.events.auto import EventChoice  # noqa: PLC0415
     from foretell.events.clock import OperationalClock  # noqa: PLC0415
     from foretell.events.forecaster import EventForecaster  # noqa: PLC0415
     from foretell.events.head_networks import builder  # noqa: PLC0415
@@ -317,4 +319,6 @@ def _read_events(described: dict[str, Any], arrays: dict[str, Any], place: Path)
         training=training,
     )
     model.model_, model.log_, model.states_ = fitted, log, states
+    if described.get("auto"):
+        model.auto_ = EventChoice.from_description(described["auto"])
     return model

@@ -119,7 +119,7 @@ def test_the_board_is_sorted_by_rmse_and_told_in_three_ways(log, tmp_path):
     assert board.table().columns[:10] == [*ROW, "fit_s", "predict_s"]
     board.save_json(tmp_path / "board.json")
     content = json.loads((tmp_path / "board.json").read_text("utf-8"))
-    assert list(content) == ["rows", "n_customers", "cutoff", "end"]
+    assert list(content) == ["rows", "n_customers", "cutoff", "end", "verdict"]
     assert list(content["rows"][0])[:10] == [*ROW, "fit_s", "predict_s"]
     assert content["n_customers"] == board.holdout.train.n_customers
     assert content["cutoff"].startswith("2024-06-01")

@@ -23,6 +23,8 @@ def evaluate(
     cutoff: object,
     horizon: str | int = "273d",
     models: Sequence[EventModel | str] | None = None,
+    *,
+    seeds: int = 1,
 ) -> Leaderboard: ...
 
 
@@ -34,6 +36,7 @@ def evaluate(
     models: Sequence[SeriesModel | str] | None = None,
     *,
     season: int | None = None,
+    seeds: int = 1,
 ) -> SeriesLeaderboard: ...
 
 
@@ -44,6 +47,7 @@ def evaluate(
     models: Sequence[Any] | None = None,
     *,
     season: int | None = None,
+    seeds: int = 1,
 ) -> Leaderboard | SeriesLeaderboard:
     """Compare models on a period that is held back from them.
 
@@ -62,6 +66,8 @@ def evaluate(
     season : int, optional
         Of series: steps of the season by which MASE is scaled and the seasonal-naive rule repeats; by default
         it is found in the data.
+    seeds : int
+        Fit our models again with other seeds, so many in all, to see how far the figures differ.
 
     Returns
     -------
@@ -79,7 +85,7 @@ def evaluate(
             raise ParameterError(
                 "evaluate needs a cutoff for visits: the last day that the models see, such as 1997-09-30"
             )
-        return leaderboard.evaluate(data, cutoff, "273d" if horizon is None else horizon, models)
+        return leaderboard.evaluate(data, cutoff, "273d" if horizon is None else horizon, models, seeds=seeds)
     if not isinstance(data, Panel):
         raise DataError(
             f"evaluate takes an EventLog or a Panel, got {type(data).__name__}; read one with "
@@ -103,4 +109,4 @@ def evaluate(
     elif horizon is None:
         raise ParameterError("evaluate needs a cutoff or a horizon: the number of steps to hold back")
     chosen = season if season is not None else find_season(panel.tail_split(horizon)[0])
-    return evaluate_series(panel, int(horizon), models, season=chosen)
+    return evaluate_series(panel, int(horizon), models, season=chosen, seeds=seeds)

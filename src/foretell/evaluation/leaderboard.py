@@ -15,9 +15,12 @@ import polars as pl
 
 from foretell.data.log import EventLog
 from foretell.evaluation import metrics
+from foretell.evaluation.folds import free_name
 from foretell.evaluation.holdout import Holdout, hold_out
 from foretell.evaluation.outlook import EventModel, Outlook
+from foretell.evaluation.referee import Verdict, judge
 from foretell.evaluation.registry import build_model, model_names
+from foretell.evaluation.seeds import other_seeds, spread_line, spread_table
 
 _WINDOW = "30d"
 _PERIOD = "7d"
@@ -78,12 +81,15 @@ class Leaderboard:
         What each model said, by its name.
     models : dict of str to EventModel
         The fitted models, by name.
+    seed_rows : tuple of Row
+        Our models' figures with other seeds, where these were asked for.
     """
 
     rows: tuple[Row, ...]
     holdout: Holdout
     outlooks: dict[str, Outlook]
     models: dict[str, EventModel]
+    seed_rows: tuple[Row, ...] = ()
 
     def __str__(self) -> str:
         train = self.holdout.train
@@ -97,6 +103,7 @@ class Leaderboard:
                 cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)
             ]
             lines.append("  ".join(cells))
+        lines += [str(self.verdict()), *filter(None, [spread_line(self.seed_spread(), "rmse")])]
         return "\n".join(lines)
 
     @property
@@ -109,19 +116,36 @@ class Leaderboard:
         """Date of the last held-back tick."""
         return str(self.holdout.train.date(self.holdout.end))
 
+    def verdict(self) -> Verdict:
+        """Say which model to use, and how sure that is; see `foretell.evaluation.referee.judge`."""
+        actual = self.holdout.count
+        losses = {
+            name: (outlook.expected - actual) ** 2
+            for name, outlook in self.outlooks.items()
+            if outlook.expected is not None
+        }
+        return judge(losses, root=True)
+
+    def seed_spread(self) -> pl.DataFrame:
+        """Return how far figures differ with the seed; see `foretell.evaluation.seeds.spread_table`."""
+        return spread_table(self.rows, self.seed_rows)
+
     def table(self) -> pl.DataFrame:
         """Return one row per model, the best first."""
         columns = {field.name: pl.String if field.name == "model" else pl.Float64 for field in _FIELDS}
         return pl.DataFrame([dataclasses.asdict(row) for row in self.rows], schema=columns)
 
     def to_json(self) -> str:
-        """Return ``{"rows": […], "n_customers", "cutoff", "end"}``; figures that are missing are null."""
+        """Return ``{"rows": […], "n_customers", "cutoff", "end", "verdict"}``; missing figures are null."""
         content: dict[str, Any] = {
             "rows": [dataclasses.asdict(row) for row in self.rows],
             "n_customers": self.holdout.train.n_customers,
             "cutoff": self.cutoff,
             "end": self.end,
+            "verdict": str(self.verdict()),
         }
+        if self.seed_rows:
+            content["seeds"] = self.seed_spread().to_dicts()
         return json.dumps(content, indent=2, ensure_ascii=False)
 
     def save_json(self, path: str | Path) -> None:
@@ -137,6 +161,8 @@ def evaluate(
     cutoff: object,
     horizon: str | int = "273d",
     models: Sequence[EventModel | str] | None = None,
+    *,
+    seeds: int = 1,
 ) -> Leaderboard:
     """Compare models on a period that is held back from them.
 
@@ -154,6 +180,8 @@ def evaluate(
     models : sequence of EventModel or str, or None
         Models, or their names (see `model_names`). Models are copied before they are fitted. By default
         ours with its default settings, the buy-till-you-die models, and the rules of thumb.
+    seeds : int
+        Fit our models again with other seeds, so many in all, to see how far the figures differ.
 
     Returns
     -------
@@ -180,20 +208,27 @@ def evaluate(
     ahead, period, window = log.ticks_of(horizon), log.ticks_of(_PERIOD), log.ticks_of(_WINDOW)
     holdout = hold_out(log, log.tick(cutoff), ahead, period)
     rows: list[Row] = []
+    again: list[Row] = []
     outlooks: dict[str, Outlook] = {}
     fitted: dict[str, EventModel] = {}
-    for entry in model_names() if models is None else models:
-        model = build_model(entry) if isinstance(entry, str) else copy.copy(entry)
-        name = _free_name(model.name, fitted)
+
+    def run(name: str, model: EventModel) -> tuple[Row, Outlook]:
         started = time.perf_counter()
         model.fit(holdout.train)
         fit_s = time.perf_counter() - started
         started = time.perf_counter()
         outlook = model.outlook(holdout.train, ahead, period=period, window=window)
-        predict_s = time.perf_counter() - started
-        rows.append(_score(name, outlook, holdout, window, (fit_s, predict_s)))
-        outlooks[name], fitted[name] = outlook, model
-    return Leaderboard(tuple(sorted(rows, key=_rank)), holdout, outlooks, fitted)
+        return _score(name, outlook, holdout, window, (fit_s, time.perf_counter() - started)), outlook
+
+    for entry in model_names() if models is None else models:
+        model = build_model(entry) if isinstance(entry, str) else copy.copy(entry)
+        name = free_name(model.name, fitted)
+        again += [run(name, other)[0] for other in other_seeds(model, seeds)]
+        row, outlooks[name] = run(name, model)
+        rows.append(row)
+        fitted[name] = model
+    ranked = tuple(sorted(rows, key=_rank))
+    return Leaderboard(ranked, holdout, outlooks, fitted, tuple(again))
 
 
 def _score(name: str, outlook: Outlook, holdout: Holdout, window: int, seconds: tuple[float, float]) -> Row:
@@ -241,9 +276,3 @@ def _shown(value: str | float | None) -> str:
     if value is None:
         return "–"
     return value if isinstance(value, str) else f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-
-
-def _free_name(name: str, taken: dict[str, EventModel]) -> str:
-    """Return the name, numbered if taken: two settings of one model are often what is compared."""
-    candidates = [name] + [f"{name} ({k})" for k in range(2, len(taken) + 2)]
-    return next(candidate for candidate in candidates if candidate not in taken)

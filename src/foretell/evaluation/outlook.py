@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.data.log import EventLog
+from foretell.errors import ParameterError
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -40,6 +41,13 @@ class Outlook:
     p_return: FloatArray | None = None
     p_active: FloatArray | None = None
     interval: IntArray | None = None
+
+    @property
+    def counts(self) -> FloatArray:
+        """The expected numbers, of a model that tells them."""
+        if self.expected is None:
+            raise ParameterError("the model tells when the next event comes, not how many; take the mixture")
+        return self.expected
 
 
 class EventModel(Protocol):

@@ -19,6 +19,9 @@ import polars as pl
 from foretell.data.panel import Panel, flat_ranges
 from foretell.errors import ParameterError
 from foretell.evaluation import series_metrics as metrics
+from foretell.evaluation.folds import free_name
+from foretell.evaluation.referee import FEW, Verdict, judge
+from foretell.evaluation.seeds import other_seeds, spread_line, spread_table
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -34,7 +37,9 @@ _HOMES = {
     "autoarima": "foretell.series.classical:AutoARIMA",
     "autotheta": "foretell.series.classical:AutoTheta",
 }
-_DEFAULT = ("foretell", "seasonal naive", "naive", "drift")
+DEFAULT_MODELS = ("foretell", "seasonal naive", "naive", "drift")
+# Parts into which the held-back steps of few series are cut, to be resampled by the referee.
+_PARTS = 8
 
 
 class SeriesModel(Protocol):
@@ -102,6 +107,8 @@ class SeriesLeaderboard:
         Season by which MASE is scaled.
     n_left_out : int
         Series that had nothing before the held-back steps.
+    seed_rows : tuple of SeriesRow
+        Our models' figures with other seeds, where these were asked for.
     """
 
     rows: tuple[SeriesRow, ...]
@@ -111,12 +118,15 @@ class SeriesLeaderboard:
     models: dict[str, SeriesModel]
     season: int
     n_left_out: int
+    seed_rows: tuple[SeriesRow, ...] = ()
 
     def __str__(self) -> str:
         head = f"{self.train.n_series:,} series, the last {self.h} steps held back, to {self.end}"
         left = f"; {self.n_left_out:,} too short" if self.n_left_out else ""
         with pl.Config(tbl_rows=-1, tbl_cols=-1, float_precision=4, tbl_hide_dataframe_shape=True):
-            return f"{head}{left}\n{self.table()}\n{self.verdict()}"
+            seeds = spread_line(self.seed_spread(), "mase")
+            lines = [f"{head}{left}", str(self.table()), str(self.verdict()), *filter(None, [seeds])]
+            return "\n".join(lines)
 
     @property
     def h(self) -> int:
@@ -133,19 +143,25 @@ class SeriesLeaderboard:
         """Time of the last held-back step."""
         return str(self.train.time_of(self.train.ends.max() + self.h)[0])
 
-    def verdict(self) -> str:
-        """Say in a sentence whether the best rule is as good as the network."""
-        ours = [row for row in self.rows if row.model.startswith("foretell")]
-        rules = [row for row in self.rows if row not in ours and row.mase is not None]
-        if not ours or not rules or ours[0].mase is None:
-            return "nothing to compare"
-        rule, own = min(rules, key=lambda row: row.mase or math.inf), ours[0].mase
-        gain = 1.0 - own / (rule.mase or math.inf)
-        if gain < 0.02:
-            return (
-                f"{rule.model} is as good here (MASE {rule.mase:.3f} against {own:.3f}): take the simple rule"
-            )
-        return f"foretell errs {100 * gain:.0f} % less than {rule.model}, the best of the others"
+    def losses(self) -> dict[str, FloatArray]:
+        """Return each model's mean scaled error by series and target; of few series, by part of the steps."""
+        scale = scales(self.train, self.season)[:, None]
+        parts = 1 if self.truth.shape[0] * self.truth.shape[2] >= FEW else min(_PARTS, self.h)
+        block = np.arange(self.h) * parts // self.h
+        out = {}
+        for name, found in self.quantiles.items():
+            error = np.abs(self.truth - found[..., LEVELS.index(0.5)]) / scale
+            means = [metrics.mean_of_steps(error[:, block == k]) for k in range(parts)]
+            out[name] = np.concatenate(means, axis=0).ravel()
+        return out
+
+    def verdict(self) -> Verdict:
+        """Say which model to use, and how sure that is; see `foretell.evaluation.referee.judge`."""
+        return judge(self.losses(), root=False)
+
+    def seed_spread(self) -> pl.DataFrame:
+        """Return how far figures differ with the seed; see `foretell.evaluation.seeds.spread_table`."""
+        return spread_table(self.rows, self.seed_rows)
 
     def table(self) -> pl.DataFrame:
         """Return one row per model, the best first."""
@@ -155,7 +171,7 @@ class SeriesLeaderboard:
 
     def error_by_step(self) -> pl.DataFrame:
         """Return each model's mean scaled error by step ahead: ``model``, ``step``, ``mase``."""
-        scale = _scales(self.train, self.season)[:, None]
+        scale = scales(self.train, self.season)[:, None]
         parts = []
         for name, found in self.quantiles.items():
             error = metrics.mean_by_step(np.abs(self.truth - found[..., LEVELS.index(0.5)]) / scale)
@@ -184,7 +200,7 @@ class SeriesLeaderboard:
         return pl.concat(parts)
 
     def to_json(self) -> str:
-        """Return ``{"rows": […], "n_series", "h", "cutoff", "end"}``; figures that are missing are null."""
+        """Return ``{"rows": […], "n_series", "h", "cutoff", "end", "verdict"}``; missing figures are null."""
         content: dict[str, Any] = {
             "rows": [dataclasses.asdict(row) for row in self.rows],
             "n_series": self.train.n_series,
@@ -193,7 +209,10 @@ class SeriesLeaderboard:
             "season": self.season,
             "cutoff": self.cutoff,
             "end": self.end,
+            "verdict": str(self.verdict()),
         }
+        if self.seed_rows:
+            content["seeds"] = self.seed_spread().to_dicts()
         return json.dumps(content, indent=2, ensure_ascii=False)
 
     def save_json(self, path: str | Path) -> None:
@@ -207,31 +226,38 @@ def evaluate_series(
     models: Sequence[SeriesModel | str] | None = None,
     *,
     season: int,
+    seeds: int = 1,
 ) -> SeriesLeaderboard:
     """Compare models on the last ``h`` steps of every series; see `foretell.evaluate`."""
     before, after = panel.tail_split(h)
     truth = after.values.reshape(before.n_series, h, len(panel.targets))
-    scale = _scales(before, season)
+    scale = scales(before, season)
     rows: list[SeriesRow] = []
+    again: list[SeriesRow] = []
     said: dict[str, FloatArray] = {}
     fitted: dict[str, SeriesModel] = {}
-    for entry in _DEFAULT if models is None else models:
-        model = _build(entry, h, season) if isinstance(entry, str) else copy.copy(entry)
-        name = _free_name(model.name, said)
+
+    def run(name: str, model: SeriesModel) -> tuple[SeriesRow, FloatArray]:
         started = time.perf_counter()
         model.fit(before)
         fit_s = time.perf_counter() - started
         started = time.perf_counter()
         found = model.forecast(before, h, LEVELS)
-        predict_s = time.perf_counter() - started
-        said[name], fitted[name] = found, model
-        rows.append(_score(name, truth, found, scale, (fit_s, predict_s)))
+        return _score(name, truth, found, scale, (fit_s, time.perf_counter() - started)), found
+
+    for entry in DEFAULT_MODELS if models is None else models:
+        model = build_series_model(entry, h, season) if isinstance(entry, str) else copy.copy(entry)
+        name = free_name(model.name, said)
+        again += [run(name, other)[0] for other in other_seeds(model, seeds)]
+        row, said[name] = run(name, model)
+        rows.append(row)
+        fitted[name] = model
     ordered = sorted(rows, key=lambda row: math.inf if row.mase is None else row.mase)
     left_out = panel.n_series - before.n_series
-    return SeriesLeaderboard(tuple(ordered), before, truth, said, fitted, season, left_out)
+    return SeriesLeaderboard(tuple(ordered), before, truth, said, fitted, season, left_out, tuple(again))
 
 
-def _build(name: str, h: int, season: int) -> SeriesModel:
+def build_series_model(name: str, h: int, season: int) -> SeriesModel:
     """Return a new model with its default settings."""
     try:
         module, attribute = _HOMES[name.lower()].split(":")
@@ -263,12 +289,7 @@ def _score(
     return SeriesRow(model=name, fit_s=seconds[0], predict_s=seconds[1], **told)
 
 
-def _scales(panel: Panel, season: int) -> FloatArray:
+def scales(panel: Panel, season: int) -> FloatArray:
     """Return each series' scale for MASE, shape (n_series, n_targets)."""
     bounds = zip(panel.offsets[:-1], panel.offsets[1:], strict=True)
     return np.stack([metrics.naive_scale(panel.values[a:b], season) for a, b in bounds])
-
-
-def _free_name(name: str, taken: dict[str, FloatArray]) -> str:
-    candidates = [name] + [f"{name} ({k})" for k in range(2, len(taken) + 2)]
-    return next(candidate for candidate in candidates if candidate not in taken)

@@ -91,9 +91,17 @@ def mean_by_step(errors: FloatArray) -> FloatArray:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _mean_of_series(values: FloatArray) -> float:
-    """Return the mean over the series of each one's mean; series without any value are left out."""
+def mean_of_steps(values: FloatArray) -> FloatArray:
+    """Return the mean over what is observed of the second axis; NaN where nothing is."""
     known = ~np.isnan(values)
     count = known.sum(axis=1)
-    means = np.where(known, values, 0.0).sum(axis=1)[count > 0] / count[count > 0]
-    return float(means.mean()) if means.size else float("nan")
+    total = np.where(known, values, 0.0).sum(axis=1)
+    mean: FloatArray = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return mean
+
+
+def _mean_of_series(values: FloatArray) -> float:
+    """Return the mean over the series of each one's mean; series without any value are left out."""
+    means = mean_of_steps(values)
+    known = ~np.isnan(means)
+    return float(means[known].mean()) if known.any() else float("nan")

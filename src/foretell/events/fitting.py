@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +16,7 @@ from foretell.events.gap_model import DropOut
 from foretell.events.head_networks import builder, learned_settings
 from foretell.events.heads import HeadConfig
 from foretell.events.history import FeatureScale, histories, standardised
-from foretell.events.history_network import GapData, HistoryNetwork, gap_data
+from foretell.events.history_network import GapData, HistoryNetwork, filled_up, gap_data
 from foretell.events.point_model import PointNetwork, error_quantiles
 from foretell.events.states import GapModel, log_features
 from foretell.nn.networks import NetworkConfig
@@ -35,6 +36,19 @@ from foretell.nn.training import (
 
 IntArray = npt.NDArray[np.int64]
 
+# A warm start takes this share of the epochs, from this share of the learning rate on.
+WARM_EPOCHS, WARM_RATE = 0.15, 0.3
+
+
+def warmed(training: TrainConfig) -> TrainConfig:
+    """Return how training goes on from weights that are nearly right: a few epochs, gently, on everything."""
+    return dataclasses.replace(
+        training,
+        epochs=max(round(WARM_EPOCHS * training.epochs), 1),
+        learning_rate=WARM_RATE * training.learning_rate,
+        validation_fraction=0.0,
+    )
+
 
 def fit_gap_model(
     log: EventLog,
@@ -46,9 +60,14 @@ def fit_gap_model(
     head: HeadConfig | None = None,
     drop_out: DropOut = "mbg",
     seasonal: bool = True,
+    start: GapModel | None = None,
+    train: bool = True,
     progress: Callable[[Progress], None] | None = None,
 ) -> GapModel:
-    """Fit the gap model to a log up to its as-of date."""
+    """Fit the gap model to a log up to its as-of date.
+
+    With ``start`` training goes on from an earlier model's weights; without ``train`` it stays at the anchor.
+    """
     head = head or HeadConfig()
     if log.n_events == log.n_customers:
         raise EmptyLogError(
@@ -59,34 +78,51 @@ def fit_gap_model(
     history = histories(log, clock.table(log.start, log.as_of))
     build = builder(head.kind, learned_settings(head, history, log, drop_out))
     raw = log_features(history, log, paced=head.kind != "mixture")
-    scale = FeatureScale.fit(np.asarray(raw, dtype=np.float64))
+    # The weights were learned with their own scale of the features.
+    scale = FeatureScale.fit(np.asarray(raw, dtype=np.float64)) if start is None else start.scale
     network = network.resolved(EventShape(raw.shape[-1], training.max_steps))
-    networks = [build(network, raw.shape[-1], seed + m) for m in range(ensemble)]
+    new_marks = history.marks[log.offsets[:-1]].mean(axis=0)
+    networks = [build(network, raw.shape[-1], seed + m) for m in range(ensemble if train else 1)]
+    if start is not None:
+        networks[0] = start.network
+    if not train:
+        blank = list(networks[0].initial(networks[0].start(history)))
+        return GapModel(networks[0], (blank,), clock, scale, new_marks)
     data = gap_data(history, standardised(scale.arrays(), raw), networks[0].state(history))
     longest = min(training.max_steps, networks[0].network.longest or training.max_steps)
     sets = [_hold_out(log.n_customers, training.validation_fraction, seed + m) for m in range(ensemble)]
     lengths = bucket_lengths(cut_runs(log.offsets, np.arange(log.n_customers), longest)[1])
 
+    # Folds of a backtest go on from each other: few sizes let them share their compiled programs.
+    room = int if start is None else _power_of_two
+    if start is not None:
+        data = filled_up(data, room(log.n_events))
+
     def buckets(chosen: list[IntArray]) -> list[tuple[Bucket, ...]]:
         runs = [bucketed(*cut_runs(log.offsets, c, longest), lengths) for c in chosen]
         # All members' buckets have the same shapes, so that they share one compiled program.
-        rows = [max(len(r[k][0]) for r in runs) for k in range(len(lengths))]
+        rows = [room(max(len(r[k][0]) for r in runs)) for k in range(len(lengths))]
         return [filled(r, rows) for r in runs]
 
-    train = buckets([kept for kept, _ in sets])
+    to_train = buckets([kept for kept, _ in sets])
     held_out = buckets([out for _, out in sets]) if len(sets[0][1]) else [None] * ensemble
     trainer = Trainer(
         networks[0].network.variables,
         networks[0].loss,
         training,
         lengths,
-        len(sets[0][0]),
+        room(len(sets[0][0])),
         networks[0].anchor_names,
     )
-    with ThreadPoolExecutor(1) as other_core:
-        compiled = other_core.submit(trainer.compile, data, train[0], held_out[0])
-        start = networks[0].start(history)
-        compiled.result()
+    if start is None:
+        with ThreadPoolExecutor(1) as other_core:
+            compiled = other_core.submit(trainer.compile, data, to_train[0], held_out[0])
+            begin = networks[0].start(history)
+            compiled.result()
+        initial = [list(one.initial(begin)) for one in networks]
+    else:
+        trainer.compile(data, to_train[0], held_out[0])
+        initial = [list(weights) for weights in start.members]
 
     def job(m: int) -> Callable[[], Trained]:
         def report(epoch: int, loss: float, validation: float) -> None:
@@ -94,19 +130,17 @@ def fit_gap_model(
                 per = validation / max(len(sets[m][1]), 1)
                 progress(Progress(m, epoch + 1, training.epochs, loss, per))
 
-        initial = networks[m].initial(start)
-        return lambda: trainer.train(initial, data, train[m], held_out[m], seed + m, report)
+        return lambda: trainer.train(initial[m], data, to_train[m], held_out[m], seed + m, report)
 
     trained = side_by_side([job(m) for m in range(ensemble)])
-    first = log.offsets[:-1]
     return GapModel(
         network=networks[0],
         members=tuple(list(result.weights) for result in trained),
         clock=clock,
         scale=scale,
-        new_marks=history.marks[first].mean(axis=0),
+        new_marks=new_marks,
         residuals=_residuals(
-            networks[0], trained, data, [h or t for h, t in zip(held_out, train, strict=True)], lengths
+            networks[0], trained, data, [h or t for h, t in zip(held_out, to_train, strict=True)], lengths
         ),
     )
 
@@ -123,6 +157,11 @@ def _residuals(
         return np.zeros(0)
     errors = [network.errors(t.weights, data, r, lengths) for t, r in zip(trained, runs, strict=True)]
     return error_quantiles(np.concatenate(errors))
+
+
+def _power_of_two(size: int) -> int:
+    """Return the size rounded up to a power of two, at least 64."""
+    return max(1 << max(size - 1, 0).bit_length(), 64)
 
 
 def _hold_out(n: int, fraction: float, seed: int) -> tuple[IntArray, IntArray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Self
 
@@ -13,7 +14,7 @@ import polars as pl
 from foretell.base import NetworkForecaster
 from foretell.data.bins import Bins
 from foretell.data.log import EventLog, to_dates
-from foretell.errors import DataError, ParameterError
+from foretell.errors import DataError, ParameterError, SmallDataWarning
 from foretell.evaluation.outlook import Outlook, period_edges
 from foretell.events.answers import (
     activity,
@@ -26,7 +27,9 @@ from foretell.events.answers import (
     standing,
     within_horizon,
 )
-from foretell.events.fitting import fit_gap_model
+from foretell.events.auto import LEAST_CUSTOMERS, EventChoice, choose
+from foretell.events.disagreement import disagreement as members_disagreement
+from foretell.events.fitting import fit_gap_model, warmed
 from foretell.events.futures import Simulation
 from foretell.events.grid_model import GridNetwork
 from foretell.events.groups import group_totals
@@ -66,6 +69,11 @@ class EventForecaster(NetworkForecaster):
         Estimate the operational clock from the log; False runs on plain days.
     paths : int
         Simulated paths of an average customer, for expected counts.
+    model : {"network", "auto"}
+        ``"auto"`` holds back the last quarter of the log once, and by it chooses or blends the network, the
+        buy-till-you-die statistics and the rules of thumb, for counts and for probabilities; dates and
+        simulated futures stay the network's. With fewer than 200 customers it warns and falls back on the
+        statistics.
 
     Attributes
     ----------
@@ -74,6 +82,8 @@ class EventForecaster(NetworkForecaster):
     model_ : GapModel
     states_ : States
         Where each customer stands.
+    auto_ : EventChoice or None
+        With ``model="auto"``: the weights, the losses they came from, and whether there was too little data.
 
     Examples
     --------
@@ -84,6 +94,10 @@ class EventForecaster(NetworkForecaster):
     >>> table.columns[:6]
     ['unique_id', 'as_of', 'n_events', 'last_event', 'p_active', 'next_event']
     """
+
+    starts_warm = True
+
+    auto_: EventChoice | None = None
 
     def __init__(
         self,
@@ -96,6 +110,7 @@ class EventForecaster(NetworkForecaster):
         drop_out: str = "mbg",
         seasonal: bool = True,
         paths: int = 20,
+        model: str = "network",
     ) -> None:
         self.ensemble = ensemble
         self.head = head
@@ -105,6 +120,7 @@ class EventForecaster(NetworkForecaster):
         self.drop_out = drop_out
         self.seasonal = seasonal
         self.paths = paths
+        self.model = model
 
     @property
     def name(self) -> str:
@@ -113,7 +129,12 @@ class EventForecaster(NetworkForecaster):
         return "foretell" if kind == "mixture" else f"foretell, {kind}"
 
     def fit(
-        self, log: EventLog, *, as_of: Any = None, progress: Callable[[Progress], None] | None = None
+        self,
+        log: EventLog,
+        *,
+        as_of: Any = None,
+        warm_start: EventForecaster | None = None,
+        progress: Callable[[Progress], None] | None = None,
     ) -> Self:
         """Fit to a log.
 
@@ -123,6 +144,8 @@ class EventForecaster(NetworkForecaster):
             See `foretell.read_events`.
         as_of : date or str, optional
             Last day to learn from, inclusive; by default the log's own. Later events are not looked at.
+        warm_start : EventForecaster, optional
+            A fitted one of the same settings: training goes on from its weights, with few epochs.
         progress : callable, optional
             Hears a `Progress` after each epoch of each member.
         """
@@ -134,23 +157,64 @@ class EventForecaster(NetworkForecaster):
             )
         if as_of is not None:
             log = _until(log, as_of)
-        self.model_: GapModel = self._fit_model(log, self.network, progress)
-        return self._stand(log)
+        self.auto_ = None
+        small = self.model == "auto" and log.n_customers < LEAST_CUSTOMERS
+        if small:
+            warnings.warn(
+                f"{log.n_customers} customers are too few for the network to learn from (fewer than "
+                f"{LEAST_CUSTOMERS}): model='auto' falls back on the statistics",
+                SmallDataWarning,
+                stacklevel=2,
+            )
+        start = None if warm_start is None else self._start(warm_start, log)
+        self.model_: GapModel = self._fit_model(log, self.network, progress, start=start, train=not small)
+        self._stand(log)
+        if self.model == "auto":
+            earlier = None if warm_start is None else warm_start.auto_
+            plain = None if small else type(self)(**self.get_params() | {"model": "network"})
+            self.auto_ = choose(log, plain) if earlier is None else earlier.refitted(log)
+        return self
 
     def _fit_model(
-        self, log: EventLog, network: Any, progress: Callable[[Progress], None] | None
+        self,
+        log: EventLog,
+        network: Any,
+        progress: Callable[[Progress], None] | None,
+        *,
+        start: GapModel | None = None,
+        train: bool = True,
     ) -> GapModel:
+        training = self.training or TrainConfig()
         return fit_gap_model(
             log,
             as_config(network),
-            self.training or TrainConfig(),
+            training if start is None else warmed(training),
             ensemble=self.ensemble,
             seed=int(self.seed),
             head=as_head(self.head),
             drop_out="bg" if self.drop_out == "bg" else "mbg",
             seasonal=self.seasonal,
+            start=start,
+            train=train,
             progress=progress,
         )
+
+    def _start(self, other: EventForecaster, log: EventLog) -> GapModel:
+        """Return a fitted model to go on from, if it is built as this one would be."""
+        if not self.starts_warm or type(other) is not type(self):
+            raise ParameterError(
+                f"warm_start={other!r}; expected a fitted EventForecaster for an EventForecaster; models of "
+                "other kinds are fitted without warm_start"
+            )
+        other._check_fitted("model_")
+        alike = ("ensemble", "network", "drop_out", "seasonal")
+        differ = [name for name in alike if getattr(self, name) != getattr(other, name)]
+        if differ or log.mark_names != other.log_.mark_names:
+            raise ParameterError(
+                f"warm_start differs in {', '.join(differ) or 'the marks of its log'}; expected a forecaster "
+                "of the same settings, fitted to a log with the same marks: fit without warm_start"
+            )
+        return other.model_
 
     def _check_parameters(self) -> None:
         for name, least in [("ensemble", 1), ("paths", 1), ("seed", 0)]:
@@ -165,6 +229,13 @@ class EventForecaster(NetworkForecaster):
             raise ParameterError(
                 f"loss={self.training.loss!r}; expected None: the next gap is trained by its likelihood"
             )
+        if self.model not in {"network", "auto"}:
+            raise ParameterError(f"model={self.model!r}; expected 'network' or 'auto'")
+        if self.model == "auto" and as_head(self.head).kind != "mixture":
+            raise ParameterError(
+                f"model='auto' with head={as_head(self.head).kind!r}; expected head='mixture': numbers of events "
+                "are blended, and other heads know none"
+            )
         if self.drop_out not in {"mbg", "bg"}:
             raise ParameterError(f"drop_out={self.drop_out!r}; expected 'mbg' or 'bg'")
 
@@ -178,6 +249,8 @@ class EventForecaster(NetworkForecaster):
         horizons: Sequence[str | int] = ("7d", "30d", "90d"),
         levels: Sequence[int] = (50, 80, 95),
         ids: Collection[Any] | None = None,
+        *,
+        disagreement: bool = False,
     ) -> pl.DataFrame:
         """Answer for every customer, or for some.
 
@@ -190,6 +263,9 @@ class EventForecaster(NetworkForecaster):
         ids : collection, optional
             Customers, in this order. One that the log has never seen gets the forecast of a customer whose
             first event falls on the as-of date, with ``n_events`` 0.
+        disagreement : bool
+            Add how far the networks of the ensemble differ: standard deviations in columns ``p_active-sd``,
+            ``next_event-sd`` (in ticks), ``p_return_7d-sd`` ….
 
         Returns
         -------
@@ -215,14 +291,20 @@ class EventForecaster(NetworkForecaster):
                 raise ParameterError(
                     f"levels has {level!r}; expected percentages between 0 and 100, such as 80"
                 )
-        log, states, names, known = self._chosen(ids)
+        log, states, names, rows = self._chosen(ids)
         counts = np.zeros((len(names), 0)) if self._counts else None
         if named and self._counts:
             edges = [ticks for _, ticks in named]
-            counts = self._expected(log, states, edges).counts
-        return answer_table(
+            counts = self._expected(log, states, edges, rows=rows).counts
+        known = rows >= 0
+        table = answer_table(
             self.model_, log, states, names, known, horizons=named, levels=levels, expected=counts
         )
+        if self.auto_ is not None:
+            table = self.auto_.table(table, log, named, rows)
+        if disagreement:
+            table = table.hstack(members_disagreement(self.model_, log, states, named))
+        return table
 
     def quantiles(self, levels: Sequence[float], ids: Collection[Any] | None = None) -> pl.DataFrame:
         """Return quantiles of the next event's date given a return: ``unique_id``, ``q0.1`` …."""
@@ -256,12 +338,12 @@ class EventForecaster(NetworkForecaster):
             ``unique_id``, ``last_event``, ``gap`` (the median in ticks, given a return), ``gap-lo-80`` ….
         """
         self._check_fitted("model_")
-        log, states, names, known = self._chosen(ids)
+        log, states, names, rows = self._chosen(ids)
         tails = [0.5] + [tail for level in levels for tail in (0.5 - level / 200, 0.5 + level / 200)]
         lengths = gap_lengths(standing(self.model_, log, states), states.last, tails)
         columns = {
             "unique_id": names,
-            "last_event": null_unless(known, to_dates(states.last, log.unit)),
+            "last_event": null_unless(rows >= 0, to_dates(states.last, log.unit)),
             "gap": pl.Series(lengths[0]),
         }
         for k, level in enumerate(levels):
@@ -376,13 +458,27 @@ class EventForecaster(NetworkForecaster):
         at = standing(self.model_, log, self.states_)
         edges = period_edges(horizon, period)
         expected = self._expected(log, self.states_, [horizon], edges) if self._counts else None
-        return Outlook(
+        ours = Outlook(
             expected=None if expected is None else expected.counts[:, 0],
             cohort=None if expected is None else expected.cohort,
             p_return=p_return(at, window),
             p_active=activity(at)[0],
             interval=within_horizon(at, horizon),
         )
+        return ours if self.auto_ is None else self.auto_.outlook(ours, log, window)
+
+    def return_chances(self, log: EventLog, ticks: Sequence[int] | npt.NDArray[np.int64]) -> FloatArray:
+        """Return P(an event within so many ticks after the log's end), shape (n_customers, n_ticks)."""
+        self._check_fitted("model_")
+        if log is not self.log_:
+            self._stand(log)
+        at = standing(self.model_, log, self.states_)
+        told = [p_return(at, int(one)) for one in ticks]
+        known = [chance for chance in told if chance is not None]
+        if len(known) < len(told):
+            raise ParameterError("this head knows no chance of a return; take head='mixture' or 'hazard'")
+        ours = np.stack(known, axis=1)
+        return ours if self.auto_ is None else self.auto_.p_return(ours, log, ticks)
 
     def update(self, new_events: EventLog) -> Self:
         """Move every customer's state forward by new events, without refitting.
@@ -403,10 +499,12 @@ class EventForecaster(NetworkForecaster):
         states: States,
         edges: Sequence[int],
         periods: Sequence[int] | npt.NDArray[np.int64] = (),
+        rows: npt.NDArray[np.int64] | None = None,
     ) -> Expected:
-        return expected_events(
+        ours = expected_events(
             self.model_, log, states, edges, paths=self.paths, seed=self.seed, periods=list(periods)
         )
+        return ours if self.auto_ is None else self.auto_.expected(ours, log, edges, periods, rows)
 
     def _aligned(self, merged: EventLog, seen: npt.NDArray[np.int64]) -> States:
         """Return the states in the order of a log with more customers; those to be read anew start blank."""
@@ -430,11 +528,14 @@ class EventForecaster(NetworkForecaster):
 
     def _chosen(
         self, ids: Collection[Any] | None
-    ) -> tuple[EventLog, States, pl.Series, npt.NDArray[np.bool_]]:
-        """Return log and states of the asked customers in the asked order, their ids, and who is known."""
+    ) -> tuple[EventLog, States, pl.Series, npt.NDArray[np.int64]]:
+        """Return log and states of the asked customers in the asked order, their ids, and their places.
+
+        The place of a customer that the log does not know is -1.
+        """
         log, states = self.log_, self.states_
         if ids is None:
-            return log, states, log.ids, np.ones(log.n_customers, dtype=bool)
+            return log, states, log.ids, np.arange(log.n_customers)
         if isinstance(ids, (str, bytes)) or len(ids) == 0 or any(key is None for key in ids):
             raise ParameterError(
                 f"ids={ids!r}; expected a list of at least one id and no None, such as ids=[42]"
@@ -445,7 +546,6 @@ class EventForecaster(NetworkForecaster):
             raise ParameterError(f"ids are {log.ids.dtype} in this log; got {list(ids)[:3]!r}") from error
         place = {key: i for i, key in enumerate(log.ids.to_list())}
         rows = np.array([place.get(key, -1) for key in names.to_list()], dtype=np.int64)
-        known = rows >= 0
         blank = newcomer(self.model_, log, 1)
 
         def take(values: npt.NDArray[Any], extra: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
@@ -457,7 +557,7 @@ class EventForecaster(NetworkForecaster):
         )
         packed = take(np.asarray(states.packed), np.asarray(blank.packed), 1)
         rest = [take(np.asarray(a), np.asarray(b), 0) for a, b in zip(states[2:], blank[2:], strict=True)]
-        return log, States(memory, packed, *rest), names, known
+        return log, States(memory, packed, *rest), names, rows
 
 
 def _until(log: EventLog, as_of: Any) -> EventLog:

@@ -47,6 +47,12 @@ def gap_data(history: Histories, features: Array, state: FloatArray | None = Non
     )
 
 
+def filled_up(data: GapData, rows: int) -> GapData:
+    """Return data with the last row repeated up to a number of rows: no run of events reads them."""
+    place = np.minimum(np.arange(max(rows, len(data.last))), len(data.last) - 1)
+    return GapData(*(part[place] for part in data))
+
+
 class HistoryNetwork(ABC):
     """A recurrent network over events, and a head that says of each event what the next gap will be.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +63,8 @@ class StoreForecaster(EventForecaster):
     >>> board = ft.evaluate(log, "2017-09-30", "91d", models=models)  # doctest: +SKIP
     """
 
+    starts_warm = False
+
     def __init__(
         self,
         *,
@@ -101,11 +103,15 @@ class StoreForecaster(EventForecaster):
             raise ParameterError(f"stores={self.stores!r}; expected a foretell.StoreConfig(…)")
 
     def _fit_model(
-        self, log: EventLog, network: NetworkConfig | None, progress: Callable[[Progress], None] | None
+        self,
+        log: EventLog,
+        network: NetworkConfig | None,
+        progress: Callable[[Progress], None] | None,
+        **options: Any,
     ) -> GapModel:
         home_stores(log)  # a log without stores is refused before training
         config = self.stores or StoreConfig()
-        shared = super()._fit_model(log, network or _SMALL, progress)
+        shared = super()._fit_model(log, network or _SMALL, progress, **options)
         self._plan: StorePlan = plan_stores(log, self.models, config)
         model, trained = fit_stores(
             shared, log, self._plan.numbers(log), self._plan.n_models, config.training, int(self.seed)

@@ -6,6 +6,7 @@ Charts show themselves in a notebook; `save` writes them to PNG, SVG or HTML wit
 from __future__ import annotations
 
 from foretell.plotting.activity import plot_activity
+from foretell.plotting.calibration import plot_coverage, plot_pit, plot_repair
 from foretell.plotting.forecast import plot_error_by_step, plot_forecast
 from foretell.plotting.gaps import plot_predicted, plot_qq, plot_training
 from foretell.plotting.network import plot_network
@@ -17,13 +18,16 @@ from foretell.plotting.tracking import plot_tracking
 __all__ = [
     "FORMATS",
     "plot_activity",
+    "plot_coverage",
     "plot_error_by_step",
     "plot_forecast",
     "plot_network",
     "plot_next_event",
+    "plot_pit",
     "plot_predicted",
     "plot_qq",
     "plot_reliability",
+    "plot_repair",
     "plot_tracking",
     "plot_training",
     "save",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
 from typing import Any, Self
@@ -12,14 +15,16 @@ import polars as pl
 
 from foretell.base import NetworkForecaster
 from foretell.data.panel import Panel
-from foretell.errors import DataError, ParameterError
+from foretell.errors import DataError, ParameterError, SmallDataWarning
 from foretell.nn.networks import NetworkConfig
 from foretell.nn.own import check_network, resolved
 from foretell.nn.training import Progress, TrainConfig
+from foretell.series.auto import LEAST_VALUES, SeriesChoice, choose
 from foretell.series.fitting import SeriesModel, check_variables, choose_shape, fit_series_model
 from foretell.series.forecast import forecast_table, quantiles_for
 from foretell.series.network import QUANTILES
 from foretell.series.rollout import block_quantiles, path_quantiles
+from foretell.series.warm import go_on, untrained
 from foretell.series.windows import WindowConfig
 
 FloatArray = npt.NDArray[np.float64]
@@ -56,12 +61,18 @@ class SeriesForecaster(NetworkForecaster):
         Train the members on the held-out last part too, after it has said when to stop.
     seed : int
         Same seed, same machine, same answers.
+    model : {"network", "auto"}
+        ``"auto"`` holds back the last horizons once, and by them chooses or blends the network and the rules
+        (seasonal naive, naive, drift). With fewer than 200 observed values it warns and falls back on the
+        rules.
 
     Attributes
     ----------
     panel_ : Panel
         The panel it was fitted to.
     model_ : SeriesModel
+    auto_ : SeriesChoice or None
+        With ``model="auto"``: the weights, the losses they came from, and whether there was too little data.
 
     Examples
     --------
@@ -74,6 +85,11 @@ class SeriesForecaster(NetworkForecaster):
     """
 
     name = "foretell"
+    starts_warm = True
+
+    model_: SeriesModel
+    panel_: Panel
+    auto_: SeriesChoice | None = None
 
     def __init__(
         self,
@@ -87,6 +103,7 @@ class SeriesForecaster(NetworkForecaster):
         ensemble: int = 3,
         refit: bool = True,
         seed: int = 0,
+        model: str = "network",
     ) -> None:
         self.horizon = horizon
         self.window = window
@@ -97,14 +114,23 @@ class SeriesForecaster(NetworkForecaster):
         self.ensemble = ensemble
         self.refit = refit
         self.seed = seed
+        self.model = model
 
-    def fit(self, panel: Panel, *, progress: Callable[[Progress], None] | None = None) -> Self:
+    def fit(
+        self,
+        panel: Panel,
+        *,
+        warm_start: SeriesForecaster | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Self:
         """Fit to a panel.
 
         Parameters
         ----------
         panel : Panel
             See `foretell.read_series`.
+        warm_start : SeriesForecaster, optional
+            A fitted one of the same settings: training goes on from its weights, with few rounds.
         progress : callable, optional
             Hears a `Progress` after each round of each member.
         """
@@ -115,10 +141,25 @@ class SeriesForecaster(NetworkForecaster):
                 "all series have one step: there is nothing to learn from; read longer series, or take the "
                 "last value for the next"
             )
+        self.auto_ = None
+        if warm_start is not None:
+            start = self._start(warm_start, panel)
+            training = self.training or DEFAULT_TRAINING
+            further = go_on(panel, start, training, seed=int(self.seed), progress=progress)
+            if further is not None:
+                self.model_, self.panel_, self.auto_ = further, panel, warm_start.auto_
+                return self
         shape = choose_shape(
             panel, self.window or WindowConfig(), int(self.horizon), self.variables, self.method
         )
-        self.model_: SeriesModel = fit_series_model(
+        self.panel_ = panel
+        if self.model == "auto" and self._falls_back(panel):
+            self.model_ = untrained(
+                panel, shape, resolved(self.network or DEFAULT_NETWORK, shape), int(self.seed)
+            )
+            self.auto_ = choose(panel, int(self.horizon), None, shape.season)
+            return self
+        self.model_ = fit_series_model(
             panel,
             shape,
             resolved(self.network or DEFAULT_NETWORK, shape),
@@ -128,11 +169,46 @@ class SeriesForecaster(NetworkForecaster):
             refit=self.refit,
             progress=progress,
         )
-        self.panel_ = panel
+        if self.model == "auto":
+            plain = type(self)(**self.get_params() | {"model": "network"})
+            self.auto_ = choose(panel, int(self.horizon), plain, shape.season)
         return self
 
+    @staticmethod
+    def _falls_back(panel: Panel) -> bool:
+        """Say so where there is too little for the network to learn from."""
+        observed = int((~np.isnan(panel.values)).sum())
+        if observed >= LEAST_VALUES:
+            return False
+        warnings.warn(
+            f"{observed} observed values are too few for the network to learn from (fewer than "
+            f"{LEAST_VALUES}): model='auto' falls back on the simple rules",
+            SmallDataWarning,
+            stacklevel=3,
+        )
+        return True
+
+    def _start(self, other: SeriesForecaster, panel: Panel) -> SeriesModel:
+        """Return a fitted model to go on from, if it is built as this one would be."""
+        if not isinstance(other, SeriesForecaster):
+            raise ParameterError(f"warm_start={other!r}; expected a fitted SeriesForecaster")
+        other._check_fitted("model_")
+        alike = ("horizon", "window", "method", "variables", "network", "ensemble")
+        differ = [name for name in alike if getattr(self, name) != getattr(other, name)]
+        if differ or panel.targets != other.panel_.targets:
+            raise ParameterError(
+                f"warm_start differs in {', '.join(differ) or 'the targets of its panel'}; expected a "
+                "forecaster of the same settings, fitted to the same targets: fit without warm_start"
+            )
+        return other.model_
+
     def predict(
-        self, panel: Panel | None = None, *, h: int | None = None, levels: Sequence[int] = (50, 80, 95)
+        self,
+        panel: Panel | None = None,
+        *,
+        h: int | None = None,
+        levels: Sequence[int] = (50, 80, 95),
+        disagreement: bool = False,
     ) -> pl.DataFrame:
         """Forecast the steps after each series' end.
 
@@ -145,6 +221,9 @@ class SeriesForecaster(NetworkForecaster):
             medians of the one before, their intervals growing with the blocks.
         levels : sequence of int
             Percentages of the central intervals.
+        disagreement : bool
+            Add how far the networks of the ensemble differ: the standard deviation of their medians, in a
+            column ``foretell-sd``.
 
         Returns
         -------
@@ -154,8 +233,23 @@ class SeriesForecaster(NetworkForecaster):
         """
         self._check_fitted("model_")
         panel = self.panel_ if panel is None else panel
-        found = self.forecast(panel, self.horizon if h is None else h, quantiles_for(levels))
-        return forecast_table(panel, found, self.name, levels)
+        steps = self.horizon if h is None else h
+        found = self.forecast(panel, steps, quantiles_for(levels))
+        table = forecast_table(panel, found, self.name, levels)
+        if disagreement:
+            spread = np.std(self._member_medians(panel, steps), axis=0)
+            table = table.with_columns(pl.Series(f"{self.name}-sd", np.moveaxis(spread, -1, 0).ravel()))
+        return table
+
+    def _member_medians(self, panel: Panel, h: int) -> FloatArray:
+        """Return each member's median by itself, shape (n_members, n_series, h, n_targets)."""
+        alone = copy.copy(self)
+        alone.auto_ = None
+        medians = []
+        for weights in self.model_.members:
+            alone.model_ = dataclasses.replace(self.model_, members=(weights,))
+            medians.append(alone.forecast(panel, h, [0.5])[..., 0])
+        return np.stack(medians)
 
     def forecast(self, panel: Panel, h: int, quantiles: Sequence[float]) -> FloatArray:
         """Return quantiles as an array, shape (n_series, h, n_targets, n_quantiles), sorted."""
@@ -175,7 +269,8 @@ class SeriesForecaster(NetworkForecaster):
                 out[chosen] = path_quantiles(model, part, int(h), size, int(self.seed))
             else:
                 out[chosen] = block_quantiles(model, part, int(h), size)
-        return np.sort(_at_levels(out, quantiles), axis=-1)
+        found = np.sort(_at_levels(out, quantiles), axis=-1)
+        return found if self.auto_ is None else self.auto_.forecast(found, panel, int(h), quantiles)
 
     def _check_alike(self, panel: Panel) -> None:
         """Refuse a panel of other targets or other steps than the model was fitted to."""
@@ -201,6 +296,8 @@ class SeriesForecaster(NetworkForecaster):
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
                 raise ParameterError(f"{name}={value!r}; expected a foretell.{kind.__name__}(…)")
+        if self.model not in {"network", "auto"}:
+            raise ParameterError(f"model={self.model!r}; expected 'network' or 'auto'")
         check_variables(self.variables, self.method)
 
 

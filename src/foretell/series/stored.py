@@ -18,6 +18,7 @@ from foretell.data.report import SeriesReport
 from foretell.nn.networks import NetworkConfig
 from foretell.nn.own import OwnNetwork
 from foretell.nn.training import TrainConfig
+from foretell.series.auto import SeriesChoice
 from foretell.series.calibration import Calibration
 from foretell.series.coding import CovariateCode
 from foretell.series.fitting import Reading, SeriesModel
@@ -58,6 +59,7 @@ def write_series(model: SeriesForecaster, place: Path) -> tuple[dict[str, Any], 
         "network": dataclasses.asdict(fitted.network.config),
         "weights": [variable.path for variable in fitted.network.variables],
         "members": len(fitted.members),
+        "auto": dataclasses.asdict(model.auto_) if model.auto_ else None,
         "codes": {name: dataclasses.asdict(getattr(reading, name)) for name in _COVARIATES[:3]},
         "reading": {"kind": reading.kind, "log": reading.log, "cycles": reading.cycles},
         "panel": {
@@ -115,6 +117,8 @@ def read_series_model(described: dict[str, Any], arrays: Arrays, place: Path) ->
     model.model_ = SeriesModel(
         network, members, reading, Calibration(arrays["calibration"], described["trust"])
     )
+    if described.get("auto"):
+        model.auto_ = SeriesChoice(**described["auto"])
     model.panel_ = _panel(described["panel"], arrays, place)
     return model
 

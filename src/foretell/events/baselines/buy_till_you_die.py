@@ -110,6 +110,14 @@ class BuyTillYouDie(ABC):
             interval=interval_ticks(lower, upper, log.as_of)[inverse],
         )
 
+    def return_chances(self, log: EventLog, ticks: npt.ArrayLike) -> FloatArray:
+        """Return P(an event within so many ticks after the log's end), shape (n_customers, n_ticks)."""
+        summary = summarise(log)
+        (x, T), inverse = distinct(summary.repeats, summary.age)
+        chances = [self._return_if_active(x, T, float(one))[inverse] for one in np.asarray(ticks)]
+        found: FloatArray = self.p_active(*summary)[:, None] * np.stack(chances, axis=1)
+        return found
+
     def p_active(self, repeats: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLike) -> FloatArray:
         """Return the probability that customers with these histories are still active.
 

@@ -1,0 +1,126 @@
+"""``SeriesForecaster(model="auto")``: the network, the rules, or a blend, by an inner backtest."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from foretell.data.panel import Panel
+from foretell.data.seasons import find_season
+from foretell.errors import DataError, ParameterError
+from foretell.evaluation.blend import blend_weights
+from foretell.evaluation.series_metrics import naive_scale
+from foretell.series.baselines import Drift, Naive, SeasonalNaive
+
+FloatArray = npt.NDArray[np.float64]
+
+NETWORK = "network"
+# With fewer observed values the network has too little to learn from.
+LEAST_VALUES = 200
+_LEVELS = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+# Horizons that are held back to choose by; all of them together take at most a quarter of the typical series.
+_MOST_FOLDS, _HELD_BACK = 4, 0.25
+
+
+class _Model(Protocol):
+    def fit(self, panel: Panel) -> Self: ...
+
+    def forecast(self, panel: Panel, h: int, quantiles: Sequence[float]) -> FloatArray: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class SeriesChoice:
+    """What an inner backtest chose.
+
+    Attributes
+    ----------
+    weights : dict of str to float
+        Convex weights of the quantiles, by model; ``"network"`` is ours.
+    losses : dict of str to float
+        Mean scaled pinball loss in the held-back part, of each model and of the ``"blend"``.
+    too_little_data : bool
+        There were too few values for the network: it was not trained and has no weight.
+    season : int
+        Of the seasonal-naive rule.
+    """
+
+    weights: dict[str, float]
+    losses: dict[str, float]
+    too_little_data: bool
+    season: int
+
+    def forecast(self, ours: FloatArray, panel: Panel, h: int, quantiles: Sequence[float]) -> FloatArray:
+        """Return blended quantiles; what a rule does not know of a series is taken from the network."""
+        rules = _rules(self.season)
+        blended = self.weights.get(NETWORK, 0.0) * ours
+        for name, share in self.weights.items():
+            if name != NETWORK:
+                found = rules[name].fit(panel).forecast(panel, h, quantiles)
+                blended = blended + share * np.where(np.isnan(found), ours, found)
+        return blended
+
+
+def choose(panel: Panel, horizon: int, network: _Model | None, season: int | None) -> SeriesChoice:
+    """Hold back the last horizons of a panel, and choose by them; models are fitted once, before all of them.
+
+    Parameters
+    ----------
+    panel : Panel
+    horizon : int
+    network : SeriesForecaster or None
+        Unfitted; None where there is too little for it to learn from.
+    season : int, optional
+        By default found in the part that is not held back.
+    """
+    n_folds = int(np.clip(_HELD_BACK * np.median(panel.lengths) // horizon, 1, _MOST_FOLDS))
+    try:
+        train = panel.tail_split(n_folds * horizon)[0]
+        season = season or find_season(train)
+        candidates: dict[str, Any] = dict(_rules(season))
+        if network is not None:
+            candidates[NETWORK] = network
+        for model in candidates.values():
+            model.fit(train)
+    except (ParameterError, DataError):  # too short to hold anything back
+        only = NETWORK if network is not None else "naive"
+        return SeriesChoice({only: 1.0}, {}, network is None, season or 1)
+    parts = [_fold(panel, horizon, back, candidates, season) for back in range(n_folds, 0, -1)]
+    truth = np.concatenate([part[0] for part in parts])
+    told = {name: np.concatenate([part[1][name] for part in parts]) for name in candidates}
+    known = ~np.isnan(truth) & ~np.isnan(np.stack([found[:, 0] for found in told.values()])).any(axis=0)
+    truth, told = truth[known], {name: found[known] for name, found in told.items()}
+
+    def loss(found: FloatArray) -> float:
+        error = truth[:, None] - found
+        return float(np.mean(np.maximum(_LEVELS * error, (_LEVELS - 1.0) * error)))
+
+    if not len(truth):
+        only = NETWORK if network is not None else "naive"
+        return SeriesChoice({only: 1.0}, {}, network is None, season)
+    weights = blend_weights(loss, told)
+    losses = {name: loss(found) for name, found in told.items()}
+    losses["blend"] = loss(np.sum([share * told[name] for name, share in weights.items()], axis=0))
+    return SeriesChoice(weights, losses, network is None, season)
+
+
+def _fold(
+    panel: Panel, horizon: int, back: int, candidates: dict[str, Any], season: int
+) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Return the truth of one held-back horizon, scaled and flat, and each model's quantiles of it."""
+    before, after = panel.tail_split(back * horizon)
+    bounds = zip(before.offsets[:-1], before.offsets[1:], strict=True)
+    scale = np.stack([naive_scale(before.values[a:b], season) for a, b in bounds])[:, None]
+    truth = after.values.reshape(before.n_series, back * horizon, -1)[:, :horizon] / scale
+    told = {
+        name: (model.forecast(before, horizon, _LEVELS.tolist()) / scale[..., None]).reshape(-1, len(_LEVELS))
+        for name, model in candidates.items()
+    }
+    return truth.ravel(), told
+
+
+def _rules(season: int) -> dict[str, Naive | SeasonalNaive | Drift]:
+    return {"seasonal naive": SeasonalNaive(season=season), "naive": Naive(), "drift": Drift()}

@@ -1,0 +1,174 @@
+"""Calibration over folds: coverage, PIT and repairs, against definitions and on simulated truth."""
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import foretell as ft
+from foretell.errors import ParameterError
+from foretell.evaluation import calibration, metrics
+from foretell.evaluation.calibration import ProbabilityRepair, QuantileRepair
+
+
+class Normal:
+    """Knows the truth, but for how much it varies."""
+
+    name = "normal"
+
+    def __init__(self, width=1.0):
+        self.width = width
+
+    def fit(self, panel):
+        return self
+
+    def forecast(self, panel, h, quantiles):
+        from scipy.special import ndtri
+
+        return np.broadcast_to(self.width * ndtri(quantiles), (panel.n_series, h, 1, len(quantiles)))
+
+
+@pytest.fixture(scope="module")
+def steps():
+    noise = np.random.default_rng(0).normal(size=(60, 90))
+    panel = ft.Panel.from_arrays(list(noise))
+    return ft.backtest(panel, [Normal(), Normal(0.4)], horizon=10, n_folds=4, season=1)
+
+
+@pytest.fixture(scope="module")
+def visits(small_log):
+    return ft.backtest(small_log, ["mbg/nbd", "mean gap"], horizon="60d", n_folds=4, step="30d")
+
+
+class TestCoverage:
+    def test_right_quantiles_hold_what_they_claim(self, steps):
+        found = calibration.coverage_by_level(steps, "normal")
+        np.testing.assert_allclose(found["observed"], found["level"] / 100, atol=0.03)
+
+    def test_narrow_ones_hold_less(self, steps):
+        found = calibration.coverage_by_level(steps, "normal (2)")
+        assert (found["observed"] < found["level"] / 100).all()
+
+    def test_the_figure_of_the_scores_is_the_80_per_cent_level(self, steps):
+        found = calibration.coverage_by_level(steps, "normal").filter(pl.col("level") == 80)
+        scores = steps.scores(pooled=True).filter(pl.col("model") == "normal")
+        assert found["observed"].item() == pytest.approx(scores["coverage_80"].item())
+
+
+class TestPlaces:
+    def test_places_are_even_where_the_distribution_is_right(self, steps):
+        share = calibration.pit_histogram(steps, "normal")["share"]
+        assert share.sum() == pytest.approx(1.0)
+        np.testing.assert_allclose(share, 0.1, atol=0.02)
+
+    def test_a_u_shape_shows_that_it_is_too_narrow(self, steps):
+        share = calibration.pit_histogram(steps, "normal (2)")["share"]
+        assert share[0] > 0.2 < share[-1]
+
+    def test_of_visits_they_add_up_to_one(self, visits):
+        found = calibration.pit_histogram(visits, "MBG/NBD")
+        assert found["share"].sum() == pytest.approx(1.0)
+        assert (found["share"] > 0.0).all()
+
+
+class TestRepairs:
+    def test_quantiles_hold_on_truths_that_the_repair_has_not_seen(self):
+        rng = np.random.default_rng(1)
+        truth, said = rng.normal(1.0, 2.0, 8_000), np.tile([-1.28, 0.0, 1.28], (8_000, 1))
+        repair = QuantileRepair.fit(truth[:4_000], said[:4_000], [0.1, 0.5, 0.9])
+        found = repair.apply(said[4_000:])
+        shares = (truth[4_000:, None] <= found).mean(axis=0)
+        np.testing.assert_allclose(shares, [0.1, 0.5, 0.9], atol=0.02)
+
+    @given(st.integers(50, 300), st.integers(0, 1_000))
+    def test_repaired_quantiles_are_in_order_and_finite(self, n, seed):
+        rng = np.random.default_rng(seed)
+        said = np.sort(rng.normal(size=(n, 3)), axis=1)
+        found = QuantileRepair.fit(rng.normal(size=n), said, [0.1, 0.5, 0.9]).apply(said)
+        assert np.isfinite(found).all()
+        assert (np.diff(found, axis=1) >= 0).all()
+
+    def test_probabilities_come_true_on_cases_that_the_repair_has_not_seen(self):
+        rng = np.random.default_rng(2)
+        chance = rng.random(20_000)
+        happened = rng.random(20_000) < chance**3
+        repair = ProbabilityRepair.fit(happened[:10_000], chance[:10_000])
+        found = repair.apply(chance[10_000:])
+        assert metrics.expected_calibration_error(happened[10_000:], chance[10_000:]) > 0.2
+        assert metrics.expected_calibration_error(happened[10_000:], found) < 0.02
+
+    @given(st.lists(st.floats(0, 1), min_size=60, max_size=90), st.integers(0, 1_000))
+    def test_repaired_probabilities_keep_their_order_and_are_probabilities(self, chances, seed):
+        chance = np.sort(chances)
+        repair = ProbabilityRepair.fit(np.random.default_rng(seed).random(len(chance)) < chance, chance)
+        found = repair.apply(chance)
+        assert (np.diff(found) >= -1e-12).all()
+        assert 0.0 <= found.min() <= found.max() <= 1.0
+
+    def test_too_few_forecasts_repair_nothing(self):
+        assert QuantileRepair.fit([1.0] * 9, [[0.0, 1.0]] * 9, [0.1, 0.9]).shares.tolist() == [0.0, 0.0]
+        assert ProbabilityRepair.fit([1] * 9, [0.3] * 9).apply([0.3]).tolist() == [0.3]
+
+    def test_of_a_backtest_of_series(self, steps):
+        last = calibration.repair_on_last_fold(steps, "normal (2)").partition_by("kind", as_dict=True)
+        error = {
+            kind: (part["claimed"] - part["observed"]).abs().mean() for (kind,), part in last.items()
+        }  # fmt: skip
+        assert error["as forecast"] > 0.15
+        assert error["repaired"] < 0.05
+        assert QuantileRepair.of(steps, "normal (2)").shares[-1] > 0.2
+
+    def test_of_a_backtest_of_visits(self, visits):
+        assert ProbabilityRepair.of(visits, "MBG/NBD").apply([0.0, 1.0]).tolist() == [0.0, 1.0]
+        assert QuantileRepair.of(visits, "MBG/NBD").levels == (0.1, 0.9)
+        found = calibration.reliability_over_folds(visits, "MBG/NBD")
+        assert found.size.sum() == sum(visits.fold(k)["model"].eq("MBG/NBD").sum() for k in range(4))
+
+    def test_waits_are_days_from_the_cut_off_to_the_next_event(self, visits, small_log):
+        rows = visits.fold(0).filter(pl.col("model") == "MBG/NBD").drop_nulls("next_event")
+        waited = calibration.waits(rows, "day")
+        assert (waited[:, 0] >= 1).all()
+        assert waited[:, 0].max() <= 60
+        cut = small_log.tick(visits.cutoffs[0])
+        assert waited[0, 0] == small_log.tick(rows["next_event"][0]) - cut
+
+
+class TestWrongUse:
+    @pytest.mark.parametrize(
+        ("call", "said"),
+        [
+            (lambda found: calibration.pit_histogram(found, "mean gap"), "mean gap has no rows"),
+            (lambda found: calibration.pit_histogram(found, "prophet"), "no model 'prophet'"),
+        ],
+    )
+    def test_a_model_that_tells_no_distribution(self, visits, call, said):
+        with pytest.raises(ParameterError, match=said):
+            call(visits)
+
+    def test_series_have_no_returns(self, steps):
+        with pytest.raises(ParameterError, match="only visits"):
+            calibration.reliability_over_folds(steps, "normal")
+
+    def test_quantiles_of_another_shape(self):
+        with pytest.raises(ParameterError, match="a column for each level"):
+            QuantileRepair.fit([1.0, 2.0], [[0.0, 1.0]], [0.1, 0.9])
+
+
+class TestPictures:
+    def test_they_are_drawn(self, steps, visits, tmp_path):
+        charts = {
+            "coverage": ft.plotting.plot_coverage(steps),
+            "visits": ft.plotting.plot_coverage(visits),
+            "pit": ft.plotting.plot_pit(visits, "MBG/NBD"),
+            "repair": ft.plotting.plot_repair(steps, "normal (2)"),
+            "returns": ft.plotting.plot_repair(visits, "MBG/NBD"),
+        }
+        for name, chart in charts.items():
+            assert "config" in chart.to_dict()
+            assert ft.plotting.save(chart, tmp_path / f"{name}.svg").stat().st_size > 1_000
+
+    def test_a_repair_needs_two_folds(self, small_log):
+        found = ft.backtest(small_log, ["mbg/nbd"], horizon="60d", n_folds=1)
+        with pytest.raises(ParameterError, match="two cut-offs or more"):
+            ft.plotting.plot_repair(found, "MBG/NBD")

@@ -1,0 +1,129 @@
+"""The forecaster that chooses: never much worse than its best member, honest about small data."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+import foretell as ft
+from foretell.errors import ParameterError, SmallDataWarning
+from foretell.evaluation.holdout import hold_out
+from foretell.evaluation.registry import build_model
+
+
+def simulated(n=300, seed=8):
+    """Return the visits of customers who buy at gamma rates and drop out after a visit with a beta chance."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for customer in range(n):
+        day, rate, leave = rng.integers(0, 120), rng.gamma(0.8, 1 / 12), rng.beta(1.0, 4.0)
+        while day < 400:
+            rows.append((customer, int(day)))
+            if rng.random() < leave:
+                break
+            day += 1 + rng.exponential(1 / rate)
+    frame = pl.DataFrame(rows, schema=["unique_id", "day"], orient="row")
+    frame = frame.select("unique_id", ds=pl.date(2023, 1, 1) + pl.duration(days="day"))
+    return ft.read_events(frame, as_of="2024-02-04")
+
+
+@pytest.fixture(scope="module")
+def log():
+    return simulated()
+
+
+@pytest.fixture(scope="module")
+def few():
+    return simulated(60)
+
+
+@pytest.fixture(scope="module")
+def held(log):
+    return hold_out(log, log.as_of - 100, 100, 7)
+
+
+@pytest.fixture(scope="module")
+def auto(small, held):
+    return small.forecaster(ensemble=1, model="auto").fit(held.train)
+
+
+def rmse(truth, found):
+    return float(np.sqrt(np.mean((truth - found) ** 2)))
+
+
+class TestChoice:
+    def test_the_blend_errs_no_more_than_the_best_member_where_it_was_chosen(self, auto):
+        losses = dict(auto.auto_.losses)
+        assert losses.pop("blend") <= min(losses.values()) + 1e-12
+        assert set(losses) == {"network", "pareto/nbd", "bg/nbd", "mbg/nbd", "repeat rate", "mean gap",
+                               "median gap"}  # fmt: skip
+
+    def test_weights_are_convex(self, auto):
+        for weights in (auto.auto_.counts, auto.auto_.chances):
+            assert sum(weights.values()) == pytest.approx(1.0)
+            assert min(weights.values()) > 0
+
+    def test_on_the_held_out_part_it_is_not_worse_than_the_true_model(self, auto, held):
+        true = build_model("mbg/nbd").fit(held.train)
+        found = [one.outlook(held.train, 100, period=7, window=30).expected for one in (auto, true)]
+        assert rmse(held.count, found[0]) <= 1.02 * rmse(held.count, found[1])
+
+    def test_all_answers_agree(self, auto, held):
+        table = auto.predict(horizons=["30d", "100d"])
+        outlook = auto.outlook(held.train, 100, period=7, window=30)
+        np.testing.assert_allclose(table["expected_events_100d"], outlook.expected, rtol=1e-6)
+        np.testing.assert_allclose(table["p_return_30d"], outlook.p_return)
+        np.testing.assert_allclose(table["p_active"], outlook.p_active)
+        np.testing.assert_allclose(table["p_return_30d"], auto.return_chances(held.train, [30])[:, 0])
+        assert outlook.cohort.sum() == pytest.approx(outlook.expected.sum(), rel=1e-3)
+        assert (table["p_return_30d"] <= table["p_return_100d"]).all()
+        assert (table["p_return_100d"] <= table["p_active"] + 1e-9).all()
+
+    def test_chosen_customers_and_new_ones_are_answered_in_the_asked_order(self, auto):
+        whole = auto.predict(horizons=["30d"])
+        some = auto.predict(horizons=["30d"], ids=[7, 100_000, 3])
+        assert some["unique_id"].to_list() == [7, 100_000, 3]
+        for row, one in ((0, 7), (2, 3)):
+            expected = whole.row(by_predicate=pl.col("unique_id") == one, named=True)
+            for name in ("p_active", "p_return_30d"):
+                assert some[name][row] == pytest.approx(expected[name])
+        assert some["n_events"][1] == 0
+        assert 0 < some["p_return_30d"][1] < 1
+
+    def test_it_is_saved_and_loaded(self, auto, tmp_path):
+        again = ft.load(auto.save(tmp_path / "model"))
+        assert again.model == "auto"
+        assert again.auto_.counts == auto.auto_.counts
+        assert again.predict(horizons=["30d"]).equals(auto.predict(horizons=["30d"]))
+
+    def test_what_comes_after_the_cut_off_changes_nothing(self, small, log, held, auto):
+        again = small.forecaster(ensemble=1, model="auto").fit(log, as_of=log.date(held.cutoff))
+        assert again.auto_.losses == auto.auto_.losses
+        assert again.predict(horizons=["30d"]).equals(auto.predict(horizons=["30d"]))
+
+
+class TestSmallData:
+    def test_it_says_so_and_falls_back_on_the_statistics(self, small, few, tmp_path):
+        with pytest.warns(SmallDataWarning, match="60 customers are too few"):
+            model = small.forecaster(model="auto").fit(few)
+        assert model.auto_.too_little_data
+        assert "network" not in model.auto_.counts
+        table = model.predict(horizons=["30d"])
+        assert table.null_count().sum_horizontal().item() == 0
+        (name, share), *others = model.auto_.chances.items()
+        if not others:
+            assert share == 1.0
+            chances = model.auto_.statistics[name].return_chances(few, [30])[:, 0]
+            np.testing.assert_allclose(table["p_return_30d"], chances)
+        again = ft.load(model.save(tmp_path / "model"))
+        assert again.predict(horizons=["30d"]).equals(table)
+
+
+def test_an_unknown_model_is_refused(small, small_log):
+    with pytest.raises(ParameterError, match="model='best'; expected 'network' or 'auto'"):
+        small.forecaster(model="best").fit(small_log)
+
+
+def test_the_choice_is_plain_json(auto):
+    assert json.loads(json.dumps(auto.auto_.describe()))["too_little_data"] is False

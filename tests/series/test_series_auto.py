@@ -1,0 +1,117 @@
+"""The forecaster that chooses, for series: never much worse than its best member, honest about small data."""
+
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+
+import foretell as ft
+from foretell.errors import ParameterError, SmallDataWarning
+from foretell.evaluation.blend import blend_weights
+
+H = 6
+LEVELS = [0.1, 0.5, 0.9]
+
+
+def tiny(**changed):
+    given = {
+        "horizon": H,
+        "window": ft.WindowConfig(lookback=24, patch=6, season=12),
+        "network": ft.NetworkConfig(layers=1, units=16, dense=16),
+        "training": ft.TrainConfig(epochs=4, learning_rate=3e-3),
+        "ensemble": 1,
+        "model": "auto",
+    }
+    return ft.SeriesForecaster(**given | changed)
+
+
+def waves(n=8, length=126, seed=2):
+    rng = np.random.default_rng(seed)
+    steps = np.arange(length)
+    return [(3 + i) * np.sin(2 * np.pi * (steps + i) / 12) + 10 * i + rng.normal(0, 0.5, length)
+            for i in range(n)]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return ft.Panel.from_arrays(waves())
+
+
+@pytest.fixture(scope="module")
+def fitted(whole):
+    return tiny().fit(whole.tail_split(H)[0])
+
+
+def error(model, whole):
+    before, after = whole.tail_split(H)
+    found = model.forecast(before, H, LEVELS)[..., 0, 1]
+    return np.abs(found - after.values.reshape(found.shape)).mean()
+
+
+def test_the_blend_errs_no_more_than_the_best_member_where_it_was_chosen(fitted):
+    losses = dict(fitted.auto_.losses)
+    assert losses.pop("blend") <= min(losses.values()) + 1e-12
+    assert set(losses) == {"network", "seasonal naive", "naive", "drift"}
+    assert sum(fitted.auto_.weights.values()) == pytest.approx(1.0)
+
+
+def test_on_the_held_out_part_it_is_not_worse_than_its_best_member(fitted, whole):
+    before = whole.tail_split(H)[0]
+    rules = [ft.SeasonalNaive(season=12).fit(before), ft.Naive().fit(before)]
+    assert error(fitted, whole) <= 1.05 * min(error(rule, whole) for rule in rules)
+
+
+def test_quantiles_are_in_order_and_the_table_reads_as_ever(fitted):
+    found = fitted.forecast(fitted.panel_, 2 * H, LEVELS)
+    assert (np.diff(found, axis=-1) >= 0).all()
+    assert fitted.predict(levels=[80]).columns[2:] == ["foretell", "foretell-lo-80", "foretell-hi-80"]
+
+
+def test_members_disagree_in_a_column_of_their_own(fitted):
+    model = copy.copy(fitted)
+    (weights,) = fitted.model_.members
+    other = [weight * 1.2 for weight in weights]
+    model.model_ = dataclasses.replace(fitted.model_, members=(weights, other))
+    table = model.predict(levels=[80], disagreement=True)
+    assert table.columns[-1] == "foretell-sd"
+    assert (table["foretell-sd"] > 0).any()
+    assert table.drop("foretell-sd").equals(model.predict(levels=[80]))
+
+
+def test_it_is_saved_and_loaded(fitted, tmp_path):
+    again = ft.load(fitted.save(tmp_path / "model"))
+    assert again.auto_ == fitted.auto_
+    assert again.predict().equals(fitted.predict())
+
+
+def test_one_short_series_is_left_to_the_rules(tmp_path):
+    series = [1.0, 2.0, 4.0, 3.0] * 8
+    panel = ft.Panel.from_arrays({"short": series})
+    window = ft.WindowConfig(lookback=8, patch=4, season=4)
+    with pytest.warns(SmallDataWarning, match="32 observed values are too few"):
+        model = tiny(horizon=4, window=window).fit(panel)
+    assert model.auto_.too_little_data
+    assert model.auto_.weights == {"seasonal naive": 1.0}
+    assert model.predict()["foretell"].to_list() == [1.0, 2.0, 4.0, 3.0]
+    assert ft.load(model.save(tmp_path / "model")).predict().equals(model.predict())
+
+
+def test_a_series_too_short_to_hold_anything_back_takes_the_last_value():
+    panel = ft.Panel.from_arrays({"a": [1.0, 5.0], "b": [2.0, 3.0]})
+    with pytest.warns(SmallDataWarning):
+        model = tiny(horizon=4, window=ft.WindowConfig(lookback=4, patch=4, season=1)).fit(panel)
+    assert model.predict()["foretell"].to_list() == [5.0] * 4 + [3.0] * 4
+
+
+def test_an_unknown_model_is_refused(whole):
+    with pytest.raises(ParameterError, match="model='best'"):
+        tiny(model="best").fit(whole)
+
+
+def test_weights_find_the_true_blend():
+    rng = np.random.default_rng(0)
+    parts = {name: rng.normal(size=5_000) for name in "abc"}
+    truth = 0.7 * parts["a"] + 0.3 * parts["b"]
+    found = blend_weights(lambda x: float(np.mean((x - truth) ** 2)), parts)
+    assert found == pytest.approx({"a": 0.7, "b": 0.3}, abs=0.06)
