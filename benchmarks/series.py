@@ -6,7 +6,7 @@ Settings are chosen on the training part; the test part is scored once. Missing 
 from __future__ import annotations
 
 import argparse
-import gzip
+import dataclasses
 import json
 import time
 from collections.abc import Callable
@@ -15,48 +15,34 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
+from benchmarks.series_data import (
+    M4_HORIZON,
+    M4_SEASON,
+    SHARED,
+    bank_calls,
+    ett_hourly,
+    exchange_rates,
+    m4_hourly,
+)
 
 import foretell as ft
+from foretell.series.forecaster import DEFAULT_TRAINING
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 FloatArray = npt.NDArray[np.float64]
 
 
 def m4() -> dict[str, Any]:
     """M4-Hourly: 414 series, the published test part of 48 hours, season 24."""
-    parts = [
-        pl.read_csv(SHARED / f"M4-Hourly-{name}.csv.gz", infer_schema_length=None)
-        for name in ("train", "test")
-    ]
-    rows = [
-        {
-            row[0]: np.array([v for v in row[1:] if v not in {None, ""}], dtype=float)
-            for row in part.iter_rows()
-        }
-        for part in parts
-    ]
-    panel = ft.Panel.from_arrays({key: np.concatenate([rows[0][key], rows[1][key]]) for key in rows[0]})
-    ours = ft.SeriesForecaster(horizon=48, window=ft.WindowConfig(season=24, log=True), training=M4_TRAINING)
-    board = ft.evaluate(panel, horizon=48, models=[ours, "seasonal naive"], season=24)
+    window = ft.WindowConfig(season=M4_SEASON, log=True)
+    ours = ft.SeriesForecaster(horizon=M4_HORIZON, window=window)
+    board = ft.evaluate(m4_hourly(), horizon=M4_HORIZON, models=[ours, "seasonal naive"], season=M4_SEASON)
     print(board)
     return json.loads(board.to_json())
 
 
-def _m4_rows(name: str) -> dict[str, FloatArray]:
-    frame = pl.read_csv(SHARED / f"M4-Hourly-{name}.csv.gz", infer_schema_length=None)
-    return {
-        row[0]: np.array([v for v in row[1:] if v not in {None, ""}], dtype=float)
-        for row in frame.iter_rows()
-    }
-
-
-M4_TRAINING = ft.TrainConfig(epochs=60, learning_rate=2e-3, patience=10)
-
-
 def ett() -> dict[str, Any]:
     """ETTh1: 7 channels, 12/4/4 months, standardised on the training part, all windows of the test part."""
-    frame = pl.read_csv(SHARED / "ETTh1.csv.gz", try_parse_dates=True)
+    frame = ett_hourly()
     values = frame.drop("date").to_numpy().astype(float)
     month = 30 * 24
     return _rolling(values, frame["date"][0], "1h", (12 * month, 16 * month, 20 * month), 96, season=24)
@@ -64,11 +50,9 @@ def ett() -> dict[str, Any]:
 
 def exchange() -> dict[str, Any]:
     """Daily exchange rates of 8 countries, 7:1:2, standardised on the training part."""
-    with gzip.open(SHARED / "exchange_rate.txt.gz", "rt") as file:
-        values = np.loadtxt(file, delimiter=",")
+    values = exchange_rates()
     n = len(values)
-    cuts = (int(0.7 * n), n - int(0.2 * n), n)
-    return _rolling(values, 0, 1, cuts, 96, season=1)
+    return _rolling(values, 0, 1, (int(0.7 * n), n - int(0.2 * n), n), 96, season=1)
 
 
 def _rolling(
@@ -108,14 +92,11 @@ def _rolling(
 
 def bank() -> dict[str, Any]:
     """Calls to a bank in 5-minute steps, the last week held back, day and week as seasons."""
-    frame = pl.read_csv(SHARED / "fpp3_bank_calls.csv.gz", try_parse_dates=True)
-    print(frame.head(2))
-    time_name, value_name = frame.columns[-2], frame.columns[-1]
-    panel = ft.read_series(frame, id=None, time=time_name, target=value_name)
+    panel = bank_calls()
     week = panel.grid.season_lengths()[-1]
     day = panel.grid.season_lengths()[0]
     window = ft.WindowConfig(season=week, patch=day, lookback=2 * week)
-    training = ft.TrainConfig(epochs=15, learning_rate=2e-3, patience=4)
+    training = dataclasses.replace(DEFAULT_TRAINING, epochs=15)
     ours = ft.SeriesForecaster(horizon=day, window=window, training=training)
     board = ft.evaluate(panel, horizon=week, models=[ours, "seasonal naive"], season=week)
     print(board)

@@ -21,6 +21,16 @@ import foretell as ft  # noqa: E402
 settings.register_profile("foretell", deadline=None)
 settings.load_profile("foretell")
 
+
+@pytest.fixture(scope="module")
+def compiled_quickly():
+    """Compile without the optimisations that small networks don't earn back; what is computed is the same."""
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 SMALL_CUTOFF = "2023-06-30"
 
 

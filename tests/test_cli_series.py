@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from foretell.cli import app
 
 runner = CliRunner()
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 H_NEW = ["--h", "2", "--out", "NEW"]
 
 
@@ -20,10 +21,10 @@ H_NEW = ["--h", "2", "--out", "NEW"]
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a directory with sales.csv and a model of it."""
     place = tmp_path_factory.mktemp("series")
-    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 5, 29), eager=True)
+    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 8, 27), eager=True)
     frames = [
         pl.DataFrame(
-            {"store": name, "day": days, "sales": 100 + size * np.sin(2 * np.pi * np.arange(150) / 7)}
+            {"store": name, "day": days, "sales": 100 + size * np.sin(2 * np.pi * np.arange(240) / 7)}
         )
         for name, size in (("east", 10), ("west", 20))
     ]
@@ -45,7 +46,7 @@ def test_predict_writes_the_table(place: Path) -> None:
     lines = out.stdout.strip().splitlines()
     assert lines[0] == "unique_id,ds,foretell,foretell-lo-80,foretell-hi-80"
     assert len(lines) == 8
-    assert lines[1].startswith("west,2024-05-30")
+    assert lines[1].startswith("west,2024-08-28")
 
 
 def test_evaluate_compares_with_the_rules(place: Path) -> None:
@@ -56,6 +57,23 @@ def test_evaluate_compares_with_the_rules(place: Path) -> None:
     assert {row["model"] for row in board["rows"]} == {"foretell", "seasonal naive", "naive", "drift"}
     assert (place / "pictures" / "error_by_step.png").stat().st_size > 1000
     assert (place / "pictures" / "forecast.png").stat().st_size > 1000
+
+
+def test_several_targets_covariates_and_a_cut_off(place: Path) -> None:
+    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 5, 29), eager=True)
+    wave = 100 + 10 * np.sin(2 * np.pi * np.arange(150) / 7)
+    columns = {"day": days, "sales": wave, "visits": 3 * wave, "rain": wave % 3, "promo": wave % 2}
+    pl.DataFrame(columns | {"region": ["north"] * 150}).write_csv(place / "one.csv")
+    words = ["--id", "", "--time", "day", "--target", "sales", "--target", "visits", "--past", "rain"]
+    words += ["--future", "promo", "--static", "region", "--freq", "1d", "--h", "7"]
+    words += ["--epochs", "1", "--ensemble", "1"]
+    out = runner.invoke(
+        app, ["evaluate", str(place / "one.csv"), *words, "--cutoff", "2024-05-20", "--json", "-"]
+    )
+    assert out.exit_code == 0, out.output
+    board = json.loads(out.stdout)
+    assert (board["cutoff"], board["end"], board["h"]) == ("2024-05-20", "2024-05-27", 7)
+    assert all(row["mase"] is not None for row in board["rows"])
 
 
 def test_plot_draws_one_series(place: Path) -> None:

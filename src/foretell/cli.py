@@ -81,7 +81,12 @@ _Source = Annotated[
     ),
 ]
 _Model = Annotated[Path, typer.Argument(help="A directory that fit wrote.", metavar="MODEL")]
-_Id = Annotated[str, typer.Option("--id", help="Column of the customer.", rich_help_panel=_READ)]
+_Id = Annotated[
+    str,
+    typer.Option(
+        "--id", help="Column of the customer or series; empty for a single series.", rich_help_panel=_READ
+    ),
+]
 _Time = Annotated[str, typer.Option("--time", help="Column of the time.", rich_help_panel=_READ)]
 _Mark = Annotated[
     list[str] | None,

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from foretell.series.forecaster import SeriesForecaster
 
 
-def read_panel(source: list[str], **options: Any) -> Panel:
-    """Read the panel and say on stderr what was read and what was left out."""
+def read_panel(source: list[str], *, id: str, **options: Any) -> Panel:  # noqa: A002  # the option's name
+    """Read the panel, of one series if the id is empty; say on stderr what was read and what was left out."""
     from foretell.data.series import read_series  # noqa: PLC0415
 
     with terminal.busy("reading"):
-        panel = read_series(source[0] if len(source) == 1 else source, **options)
+        panel = read_series(source[0] if len(source) == 1 else source, id=id or None, **options)
     terminal.say(panel.report)
     terminal.say(repr(panel))
     return panel

@@ -76,7 +76,7 @@ class TestRules:
 
 class TestClassical:
     @pytest.mark.filterwarnings("ignore")  # the peers' own
-    @pytest.mark.parametrize("model", [ft.AutoETS, ft.AutoTheta], ids=lambda model: model.name)
+    @pytest.mark.parametrize("model", [ft.AutoETS, ft.AutoARIMA, ft.AutoTheta], ids=lambda model: model.name)
     def test_quantiles_of_a_season(self, model: type[ft.AutoETS]) -> None:
         pytest.importorskip("statsforecast")
         wave = 10 + np.tile([1.0, 5.0, 3.0, -2.0], 15) + np.random.default_rng(0).normal(0, 0.1, 60)

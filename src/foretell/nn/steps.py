@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -12,61 +14,71 @@ import numpy as np
 from foretell.nn.training import TrainConfig, Trained, make_optimizer
 
 Array = Any
+Carry = tuple[list[Array], list[Array], list[Array]]
 
 # Windows that are evaluated at once.
 _CHUNK = 256
 # The weights that are kept are an average over about this many of the last steps.
 _AVERAGED_STEPS = 100
 
-WindowLoss = Callable[[list[Array], Any, Array, "Array | None"], tuple[Array, Array]]
-"""(weights, data, numbers of the windows, noise) → summed loss, and how many values it sums.
 
-The noise, two random uint32, is what dropout draws from; None evaluates without it.
-"""
+class Learner(Protocol):
+    """What is trained on windows. Equal learners share their compiled programs."""
+
+    @property
+    def variables(self) -> list[Any]:
+        """Trainable variables: names and shapes of the weights, for the optimizer."""
+
+    def loss(
+        self, weights: list[Array], data: Any, chosen: Array, noise: Array | None
+    ) -> tuple[Array, Array]:
+        """Return the summed loss of some windows, and how many values it sums.
+
+        The noise, two random uint32, is what dropout draws from; None evaluates without it.
+        """
+
+    def __hash__(self) -> int: ...
 
 
+@dataclasses.dataclass(frozen=True)
 class StepTrainer:
-    """Compiled rounds of steps for one network and loss; members share the program.
+    """Rounds of steps on windows drawn at random; equal trainers share their compiled programs.
 
     Parameters
     ----------
-    variables : list of keras.Variable
-        Give names and shapes of the weights to the optimizer.
-    loss : WindowLoss
+    learner : Learner
     config : TrainConfig
         Its epochs are rounds of ``n_steps`` steps.
     batch_size, n_steps : int
     """
 
-    def __init__(
-        self, variables: list[Any], loss: WindowLoss, config: TrainConfig, batch_size: int, n_steps: int
-    ) -> None:
-        self.loss, self.config, self.batch_size, self.n_steps = loss, config, batch_size, n_steps
-        self.optimizer = make_optimizer(config, n_steps, variables)
-        self.initial_slots = [np.asarray(variable.value) for variable in self.optimizer.variables]
-        self._round = jax.jit(self._run_round, donate_argnums=0)
-        self._evaluate = jax.jit(self._mean_loss)
+    learner: Learner
+    config: TrainConfig
+    batch_size: int
+    n_steps: int
 
-    def _run_round(self, carry: Any, order: Any, data: Any) -> Any:
-        keep = 1.0 - 1.0 / min(_AVERAGED_STEPS, self.n_steps * self.config.epochs / 4 + 1)
+    @functools.cached_property
+    def optimizer(self) -> Any:
+        """The optimizer, built for the learner's weights."""
+        return make_optimizer(self.config, self.n_steps, self.learner.variables)
 
-        def total(weights: Any, chosen: Any, noise: Any) -> Any:
-            value, count = self.loss(weights, data, chosen, noise)
-            return value / jnp.maximum(count, 1.0)
+    def start(self, initial: list[Any]) -> Carry:
+        """Return the state before the first step: weights, their running average, the optimizer's slots."""
+        weights, average = ([jnp.array(np.asarray(value)) for value in initial] for _ in range(2))
+        return weights, average, [jnp.array(slot.value) for slot in self.optimizer.variables]
 
-        def step(carry: Any, drawn: Any) -> Any:
-            weights, average, slots = carry
-            value, gradients = jax.value_and_grad(total)(weights, *drawn)
-            weights, slots = self.optimizer.stateless_apply(slots, gradients, weights)
-            average = [keep * a + (1.0 - keep) * w for a, w in zip(average, weights, strict=True)]
-            return (weights, average, slots), value
+    def round(self, carry: Carry, drawn: tuple[Array, Array], data: Any) -> tuple[Carry, Array]:
+        """Take a round of steps; return the state after it (the one before is given up) and the mean loss.
 
-        carry, losses = jax.lax.scan(step, carry, order)
-        return carry, jnp.mean(losses)
-
-    def _mean_loss(self, weights: Any, data: Any, chunks: Any) -> Any:
-        values, counts = jax.lax.map(lambda chosen: self.loss(weights, data, chosen, None), chunks)
-        return jnp.sum(values) / jnp.maximum(jnp.sum(counts), 1.0)
+        Parameters
+        ----------
+        carry : tuple
+        drawn : (int32 array (n_steps, batch_size), uint32 array (n_steps, 2))
+            Numbers of the windows, and noise.
+        data : pytree
+        """
+        after: tuple[Carry, Array] = _run_round(self, carry, drawn, data)
+        return after
 
     def train(
         self,
@@ -96,23 +108,22 @@ class StepTrainer:
         report : callable, optional
             Hears round, loss and validation loss.
         """
-        weights, average = ([jnp.array(np.asarray(value)) for value in initial] for _ in range(2))
-        carry = (weights, average, [jnp.array(value) for value in self.initial_slots])
+        carry = self.start(initial)
         rng = np.random.default_rng(seed)
-        best, best_round, best_weights = np.inf, 0, [np.asarray(weight) for weight in average]
+        best, best_round, best_weights = np.inf, 0, [np.asarray(weight) for weight in carry[1]]
         losses: list[float] = []
         if held_out is not None:
             size = -(-held_out[1] // _CHUNK) * _CHUNK
             # Filled up with repetitions from the start.
             chunks = jnp.asarray(np.resize(np.arange(held_out[1]), size).reshape(-1, _CHUNK).astype(np.int32))
-            best = float(self._evaluate(average, held_out[0], chunks))
+            best = float(_mean_loss(self.learner, carry[1], held_out[0], chunks))
         for done in range(rounds or self.config.epochs):
             drawn = rng.integers(0, n_windows, (self.n_steps, self.batch_size), dtype=np.int32)
             noise = rng.integers(0, 2**32, (self.n_steps, 2), dtype=np.uint32)
-            carry, loss = self._round(carry, (drawn, noise), data)
+            carry, loss = self.round(carry, (drawn, noise), data)
             value = float(loss)
             if held_out is not None:
-                value = float(self._evaluate(carry[1], held_out[0], chunks))
+                value = float(_mean_loss(self.learner, carry[1], held_out[0], chunks))
             losses.append(value)
             if report is not None:
                 report(done, float(loss), value)
@@ -122,3 +133,28 @@ class StepTrainer:
             elif done + 1 - best_round >= self.config.patience:
                 break
         return Trained(best_weights, best_round, best, tuple(losses))
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+def _run_round(trainer: StepTrainer, carry: Any, order: Any, data: Any) -> Any:
+    keep = 1.0 - 1.0 / min(_AVERAGED_STEPS, trainer.n_steps * trainer.config.epochs / 4 + 1)
+
+    def total(weights: Any, chosen: Any, noise: Any) -> Any:
+        value, count = trainer.learner.loss(weights, data, chosen, noise)
+        return value / jnp.maximum(count, 1.0)
+
+    def step(carry: Any, drawn: Any) -> Any:
+        weights, average, slots = carry
+        value, gradients = jax.value_and_grad(total)(weights, *drawn)
+        weights, slots = trainer.optimizer.stateless_apply(slots, gradients, weights)
+        average = [keep * a + (1.0 - keep) * w for a, w in zip(average, weights, strict=True)]
+        return (weights, average, slots), value
+
+    carry, losses = jax.lax.scan(step, carry, order)
+    return carry, jnp.mean(losses)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _mean_loss(learner: Learner, weights: Any, data: Any, chunks: Any) -> Any:
+    values, counts = jax.lax.map(lambda chosen: learner.loss(weights, data, chosen, None), chunks)
+    return jnp.sum(values) / jnp.maximum(jnp.sum(counts), 1.0)

@@ -22,7 +22,7 @@ from foretell.series.calibration import Calibration
 from foretell.series.coding import CovariateCode
 from foretell.series.network import SeriesNetwork, Shape
 from foretell.series.scaling import series_scale
-from foretell.series.windows import Flat, WindowConfig, Windows, gather, split
+from foretell.series.windows import Flat, WindowConfig, Windows, gather, roomy, split
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -30,9 +30,13 @@ FloatArray = npt.NDArray[np.float64]
 _LEAST_YEARS, _YEAR_US = 1.5, 365.25 * 86_400e6
 # Steps of one compiled round, after which the held-out windows are looked at.
 ROUND = 100
+# Windows of a step; where targets share the network each window counts for as many.
+BATCH = 128
 # A lookback reaches back over so many horizons or, if that is more, so many seasons, where series are twice
 # as long.
 _HORIZONS_BACK, _SEASONS_BACK = 3, 14
+# Series differ in what repeats: a linear map for so many of them, up to some number.
+_SERIES_PER_MAP, _MOST_MAPS = 8, 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +103,7 @@ class Reading:
         return filled[0], filled[1]
 
     def flat(self, panel: Panel, extra: int, n_series: int = 0, n_rows: int = 0) -> Flat:
-        """Return the panel on the device, with ``extra`` rows after each series, filled up to some size."""
+        """Return the panel as flat arrays, with ``extra`` rows after each series, filled up to some size."""
         n, lengths = panel.n_series, panel.lengths
         total = max(panel.n_rows + n * extra, n_rows)
         rows = flat_ranges(panel.offsets[:-1] + np.arange(n) * extra, lengths)
@@ -109,11 +113,12 @@ class Reading:
         mask[rows] = ~np.isnan(panel.values)
         past = np.zeros((total, self.past.width), dtype=np.float32)
         past[rows] = self.past.encode(panel.past)
-        fill = ((0, max(n_series - n, 0)), (0, 0))
-        loc, scale = (np.pad(part, fill, constant_values=1.0) for part in self.scales(panel))
-        static = np.pad(self.static.encode(panel.static), fill)
+        loc, scale, static = (
+            np.concatenate([part, np.ones((max(n_series - n, 0), part.shape[1]))])
+            for part in (*self.scales(panel), self.static.encode(panel.static))
+        )
         parts = (values, mask, past, self._known(panel, extra, rows, total), static, loc, scale)
-        return Flat(*(jnp.asarray(part, dtype=jnp.float32) for part in parts))
+        return Flat(*(np.asarray(part, dtype=np.float32) for part in parts))
 
     def _known(self, panel: Panel, extra: int, rows: Any, total: int) -> FloatArray:
         """Return the calendar and the future covariates of all rows; what is not known is 0."""
@@ -149,6 +154,16 @@ class SeriesModel:
     reading: Reading
     calibration: Calibration
 
+    @functools.cached_property
+    def stacked(self) -> list[Any]:
+        """The members' weights on the device, shape (n_members, …) each."""
+        return [jnp.stack(parts) for parts in zip(*self.members, strict=True)]
+
+
+def on_device(arrays: Any) -> Any:
+    """Return a tree of arrays on the device."""
+    return jax.tree.map(jnp.asarray, arrays)
+
 
 def fit_series_model(
     panel: Panel,
@@ -167,19 +182,21 @@ def fit_series_model(
     quantiles have to be widened; the members are then trained on everything, for as many rounds.
     """
     reading = Reading.fit(panel, shape.normalise, log=shape.log)
-    flat = reading.flat(panel, 0)
+    flat = on_device(reading.flat(panel, 0, roomy(panel.n_series), roomy(panel.n_rows)))
     windows = split(panel, 0, shape.steps, training.validation_fraction)
-    batch = training.batch_size or max(64 // (shape.n_targets if shape.variables == "shared" else 1), 8)
+    batch = training.batch_size or max(BATCH // (shape.n_targets if shape.variables == "shared" else 1), 8)
     networks = [SeriesNetwork(network, shape, seed + m) for m in range(ensemble)]
-    trainer = StepTrainer(networks[0].variables, networks[0].loss, training, batch, ROUND)
+    trainer = StepTrainer(networks[0], training, batch, ROUND)
 
     def job(m: int, where: Windows, held: Windows | None, rounds: int | None) -> Callable[[], Trained]:
         def report(epoch: int, loss: float, validation: float) -> None:
             if progress is not None:
                 progress(Progress(m, epoch + 1, rounds or training.epochs, loss, validation))
 
-        data = (flat, _on_device(where))
-        held_out = ((flat, _on_device(held)), len(held.end)) if held is not None else None
+        data = (flat, on_device(where.filled(roomy(panel.n_rows))))
+        held_out = None
+        if held is not None:
+            held_out = ((flat, on_device(held.filled(roomy(len(held.end))))), len(held.end))
         return lambda: trainer.train(
             networks[m].initial(),
             data,
@@ -211,10 +228,6 @@ def _weights(trained: list[Trained]) -> tuple[list[npt.NDArray[np.float32]], ...
     return tuple(list(one.weights) for one in trained)
 
 
-def _on_device(windows: Windows) -> Windows:
-    return Windows(*(jnp.asarray(part) for part in windows))
-
-
 def _calibrate(
     network: SeriesNetwork, members: tuple[list[Any], ...], flat: Flat, held_out: Windows
 ) -> Calibration:
@@ -222,7 +235,7 @@ def _calibrate(
     chunk, n = 256, len(held_out.end)
     found, truth, anchors = [], [], []
     for begin in range(0, n, chunk):
-        part = Windows(*(np.resize(column[begin : begin + chunk], chunk) for column in held_out))
+        part = Windows(*(column[begin : begin + chunk] for column in held_out)).filled(chunk)
         one = [normalised_with_truth(network, weights, flat, part) for weights in members]
         count = min(chunk, n - begin)
         found.append(np.mean([np.sort(q[:count], axis=-1) for q, *_ in one], axis=0))
@@ -271,6 +284,7 @@ def choose_shape(panel: Panel, window: WindowConfig, horizon: int, variables: st
         log=window.log,
         variables="joined" if len(panel.targets) == 1 and variables == "shared" else variables,
         method=method,
+        maps=int(np.clip(panel.n_series * len(panel.targets) // _SERIES_PER_MAP, 1, _MOST_MAPS)),
     )
 
 

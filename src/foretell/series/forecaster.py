@@ -162,11 +162,7 @@ class SeriesForecaster(Estimator):
         _check_panel(panel)
         if isinstance(h, bool) or not isinstance(h, (int, np.integer)) or h < 1:
             raise ParameterError(f"h={h!r}; expected a whole number of steps of at least 1")
-        if panel.targets != self.panel_.targets:
-            raise DataError(
-                f"the panel has targets {list(panel.targets)}; the model was fitted with "
-                f"{list(self.panel_.targets)}: read the same columns"
-            )
+        self._check_alike(panel)
         model, shape = self.model_, self.model_.network.shape
         n = panel.n_series
         out = np.zeros((n, int(h), shape.n_targets, len(QUANTILES)))
@@ -187,6 +183,20 @@ class SeriesForecaster(Estimator):
         self._check_fitted("model_")
         return save(self, path)
 
+    def _check_alike(self, panel: Panel) -> None:
+        """Refuse a panel of other targets or other steps than the model was fitted to."""
+        if panel.targets != self.panel_.targets:
+            raise DataError(
+                f"the panel has targets {list(panel.targets)}; the model was fitted with "
+                f"{list(self.panel_.targets)}: read the same columns"
+            )
+        given, fitted = panel.grid.frequency, self.panel_.grid.frequency
+        if (given.unit, given.size, given.business) != (fitted.unit, fitted.size, fitted.business):
+            raise DataError(
+                f"the panel has steps of {panel.grid.freq!r}; the model was fitted to steps of "
+                f"{self.panel_.grid.freq!r}: bring the series to the same steps, or fit a model of their own"
+            )
+
     def _check_parameters(self) -> None:
         for name, least in [("horizon", 1), ("ensemble", 1), ("seed", 0)]:
             value = getattr(self, name)
@@ -200,7 +210,7 @@ class SeriesForecaster(Estimator):
 
 
 DEFAULT_NETWORK = NetworkConfig(layers=2, units=64, dense=128, dense_activation="relu", dropout=0.1)
-DEFAULT_TRAINING = TrainConfig(epochs=30, learning_rate=2e-3, weight_decay=1e-2, patience=6)
+DEFAULT_TRAINING = TrainConfig(epochs=30, learning_rate=4e-3, weight_decay=1e-2, patience=6)
 
 
 def _check_panel(panel: Panel) -> None:

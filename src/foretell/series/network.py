@@ -42,6 +42,8 @@ class Shape:
     variables : {"shared", "joined", "branches"}
     method : {"direct", "recursive", "seq2seq"}
         See `foretell.SeriesForecaster`.
+    maps : int
+        Linear maps of the window among which its context chooses.
     """
 
     lookback: int
@@ -56,6 +58,7 @@ class Shape:
     log: bool
     variables: str
     method: str
+    maps: int = 1
 
     @property
     def channels(self) -> int:
@@ -141,15 +144,17 @@ class SeriesNetwork:
     def loss(
         self, weights: list[Array], data: tuple[Flat, Windows], chosen: Array, noise: Array | None
     ) -> tuple[Array, Array]:
-        """Return the summed loss of some windows, and how many values it sums.
-
-        The windows are gathered here, inside the compiled step. The loss is the pinball loss in units of the
-        window's mean change from season to season, which is what MASE counts, but for a power.
-        """
+        """Return `batch_loss` of some windows, which are gathered here, inside the compiled step."""
         flat, windows = data
-        batch = gather(
-            flat, Windows(*(part[chosen] for part in windows)), self.shape.lookback, self.shape.steps
-        )
+        drawn = Windows(*(part[chosen] for part in windows))
+        return self.batch_loss(weights, gather(flat, drawn, self.shape.lookback, self.shape.steps), noise)
+
+    def batch_loss(self, weights: list[Array], batch: Batch, noise: Array | None) -> tuple[Array, Array]:
+        """Return the summed loss of gathered windows, and how many values it sums.
+
+        It is the pinball loss in units of the window's mean change from season to season, which is what MASE
+        counts, but for a power.
+        """
         found, loc, scale, _ = self.quantiles(weights, batch, noise)
         truth, mask = self.truth(batch, loc, scale)
         truth = jnp.clip(truth, -_FARTHEST, _FARTHEST)
@@ -243,14 +248,25 @@ def build_series_model(config: NetworkConfig, shape: Shape, seed: int) -> Any:
     else:
         out = layers.Dense(h * c * len(QUANTILES), kernel_initializer="zeros", name="correction")
         correction = layers.Reshape((h, c, len(QUANTILES)), name="corrections")(out(context))
-    skip = layers.Dense(h * c, kernel_initializer="zeros", use_bias=False, name="skip")
-    linear = [skip(join([layers.Flatten()(given[n]) for n in ("values", "past") if n in given], "linear"))]
+    window = join([layers.Flatten()(given[n]) for n in ("values", "past") if n in given], "linear")
+    linear = [_linear_maps(window, context, shape.maps, h * c, seeds)]
     if "ahead" in given:
         known = layers.Dense(c, kernel_initializer="zeros", use_bias=False, name="known_skip")
         linear.append(known(given["ahead"]))
     linear.append(given["anchor"])
     total = layers.Add(name="total")([correction, *(layers.Reshape((h, c, 1))(part) for part in linear)])
     return keras.Model(list(given.values()), total, name="series")
+
+
+def _linear_maps(window: Any, context: Any, n_maps: int, width: int, seeds: Any) -> Any:
+    """Map a window linearly to all steps, by a mixture of maps whose shares its context chooses."""
+    layers = keras.layers
+    maps = layers.Dense(n_maps * width, kernel_initializer="zeros", use_bias=False, name="skip")(window)
+    if n_maps == 1:
+        return maps
+    init = _initializer("glorot_uniform", seeds)
+    shares = layers.Dense(n_maps, "softmax", kernel_initializer=init, name="shares")(context)
+    return layers.Dot(axes=1, name="skips")([shares, layers.Reshape((n_maps, width))(maps)])
 
 
 def _branches(given: dict[str, Any], shape: Shape) -> list[list[Any]]:

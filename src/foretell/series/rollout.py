@@ -57,7 +57,7 @@ def block_quantiles(model: SeriesModel, panel: Panel, h: int, size: int) -> Floa
 def _one_block(model: SeriesModel, panel: Panel, size: int) -> FloatArray:
     """Return calibrated quantiles of the steps of one pass."""
     flat, windows = _tails(model, panel, model.network.shape.steps, size)
-    parts = _mean_quantiles(model.network, model.members, flat, windows)
+    parts = _mean_quantiles(model.network, model.stacked, flat, windows)
     found, loc, scale, anchor = (np.asarray(part, dtype=np.float64)[: panel.n_series] for part in parts)
     calibrated = model.calibration.apply(found, anchor)
     values = calibrated * scale[..., None] + loc[..., None]
@@ -72,13 +72,12 @@ def _mean_quantiles(network: SeriesNetwork, members: Any, flat: Flat, windows: W
 
 def _over_members(network: SeriesNetwork, members: Any, batch: Batch) -> Any:
     """Return the members' mean quantiles, the normalisation, and the anchor."""
-    stacked = [jnp.stack(parts) for parts in zip(*members, strict=True)]
-    found, loc, scale, anchor = jax.vmap(lambda weights: network.quantiles(weights, batch))(stacked)
+    found, loc, scale, anchor = jax.vmap(lambda weights: network.quantiles(weights, batch))(members)
     return jnp.mean(jnp.sort(found, axis=-1), axis=0), loc[0], scale[0], anchor[0]
 
 
 def _tails(model: SeriesModel, panel: Panel, extra: int, size: int) -> tuple[Flat, Windows]:
-    """Return the last lookback of each series on the device, and the windows at their ends."""
+    """Return the last lookback of each series, and the windows at their ends."""
     lookback = model.network.shape.lookback
     kept = np.minimum(panel.lengths, lookback)
     rows = flat_ranges(panel.offsets[1:] - kept, kept)
@@ -93,7 +92,7 @@ def _tails(model: SeriesModel, panel: Panel, extra: int, size: int) -> tuple[Fla
     flat = model.reading.flat(tail, extra, size, size * (lookback + extra))
     starts = tail.offsets[:-1] + np.arange(tail.n_series) * extra
     windows = at_ends(starts, kept, extra)
-    return flat, Windows(*(np.resize(part, size) for part in windows))
+    return flat, windows.filled(size)
 
 
 def extended(panel: Panel, values: FloatArray) -> Panel:
@@ -130,7 +129,7 @@ def path_quantiles(model: SeriesModel, panel: Panel, h: int, size: int, seed: in
     flat, windows = _tails(model, panel, h, size)
     factors = jnp.asarray(model.calibration.factors[0], dtype=jnp.float32)
     trust = jnp.float32(model.calibration.trust)
-    found = _paths(model.network, h, model.members, flat, windows, (trust, factors), jax.random.key(seed))
+    found = _paths(model.network, h, model.stacked, flat, windows, (trust, factors), jax.random.key(seed))
     return np.asarray(found, dtype=np.float64)[: panel.n_series]
 
 

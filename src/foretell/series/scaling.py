@@ -77,8 +77,9 @@ def series_scale(kind: str, values: FloatArray) -> tuple[FloatArray, FloatArray]
     Where a target has no observed value, both are NaN: the panel's typical ones take their place.
     """
     seen = ~np.isnan(values).all(axis=0)
-    blank = np.full(values.shape[1], np.nan)
-    loc, scale = blank.copy(), blank.copy()
+    loc, scale = (np.full(values.shape[1], np.nan) for _ in range(2))
+    if not seen.any():
+        return loc, scale
     given = values[:, seen]
     if kind == "minmax":
         low, high = np.nanmin(given, axis=0), np.nanmax(given, axis=0)

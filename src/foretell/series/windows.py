@@ -78,9 +78,13 @@ class Windows(NamedTuple):
     stop: Array
     series: Array
 
+    def filled(self, size: int) -> Windows:
+        """Return them filled up to some size with repetitions from the start."""
+        return Windows(*(np.resize(part, size) for part in self))
+
 
 class Flat(NamedTuple):
-    """A panel on the device.
+    """A panel as flat arrays.
 
     Attributes
     ----------
@@ -144,6 +148,18 @@ def gather(flat: Flat, windows: Windows, lookback: int, horizon: int) -> Batch:
         loc=flat.loc[windows.series],
         scale=flat.scale[windows.series],
     )
+
+
+def roomy(size: int) -> int:
+    """Return a size rounded up to one of few, at most a quarter more, so that programs are compiled for few.
+
+    Examples
+    --------
+    >>> [roomy(size) for size in (3, 9, 100, 1000)]
+    [64, 64, 112, 1024]
+    """
+    step = max(1 << max(size - 1, 1).bit_length() >> 3, 16)
+    return max(-(-size // step) * step, 64)
 
 
 def at_ends(starts: IntArray, lengths: IntArray, extra: int) -> Windows:

@@ -1,0 +1,72 @@
+"""Rounds of steps on windows drawn at random: they learn, stop, repeat, and are compiled once."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+
+from foretell.nn.backend import keras
+from foretell.nn.steps import StepTrainer
+from foretell.nn.training import TrainConfig
+
+CONFIG = TrainConfig(epochs=20, learning_rate=0.1, weight_decay=0.0, patience=2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """Learns y = 3x − 1; equal whenever its name is."""
+
+    name: str
+    traced: ClassVar[list[str]] = []
+
+    @property
+    def variables(self) -> list[Any]:
+        return [keras.Variable(np.zeros(2, dtype=np.float32), name="line")]
+
+    def loss(self, weights: Any, data: Any, chosen: Any, noise: Any) -> Any:
+        self.traced.append(self.name)
+        x, y = (column[chosen] for column in data)
+        return jnp.sum((weights[0][0] * x + weights[0][1] - y) ** 2), jnp.float32(x.size)
+
+
+def points(n: int = 40) -> tuple[Any, Any]:
+    x = np.linspace(-1, 1, n, dtype=np.float32)
+    return jnp.asarray(x), jnp.asarray(3 * x - 1)
+
+
+def train(name: str, config: TrainConfig = CONFIG, **given: Any) -> Any:
+    trainer = StepTrainer(Line(name), config, batch_size=16, n_steps=50)
+    return trainer.train([np.zeros(2)], points(), 40, given.pop("seed", 0), **given)
+
+
+class TestStepTrainer:
+    def test_learns_a_line(self) -> None:
+        np.testing.assert_allclose(train("learns").weights[0], [3, -1], atol=0.05)
+
+    def test_the_same_seed_gives_the_same_weights(self) -> None:
+        first, again, other = (train("repeats", seed=seed).weights[0] for seed in (1, 1, 2))
+        np.testing.assert_array_equal(first, again)
+        assert (first != other).any()
+
+    def test_equal_trainers_are_compiled_once(self) -> None:
+        train("once")
+        count = Line.traced.count("once")
+        train("once", seed=3, rounds=2)
+        assert Line.traced.count("once") == count
+        train("once", dataclasses.replace(CONFIG, learning_rate=0.01))
+        assert Line.traced.count("once") > count
+
+    def test_stops_when_held_out_windows_get_worse_and_keeps_the_best(self) -> None:
+        # What is held out follows another line: the start is the best there is.
+        x, y = points()
+        trained = train("stops", held_out=((x, -y), 40))
+        assert (trained.epochs, len(trained.losses)) == (0, CONFIG.patience)
+        assert trained.weights[0].tolist() == [0, 0]
+
+    def test_tells_each_round(self) -> None:
+        heard: list[int] = []
+        train("tells", rounds=3, report=lambda done, loss, value: heard.append(done))
+        assert heard == [0, 1, 2]

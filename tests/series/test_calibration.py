@@ -1,0 +1,63 @@
+"""What held-out windows say of quantiles and of the anchor."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import ndtri
+
+from foretell.series.calibration import Calibration
+from foretell.series.network import QUANTILES
+
+RNG = np.random.default_rng(2)
+
+
+def normal(widths: np.ndarray, n: int, middle: float = 0.0) -> np.ndarray:
+    """Return normal quantiles of n windows, shape (n, steps, 1, n_quantiles)."""
+    one = middle + widths[:, None] * ndtri(np.asarray(QUANTILES))
+    return np.broadcast_to(one[None, :, None], (n, len(widths), 1, len(QUANTILES)))
+
+
+class TestCalibration:
+    def test_each_step_is_widened_by_what_it_lacks(self) -> None:
+        deviations = np.array([0.5, 1.0, 3.0])
+        truth = deviations[:, None] * RNG.standard_normal((4000, 3, 1))
+        said = normal(np.ones(3), 4000)
+        fitted = Calibration.fit(truth, said, np.zeros((4000, 3, 1)))
+        held = fitted.apply(said, np.zeros((4000, 3, 1)))
+        for k, level in enumerate(QUANTILES):
+            below = (truth < held[..., k]).mean(axis=0)
+            np.testing.assert_allclose(below, level, atol=0.03)
+
+    def test_few_windows_are_taken_together(self) -> None:
+        truth = 2 * RNG.standard_normal((40, 6, 1))
+        fitted = Calibration.fit(truth, normal(np.ones(6), 40), np.zeros((40, 6, 1)))
+        assert (fitted.factors == fitted.factors[:1]).all()
+        assert fitted.factors[0, 0] > 1.3
+
+    def test_next_to_nothing_held_out_changes_nothing(self) -> None:
+        fitted = Calibration.fit(np.ones((2, 2, 1)), normal(np.ones(2), 2), np.zeros((2, 2, 1)))
+        assert (fitted.factors == 1).all()
+        assert fitted.trust == 1
+
+    @pytest.mark.parametrize(("middle", "trust"), [(1.0, 1.0), (2.0, 0.5), (-1.0, 0.0)])
+    def test_the_median_goes_as_far_from_the_anchor_as_it_helps(self, middle: float, trust: float) -> None:
+        truth = 1 + 0.1 * RNG.standard_normal((500, 2, 1))
+        fitted = Calibration.fit(truth, normal(np.ones(2), 500, middle), np.zeros((500, 2, 1)))
+        assert fitted.trust == pytest.approx(trust)
+
+    def test_a_correction_that_fails_badly_now_and_then_is_not_trusted(self) -> None:
+        # It errs less in nine windows of ten, and ten times as much in the tenth.
+        truth = np.ones((1000, 1, 1))
+        said = np.array(normal(np.ones(1), 1000, 1.0))
+        said[::10] = np.array(normal(np.ones(1), 100, -6.0))
+        assert Calibration.fit(truth, said, np.zeros((1000, 1, 1))).trust < 0.5
+
+    def test_what_was_not_observed_does_not_count(self) -> None:
+        truth = RNG.standard_normal((1000, 2, 1))
+        holes = truth.copy()
+        holes[::2] = np.nan
+        said, anchor = normal(np.ones(2), 1000), np.zeros((1000, 2, 1))
+        some = Calibration.fit(holes, said, anchor)
+        same = Calibration.fit(truth[1::2], said[1::2], anchor[1::2])
+        np.testing.assert_allclose(some.factors, same.factors)
