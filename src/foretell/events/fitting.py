@@ -74,6 +74,7 @@ def fit_gap_model(
         lengths,
         len(sets[0][0]),
         networks[0].anchor_names,
+        network.dropout,
     )
     with ThreadPoolExecutor(1) as other_core:
         compiled = other_core.submit(trainer.compile, data, train[0], held_out[0])

@@ -8,6 +8,7 @@ from typing import Any
 
 from foretell.errors import ParameterError
 from foretell.nn.backend import keras
+from foretell.nn.knobs import Dropout
 
 CELLS = {
     "lstm": keras.layers.LSTMCell,
@@ -62,6 +63,11 @@ class NetworkConfig:
             raise ParameterError(
                 f"dropout={self.dropout!r}; expected a number from 0 up to, not including, 1"
             )
+
+    @property
+    def program(self) -> NetworkConfig:
+        """What compiled programs depend on: a dropped fraction, other than 0, is their input."""
+        return dataclasses.replace(self, dropout=0.5) if self.dropout else self
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +169,7 @@ def build_network(
         keras.layers.RNN(cell, return_sequences=True, name=f"recurrent_{i}") for i, cell in enumerate(cells)
     ]
     join, skip = keras.layers.Concatenate(name="join"), keras.layers.Concatenate(name="skip")
-    drop = keras.layers.Dropout(config.dropout, seed=seed, name="dropout") if config.dropout else None
+    drop = Dropout(config.dropout, seed=seed, name="dropout") if config.dropout else None
     dense = (
         keras.layers.Dense(
             config.dense, config.dense_activation, kernel_initializer=init("kernel"), name="dense"

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from foretell.nn.backend import keras
+from foretell.nn.knobs import Dropout
 from foretell.nn.networks import CELLS, NetworkConfig, state_sizes
 from foretell.series.scaling import last_observed, mean_change, window_scale
 from foretell.series.windows import Batch, Flat, Windows, gather
@@ -93,10 +94,10 @@ class SeriesNetwork:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SeriesNetwork):
             return NotImplemented
-        return (self.config, self.shape) == (other.config, other.shape)
+        return (self.config.program, self.shape) == (other.config.program, other.shape)
 
     def __hash__(self) -> int:
-        return hash((self.config, self.shape))
+        return hash((self.config.program, self.shape))
 
     @property
     def variables(self) -> list[Any]:
@@ -237,7 +238,7 @@ def build_series_model(config: NetworkConfig, shape: Shape, seed: int) -> Any:
 
     read = [_encode(branch, config, shape, seeds, k) for k, branch in enumerate(_branches(given, shape))]
     context = join([last for last, _ in read] + flat("anchor", "ahead", "static"), "context")
-    drop = layers.Dropout(config.dropout, seed=seed, name="dropout") if config.dropout else None
+    drop = Dropout(config.dropout, seed=seed, name="dropout") if config.dropout else None
     context = drop(context) if drop else context
     if config.dense:
         init = _initializer("glorot_uniform", seeds)
