@@ -19,16 +19,19 @@ if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster
     from foretell.nn.networks import NetworkConfig
     from foretell.nn.training import TrainConfig
+    from foretell.search_space import Between
     from foretell.series.baselines import Drift, Naive, SeasonalNaive
     from foretell.series.classical import AutoARIMA, AutoETS, AutoTheta
     from foretell.series.forecaster import SeriesForecaster
     from foretell.series.windows import WindowConfig
     from foretell.storage import load
+    from foretell.tuning import SearchConfig, SearchResult, tune
 
 __all__ = [
     "AutoARIMA",
     "AutoETS",
     "AutoTheta",
+    "Between",
     "Drift",
     "EventForecaster",
     "EventLog",
@@ -36,6 +39,8 @@ __all__ = [
     "Naive",
     "NetworkConfig",
     "Panel",
+    "SearchConfig",
+    "SearchResult",
     "SeasonalNaive",
     "SeriesForecaster",
     "SeriesLeaderboard",
@@ -49,6 +54,7 @@ __all__ = [
     "plotting",
     "read_events",
     "read_series",
+    "tune",
 ]
 
 # Name → the module that holds it; imported on first use, so that `import foretell` stays cheap.
@@ -56,6 +62,7 @@ _HOMES = {
     "AutoARIMA": "foretell.series.classical",
     "AutoETS": "foretell.series.classical",
     "AutoTheta": "foretell.series.classical",
+    "Between": "foretell.search_space",
     "Drift": "foretell.series.baselines",
     "EventForecaster": "foretell.events.forecaster",
     "EventLog": "foretell.data.log",
@@ -63,6 +70,8 @@ _HOMES = {
     "Naive": "foretell.series.baselines",
     "NetworkConfig": "foretell.nn.networks",
     "Panel": "foretell.data.panel",
+    "SearchConfig": "foretell.tuning",
+    "SearchResult": "foretell.tuning",
     "SeasonalNaive": "foretell.series.baselines",
     "SeriesForecaster": "foretell.series.forecaster",
     "SeriesLeaderboard": "foretell.evaluation.series_leaderboard",
@@ -75,6 +84,7 @@ _HOMES = {
     "plotting": "",
     "read_events": "foretell.data.events",
     "read_series": "foretell.data.series",
+    "tune": "foretell.tuning",
 }
 
 

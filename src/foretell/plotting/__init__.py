@@ -10,6 +10,7 @@ from foretell.plotting.forecast import plot_error_by_step, plot_forecast
 from foretell.plotting.next_event import plot_next_event
 from foretell.plotting.reliability import plot_reliability
 from foretell.plotting.saving import FORMATS, save
+from foretell.plotting.search import plot_importances
 from foretell.plotting.tracking import plot_tracking
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "plot_activity",
     "plot_error_by_step",
     "plot_forecast",
+    "plot_importances",
     "plot_next_event",
     "plot_reliability",
     "plot_tracking",

@@ -1,0 +1,63 @@
+"""Search, speed: python -m benchmarks.tuning
+
+16 trials of one shape (seeds, learning rates, dropout rates), each way in a process of its own:
+
+together     as `foretell.tune` does: side by side, through one compiled program
+in turn      one after the other, through one compiled program
+each anew    one after the other, each compiling its own program, as where rates are constants of it
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+
+WAYS = ("together", "in turn", "each anew")
+
+_TRIALS = """
+import sys, time
+import jax, numpy as np
+import foretell as ft
+question, way = sys.argv[1:]
+space = {"training.learning_rate": [1e-3, 2e-3, 4e-3, 8e-3], "network.dropout": [0.1, 0.2], "seed": [0, 1]}
+if question == "series":
+    rng, steps = np.random.default_rng(0), np.arange(400)
+    data = ft.Panel.from_arrays(
+        {f"s{i}": 10 + np.sin(2 * np.pi * (steps + i) / 12) + 0.3 * rng.normal(size=400) for i in range(40)}
+    )
+    training = ft.TrainConfig(epochs=6)
+    model = ft.SeriesForecaster(12, ensemble=1, refit=False, training=training)
+else:
+    rows = ft.datasets.load_cdnow(sample=True)
+    data = ft.read_events(rows, id="customer_id", time="date", as_of="1997-09-30")
+    model = ft.EventForecaster(ensemble=1, training=ft.TrainConfig(epochs=20))
+together = 16 if way == "together" else 1
+search = ft.SearchConfig(method="grid", together=together, prune=False)
+forget = (lambda news: jax.clear_caches()) if way == "each anew" else None
+began = time.perf_counter()
+found = ft.tune(data, space, model=model, search=search, progress=forget)
+print(time.perf_counter() - began, found.value)
+"""
+
+
+def main(runs: int = 3) -> None:
+    """Time the three ways in turn, so that other load meets them alike."""
+    for question in ("series", "events"):
+        seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+        values = set()
+        for _ in range(runs):
+            for way in WAYS:
+                command = [sys.executable, "-c", _TRIALS, question, way]
+                done = subprocess.run(command, capture_output=True, text=True, check=True)
+                took, value = done.stdout.split()
+                seconds[way].append(float(took))
+                values.add(round(float(value), 3))
+        middle = {way: statistics.median(taken) for way, taken in seconds.items()}
+        print(f"| {question} | " + " | ".join(f"{middle[way]:.1f} s" for way in WAYS)
+              + " | " + " | ".join(f"{middle[way] / middle['together']:.1f} ×" for way in WAYS[1:])
+              + f" |   best figures {sorted(values)}", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(*(int(word) for word in sys.argv[1:]))
