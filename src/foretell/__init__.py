@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from foretell.evaluation.leaderboard import Leaderboard
     from foretell.evaluation.series_leaderboard import SeriesLeaderboard
     from foretell.events.forecaster import EventForecaster
+    from foretell.insight import anomalies, explain
     from foretell.nn.networks import NetworkConfig
     from foretell.nn.training import TrainConfig
     from foretell.search_space import Between
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from foretell.series.classical import AutoARIMA, AutoETS, AutoTheta
     from foretell.series.forecaster import SeriesForecaster
     from foretell.series.windows import WindowConfig
+    from foretell.report import write_report
     from foretell.storage import load
     from foretell.tuning import SearchConfig, SearchResult, tune
 
@@ -47,14 +49,17 @@ __all__ = [
     "TrainConfig",
     "WindowConfig",
     "__version__",
+    "anomalies",
     "datasets",
     "errors",
     "evaluate",
+    "explain",
     "load",
     "plotting",
     "read_events",
     "read_series",
     "tune",
+    "write_report",
 ]
 
 # Name → the module that holds it; imported on first use, so that `import foretell` stays cheap.
@@ -77,14 +82,17 @@ _HOMES = {
     "SeriesLeaderboard": "foretell.evaluation.series_leaderboard",
     "TrainConfig": "foretell.nn.training",
     "WindowConfig": "foretell.series.windows",
+    "anomalies": "foretell.insight",
     "datasets": "",
     "errors": "",
     "evaluate": "foretell.evaluation.comparison",
+    "explain": "foretell.insight",
     "load": "foretell.storage",
     "plotting": "",
     "read_events": "foretell.data.events",
     "read_series": "foretell.data.series",
     "tune": "foretell.tuning",
+    "write_report": "foretell.report",
 }
 
 

@@ -89,6 +89,16 @@ def activity(at: Standing) -> tuple[FloatArray, FloatArray]:
     return scipy.special.expit(-logit_cure), np.clip(overdue, 0.0, 1.0)
 
 
+def gap_limits(at: Standing, level: float) -> FloatArray:
+    """Return the time by which the next event had come with some probability, given a return, in ticks.
+
+    As it stood just after the last event; a moment on the log's own time axis.
+    """
+    never = np.zeros_like(at.silence)
+    gaps = _quantiles(_single(at.mixture), on_device(never), on_device([level]))[0]
+    return at.table.invert(at.origin + np.asarray(gaps, dtype=np.float64))
+
+
 def next_event_moments(at: Standing, levels: npt.ArrayLike) -> FloatArray:
     """Return quantiles of the next event's time given a return, in ticks after as_of, shape (n_levels, n)."""
     gaps = _quantiles(_single(at.mixture), on_device(at.silence), on_device(np.atleast_1d(levels)))

@@ -6,8 +6,10 @@ Charts show themselves in a notebook; `save` writes them to PNG, SVG or HTML wit
 from __future__ import annotations
 
 from foretell.plotting.activity import plot_activity
+from foretell.plotting.explanation import plot_explanation
 from foretell.plotting.forecast import plot_error_by_step, plot_forecast
 from foretell.plotting.next_event import plot_next_event
+from foretell.plotting.quantiles import plot_quantiles
 from foretell.plotting.reliability import plot_reliability
 from foretell.plotting.saving import FORMATS, save
 from foretell.plotting.search import plot_importances
@@ -17,9 +19,11 @@ __all__ = [
     "FORMATS",
     "plot_activity",
     "plot_error_by_step",
+    "plot_explanation",
     "plot_forecast",
     "plot_importances",
     "plot_next_event",
+    "plot_quantiles",
     "plot_reliability",
     "plot_tracking",
     "save",

@@ -118,6 +118,11 @@ class SeriesNetwork:
         anchor : array, shape (batch, steps, n_targets)
             What the quantiles are before training.
         """
+        given, loc, scale, start = self.inputs(batch)
+        return self.output(weights, given, noise), loc, scale, start
+
+    def inputs(self, batch: Batch) -> tuple[dict[str, Array], Array, Array, Array]:
+        """Return what the Keras model reads, by name, and location, scale and anchor as of `quantiles`."""
         shape = self.shape
         lookback, steps = shape.lookback, shape.steps
         values, mask = batch.values[:, :lookback], batch.mask[:, :lookback]
@@ -132,15 +137,21 @@ class SeriesNetwork:
             values, mask, anchor = (_apart(part) for part in (values, mask, anchor))
             past, so_far, ahead, static = (jnp.repeat(part, c, axis=0) for part in rest)
             rest = (past, so_far, ahead, jnp.concatenate([static, jnp.tile(jnp.eye(c), (n, 1))], axis=-1))
-        inputs = [values, mask, *rest, anchor]
+        names = ("values", "mask", "past", "so_far", "ahead", "static", "anchor")
+        inputs = dict(zip(names, [values, mask, *rest, anchor], strict=True))
+        given = {name: part for name, part in inputs.items() if part.shape[-1]}
+        return given, loc, scale, start
+
+    def output(self, weights: list[Array], given: dict[str, Array], noise: Array | None = None) -> Array:
+        """Return normalised quantiles of `inputs`, shape (batch, steps, n_targets, n_quantiles)."""
+        shape = self.shape
         fixed = [variable.value for variable in self.model.non_trainable_variables]
         if noise is not None:
             fixed = [noise for _ in fixed]  # the dropouts' generators are all that is not trained
-        given = [part for part in inputs if part.shape[-1]]
-        out = self.model.stateless_call(weights, fixed, given, training=noise is not None)[0]
-        if shape.variables == "shared" and c > 1:
-            out = jnp.moveaxis(out.reshape(n, c, steps, -1), 1, 2)
-        return out, loc, scale, start
+        out = self.model.stateless_call(weights, fixed, list(given.values()), training=noise is not None)[0]
+        if shape.variables == "shared" and shape.n_targets > 1:
+            out = jnp.moveaxis(out.reshape(-1, shape.n_targets, shape.steps, out.shape[-1]), 1, 2)
+        return out
 
     def loss(
         self, weights: list[Array], data: tuple[Flat, Windows], chosen: Array, noise: Array | None
