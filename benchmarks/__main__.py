@@ -5,6 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-for name in ("events", "simulated", "speed", "read_events", "series", "series_speed", "series_methods"):
+NAMES = (
+    "events", "simulated", "speed", "read_events", "series", "series_speed", "series_methods", "stores",
+    "tutorial_speed",
+)  # fmt: skip
+for name in NAMES:
     print(f"\n# {name}", flush=True)
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

@@ -64,7 +64,7 @@ def _rolling(
     names = [f"y{k}" for k in range(values.shape[1])]
     panel = ft.Panel.from_arrays({"all": scaled[:val_end]}, freq=freq, start=start, targets=names)
     share = 1 - train_end / val_end
-    training = ft.TrainConfig(epochs=40, learning_rate=1e-3, patience=8, validation_fraction=share)
+    training = ft.TrainConfig(epochs=40, learning_rate=1e-3, patience=6, validation_fraction=share)
     window = ft.WindowConfig(season=season, lookback=336 if season > 1 else 96)
     began = time.perf_counter()
     model = ft.SeriesForecaster(horizon=h, window=window, training=training, refit=False).fit(panel)

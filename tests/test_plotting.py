@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 import foretell as ft
 from foretell import plotting
 from foretell.datasets import load_cdnow
-from foretell.errors import ParameterError, StorageError
+from foretell.errors import DataError, ParameterError, StorageError
 from foretell.events.answers import p_return, standing
+from foretell.nn.training import Progress
 
 CUTOFF = "1997-09-30"
 REGULAR = 15562  # 27 visits
@@ -185,3 +187,67 @@ def test_the_map_of_activity_counts_every_customer_once(model):
     cells = values(plotting.plot_activity(model), "p_active", "customers")
     assert sum(row["customers"] for row in cells) == model.log_.n_customers
     assert all(0.0 <= row["p_active"] <= 1.0 for row in cells)
+
+
+def network_rows(chart):
+    return {row["name"]: row for row in chart.layer[1].data.values}
+
+
+def test_a_network_is_drawn_layer_by_layer_with_its_widths(small_model):
+    rows = network_rows(ft.plotting.plot_network(small_model))
+    assert [rows[name]["role"] for name in ("features", "recurrent_0", "dense", "join")] == [
+        "input", "recurrent", "weights", "plain",
+    ]  # fmt: skip
+    assert (rows["recurrent_0"]["kind"], rows["recurrent_0"]["gives"]) == ("LSTM", "· × 4")
+    assert rows["features"]["y2"] < rows["recurrent_0"]["y"]
+
+
+def test_boxes_of_a_drawn_network_stand_apart_and_no_arrow_starts_below_its_end(small_model):
+    chart = ft.plotting.plot_network(small_model)
+    boxes = list(network_rows(chart).values())
+    for k, one in enumerate(boxes):
+        for other in boxes[:k]:
+            apart_x = one["x2"] < other["x"] or other["x2"] < one["x"]
+            assert apart_x or one["y2"] < other["y"] or other["y2"] < one["y"]
+    points = chart.layer[0].layer[0].data.values
+    for before, after in itertools.pairwise(points):
+        assert before["link"] != after["link"] or before["y"] < after["y"]
+
+
+def test_a_network_that_is_not_fitted_cannot_be_drawn():
+    with pytest.raises(ft.errors.NotFittedError, match="takes its shape from the data; call fit first"):
+        ft.plotting.plot_network(ft.EventForecaster())
+
+
+def test_a_qq_picture_shows_both_stores_and_how_far_apart_they_are(small_log):
+    names = small_log.group_names.to_list()
+    chart = plotting.plot_qq(small_log, names[0], names[1])
+    title = chart.to_dict()["title"]
+    assert title["text"] == f"Gaps of store {names[0]} and store {names[1]}"
+    assert "slope" in title["subtitle"][1]
+    assert len(values(chart, "first", "second")) == 99 + 2 + 2
+    with pytest.raises(ParameterError, match="there is no store 'shop 9' in the log; it has 3, such as"):
+        plotting.plot_qq(small_log, names[0], "shop 9")
+
+
+def test_a_log_without_stores_has_no_qq_picture(log):
+    with pytest.raises(DataError, match="the log has no stores"):
+        plotting.plot_qq(log, 1, 2)
+
+
+def test_forecasts_beside_truth_show_every_pair_and_the_error():
+    chart = plotting.plot_predicted([0, 10, 20], [1, 13, 16])
+    assert "3 forecasts; mean absolute error 2.7, median 3.0" in chart.to_dict()["title"]["subtitle"][0]
+    points = [(row["actual"], row["predicted"]) for row in values(chart, "actual", "predicted")]
+    assert {(1.0, 1.0), (10.0, 13.0), (20.0, 16.0)} <= set(points)
+    with pytest.raises(ParameterError, match="expected one forecast for each"):
+        plotting.plot_predicted([1, 2], [1])
+
+
+def test_training_is_shown_epoch_by_epoch_for_training_and_held_out_customers():
+    epochs = [Progress(m, e, 3, 5.0 - e, 6.0 - e) for m in range(2) for e in (1, 2, 3)]
+    chart = plotting.plot_training(epochs)
+    assert len(values(chart, "epoch", "loss", "member")) == 12
+    assert "2 networks" in chart.to_dict()["title"]["subtitle"][0]
+    with pytest.raises(ParameterError, match="epochs is empty"):
+        plotting.plot_training([])

@@ -229,3 +229,58 @@ def test_a_saved_model_needs_no_more_than_its_directory(saved, small_model, tmp_
         [sys.executable, "-W", "error", "-c", program, str(saved), str(out)], cwd=tmp_path, check=True
     )
     assert pl.read_parquet(out).equals(small_model.predict(horizons=[]))
+
+
+@pytest.fixture(scope="module")
+def keras_saved(small_model, tmp_path_factory):
+    return small_model.save_keras(tmp_path_factory.mktemp("keras") / "shop")
+
+
+def test_what_is_saved_as_keras_does_answers_the_same_to_the_last_bit(small_model, keras_saved):
+    """Architecture in JSON, weights in HDF5, and no second copy of them."""
+    names = [file.name for file in keras_saved.iterdir()]
+    assert {"architecture.json", "member0.weights.h5", "member1.weights.h5"} <= set(names)
+    with np.load(keras_saved / "arrays.npz") as arrays:
+        assert not [name for name in arrays.files if name.startswith("member")]
+    loaded = ft.load(keras_saved)
+    assert loaded.predict(HORIZONS).equals(small_model.predict(HORIZONS))
+    for one, other in zip(loaded.model_.members, small_model.model_.members, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_members_come_back_as_keras_models_that_say_what_the_network_says(small_model, keras_saved):
+    members = ft.load_keras(keras_saved)
+    fitted = small_model.model_
+    rng = np.random.default_rng(0)
+    inputs = [rng.uniform(0, 9, (2, 3, part.shape[-1])).astype(np.float32) for part in members[0].inputs]
+    for member, weights in zip(members, fitted.members, strict=True):
+        network = fitted.network.network
+        states = network.sequence(weights, inputs[0]).reshape(6, -1)
+        rows = [part.reshape(6, -1) for part in inputs]
+        expected = np.asarray(network.output(weights, states, *rows)).reshape(2, 3, -1)
+        np.testing.assert_allclose(member(inputs), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["architecture.json", "member1.weights.h5"])
+def test_a_damaged_keras_file_is_a_storage_error(keras_saved, tmp_path, name):
+    place = tmp_path / "model"
+    place.mkdir()
+    for file in keras_saved.iterdir():
+        (place / file.name).write_bytes(file.read_bytes())
+    cut_in_half(place / name)
+    for read in (ft.load, ft.load_keras):
+        with pytest.raises(StorageError, match="damaged"):
+            read(place)
+
+
+def test_where_no_keras_files_are_the_error_says_which_call_writes_them(saved):
+    with pytest.raises(StorageError, match=r"no Keras files .* expected architecture\.json .* save_keras"):
+        ft.load_keras(saved)
+
+
+def test_the_summary_names_the_layers_and_counts_the_weights(small_model):
+    shown = small_model.summary()
+    assert "recurrent_0 (RNN)" in shown
+    assert f"Total params: {sum(w.size for w in small_model.model_.members[0]):,}" in shown
+    with pytest.raises(NotFittedError):
+        ft.EventForecaster().summary()

@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 REQUIREMENTS = {
     # The last lifetimes (2020) and the last versions of what it needs that it runs on.
     "lifetimes": ["lifetimes==0.11.3", "pandas<2.2", "numpy<2", "scipy<1.14"],
+    # Keras as most people run it: on the TensorFlow backend.
+    "tensorflow": ["tensorflow-cpu", "keras>=3.11"],
     "neuralforecast": ["torch==2.13.0", "neuralforecast==3.3.0"],
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any, Self
 
 from foretell.errors import NotFittedError, ParameterError
@@ -39,3 +40,39 @@ class Estimator:
             raise NotFittedError(
                 f"this {type(self).__name__} is not fitted yet; call fit(log) first, or load one"
             )
+
+
+class NetworkForecaster(Estimator):
+    """What the forecasters with networks share: saving them and showing them."""
+
+    model_: Any
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model to a directory; see `foretell.load`."""
+        return self._save(path, "arrays")
+
+    def save_keras(self, path: str | Path) -> Path:
+        """Write the model to a directory, its networks as Keras keeps them.
+
+        ``architecture.json`` describes the network, ``member0.weights.h5`` … hold the weights of each member
+        of the ensemble. `foretell.load` reads the directory like any other, `foretell.load_keras` returns the
+        members as Keras models.
+
+        Parameters
+        ----------
+        path : str or Path
+        """
+        return self._save(path, "keras")
+
+    def _save(self, path: str | Path, weights: str) -> Path:
+        from foretell.storage import save  # noqa: PLC0415  # storage knows the forecasters, not they it
+
+        self._check_fitted("model_")
+        return save(self, path, weights=weights)  # type: ignore[arg-type]
+
+    def summary(self) -> str:
+        """Return Keras' summary of the network: its layers, their shapes, their parameters."""
+        self._check_fitted("model_")
+        lines: list[str] = []
+        self.model_.network.whole.summary(print_fn=lines.append)
+        return "\n".join(lines)

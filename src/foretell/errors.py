@@ -12,6 +12,11 @@
     ├── BackendError (RuntimeError)   Keras is loaded on a backend that the engine cannot use
     ├── StorageError (OSError)        a model directory that cannot be written or read
     └── MissingDependencyError (ImportError)   an optional package is needed for this
+
+and all that it warns of::
+
+    ForetellWarning (UserWarning)
+    └── LeakageWarning                what a model is tested on was seen in training
 """
 
 from __future__ import annotations
@@ -55,3 +60,11 @@ class StorageError(ForetellError, OSError):
 
 class MissingDependencyError(ForetellError, ImportError):
     """An optional dependency is not installed."""
+
+
+class ForetellWarning(UserWarning):
+    """Root of all warnings of foretell."""
+
+
+class LeakageWarning(ForetellWarning):
+    """Values that a model is tested on were seen in training."""

@@ -16,7 +16,7 @@ import polars as pl
 
 from foretell._version import __version__
 from foretell.data.log import EventLog, ReadReport
-from foretell.errors import StorageError
+from foretell.errors import ParameterError, StorageError
 
 if TYPE_CHECKING:  # the engine is imported when a model is loaded, not with this module
     from foretell.events.forecaster import EventForecaster
@@ -29,7 +29,7 @@ _DAMAGE = (
 _MODEL, _ARRAYS, _IDS, _GROUPS = "model.json", "arrays.npz", "ids.parquet", "groups.parquet"
 
 
-def save(model: EventForecaster | SeriesForecaster, path: str | Path) -> Path:
+def save(model: EventForecaster | SeriesForecaster, path: str | Path, *, weights: str = "arrays") -> Path:
     """Write a fitted forecaster to a directory; an older model of the same place is replaced.
 
     Parameters
@@ -37,6 +37,9 @@ def save(model: EventForecaster | SeriesForecaster, path: str | Path) -> Path:
     model : EventForecaster or SeriesForecaster
     path : str or Path
         The directory. One that exists and holds no model is refused.
+    weights : {"arrays", "keras"}
+        With the other arrays; or as Keras keeps them: ``architecture.json``, and ``member0.weights.h5`` … for
+        each member of the ensemble.
 
     Raises
     ------
@@ -54,7 +57,7 @@ def save(model: EventForecaster | SeriesForecaster, path: str | Path) -> Path:
     except OSError as error:
         raise StorageError(f"cannot write to {target.parent}: {error.strerror}") from error
     try:
-        _write(model, aside)
+        _write(model, aside, weights)
         old = aside.with_name(aside.name + "-old")
         if target.exists():
             target.rename(old)
@@ -107,11 +110,49 @@ def load(path: str | Path) -> EventForecaster | SeriesForecaster:
         )
     try:
         return _read(described, source)
+    except ParameterError as error:
+        raise StorageError(f"the model in {source} cannot be built, or is damaged: {error}") from error
     except _DAMAGE as error:
         raise StorageError(f"the model in {source} is damaged ({error}); save it again") from error
 
 
-def _write(model: EventForecaster | SeriesForecaster, place: Path) -> None:
+def load_keras(path: str | Path) -> list[Any]:
+    """Read the members of an ensemble as plain Keras models, from what ``save_keras`` wrote.
+
+    Keras alone can do the same, with ``keras.models.model_from_json`` and ``load_weights``.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    list of keras.Model
+
+    Raises
+    ------
+    StorageError
+        The directory holds no such files, or they are damaged.
+    """
+    import foretell.events.gap_model  # noqa: F401, PLC0415  # registers its layer with Keras
+    from foretell.nn.keras_files import ARCHITECTURE, read_member, weights_name  # noqa: PLC0415
+
+    source = Path(path)
+    members = 0
+    while (source / weights_name(members)).is_file():
+        members += 1
+    if not members or not (source / ARCHITECTURE).is_file():
+        raise StorageError(
+            f"no Keras files in {source}: expected {ARCHITECTURE} and {weights_name(0)}, which save_keras "
+            "writes"
+        )
+    try:
+        return [read_member(source, m) for m in range(members)]
+    except _DAMAGE as error:
+        raise StorageError(f"the Keras files in {source} are damaged ({error}); save them again") from error
+
+
+def _write(model: EventForecaster | SeriesForecaster, place: Path, weights: str) -> None:
     """Write the model's files; the engine that knows its kind describes it."""
     from foretell.events.forecaster import EventForecaster  # noqa: PLC0415
 
@@ -122,6 +163,13 @@ def _write(model: EventForecaster | SeriesForecaster, place: Path) -> None:
         from foretell.series.stored import write_series  # noqa: PLC0415
 
         kind, (described, arrays) = "series", write_series(model, place)
+    if weights == "keras":
+        from foretell.nn.keras_files import write_members  # noqa: PLC0415
+
+        fitted = model.model_
+        order = write_members(fitted.network.whole, fitted.network.variables, fitted.members, place)
+        described["keras_order"] = order
+        arrays = {name: values for name, values in arrays.items() if not name.startswith("member")}
     np.savez(place / _ARRAYS, **arrays)
     text = json.dumps(head | {"kind": kind} | described, indent=1, ensure_ascii=False)
     (place / _MODEL).write_text(text, encoding="utf-8")
@@ -171,6 +219,11 @@ def _write_events(model: EventForecaster, place: Path) -> tuple[dict[str, Any], 
 def _read(described: dict[str, Any], place: Path) -> EventForecaster | SeriesForecaster:
     with (place / _ARRAYS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
+    if "keras_order" in described:
+        import foretell.events.gap_model  # noqa: F401, PLC0415  # registers its layer with Keras
+        from foretell.nn.keras_files import read_arrays  # noqa: PLC0415
+
+        arrays |= read_arrays(place, described["members"], described["keras_order"])
     if described["kind"] == "events":
         return _read_events(described, arrays, place)
     from foretell.series.stored import read_series_model  # noqa: PLC0415

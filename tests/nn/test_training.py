@@ -199,7 +199,8 @@ def test_jobs_run_side_by_side_come_back_in_order():
 @pytest.mark.parametrize(
     ("name", "value"),
     [("epochs", 0), ("batch_size", 2.5), ("patience", -1), ("max_steps", 0), ("validation_fraction", 1.0),
-     ("learning_rate", 0.0), ("learning_rate", float("nan"))],
+     ("learning_rate", 0.0), ("learning_rate", float("nan")), ("optimizer", "sgdd"), ("loss", "mse2"),
+     ("loss", "categorical_crossentropy")],
 )  # fmt: skip
 def test_settings_outside_of_what_is_allowed_are_refused_by_name(name, value):
     with pytest.raises(ParameterError, match=rf"{name}={value!r}; expected"):

@@ -1,1 +1,1 @@
-"""The way in: files, databases and frames become validated ragged arrays."""
+"""The way in: files, databases and frames become validated ragged arrays, and these a network's windows."""

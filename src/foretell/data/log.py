@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,24 @@ class ReadReport:
     def __str__(self) -> str:
         first = f"{self.rows_read:,} rows read, {self.events:,} events kept"
         return "\n".join([first, *reason_lines(self.left_out | self.adjusted, self.examples)])
+
+
+class Gaps(NamedTuple):
+    """Gaps between successive events of the same customer, ordered by customer and time.
+
+    Attributes
+    ----------
+    lengths : int64 array, shape (n_gaps,)
+        In ticks of the log's clock.
+    customers : int64 array, shape (n_gaps,)
+        Position of the customer in the log's ``ids``.
+    ends : int64 array, shape (n_gaps,)
+        Tick of the event that ends each gap.
+    """
+
+    lengths: IntArray
+    customers: IntArray
+    ends: IntArray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -129,6 +147,21 @@ class EventLog:
     def owner(self) -> IntArray:
         """Customer index of each event, shape (n_events,)."""
         return np.repeat(np.arange(self.n_customers), self.counts)
+
+    def gaps(self) -> Gaps:
+        """Return the gaps between the successive events of each customer.
+
+        Examples
+        --------
+        >>> import foretell as ft
+        >>> import polars as pl
+        >>> rows = {"unique_id": ["a", "a", "b", "b"], "ds": ["2024-01-01", "2024-01-08"] * 2}
+        >>> ft.read_events(pl.DataFrame(rows)).gaps().lengths
+        array([7, 7])
+        """
+        owner = self.owner
+        same = owner[1:] == owner[:-1]
+        return Gaps(np.diff(self.times)[same], owner[1:][same], self.times[1:][same])
 
     @property
     def min_gap(self) -> int:

@@ -15,6 +15,7 @@ from foretell.events.gap_model import DropOut, GapNetwork, fit_anchor, gap_data
 from foretell.events.history import FeatureScale, histories, standardised
 from foretell.events.states import GapModel, log_features
 from foretell.nn.networks import NetworkConfig
+from foretell.nn.own import EventShape
 from foretell.nn.training import (
     Bucket,
     Progress,
@@ -54,9 +55,11 @@ def fit_gap_model(
     raw = log_features(history, log)
     scale = FeatureScale.fit(np.asarray(raw, dtype=np.float64))
     data = gap_data(history, standardised(scale.arrays(), raw))
-    networks = [GapNetwork(network, raw.shape[-1], drop_out, seed + m) for m in range(ensemble)]
-    sets = [_hold_out(log.n_customers, training.validation_fraction, seed + m) for m in range(ensemble)]
     longest = training.max_steps or longest_run(log.counts)
+    network = network.resolved(EventShape(raw.shape[-1], longest))
+    networks = [GapNetwork(network, raw.shape[-1], drop_out, seed + m) for m in range(ensemble)]
+    longest = min(longest, networks[0].network.longest or longest)
+    sets = [_hold_out(log.n_customers, training.validation_fraction, seed + m) for m in range(ensemble)]
     lengths = bucket_lengths(cut_runs(log.offsets, np.arange(log.n_customers), longest)[1])
 
     def buckets(chosen: list[IntArray]) -> list[tuple[Bucket, ...]]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.base import Estimator
+from foretell.base import NetworkForecaster
 from foretell.data.log import EventLog, to_dates
 from foretell.errors import DataError, ParameterError
 from foretell.evaluation.outlook import Outlook, period_edges
@@ -27,13 +26,14 @@ from foretell.events.fitting import fit_gap_model
 from foretell.events.groups import group_totals
 from foretell.events.simulation import Expected, expected_events, simulate_paths
 from foretell.events.states import GapModel, States, encode, newcomer
-from foretell.nn.networks import NetworkConfig
+from foretell.nn.own import check_network
+from foretell.nn.settings import as_config
 from foretell.nn.training import Progress, TrainConfig
 
 FloatArray = npt.NDArray[np.float64]
 
 
-class EventForecaster(Estimator):
+class EventForecaster(NetworkForecaster):
     """Forecast each customer's next event, its uncertainty, and the number of events to come.
 
     An ensemble of recurrent networks reads every customer's history and corrects the closed-form forecast of
@@ -46,8 +46,9 @@ class EventForecaster(Estimator):
         Networks that are averaged; more cost time and steady the answers.
     seed : int
         Same seed, same machine, same answers.
-    network : NetworkConfig, optional
-        Cell, layers, widths.
+    network : NetworkConfig, keras cell, keras.Model or callable, optional
+        Cell, layers, widths; or a cell of your own, or a causal network ``(batch, steps, features) → (batch,
+        steps, units)``, or a function that builds one for a shape: it replaces the recurrent layers.
     training : TrainConfig, optional
         Epochs, batch size, learning rate, early stopping.
     drop_out : {"mbg", "bg"}
@@ -82,7 +83,7 @@ class EventForecaster(Estimator):
         *,
         ensemble: int = 3,
         seed: int = 0,
-        network: NetworkConfig | None = None,
+        network: Any = None,
         training: TrainConfig | None = None,
         drop_out: str = "mbg",
         seasonal: bool = True,
@@ -118,9 +119,15 @@ class EventForecaster(Estimator):
             )
         if as_of is not None:
             log = _until(log, as_of)
-        self.model_: GapModel = fit_gap_model(
+        self.model_: GapModel = self._fit_model(log, self.network, progress)
+        return self._stand(log)
+
+    def _fit_model(
+        self, log: EventLog, network: Any, progress: Callable[[Progress], None] | None
+    ) -> GapModel:
+        return fit_gap_model(
             log,
-            self.network or NetworkConfig(),
+            as_config(network),
             self.training or TrainConfig(),
             ensemble=self.ensemble,
             seed=int(self.seed),
@@ -128,17 +135,19 @@ class EventForecaster(Estimator):
             seasonal=self.seasonal,
             progress=progress,
         )
-        return self._stand(log)
 
     def _check_parameters(self) -> None:
         for name, least in [("ensemble", 1), ("paths", 1), ("seed", 0)]:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
                 raise ParameterError(f"{name}={value!r}; expected a whole number of at least {least}")
-        for name, kind in [("network", NetworkConfig), ("training", TrainConfig)]:
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, kind):
-                raise ParameterError(f"{name}={value!r}; expected a foretell.{kind.__name__}(…)")
+        check_network(self.network)
+        if self.training is not None and not isinstance(self.training, TrainConfig):
+            raise ParameterError(f"training={self.training!r}; expected a foretell.TrainConfig(…)")
+        if self.training is not None and self.training.loss is not None:
+            raise ParameterError(
+                f"loss={self.training.loss!r}; expected None: the next gap is trained by its likelihood"
+            )
         if self.drop_out not in {"mbg", "bg"}:
             raise ParameterError(f"drop_out={self.drop_out!r}; expected 'mbg' or 'bg'")
 
@@ -282,13 +291,6 @@ class EventForecaster(Estimator):
         self._check_fitted("model_")
         merged, seen = self.log_.extended(new_events)
         return self._stand(merged, encode(self.model_, merged, self._aligned(merged, seen), seen))
-
-    def save(self, path: str | Path) -> Path:
-        """Write the model to a directory; see `foretell.load`."""
-        from foretell.storage import save  # noqa: PLC0415  # storage knows the forecasters, not they it
-
-        self._check_fitted("model_")
-        return save(self, path)
 
     def _expected(
         self,

@@ -182,6 +182,16 @@ class GapNetwork:
         )
 
     @property
+    def whole(self) -> Any:
+        """The Keras model of whole sequences: ``[features, (count, age)] → packed mixture``."""
+        return self.network.whole
+
+    @property
+    def variables(self) -> list[Any]:
+        """Trainable variables."""
+        return self.network.variables
+
+    @property
     def packed_width(self) -> int:
         """Length of the packed mixture."""
         return mix.packed_width(self.components)
@@ -226,7 +236,7 @@ class GapNetwork:
         for bucket, length in zip(runs, lengths, strict=True):
             rows = jnp.minimum(bucket.starts[:, None] + jnp.arange(length), data.last.shape[0] - 1)
             valid = jnp.arange(length) < bucket.lengths[:, None]
-            states = self.network.sequence(weights, data.features[rows])
+            states = self.network.sequence(weights, data.features[rows], noise)
             parts.append((rows.ravel(), valid.ravel(), states.reshape(rows.size, states.shape[-1])))
         rows, valid, states = (jnp.concatenate(part) for part in zip(*parts, strict=True))
         found = GapData(*(part[rows] for part in data))
@@ -272,10 +282,11 @@ def fit_anchor(
     shapes = [np.shape(value) for value in start]
 
     def rebuild(flat: Any) -> Anchor:
-        parts = jnp.split(flat, np.cumsum(sizes)[:-1])
+        split: Any = np.split if isinstance(flat, np.ndarray) else jnp.split
+        parts = split(flat, np.cumsum(sizes)[:-1])
         return Anchor(*[part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)])
 
-    rows = _distinct(history)
+    rows, n_rows = _distinct(history), float(len(history.count))
 
     @jax.jit
     def objective(flat: Any, rows: Any) -> Any:
@@ -284,14 +295,12 @@ def fit_anchor(
             terms = log_likelihood(anchored(anchor, rows.count, rows.age, None, drop_out), rows, likelihood)
             # A faint pull keeps components that explain nothing from running off to infinity.
             pull = 1e-2 * (jnp.sum(anchor.log_sigma**2) + jnp.sum(anchor.weights**2))
-            return -jnp.sum(rows.times * terms) / rows.times.sum() + (
-                pull / rows.times.sum() if components else 0.0
-            )
+            return (pull * (components > 0) - jnp.sum(rows.times * terms)) / n_rows
 
         return jax.value_and_grad(value)(flat)
 
     def numpy_objective(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        value, gradient = objective(jnp.asarray(flat, dtype=jnp.float32), rows)
+        value, gradient = objective(flat.astype(np.float32), rows)
         return float(value), np.asarray(gradient, dtype=np.float64)
 
     first = np.concatenate([np.ravel(value) for value in start])
@@ -303,8 +312,7 @@ def fit_anchor(
         bounds=[(-12.0, 12.0)] * (len(first) - components) + [_PACES] * components,
         options={"maxiter": 300, "ftol": 1e-9, "gtol": 1e-6},
     )
-    anchor = rebuild(jnp.asarray(result.x, dtype=jnp.float32))
-    return anchor, -float(result.fun) * float(rows.times.sum())
+    return rebuild(result.x.astype(np.float32)), -float(result.fun) * n_rows
 
 
 class _Rows(NamedTuple):

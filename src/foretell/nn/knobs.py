@@ -47,9 +47,13 @@ class Knobs(NamedTuple):
         return cls(*(np.float32(value) for value in values))
 
 
-def program_of(config: TrainConfig) -> TrainConfig:
-    """Return a configuration without what the compiled program does not depend on: equal ones share it."""
-    return dataclasses.replace(config, learning_rate=1.0, weight_decay=0.0, epochs=1, patience=1)
+_INPUTS = {"learning_rate", "weight_decay", "epochs", "patience"}
+
+
+def program_of(config: TrainConfig) -> tuple[object, ...]:
+    """Return what of a configuration the compiled program depends on: equal ones share it."""
+    names = [field.name for field in dataclasses.fields(config) if field.name not in _INPUTS]
+    return tuple((name, getattr(config, name)) for name in names)
 
 
 _DROPOUT: contextvars.ContextVar[Any] = contextvars.ContextVar("dropout", default=None)

@@ -49,6 +49,10 @@ class TrainConfig:
         Held-out sequences; 0 trains on all, for all epochs.
     optimizer : str
         Any Keras optimizer by name.
+    loss : str, optional
+        Of series: a Keras regression loss by name, such as ``"mean_squared_error"`` or ``"huber"``, by which
+        the point forecast is trained; by default it is the median. The other quantiles are trained as such.
+        Events are trained by their likelihood.
     max_steps : int, optional
         Longest sequence trained on as one; longer ones are cut into runs of this length. By default the power
         of two, from 8 to 128, beyond which lie at most 2 % of the events.
@@ -63,6 +67,7 @@ class TrainConfig:
     validation_fraction: float = 0.1
     optimizer: str = "adamw"
     max_steps: int | None = None
+    loss: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience", "max_steps"):
@@ -75,6 +80,30 @@ class TrainConfig:
             raise ParameterError(f"validation_fraction={self.validation_fraction!r}; expected from 0 up to 1")
         if not self.learning_rate > 0.0:
             raise ParameterError(f"learning_rate={self.learning_rate!r}; expected a positive number")
+        check_names(self.optimizer, self.loss)
+
+
+def check_names(optimizer: str, loss: str | None) -> None:
+    """Refuse an unknown optimizer, and a loss that is not one of regression."""
+    try:
+        keras.optimizers.get(optimizer)
+    except ValueError as error:
+        raise ParameterError(
+            f"optimizer={optimizer!r}; expected the name of a Keras optimizer, such as 'adamw' or 'rmsprop'"
+        ) from error
+    if loss is None:
+        return
+    zero = np.zeros((3, 2), dtype=np.float32)
+    off = zero + np.array([[0.0], [-1.0], [1.0]], dtype=np.float32)
+    try:
+        right, low, high = np.asarray(keras.losses.get(loss)(zero, off)).ravel().tolist()
+    except (TypeError, ValueError):
+        right, low, high = 1.0, 0.0, 0.0
+    if right or not (low > 0.0 and high > 0.0):
+        raise ParameterError(
+            f"loss={loss!r}; expected the name of a Keras regression loss, such as 'mean_squared_error', "
+            "'mean_absolute_error' or 'huber', or None"
+        )
 
 
 class Bucket(NamedTuple):

@@ -8,6 +8,8 @@ from __future__ import annotations
 from foretell.plotting.activity import plot_activity
 from foretell.plotting.explanation import plot_explanation
 from foretell.plotting.forecast import plot_error_by_step, plot_forecast
+from foretell.plotting.gaps import plot_predicted, plot_qq, plot_training
+from foretell.plotting.network import plot_network
 from foretell.plotting.next_event import plot_next_event
 from foretell.plotting.quantiles import plot_quantiles
 from foretell.plotting.reliability import plot_reliability
@@ -22,9 +24,13 @@ __all__ = [
     "plot_explanation",
     "plot_forecast",
     "plot_importances",
+    "plot_network",
     "plot_next_event",
+    "plot_predicted",
+    "plot_qq",
     "plot_quantiles",
     "plot_reliability",
     "plot_tracking",
+    "plot_training",
     "save",
 ]

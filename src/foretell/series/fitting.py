@@ -16,6 +16,7 @@ from foretell.data.panel import Panel, flat_ranges
 from foretell.data.seasons import find_season
 from foretell.errors import DataError, ParameterError
 from foretell.nn.networks import NetworkConfig
+from foretell.nn.own import OwnNetwork
 from foretell.nn.steps import StepTrainer
 from foretell.nn.training import Progress, TrainConfig, Trained, side_by_side
 from foretell.series.calibration import Calibration
@@ -168,7 +169,7 @@ def on_device(arrays: Any) -> Any:
 def fit_series_model(
     panel: Panel,
     shape: Shape,
-    network: NetworkConfig,
+    network: NetworkConfig | OwnNetwork,
     training: TrainConfig,
     *,
     ensemble: int,
@@ -185,8 +186,8 @@ def fit_series_model(
     flat = on_device(reading.flat(panel, 0, roomy(panel.n_series), roomy(panel.n_rows)))
     windows = split(panel, 0, shape.steps, training.validation_fraction)
     batch = training.batch_size or max(BATCH // (shape.n_targets if shape.variables == "shared" else 1), 8)
-    networks = [SeriesNetwork(network, shape, seed + m) for m in range(ensemble)]
-    trainer = StepTrainer(networks[0], training, batch, ROUND, network.dropout)
+    networks = [SeriesNetwork(network, shape, seed + m, training.loss) for m in range(ensemble)]
+    trainer = StepTrainer(networks[0], training, batch, ROUND, getattr(network, "dropout", 0.0))
 
     def job(m: int, where: Windows, held: Windows | None, rounds: int | None) -> Callable[[], Trained]:
         def report(epoch: int, loss: float, validation: float) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from statistics import NormalDist
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.base import Estimator
+from foretell.base import NetworkForecaster
 from foretell.data.panel import Panel
 from foretell.errors import DataError, ParameterError
 from foretell.nn.networks import NetworkConfig
+from foretell.nn.own import check_network, resolved
 from foretell.nn.training import Progress, TrainConfig
 from foretell.series.fitting import SeriesModel, check_variables, choose_shape, fit_series_model
 from foretell.series.forecast import forecast_table, quantiles_for
@@ -28,7 +28,7 @@ FloatArray = npt.NDArray[np.float64]
 _CHUNK = 256
 
 
-class SeriesForecaster(Estimator):
+class SeriesForecaster(NetworkForecaster):
     """Forecast the next steps of every series of a panel, with their uncertainty.
 
     One ensemble of recurrent networks is trained over all series. Each reads a window patch by patch, adds a
@@ -45,8 +45,9 @@ class SeriesForecaster(Estimator):
         All steps at once; one step, fed back along sample paths; or written by a decoder patch by patch.
     variables : {"shared", "joined", "branches"}
         Several targets as series of one network; or all columns as one input; or a recurrent branch for each.
-    network : NetworkConfig, optional
-        Cell, layers, widths.
+    network : NetworkConfig, keras.Model or callable, optional
+        Cell, layers, widths; or a network of your own, or a function that builds it for a shape: it reads
+        ``(batch, lookback, columns)`` and gives the corrections to the anchor, ``shape.n_outputs`` numbers.
     training : TrainConfig, optional
         An epoch is a round of 100 steps.
     ensemble : int
@@ -81,7 +82,7 @@ class SeriesForecaster(Estimator):
         window: WindowConfig | None = None,
         method: str = "direct",
         variables: str = "shared",
-        network: NetworkConfig | None = None,
+        network: Any = None,
         training: TrainConfig | None = None,
         ensemble: int = 3,
         refit: bool = True,
@@ -120,7 +121,7 @@ class SeriesForecaster(Estimator):
         self.model_: SeriesModel = fit_series_model(
             panel,
             shape,
-            self.network or DEFAULT_NETWORK,
+            resolved(self.network or DEFAULT_NETWORK, shape),
             self.training or DEFAULT_TRAINING,
             ensemble=self.ensemble,
             seed=int(self.seed),
@@ -176,13 +177,6 @@ class SeriesForecaster(Estimator):
                 out[chosen] = block_quantiles(model, part, int(h), size)
         return np.sort(_at_levels(out, quantiles), axis=-1)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the model to a directory; see `foretell.load`."""
-        from foretell.storage import save  # noqa: PLC0415  # storage knows the forecasters, not they it
-
-        self._check_fitted("model_")
-        return save(self, path)
-
     def _check_alike(self, panel: Panel) -> None:
         """Refuse a panel of other targets or other steps than the model was fitted to."""
         if panel.targets != self.panel_.targets:
@@ -202,7 +196,8 @@ class SeriesForecaster(Estimator):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
                 raise ParameterError(f"{name}={value!r}; expected a whole number of at least {least}")
-        for name, kind in [("network", NetworkConfig), ("training", TrainConfig), ("window", WindowConfig)]:
+        check_network(self.network)
+        for name, kind in [("training", TrainConfig), ("window", WindowConfig)]:
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
                 raise ParameterError(f"{name}={value!r}; expected a foretell.{kind.__name__}(…)")

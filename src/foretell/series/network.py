@@ -9,14 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from foretell.nn.backend import keras
+from foretell.nn.cells import free_memory, over_sequences, state_sizes, state_width
+from foretell.nn.initial import Initializers
 from foretell.nn.knobs import Dropout
-from foretell.nn.networks import CELLS, NetworkConfig, state_sizes
+from foretell.nn.networks import NetworkConfig, dense_layers
+from foretell.nn.own import OwnNetwork, generators
+from foretell.nn.recurrent import make_cell, make_recurrent
+from foretell.series.own import build_own_model
 from foretell.series.scaling import last_observed, mean_change, window_scale
 from foretell.series.windows import Batch, Flat, Windows, gather
 
 Array = Any
 
 QUANTILES = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
+_MIDDLE = QUANTILES.index(0.5)
 # A window that was constant has no scale of its own: what follows counts no more than this many scales.
 _FARTHEST = 50.0
 # A window that hardly changes from season to season counts as if it changed by so many scales.
@@ -76,28 +82,74 @@ class Shape:
         """Steps ahead of one pass through the network."""
         return 1 if self.method == "recursive" else self.horizon
 
+    @property
+    def inputs(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of what the network is given; those without a column are left out."""
+        shapes = {
+            "values": (self.lookback, self.channels),
+            "mask": (self.lookback, self.channels),
+            "past": (self.lookback, self.n_past),
+            "so_far": (self.lookback, self.n_known),
+            "ahead": (self.steps, self.n_known),
+            "static": (self.n_static + self.own,),
+            "anchor": (self.steps, self.channels),
+        }
+        return {name: shape for name, shape in shapes.items() if shape[-1]}
+
+    @property
+    def window(self) -> list[str]:
+        """Names of the inputs that lie on the time axis of a window."""
+        return [name for name in ("values", "mask", "past", "so_far") if name in self.inputs]
+
+    @property
+    def n_columns(self) -> int:
+        """Columns of a window: values, which of them are observed, past and known covariates."""
+        return sum(self.inputs[name][-1] for name in self.window)
+
+    @property
+    def outputs(self) -> tuple[int, int, int]:
+        """What the network gives of a window: steps, channels, quantiles."""
+        return self.steps, self.channels, len(QUANTILES)
+
+    @property
+    def n_outputs(self) -> int:
+        """How many numbers that is."""
+        return self.steps * self.channels * len(QUANTILES)
+
 
 class SeriesNetwork:
     """A Keras model of normalised windows, and what surrounds it: gathering, normalisation, anchor, loss.
 
     Parameters
     ----------
-    config : NetworkConfig
+    config : NetworkConfig or OwnNetwork
     shape : Shape
     seed : int
+    loss : str, optional
+        By which the middle quantile, the point forecast, is trained, see `foretell.TrainConfig`.
     """
 
-    def __init__(self, config: NetworkConfig, shape: Shape, seed: int = 0) -> None:
-        self.config, self.shape = config, shape
+    def __init__(
+        self, config: NetworkConfig | OwnNetwork, shape: Shape, seed: int = 0, loss: str | None = None
+    ) -> None:
+        self.config, self.shape, self.point_loss = config, shape, loss
         self.model = build_series_model(config, shape, seed)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SeriesNetwork):
             return NotImplemented
-        return (self.config.program, self.shape) == (other.config.program, other.shape)
+        return self._build() == other._build()
 
     def __hash__(self) -> int:
-        return hash((self.config.program, self.shape))
+        return hash(self._build())
+
+    def _build(self) -> tuple[object, ...]:
+        return getattr(self.config, "program", self.config), self.shape, self.point_loss
+
+    @property
+    def whole(self) -> Any:
+        """The Keras model."""
+        return self.model
 
     @property
     def variables(self) -> list[Any]:
@@ -145,10 +197,10 @@ class SeriesNetwork:
     def output(self, weights: list[Array], given: dict[str, Array], noise: Array | None = None) -> Array:
         """Return normalised quantiles of `inputs`, shape (batch, steps, n_targets, n_quantiles)."""
         shape = self.shape
-        fixed = [variable.value for variable in self.model.non_trainable_variables]
-        if noise is not None:
-            fixed = [noise for _ in fixed]  # the dropouts' generators are all that is not trained
-        out = self.model.stateless_call(weights, fixed, list(given.values()), training=noise is not None)[0]
+        fixed, parts = generators(self.model, noise), list(given.values())
+        out = self.model.stateless_call(weights, fixed, parts, training=noise is not None)[0]
+        if self.point_loss and noise is None:
+            out = around_the_middle(out)
         if shape.variables == "shared" and shape.n_targets > 1:
             out = jnp.moveaxis(out.reshape(-1, shape.n_targets, shape.steps, out.shape[-1]), 1, 2)
         return out
@@ -173,7 +225,14 @@ class SeriesNetwork:
         history, seen = batch.values[:, : self.shape.lookback], batch.mask[:, : self.shape.lookback]
         change = mean_change(transformed(history, log=self.shape.log), seen, self.shape.season)
         weight = jnp.clip(change / scale, _LEAST_CHANGE, 1.0) ** -_POWER
-        return jnp.sum(pinball(truth, found) * mask * weight), jnp.sum(mask)
+        if self.point_loss:
+            middle = found[..., _MIDDLE, None]
+            value = keras.losses.get(self.point_loss)(truth[..., None], middle)
+            found = found.at[..., _MIDDLE].set(truth)  # which costs nothing: the named loss has its place
+            value = value + pinball(truth, found)
+        else:
+            value = pinball(truth, found)
+        return jnp.sum(value * mask * weight), jnp.sum(mask)
 
     def truth(self, batch: Batch, loc: Array, scale: Array) -> tuple[Array, Array]:
         """Return the normalised values of the steps ahead, and which are observed."""
@@ -186,6 +245,13 @@ def pinball(truth: Array, quantiles: Array) -> Array:
     levels = jnp.asarray(QUANTILES, dtype=jnp.float32)
     error = truth[..., None] - quantiles
     return jnp.mean(jnp.maximum(levels * error, (levels - 1.0) * error), axis=-1)
+
+
+def around_the_middle(quantiles: Array) -> Array:
+    """Return quantiles that do not cross the middle one: sorted, it stays in the middle."""
+    middle = quantiles[..., _MIDDLE : _MIDDLE + 1]
+    low, high = quantiles[..., :_MIDDLE], quantiles[..., _MIDDLE + 1 :]
+    return jnp.concatenate([jnp.minimum(low, middle), middle, jnp.maximum(high, middle)], axis=-1)
 
 
 def transformed(values: Array, *, log: bool) -> Array:
@@ -212,12 +278,12 @@ def _apart(part: Array) -> Array:
     return jnp.moveaxis(part, 2, 1).reshape(-1, part.shape[1], 1)
 
 
-def build_series_model(config: NetworkConfig, shape: Shape, seed: int) -> Any:
+def build_series_model(config: NetworkConfig | OwnNetwork, shape: Shape, seed: int) -> Any:
     """Build the network of normalised windows; its outputs start at zero, so that it starts at the anchor.
 
     Parameters
     ----------
-    config : NetworkConfig
+    config : NetworkConfig or OwnNetwork
     shape : Shape
     seed : int
 
@@ -228,18 +294,11 @@ def build_series_model(config: NetworkConfig, shape: Shape, seed: int) -> Any:
         static (B, S), anchor (B, h, C)] → quantiles (B, h, C, Q)``; inputs without a column are left out.
     """
     layers = keras.layers
-    seeds = keras.random.SeedGenerator(seed)
+    if isinstance(config, OwnNetwork):
+        return build_own_model(config, shape, seed)
+    init = Initializers(seed)
     c, h = shape.channels, shape.steps
-    widths = (
-        ("values", (shape.lookback, c)),
-        ("mask", (shape.lookback, c)),
-        ("past", (shape.lookback, shape.n_past)),
-        ("so_far", (shape.lookback, shape.n_known)),
-        ("ahead", (h, shape.n_known)),
-        ("static", (shape.n_static + shape.own,)),
-        ("anchor", (h, c)),
-    )
-    given = {name: keras.Input(width, name=name) for name, width in widths if width[-1]}
+    given = {name: keras.Input(width, name=name) for name, width in shape.inputs.items()}
 
     def flat(*names: str) -> list[Any]:
         return [layers.Flatten(name=f"flat_{name}")(given[name]) for name in names if name in given]
@@ -247,21 +306,24 @@ def build_series_model(config: NetworkConfig, shape: Shape, seed: int) -> Any:
     def join(parts: list[Any], name: str) -> Any:
         return layers.Concatenate(name=name)(parts) if len(parts) > 1 else parts[0]
 
-    read = [_encode(branch, config, shape, seeds, k) for k, branch in enumerate(_branches(given, shape))]
-    context = join([last for last, _ in read] + flat("anchor", "ahead", "static"), "context")
+    read = [
+        last
+        for k, branch in enumerate(_branches(given, shape))
+        for last in _encode(branch, config, shape, init, k)
+    ]
+    context = join(read + flat("anchor", "ahead", "static"), "context")
     drop = Dropout(config.dropout, seed=seed, name="dropout") if config.dropout else None
     context = drop(context) if drop else context
-    if config.dense:
-        init = _initializer("glorot_uniform", seeds)
-        dense = layers.Dense(config.dense, config.dense_activation, kernel_initializer=init, name="dense")
-        context = dense(context)
+    for layer in dense_layers(config, init):
+        context = layer(context)
     if shape.method == "seq2seq":
-        correction = _decode(context, given, config, shape, seeds)
+        correction = _decode(context, given, config, shape, init)
     else:
-        out = layers.Dense(h * c * len(QUANTILES), kernel_initializer="zeros", name="correction")
+        n_out = h * c * len(QUANTILES)
+        out = layers.Dense(n_out, config.output_activation, kernel_initializer="zeros", name="correction")
         correction = layers.Reshape((h, c, len(QUANTILES)), name="corrections")(out(context))
     window = join([layers.Flatten()(given[n]) for n in ("values", "past") if n in given], "linear")
-    linear = [_linear_maps(window, context, shape.maps, h * c, seeds)]
+    linear = [_linear_maps(window, context, shape.maps, h * c, init)]
     if "ahead" in given:
         known = layers.Dense(c, kernel_initializer="zeros", use_bias=False, name="known_skip")
         linear.append(known(given["ahead"]))
@@ -270,14 +332,13 @@ def build_series_model(config: NetworkConfig, shape: Shape, seed: int) -> Any:
     return keras.Model(list(given.values()), total, name="series")
 
 
-def _linear_maps(window: Any, context: Any, n_maps: int, width: int, seeds: Any) -> Any:
+def _linear_maps(window: Any, context: Any, n_maps: int, width: int, init: Any) -> Any:
     """Map a window linearly to all steps, by a mixture of maps whose shares its context chooses."""
     layers = keras.layers
     maps = layers.Dense(n_maps * width, kernel_initializer="zeros", use_bias=False, name="skip")(window)
     if n_maps == 1:
         return maps
-    init = _initializer("glorot_uniform", seeds)
-    shares = layers.Dense(n_maps, "softmax", kernel_initializer=init, name="shares")(context)
+    shares = layers.Dense(n_maps, "softmax", kernel_initializer=init("kernel"), name="shares")(context)
     return layers.Dot(axes=1, name="skips")([shares, layers.Reshape((n_maps, width))(maps)])
 
 
@@ -293,23 +354,23 @@ def _branches(given: dict[str, Any], shape: Shape) -> list[list[Any]]:
     return [branch + known for branch in targets + drivers]
 
 
-def _encode(
-    parts: list[Any], config: NetworkConfig, shape: Shape, seeds: Any, branch: int
-) -> tuple[Any, list[Any]]:
-    """Read a window patch by patch; return the last state of the top layer, and the layers' memories."""
+def _encode(parts: list[Any], config: NetworkConfig, shape: Shape, init: Any, branch: int) -> list[Any]:
+    """Read a window patch by patch; return the last state of the top layer, in one or both directions."""
     layers = keras.layers
     joined = layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
     patches = layers.Reshape((shape.lookback // shape.patch, -1))(joined)
-    sequence, memories = patches, []
-    for k in range(config.layers):
-        layer = _recurrent(config, seeds, f"recurrent_{branch}_{k}")
-        states, *memory = layer(sequence)
-        sequence = states if k == 0 else layers.Add()([sequence, states])
-        memories.append(memory)
-    return sequence[:, -1], memories
+
+    def last(sequence: Any, name: str) -> Any:
+        recurrent = make_recurrent(config, patches.shape[-1], init, f"{name}_{branch}")
+        return (recurrent.over(sequence) if recurrent else sequence)[:, -1]
+
+    read = [last(patches, "recurrent")]
+    if config.bidirectional:
+        read.append(last(keras.ops.flip(patches, axis=1), "backward"))
+    return read
 
 
-def _decode(context: Any, given: dict[str, Any], config: NetworkConfig, shape: Shape, seeds: Any) -> Any:
+def _decode(context: Any, given: dict[str, Any], config: NetworkConfig, shape: Shape, init: Any) -> Any:
     """Write the horizon patch by patch, each with what is known ahead of it; return the corrections."""
     layers = keras.layers
     c, h, n_quantiles = shape.channels, shape.steps, len(QUANTILES)
@@ -319,25 +380,16 @@ def _decode(context: Any, given: dict[str, Any], config: NetworkConfig, shape: S
     padded = layers.ZeroPadding1D((0, blocks * shape.patch - h))(joined)
     steps = layers.Reshape((blocks, -1))(padded)
     told = layers.Concatenate()([steps, layers.RepeatVector(blocks)(context)])
+    cell = make_cell(config, 0, init)
     memory = []
-    for k, width in enumerate(state_sizes(CELLS[config.cell](config.units))):
-        init = _initializer("glorot_uniform", seeds)
-        memory.append(layers.Dense(width, "tanh", kernel_initializer=init, name=f"carry_{k}")(context))
-    states, *_ = _recurrent(config, seeds, "decoder")(told, initial_state=memory)
-    out = layers.Dense(shape.patch * c * n_quantiles, kernel_initializer="zeros", name="correction")(states)
+    for k, width in enumerate(state_sizes(cell)):
+        if k < free_memory(cell):
+            carry = layers.Dense(width, "tanh", kernel_initializer=init("kernel"), name=f"carry_{k}")
+            memory.append(carry(context))
+        else:
+            memory.append(keras.ops.zeros_like(context[:, :1]) * np.zeros((1, width), dtype=np.float32))
+    states = over_sequences(cell, "decoder")(told, initial_state=memory)[..., : state_width(cell)]
+    n_out = shape.patch * c * n_quantiles
+    out = layers.Dense(n_out, config.output_activation, kernel_initializer="zeros", name="correction")(states)
     corrections = layers.Reshape((blocks * shape.patch, c, n_quantiles))(out)
     return corrections[:, :h]
-
-
-def _recurrent(config: NetworkConfig, seeds: Any, name: str) -> Any:
-    cell = CELLS[config.cell](
-        config.units,
-        kernel_initializer=_initializer("glorot_uniform", seeds),
-        recurrent_initializer=_initializer("orthogonal", seeds),
-    )
-    return keras.layers.RNN(cell, return_sequences=True, return_state=True, name=name)
-
-
-def _initializer(name: str, seeds: Any) -> Any:
-    seed = int(keras.random.randint((), 0, 2**31 - 1, seed=seeds))
-    return keras.initializers.get({"class_name": name, "config": {"seed": seed}})

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from foretell.data.scalers import mean_deviation, median_range, min_max
+
 Array = Any
 FloatArray = npt.NDArray[np.float64]
 
@@ -81,13 +83,8 @@ def series_scale(kind: str, values: FloatArray) -> tuple[FloatArray, FloatArray]
     if not seen.any():
         return loc, scale
     given = values[:, seen]
-    if kind == "minmax":
-        low, high = np.nanmin(given, axis=0), np.nanmax(given, axis=0)
-        loc[seen], scale[seen] = low, high - low
-    elif kind == "robust":
-        quartiles = np.nanquantile(given, [0.25, 0.5, 0.75], axis=0)
-        loc[seen], scale[seen] = quartiles[1], quartiles[2] - quartiles[0]
-    else:
-        loc[seen], scale[seen] = np.nanmean(given, axis=0), np.nanstd(given, axis=0)
+    if seen.any():
+        learn = {"minmax": min_max, "robust": median_range}.get(kind, mean_deviation)
+        loc[seen], scale[seen] = (part[0] for part in learn(given))
     least = np.maximum(1e-3 * np.abs(loc), _TINY)
     return loc, np.where(scale > least * 0.1, scale, np.where(np.isnan(scale), np.nan, least))

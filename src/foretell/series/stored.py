@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from foretell.data.grid import Grid
 from foretell.data.panel import Panel
 from foretell.data.report import SeriesReport
 from foretell.nn.networks import NetworkConfig
+from foretell.nn.own import OwnNetwork
 from foretell.nn.training import TrainConfig
 from foretell.series.calibration import Calibration
 from foretell.series.coding import CovariateCode
@@ -25,7 +27,16 @@ from foretell.series.windows import WindowConfig
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-_CONFIGS = {"network": NetworkConfig, "training": TrainConfig, "window": WindowConfig}
+
+def _network(**kept: Any) -> NetworkConfig | OwnNetwork:
+    return OwnNetwork(**kept) if "architecture" in kept else NetworkConfig(**kept)
+
+
+_CONFIGS: dict[str, Callable[..., Any]] = {
+    "network": _network,
+    "training": TrainConfig,
+    "window": WindowConfig,
+}
 _COVARIATES = ("past", "future", "static", "ahead")
 _PANEL_IDS, _MODEL_IDS = "ids.parquet", "trained_ids.parquet"
 
@@ -34,9 +45,12 @@ def write_series(model: SeriesForecaster, place: Path) -> tuple[dict[str, Any], 
     """Return what JSON describes and the arrays; ids are written to the directory."""
     panel, fitted = model.panel_, model.model_
     reading, grid = fitted.reading, panel.grid
+    given = model.get_params()
+    if given["network"] is not None:
+        given["network"] = fitted.network.config  # a user's own network by its architecture
     params = {
         name: dataclasses.asdict(value) if name in _CONFIGS and value is not None else value
-        for name, value in model.get_params().items()
+        for name, value in given.items()
     }
     described = {
         "params": params,
@@ -91,7 +105,8 @@ def read_series_model(described: dict[str, Any], arrays: Arrays, place: Path) ->
         cycles=tuple(described["reading"]["cycles"]),
         ids=tuple(pl.read_parquet(place / _MODEL_IDS)["unique_id"].to_list()),
     )
-    network = SeriesNetwork(NetworkConfig(**described["network"]), Shape(**described["shape"]))
+    loss = (described["params"]["training"] or {}).get("loss")
+    network = SeriesNetwork(_network(**described["network"]), Shape(**described["shape"]), loss=loss)
     n_weights = len(described["weights"])
     members = tuple(
         [np.asarray(arrays[f"member{m}.{i}"]) for i in range(n_weights)] for m in range(described["members"])

@@ -83,7 +83,7 @@ class _OwnGap(ABC):
 
     def fit(self, log: EventLog) -> Self:
         """Learn the population's gap."""
-        _, gaps = log_gaps(log)
+        gaps = log.gaps().lengths.astype(np.float64)
         self.params_ = GapParams(max(self._middle(gaps), 1.0) if len(gaps) else float("inf"))
         return self
 
@@ -158,8 +158,8 @@ class MedianGap(_OwnGap):
 
     @staticmethod
     def _own_gaps(log: EventLog) -> FloatArray:
-        owner, gaps = log_gaps(log)
-        ordered = gaps[np.lexsort((gaps, owner))]
+        gaps, owner, _ = log.gaps()
+        ordered = gaps[np.lexsort((gaps, owner))].astype(np.float64)
         count = log.counts - 1
         start = np.cumsum(count) - count
         own = np.full(log.n_customers, np.nan)
@@ -171,10 +171,3 @@ class MedianGap(_OwnGap):
     @staticmethod
     def _middle(gaps: FloatArray) -> float:
         return float(np.median(gaps))
-
-
-def log_gaps(log: EventLog) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """Return all gaps between successive events of one customer, in ticks, and whose they are."""
-    owner = log.owner
-    same = owner[1:] == owner[:-1]
-    return owner[1:][same], np.diff(log.times)[same].astype(np.float64)

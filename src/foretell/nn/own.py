@@ -1,0 +1,278 @@
+"""Networks that users bring: kept as their architecture, checked for their shapes, run in both views."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+
+from foretell.errors import ParameterError
+from foretell.nn.backend import keras
+
+Array = Any
+
+ops = keras.ops
+register = keras.saving.register_keras_serializable("foretell")
+
+
+# Events over which a network of the user's looks back that does not say it by its input's shape.
+_LOOK_BACK = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class EventShape:
+    """What a builder of a network for events is told.
+
+    Attributes
+    ----------
+    n_features : int
+        Of one event.
+    steps : int
+        Events that are trained on as one sequence; a network may look back over fewer.
+    """
+
+    n_features: int
+    steps: int
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnNetwork:
+    """A Keras model or cell that a user brought, by its architecture: it can be compared and kept in JSON.
+
+    Weights are not kept: each member of an ensemble starts from its own, drawn by the initializers that the
+    layers name.
+
+    Parameters
+    ----------
+    architecture : str
+        JSON, as `keras.saving.serialize_keras_object` describes the object.
+
+    Examples
+    --------
+    >>> own = OwnNetwork.of(keras.layers.GRUCell(4))
+    >>> own.build(seed=1).units, own == OwnNetwork(own.architecture)
+    (4, True)
+    """
+
+    architecture: str
+
+    @classmethod
+    def of(cls, built: Any) -> OwnNetwork:
+        """Describe a Keras model or cell.
+
+        Raises
+        ------
+        ParameterError
+            It cannot be described, or not be rebuilt from its description.
+        """
+        try:
+            described = keras.saving.serialize_keras_object(built)
+            if not isinstance(built, keras.Model):
+                described.pop("build_config", None)  # a cell is built anew, for each layer's inputs
+            own = cls(json.dumps(described, sort_keys=True))
+            own.build(0)
+        except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
+            raise ParameterError(
+                f"the network {type(built).__name__} cannot be rebuilt from its description; expected layers "
+                "of Keras, or own classes with get_config(), registered by "
+                f"@keras.saving.register_keras_serializable('my_package'). Keras said: {_first_line(error)}"
+            ) from error
+        return own
+
+    def build(self, seed: int) -> Any:
+        """Return a fresh model or cell whose initial weights are settled by the seed."""
+        described = _reseeded(json.loads(self.architecture), np.random.default_rng(seed))
+        try:
+            return keras.saving.deserialize_keras_object(described)
+        except (TypeError, ValueError) as error:
+            raise ParameterError(
+                f"the network of class {described.get('class_name')!r} cannot be built: {_first_line(error)} "
+                "Import the module that registers its classes with Keras first"
+            ) from error
+
+
+def _reseeded(described: Any, rng: np.random.Generator) -> Any:
+    """Return a description in which every initializer and dropout has a seed of its own."""
+    if isinstance(described, list):
+        return [_reseeded(part, rng) for part in described]
+    if not isinstance(described, dict):
+        return described
+    return {
+        name: int(rng.integers(2**31 - 1)) if name == "seed" else _reseeded(part, rng)
+        for name, part in described.items()
+    }
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def is_cell(layer: Any) -> bool:
+    """Return whether a Keras layer is a recurrent cell."""
+    return isinstance(layer, keras.layers.Layer) and hasattr(layer, "state_size")
+
+
+def check_network(network: Any) -> None:
+    """Refuse what can be no network."""
+    if network is None or isinstance(network, (keras.layers.Layer, OwnNetwork)):
+        return
+    if not isinstance(network, type) and (callable(network) or hasattr(network, "resolved")):
+        return
+    raise ParameterError(
+        f"network={network!r}; expected a foretell.NetworkConfig(…), a keras.Model, or a function that "
+        "builds one"
+    )
+
+
+def resolved(network: Any, shape: Any) -> Any:
+    """Return the description of a model, of a cell, or of what a builder makes for a shape.
+
+    Parameters
+    ----------
+    network : NetworkConfig, keras.Model, cell, OwnNetwork or callable
+        A callable gets the shape and returns one of the former. In a configuration the cell may be one.
+    shape : object
+        What a builder is told.
+    """
+    if dataclasses.is_dataclass(network):  # a configuration, or resolved before
+        return network.resolved(shape) if hasattr(network, "resolved") else network
+    if not isinstance(network, keras.layers.Layer) and callable(network):
+        built = network(shape)
+        if isinstance(built, OwnNetwork):
+            return built
+        if not isinstance(built, keras.Model) and not is_cell(built):
+            raise ParameterError(
+                f"the builder returned {type(built).__name__}; expected a keras.Model or a recurrent cell"
+            )
+        network = built
+    return OwnNetwork.of(network)
+
+
+def check_variables(model: Any) -> None:
+    """Refuse variables that gradients do not train: they would be lost."""
+    strays = [v.path for v in model.non_trainable_variables if not is_generator(v)]
+    if strays:
+        raise ParameterError(
+            f"the network holds variables that are not trained by gradients: {strays[:3]}; expected none. "
+            "Take LayerNormalization for BatchNormalization, and leave layers trainable"
+        )
+
+
+def is_generator(variable: Any) -> bool:
+    """Return whether a variable is the state of a random generator (of a dropout)."""
+    return str(variable.dtype) == "uint32"
+
+
+def generators(model: Any, noise: Array | None) -> list[Array]:
+    """Return values of what is not trained: each random generator starts from its own share of the noise."""
+    fixed = model.non_trainable_variables
+    if noise is None:
+        return [variable.value for variable in fixed]
+    shift = np.array([0, 1], dtype=np.uint32)
+    return [noise + np.uint32(i) * shift for i in range(len(fixed))]
+
+
+@register
+class CausalRun(keras.layers.Layer):  # type: ignore[misc]
+    """Run a causal model of some number of steps over shorter or equal runs of events.
+
+    Parameters
+    ----------
+    model : keras.Model
+        ``(batch, steps, features) → (batch, steps, units)``.
+    steps : int
+        To which runs are filled up at their end, where nothing looks.
+    """
+
+    def __init__(self, model: Any, steps: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model, self.steps = model, steps
+        self.width = int(model.output_shape[-1])
+
+    def call(self, sequence: Array, training: bool = False) -> Array:  # noqa: FBT001, FBT002
+        """Return the states: (batch, length, features) → (batch, length, units)."""
+        length = sequence.shape[1]
+        filled = ops.pad(sequence, [[0, 0], [0, self.steps - length], [0, 0]])
+        return self.model(filled, training=training)[:, :length]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return (batch, length, units)."""
+        return (*input_shape[:-1], self.width)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what rebuilds the layer."""
+        model = keras.saving.serialize_keras_object(self.model)
+        return {**super().get_config(), "model": model, "steps": self.steps}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> CausalRun:
+        """Return the layer of a configuration."""
+        return cls(**config | {"model": keras.saving.deserialize_keras_object(config["model"])})
+
+
+@register
+class CausalStep(CausalRun):
+    """Run a causal model for one further event, from a memory of the last events' features.
+
+    The memory is [features of the last ``steps`` events, how many there are]; where it is full, the oldest
+    event is dropped.
+    """
+
+    def call(self, inputs: Any, training: bool = False) -> Any:  # noqa: FBT001, FBT002
+        """Return the state and the memory after the event: (batch, units), (batch, steps·F), (batch, 1)."""
+        event, kept, count = inputs
+        kept = ops.reshape(kept, (-1, self.steps, event.shape[-1]))
+        full = (count >= self.steps)[..., None]
+        kept = ops.where(full, ops.pad(kept[:, 1:], [[0, 0], [0, 1], [0, 0]]), kept)
+        place = ops.minimum(count, float(self.steps - 1))  # (batch, 1)
+        here = ops.cast(ops.arange(self.steps) == ops.cast(place, "int32"), kept.dtype)[..., None]
+        kept = kept + here * event[:, None]
+        state = ops.sum(self.model(kept, training=training) * here, axis=1)
+        return state, ops.reshape(kept, (-1, self.steps * event.shape[-1])), count + 1.0
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shapes of the state and of the memory."""
+        event, *memory = input_shape
+        return [(event[0], self.width), *memory]
+
+
+def check_causal(model: Any, n_features: int) -> int:
+    """Check a trunk for events, and return over how many steps it looks back.
+
+    Raises
+    ------
+    ParameterError
+        Its inputs or outputs do not fit, or what comes later changes what it says earlier.
+    """
+    expected = f"(batch, steps, {n_features}) → (batch, steps, units), causal"
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ParameterError(
+            f"the network has {len(model.inputs)} inputs and {len(model.outputs)} outputs; expected one of "
+            f"each: {expected}"
+        )
+    given, out = tuple(model.inputs[0].shape), tuple(model.outputs[0].shape)
+    if len(given) != 3 or given[2] != n_features:
+        raise ParameterError(
+            f"the network reads {given}; expected {expected}: build it with "
+            f"keras.Input((shape.steps, shape.n_features))"
+        )
+    if len(out) != 3 or out[1] != given[1]:
+        raise ParameterError(
+            f"the network gives {out} for {given}; expected {expected}: a state for every event "
+            "(return_sequences=True in the last recurrent layer)"
+        )
+    steps = int(given[1] or _LOOK_BACK)
+    check_variables(model)
+    rng = np.random.default_rng(0)
+    before = rng.normal(size=(2, steps, n_features)).astype(np.float32)
+    after = before.copy()
+    after[:, -1] += 1.0
+    said = [np.asarray(model(part, training=False))[:, :-1] for part in (before, after)]
+    if not np.allclose(said[0], said[1], atol=1e-6):
+        raise ParameterError(
+            "the network is not causal: another last event changed what it says of earlier ones; expected "
+            "forward recurrent layers, Conv1D(padding='causal') or masked attention, not Bidirectional"
+        )
+    return steps

@@ -1,0 +1,27 @@
+"""The pages that teach say what happens, and their two languages show the same code."""
+
+import re
+
+import pytest
+from tests.pages import DOCS, run_page
+
+
+@pytest.mark.parametrize(("page", "at_least"), [("tutorial.md", 35), ("questions.md", 20)])
+def test_the_code_of_the_page_runs(page, at_least, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where its pictures go
+    run_page(page, at_least)
+
+
+def test_the_chinese_page_shows_the_same_code_as_the_english_one():
+    english, chinese = (
+        re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(encoding="utf-8"), re.DOTALL)
+        for name in ("tutorial.md", "tutorial.zh.md")
+    )
+    assert english == chinese
+
+
+def test_every_picture_and_page_that_a_page_links_to_is_there():
+    planned = {"networks.md"}  # written beside these pages
+    for page in DOCS.glob("*.md"):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (DOCS / target).exists() or target in planned, (page.name, target)
