@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from foretell.evaluation.leaderboard import Leaderboard
     from foretell.evaluation.series_leaderboard import SeriesLeaderboard
     from foretell.events.forecaster import EventForecaster
-    from foretell.insight import anomalies, explain
     from foretell.events.similarity import Similarity
     from foretell.events.store_plan import StoreConfig
     from foretell.events.stores import StoreForecaster
+    from foretell.insight import anomalies, explain
     from foretell.nn.networks import NetworkConfig
     from foretell.nn.training import TrainConfig
+    from foretell.report import write_report
     from foretell.search_space import Between
     from foretell.series.baselines import Drift, Naive, SeasonalNaive
     from foretell.series.classical import AutoARIMA, AutoETS, AutoTheta
     from foretell.series.forecaster import SeriesForecaster
     from foretell.series.windows import WindowConfig
-    from foretell.report import write_report
-    from foretell.tuning import SearchConfig, SearchResult, tune
     from foretell.storage import load, load_keras
+    from foretell.tuning import SearchConfig, SearchResult, tune
 
 __all__ = [
     "AutoARIMA",

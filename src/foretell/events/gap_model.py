@@ -198,7 +198,7 @@ class GapNetwork:
 
     # Two networks of one build compute the same function of their weights, which are handed in: compiled
     # programs, which hash their static arguments, then serve both.
-    def _build(self) -> tuple[NetworkConfig, int, DropOut]:
+    def _build(self) -> tuple[object, ...]:
         return self.config.program, self.n_features, self.drop_out
 
     def __eq__(self, other: object) -> bool:

@@ -84,20 +84,25 @@ class Dropout(keras.layers.Dropout):  # type: ignore[misc]
 
 
 def apply_gradients(
-    optimizer: Any, knobs: Knobs, slots: Sequence[Array], gradients: Array, weights: Sequence[Array]
+    optimizer: Any,
+    knobs: Knobs,
+    slots: Sequence[Array],
+    gradients: Sequence[Array],
+    weights: Sequence[Array],
+    undecayed: Sequence[str] = ("undecayed",),
 ) -> tuple[list[Array], list[Array]]:
     """Take a step of a Keras optimizer (see `foretell.nn.training.make_optimizer`) at the knobs' rates.
 
     The learning rate of step t of T is that of the knobs times (1 + cos(π t / T)) / 2 (Loshchilov and Hutter
-    2017), the weight decay decoupled from the gradient (Loshchilov and Hutter 2019); variables named
-    ``undecayed`` are left alone.
+    2017), the weight decay decoupled from the gradient (Loshchilov and Hutter 2019); ``undecayed`` names the
+    variables that it leaves alone.
     """
     places = {variable.name: i for i, variable in enumerate(optimizer.variables)}
     done = jnp.minimum(slots[places["iteration"]].astype(jnp.float32) / knobs.steps, 1.0)
     rate = knobs.learning_rate * 0.5 * (1.0 + jnp.cos(jnp.pi * done))
     names = [variable.name for variable in optimizer._trainable_variables]  # noqa: SLF001  # not told else
     shrunk = [
-        w if name == "undecayed" else w * (1.0 - knobs.weight_decay * rate)
+        w if name in undecayed else w * (1.0 - knobs.weight_decay * rate)
         for w, name in zip(weights, names, strict=True)
     ]
     placed = list(slots)

@@ -40,7 +40,9 @@ def plot_quantiles(board: SeriesLeaderboard) -> Any:
             {
                 "model": name,
                 "level": LEVELS,
-                "below": [float(np.mean(board.truth[known] <= board.quantiles[name][known][:, k])) for k in range(9)],
+                "below": [
+                    float(np.mean(board.truth[known] <= board.quantiles[name][known][:, k])) for k in range(9)
+                ],
             }
         )
         for name in names
