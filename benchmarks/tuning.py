@@ -26,12 +26,13 @@ if question == "series":
     data = ft.Panel.from_arrays(
         {f"s{i}": 10 + np.sin(2 * np.pi * (steps + i) / 12) + 0.3 * rng.normal(size=400) for i in range(40)}
     )
-    training = ft.TrainConfig(epochs=6)
-    model = ft.SeriesForecaster(12, ensemble=1, refit=False, training=training)
+    network = ft.NetworkConfig(units=16, dense=16, dropout=0.1)
+    training = ft.TrainConfig(epochs=4)
+    model = ft.SeriesForecaster(12, ensemble=1, refit=False, network=network, training=training)
 else:
     rows = ft.datasets.load_cdnow(sample=True)
     data = ft.read_events(rows, id="customer_id", time="date", as_of="1997-09-30")
-    model = ft.EventForecaster(ensemble=1, training=ft.TrainConfig(epochs=20))
+    model = ft.EventForecaster(ensemble=1, training=ft.TrainConfig(epochs=12, patience=12))
 together = 16 if way == "together" else 1
 search = ft.SearchConfig(method="grid", together=together, prune=False)
 forget = (lambda news: jax.clear_caches()) if way == "each anew" else None

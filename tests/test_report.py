@@ -27,7 +27,7 @@ FLAGS = [
 
 @pytest.fixture(scope="module")
 def visits(small_log: ft.EventLog, small: Any) -> ft.Leaderboard:
-    ours = small.forecaster(paths=2)
+    ours = small.forecaster()
     return ft.evaluate(small_log, small.cutoff, "90d", models=[ours, "bg/nbd", "repeat rate"])
 
 
@@ -130,9 +130,7 @@ def browse(page: Path, profile: Path, *flags: str) -> tuple[str, set[str]]:
         server.shutdown()
     # The browser looks for updates of its own accord.
     own = r"\b(google|googleapis|gvt1)\.com\b"
-    return done.stdout, {
-        url for url in Proxy.asked if not re.search(r"\b(google|googleapis|gvt1)\.com\b", url)
-    }
+    return done.stdout, {url for url in Proxy.asked if not re.search(own, url)}
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")

@@ -22,7 +22,7 @@ SMALL = ft.SeriesForecaster(
     ensemble=1,
     refit=False,
     window=ft.WindowConfig(lookback=12, patch=4, season=4),
-    network=ft.NetworkConfig(units=4, dense=4, dropout=0.1),
+    network=ft.NetworkConfig(layers=0, dense=4, dropout=0.1),
     training=ft.TrainConfig(epochs=1, batch_size=8),
 )
 RATES = {"training.learning_rate": [1e-3, 1e-2, 3e-2], "network.dropout": [0.1, 0.3]}

@@ -26,8 +26,8 @@ body { font: 15px/1.5 "Helvetica Neue", Helvetica, Arial, "DejaVu Sans", sans-se
 h1 { font-size: 1.6em; margin-bottom: 0.2em; } h2 { font-size: 1.15em; margin: 2.2em 0 0.4em; }
 p.verdict { font-size: 1.15em; border-left: 4px solid #0072B2; padding: 0.4em 0.9em; background: #f3f8fb; }
 p.about, figcaption { color: #555; } figure { margin: 1em 0; } svg { max-width: 100%; height: auto; }
-div.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 0.87em; }
-th, td { padding: 0.3em 0.7em; text-align: right; border-bottom: 1px solid #e5e5e5; white-space: nowrap; }
+div.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 0.83em; }
+th, td { padding: 0.3em 0.5em; text-align: right; border-bottom: 1px solid #e5e5e5; white-space: nowrap; }
 th { color: #555; font-weight: normal; border-bottom: 1px solid #aaa; } th.text, td.text { text-align: left; }
 tr.ours td { font-weight: bold; }
 """
@@ -194,5 +194,7 @@ def _shown(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+        if 0.0 < abs(value) < 0.001:
+            return "< 0.001" if value > 0 else "> −0.001"
+        return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) and abs(value) >= 100_000 else str(value)
