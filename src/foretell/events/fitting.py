@@ -26,7 +26,6 @@ from foretell.nn.training import (
     bucketed,
     cut_runs,
     filled,
-    longest_run,
     side_by_side,
 )
 
@@ -55,10 +54,9 @@ def fit_gap_model(
     raw = log_features(history, log)
     scale = FeatureScale.fit(np.asarray(raw, dtype=np.float64))
     data = gap_data(history, standardised(scale.arrays(), raw))
-    longest = training.max_steps or longest_run(log.counts)
-    network = network.resolved(EventShape(raw.shape[-1], longest))
+    network = network.resolved(EventShape(raw.shape[-1], training.max_steps))
     networks = [GapNetwork(network, raw.shape[-1], drop_out, seed + m) for m in range(ensemble)]
-    longest = min(longest, networks[0].network.longest or longest)
+    longest = min(training.max_steps, networks[0].network.longest or training.max_steps)
     sets = [_hold_out(log.n_customers, training.validation_fraction, seed + m) for m in range(ensemble)]
     lengths = bucket_lengths(cut_runs(log.offsets, np.arange(log.n_customers), longest)[1])
 

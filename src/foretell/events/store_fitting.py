@@ -14,7 +14,7 @@ from foretell.events.history import histories, standardised
 from foretell.events.states import GapModel, log_features
 from foretell.events.store_network import StoreNetwork
 from foretell.nn.many import ManyTrainer, TrainedMany, share_runs
-from foretell.nn.training import TrainConfig, bucket_lengths, cut_runs, longest_run
+from foretell.nn.training import TrainConfig, bucket_lengths, cut_runs
 
 IntArray = npt.NDArray[np.int64]
 
@@ -62,7 +62,7 @@ def _trainer(
 ) -> tuple[ManyTrainer, Any]:
     history = histories(log, model.clock.table(log.start, log.as_of))
     data = gap_data(history, standardised(model.scale.arrays(), log_features(history, log)))
-    longest = training.max_steps or longest_run(log.counts)
+    longest = training.max_steps
     kept, held = _hold_out(numbers, training.validation_fraction, seed)
     padded = bucket_lengths(cut_runs(log.offsets, kept, longest)[1], most=2)
 

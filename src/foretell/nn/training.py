@@ -53,9 +53,9 @@ class TrainConfig:
         Of series: a Keras regression loss by name, such as ``"mean_squared_error"`` or ``"huber"``, by which
         the point forecast is trained; by default it is the median. The other quantiles are trained as such.
         Events are trained by their likelihood.
-    max_steps : int, optional
-        Longest sequence trained on as one; longer ones are cut into runs of this length. By default the power
-        of two, from 8 to 128, beyond which lie at most 2 % of the events.
+    max_steps : int
+        Longest sequence trained on as one; longer ones are cut into runs of this length. Short runs are
+        quicker, but a network that has never seen a long history forecasts long ones badly.
     """
 
     epochs: int = 40
@@ -66,13 +66,13 @@ class TrainConfig:
     patience: int = 8
     validation_fraction: float = 0.1
     optimizer: str = "adamw"
-    max_steps: int | None = None
+    max_steps: int = 128
     loss: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience", "max_steps"):
             value = getattr(self, name)
-            if name in {"batch_size", "max_steps"} and value is None:
+            if name == "batch_size" and value is None:
                 continue
             if not isinstance(value, int) or value < 1:
                 raise ParameterError(f"{name}={value!r}; expected a whole number of at least 1")
@@ -126,17 +126,6 @@ def cut_runs(offsets: IntArray, sequences: IntArray, max_steps: int) -> tuple[In
     short = length - (pieces - 1) * max_steps
     begin = np.where(piece == 0, 0, short[owner] + (piece - 1) * max_steps)
     return first[owner] + begin, np.where(piece == 0, short[owner], max_steps)
-
-
-def longest_run(counts: IntArray, beyond: float = 0.02) -> int:
-    """Return the power of two, from 8 to 128, beyond which at most a share of all events lies.
-
-    A step of training takes as long as its longest run is deep: a few very long sequences are not worth it.
-    """
-    for length in (8, 16, 32, 64):
-        if np.maximum(counts - length, 0).sum() <= beyond * counts.sum():
-            return length
-    return 128
 
 
 def bucket_lengths(lengths: IntArray, most: int = 5, waste: float = 1.7) -> tuple[int, ...]:

@@ -41,8 +41,9 @@ class Calibration:
     def fit(cls, truth: FloatArray, quantiles: FloatArray, anchor: FloatArray) -> Calibration:
         """Find how far to trust the median, and the factors with which quantiles hold on held-out windows.
 
-        The score of a value is its distance to the median in units of the quantile's distance (Romano,
-        Patterson and Candès 2019, scaled); the factor is the score's own quantile.
+        The score of a value is its distance to the median in units of the quantile's distance on its side
+        (Romano, Patterson and Candès 2019, scaled); the factor of a central interval is the score's own
+        quantile. Both of its ends share it: which side the values of one last part lie on is an accident.
 
         Parameters
         ----------
@@ -62,18 +63,15 @@ class Calibration:
             return cls.none(steps)
         pooled = observed < _ENOUGH * steps
         factors = np.ones((steps, len(QUANTILES)))
-        for k, level in enumerate(QUANTILES):
-            if k == middle:
-                continue
-            side = 1.0 if level > 0.5 else -1.0
-            reach = np.maximum(side * (quantiles[..., k] - median), least)
-            score = side * (truth - median) / reach
-            share = level if level > 0.5 else 1.0 - level
+        for k, level in enumerate(QUANTILES[:middle]):
+            reach = [np.maximum(np.abs(quantiles[..., j] - median), least) for j in (k, -1 - k)]
+            score = np.abs(truth - median) / np.where(truth < median, *reach)
+            share = 1.0 - 2.0 * level
             if pooled:
-                factors[:, k] = np.nanquantile(score, share)
+                found = np.nanquantile(score, share)
             else:
-                by_step = np.moveaxis(score, 1, 0).reshape(steps, -1)
-                factors[:, k] = np.nanquantile(by_step, share, axis=1)
+                found = np.nanquantile(np.moveaxis(score, 1, 0).reshape(steps, -1), share, axis=1)
+            factors[:, k] = factors[:, -1 - k] = found
         return cls(np.clip(factors, 0.0, _WIDEST), trust)
 
     def apply(self, quantiles: FloatArray, anchor: FloatArray) -> FloatArray:
