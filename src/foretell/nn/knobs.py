@@ -69,18 +69,24 @@ def dropping(rate: Array) -> Iterator[None]:
         _DROPOUT.reset(token)
 
 
-@keras.saving.register_keras_serializable("foretell")
-class Dropout(keras.layers.Dropout):  # type: ignore[misc]
-    """Keras' dropout, whose rate may be an input of the compiled step (see `dropping`)."""
+def make_dropout(rate: float, seed: int, name: str) -> Any:
+    """Return Keras' dropout, whose rate may be an input of the compiled step (see `dropping`).
 
-    def call(self, inputs: Any, training: bool = False) -> Any:  # noqa: FBT001, FBT002  # as Keras calls it
-        """Drop values at random while training."""
-        rate = _DROPOUT.get()
-        if not training or rate is None:
-            return super().call(inputs, training=training)
-        key = jax.random.wrap_key_data(jnp.asarray(self.seed_generator.next(), dtype=jnp.uint32))
-        kept = jax.random.bernoulli(key, 1.0 - rate, inputs.shape)
-        return jnp.where(kept, inputs / (1.0 - rate), 0.0)
+    The layer stays Keras' own, so that Keras alone reads the architecture.
+    """
+    layer = keras.layers.Dropout(rate, seed=seed, name=name)
+    by_keras = layer.call
+
+    def call(inputs: Any, training: bool = False) -> Any:  # noqa: FBT001, FBT002  # as Keras calls it
+        given = _DROPOUT.get()
+        if not training or given is None:
+            return by_keras(inputs, training=training)
+        key = jax.random.wrap_key_data(jnp.asarray(layer.seed_generator.next(), dtype=jnp.uint32))
+        kept = jax.random.bernoulli(key, 1.0 - given, inputs.shape)
+        return jnp.where(kept, inputs / (1.0 - given), 0.0)
+
+    layer.call = call
+    return layer
 
 
 def apply_gradients(

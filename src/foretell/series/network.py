@@ -11,7 +11,7 @@ import numpy as np
 from foretell.nn.backend import keras
 from foretell.nn.cells import free_memory, over_sequences, state_sizes, state_width
 from foretell.nn.initial import Initializers
-from foretell.nn.knobs import Dropout
+from foretell.nn.knobs import make_dropout
 from foretell.nn.networks import NetworkConfig, dense_layers
 from foretell.nn.own import OwnNetwork, generators
 from foretell.nn.recurrent import make_cell, make_recurrent
@@ -312,7 +312,7 @@ def build_series_model(config: NetworkConfig | OwnNetwork, shape: Shape, seed: i
         for last in _encode(branch, config, shape, init, k)
     ]
     context = join(read + flat("anchor", "ahead", "static"), "context")
-    drop = Dropout(config.dropout, seed=seed, name="dropout") if config.dropout else None
+    drop = make_dropout(config.dropout, seed, "dropout") if config.dropout else None
     context = drop(context) if drop else context
     for layer in dense_layers(config, init):
         context = layer(context)
