@@ -7,7 +7,7 @@ import sys
 
 NAMES = (
     "events", "simulated", "speed", "read_events", "series", "series_speed", "series_methods", "stores",
-    "tutorial_speed",
+    "tutorial_speed", "tuning",
 )  # fmt: skip
 for name in NAMES:
     print(f"\n# {name}", flush=True)

@@ -9,6 +9,7 @@ each anew    one after the other, each compiling its own program, as where rates
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -36,29 +37,36 @@ else:
 together = 16 if way == "together" else 1
 search = ft.SearchConfig(method="grid", together=together, prune=False)
 forget = (lambda news: jax.clear_caches()) if way == "each anew" else None
-began = time.perf_counter()
+began, processor = time.perf_counter(), time.process_time()
 found = ft.tune(data, space, model=model, search=search, progress=forget)
-print(time.perf_counter() - began, found.value)
+print(time.perf_counter() - began, time.process_time() - processor, found.value)
 """
 
 
-def main(runs: int = 3) -> None:
-    """Time the three ways in turn, so that other load meets them alike."""
-    for question in ("series", "events"):
-        seconds: dict[str, list[float]] = {way: [] for way in WAYS}
-        values = set()
-        for _ in range(runs):
-            for way in WAYS:
+def main() -> None:
+    """Time the ways in turn, so that other load meets them alike; seconds of the clock and of the processor."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--questions", nargs="+", default=["series", "events"])
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
+    asked = parser.parse_args()
+    for question in asked.questions:
+        taken: dict[str, list[tuple[float, float]]] = {way: [] for way in asked.ways}
+        for _ in range(asked.runs):
+            for way in asked.ways:
                 command = [sys.executable, "-c", _TRIALS, question, way]
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
-                took, value = done.stdout.split()
-                seconds[way].append(float(took))
-                values.add(round(float(value), 3))
-        middle = {way: statistics.median(taken) for way, taken in seconds.items()}
-        print(f"| {question} | " + " | ".join(f"{middle[way]:.1f} s" for way in WAYS)
-              + " | " + " | ".join(f"{middle[way] / middle['together']:.1f} ×" for way in WAYS[1:])
-              + f" |   best figures {sorted(values)}", flush=True)  # fmt: skip
+                wall, processor, value = (float(word) for word in done.stdout.split())
+                taken[way].append((wall, processor))
+                print(
+                    f"# {question}, {way}: {wall:.1f} s, best figure {value:.4f}", file=sys.stderr, flush=True
+                )
+        for way, pairs in taken.items():
+            wall, processor = (statistics.median(column) for column in zip(*pairs, strict=True))
+            print(f"| {question} | {way} | {wall:.1f} s | {processor:.1f} s |", flush=True)
 
 
 if __name__ == "__main__":
-    main(*(int(word) for word in sys.argv[1:]))
+    main()
