@@ -44,7 +44,7 @@ print(time.perf_counter() - began, time.process_time() - processor, found.value)
 
 
 def main() -> None:
-    """Time the ways in turn, so that other load meets them alike; seconds of the clock and of the processor."""
+    """Time the ways in turn, so that other load meets them alike: seconds by the clock, and of processors."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -66,7 +66,7 @@ def explain_customer(model: EventForecaster, id: Any, horizon: str | int = "30d"
     )
     shared = (
         "all customers alike",
-        "what the network corrects for the average history",
+        "the average history",
         float(common - anchor),
     )
     pieces = _pieces(np.asarray(found, dtype=np.float64)[: len(features)], one)

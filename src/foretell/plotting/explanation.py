@@ -60,7 +60,10 @@ def plot_explanation(explanation: Explanation) -> Any:
     chart = alt.layer(
         base.mark_bar(height={"band": 0.62}).encode(
             x=alt.X(
-                "from:Q", scale=scale, title=explanation.quantity, axis=alt.Axis(format=form, grid=False)
+                "from:Q",
+                scale=scale,
+                title=explanation.quantity,
+                axis=alt.Axis(format=form, grid=False, tickCount=6),
             ),
             x2="to:Q",
             color=alt.Color("colour:N", scale=None),
@@ -70,7 +73,7 @@ def plot_explanation(explanation: Explanation) -> Any:
             x=alt.X("right:Q", scale=scale), text="label:N"
         ),
     ).properties(width=WIDTH - 250, height=28 * len(rows))
-    lines = [line for word in explanation.words for line in textwrap.wrap(word, 105)]
+    lines = [line for word in explanation.words for line in textwrap.wrap(word, 90)]
     return finish(chart, f"{explanation.id}: what makes the {explanation.quantity}", lines)
 
 

@@ -48,7 +48,7 @@ def explain_series(model: SeriesForecaster, id: Any, target: str | None = None) 
     )
     shared = (
         "all series alike",
-        "what the network corrects for a window at its mean",
+        "a window at its mean",
         float(common - anchor),
     )
     parts = (shared, *pieces)
