@@ -29,6 +29,7 @@ from benchmarks.series_data import M4_HORIZON, M4_SEASON, m4_hourly
 
 import foretell as ft
 from foretell.evaluation import series_metrics as metrics
+from foretell.nn.knobs import apply_gradients
 from foretell.nn.steps import StepTrainer
 from foretell.series.fitting import ROUND, Reading, choose_shape, on_device
 from foretell.series.forecaster import DEFAULT_NETWORK
@@ -152,7 +153,7 @@ def _bare_round(network: SeriesNetwork, trainer: StepTrainer) -> Callable[..., A
     def step(carry: Any, given: Any) -> Any:
         weights, slots = carry
         value, gradients = jax.value_and_grad(total)(weights, *given)
-        weights, slots = trainer.optimizer.stateless_apply(slots, gradients, weights)
+        weights, slots = apply_gradients(trainer.optimizer, trainer.knobs, slots, gradients, weights)
         return (weights, slots), value
 
     loop = jax.jit(lambda carry, batches, noise: jax.lax.scan(step, carry, (batches, noise)))

@@ -27,19 +27,24 @@ if TYPE_CHECKING:
     from foretell.events.similarity import Similarity
     from foretell.events.store_plan import StoreConfig
     from foretell.events.stores import StoreForecaster
+    from foretell.insight import anomalies, explain
     from foretell.nn.networks import NetworkConfig
     from foretell.nn.training import TrainConfig
+    from foretell.report import write_report
+    from foretell.search_space import Between
     from foretell.series.baselines import Drift, Naive, SeasonalNaive
     from foretell.series.classical import AutoARIMA, AutoETS, AutoTheta
     from foretell.series.forecaster import SeriesForecaster
     from foretell.series.windows import WindowConfig
     from foretell.storage import load, load_keras
+    from foretell.tuning import SearchConfig, SearchResult, tune
 
 __all__ = [
     "AutoARIMA",
     "AutoETS",
     "AutoTheta",
     "Backtest",
+    "Between",
     "Bins",
     "Drift",
     "EventForecaster",
@@ -52,6 +57,8 @@ __all__ = [
     "Panel",
     "RelativeScaler",
     "RobustScaler",
+    "SearchConfig",
+    "SearchResult",
     "SeasonalNaive",
     "SeriesForecaster",
     "SeriesLeaderboard",
@@ -62,11 +69,13 @@ __all__ = [
     "TrainConfig",
     "WindowConfig",
     "__version__",
+    "anomalies",
     "backtest",
     "datasets",
     "day_gaps",
     "errors",
     "evaluate",
+    "explain",
     "from_one_hot",
     "load",
     "load_keras",
@@ -78,6 +87,8 @@ __all__ = [
     "remove_outliers",
     "split_by_time",
     "split_random",
+    "tune",
+    "write_report",
 ]
 
 # Name → the module that holds it; imported on first use, so that `import foretell` stays cheap.
@@ -86,6 +97,7 @@ _HOMES = {
     "AutoETS": "foretell.series.classical",
     "AutoTheta": "foretell.series.classical",
     "Backtest": "foretell.evaluation.backtest",
+    "Between": "foretell.search_space",
     "Bins": "foretell.data.bins",
     "Drift": "foretell.series.baselines",
     "EventForecaster": "foretell.events.forecaster",
@@ -98,6 +110,8 @@ _HOMES = {
     "Panel": "foretell.data.panel",
     "RelativeScaler": "foretell.data.scalers",
     "RobustScaler": "foretell.data.scalers",
+    "SearchConfig": "foretell.tuning",
+    "SearchResult": "foretell.tuning",
     "SeasonalNaive": "foretell.series.baselines",
     "SeriesForecaster": "foretell.series.forecaster",
     "SeriesLeaderboard": "foretell.evaluation.series_leaderboard",
@@ -108,10 +122,12 @@ _HOMES = {
     "TrainConfig": "foretell.nn.training",
     "WindowConfig": "foretell.series.windows",
     "backtest": "foretell.evaluation.backtest",
+    "anomalies": "foretell.insight",
     "datasets": "",
     "day_gaps": "foretell.data.gaps",
     "errors": "",
     "evaluate": "foretell.evaluation.comparison",
+    "explain": "foretell.insight",
     "from_one_hot": "foretell.data.bins",
     "load": "foretell.storage",
     "load_keras": "foretell.storage",
@@ -123,6 +139,8 @@ _HOMES = {
     "remove_outliers": "foretell.data.outliers",
     "split_by_time": "foretell.data.splits",
     "split_random": "foretell.data.splits",
+    "tune": "foretell.tuning",
+    "write_report": "foretell.report",
 }
 
 

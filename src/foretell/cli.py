@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from typer.core import TyperGroup
 
-from foretell import terminal
+from foretell import cli_insight, terminal
 from foretell._version import __version__
 from foretell.errors import ForetellError, ParameterError, StorageError
 
@@ -381,6 +381,9 @@ def evaluate(  # noqa: PLR0917  # typer names every option by a parameter
     seeds: Annotated[
         int, typer.Option(min=1, help="Fit ours with so many seeds; tell how far the figures differ.")
     ] = 1,
+    report: Annotated[
+        Path | None, typer.Option(help="One HTML page with all of it, which needs no network.")
+    ] = None,
     id: _Id = "unique_id",  # noqa: A002
     time: _Time = "ds",
     mark: _Mark = None,
@@ -408,6 +411,7 @@ def evaluate(  # noqa: PLR0917  # typer names every option by a parameter
     """Compare models on a period that is held back from them."""
     figures = None if json_path in {None, "-"} else Path(str(json_path))
     terminal.check_file(figures, (), "file")
+    terminal.check_file(report, (".htm", ".html"), "page")
     if target:
         from foretell import cli_series  # noqa: PLC0415
 
@@ -417,7 +421,7 @@ def evaluate(  # noqa: PLR0917  # typer names every option by a parameter
             static=static or (), freq=freq, query=query, table=table, time_format=time_format,
             time_zone=time_zone, start=start, as_of=as_of,
         )  # fmt: skip
-        cli_series.evaluate(panel, cutoff, network, model, json_path, pictures, seeds=seeds)
+        cli_series.evaluate(panel, cutoff, network, model, json_path, pictures, report, seeds=seeds)
         return
     if cutoff is None:
         raise typer.BadParameter("name the last day that the models see with --cutoff")
@@ -446,6 +450,62 @@ def evaluate(  # noqa: PLR0917  # typer names every option by a parameter
             terminal.say(f"{figures} written")
     if pictures is not None:
         _draw_board(board, pictures)
+    if report is not None:
+        cli_insight.write_page(board, report)
+
+
+@app.command()
+def tune(  # noqa: PLR0917  # typer names every option by a parameter
+    source: _Source,
+    knob: Annotated[
+        list[str],
+        typer.Option(help="network.units=16,32 or training.learning_rate=1e-4..1e-2:log; repeatable."),
+    ],
+    out: Annotated[Path, typer.Option(help="Directory for the best model.")],
+    method: Annotated[str, typer.Option(help="tpe, random or grid.")] = "tpe",
+    trials: Annotated[int | None, typer.Option(min=1, help="By default 20, of a grid all.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Begin no trial after so long.")] = None,
+    objective: Annotated[str | None, typer.Option(help="A figure of the leaderboard.")] = None,
+    horizon: Annotated[str | None, typer.Option(help="Length of the inner held-back part.")] = None,
+    storage: Annotated[Path | None, typer.Option(help="SQLite file, to go on after a break.")] = None,
+    id: _Id = "unique_id",  # noqa: A002
+    time: _Time = "ds",
+    mark: _Mark = None,
+    group: _Group = None,
+    unit: _UnitOption = _Unit.day,
+    merge: _MergeOption = _Merge.auto,
+    as_of: _AsOf = None,
+    ensemble: _Ensemble = 3,
+    seed: _Seed = 0,
+    epochs: _Epochs = None,
+    target: _Target = None,
+    h: _Steps = None,
+    past: _Past = None,
+    future: _Future = None,
+    static: _Static = None,
+    freq: _Freq = None,
+) -> None:
+    """Search settings on a held-back part of the data; write the best model, fitted to all of them."""
+    _check_place(out)
+    data: Any
+    model: Any
+    if target:
+        from foretell import cli_series  # noqa: PLC0415
+
+        model = cli_series.build(h, ensemble, seed, epochs)
+        data = cli_series.read_panel(
+            source, id=id, time=time, target=target, past=past or (), future=future or (),
+            static=static or (), freq=freq, as_of=as_of,
+        )  # fmt: skip
+    else:
+        data = _read(source, id, time, mark, group, unit=unit.value, merge=merge.value, as_of=as_of)
+        model = _forecaster(ensemble, seed, epochs, seasonal=True)
+    search = {"method": method, "trials": trials, "seconds": seconds, "seed": seed}
+    cli_insight.tune(data, model, knob, out, search, horizon=horizon, objective=objective, storage=storage)
+
+
+app.command()(cli_insight.explain)
+app.command()(cli_insight.anomalies)
 
 
 @app.command()

@@ -90,6 +90,7 @@ def evaluate(
     models: list[str] | None,
     json_path: str | None,
     pictures: Path | None,
+    report: Path | None = None,
     *,
     seeds: int = 1,
 ) -> None:
@@ -115,6 +116,10 @@ def evaluate(
         terminal.say(f"{json_path} written")
     if pictures is not None:
         draw_board(board, pictures)
+    if report is not None:
+        from foretell import cli_insight  # noqa: PLC0415
+
+        cli_insight.write_page(board, report)
 
 
 def draw_board(board: Any, place: Path) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from foretell.nn.training import Progress
+    from foretell.tuning import SearchProgress
 
 TABLE_FORMATS = (".csv", ".parquet", ".json")
 
@@ -54,6 +55,31 @@ def training_progress() -> Iterator[Callable[[Progress], None] | None]:
                 tasks[news.member] = bars.add_task(label, total=news.epochs, loss="")
             loss = f"loss {news.validation_loss:.4f}"
             bars.update(tasks[news.member], completed=news.epoch + 1, loss=loss)
+
+        yield heard
+
+
+@contextlib.contextmanager
+def search_progress() -> Iterator[Callable[[SearchProgress], None] | None]:
+    """Give a callback for `foretell.tune` that draws a bar; None where stderr is not a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich import progress  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+
+    columns = (
+        progress.BarColumn(),
+        progress.TextColumn("trial {task.completed:.0f} of {task.total:.0f}"),
+        progress.TextColumn("{task.fields[best]}"),
+        progress.TimeElapsedColumn(),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("search", total=1, best="")
+
+        def heard(news: SearchProgress) -> None:
+            best = "" if news.best is None else f"best {news.best:.4g}"
+            bars.update(task, completed=news.done, total=news.trials, best=best)
 
         yield heard
 

@@ -56,7 +56,9 @@ class TestStepTrainer:
         count = Line.traced.count("once")
         train("once", seed=3, rounds=2)
         assert Line.traced.count("once") == count
-        train("once", dataclasses.replace(CONFIG, learning_rate=0.01))
+        train("once", dataclasses.replace(CONFIG, learning_rate=0.01, weight_decay=0.3))
+        assert Line.traced.count("once") == count  # rates are inputs of the program
+        train("once", dataclasses.replace(CONFIG, clip_norm=0.5))
         assert Line.traced.count("once") > count
 
     def test_stops_when_held_out_windows_get_worse_and_keeps_the_best(self) -> None:

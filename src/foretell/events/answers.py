@@ -73,6 +73,15 @@ def activity(at: Standing) -> tuple[FloatArray | None, FloatArray | None]:
     return at.gap.p_active(at.silence), at.gap.overdue(at.silence)
 
 
+def gap_limits(at: Standing, level: float) -> FloatArray:
+    """Return the time by which the next event had come with some probability, given a return, in ticks.
+
+    As it stood just after the last event; a moment on the log's own time axis.
+    """
+    gaps = at.gap.quantiles(np.zeros_like(at.silence), np.array([level]))[0]
+    return at.table.invert(at.origin + gaps)
+
+
 def next_event_moments(at: Standing, levels: npt.ArrayLike) -> FloatArray:
     """Return quantiles of the next event's time given a return, in ticks after as_of, shape (n_levels, n).
 

@@ -113,6 +113,7 @@ def fit_gap_model(
         lengths,
         room(len(sets[0][0])),
         networks[0].anchor_names,
+        network.dropout,
     )
     if start is None:
         with ThreadPoolExecutor(1) as other_core:

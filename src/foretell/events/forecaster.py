@@ -233,7 +233,7 @@ class EventForecaster(NetworkForecaster):
             raise ParameterError(f"model={self.model!r}; expected 'network' or 'auto'")
         if self.model == "auto" and as_head(self.head).kind != "mixture":
             raise ParameterError(
-                f"model='auto' with head={as_head(self.head).kind!r}; expected head='mixture': numbers of events "
+                f"model='auto' with head={as_head(self.head).kind!r}; expected head='mixture': counts "
                 "are blended, and other heads know none"
             )
         if self.drop_out not in {"mbg", "bg"}:

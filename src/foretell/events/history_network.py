@@ -108,7 +108,13 @@ class HistoryNetwork(ABC):
     # Two networks of one build compute the same function of their weights, which are handed in: compiled
     # programs, which hash their static arguments, then serve both.
     def _build(self) -> tuple[Hashable, ...]:
-        return type(self), self.config, self.n_features, self.censored, *self.settings_by_name().values()
+        return (
+            type(self),
+            self.config.program,
+            self.n_features,
+            self.censored,
+            *self.settings_by_name().values(),
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, HistoryNetwork) and self._build() == other._build()

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from foretell.nn.knobs import Knobs, apply_gradients
 from foretell.nn.training import Bucket, Loss, TrainConfig, make_optimizer, side_by_side
 
 Array = Any
@@ -151,7 +152,8 @@ class ManyTrainer:
         self.widths = [max(1, round(batch * float(share))) for share in shares]
         most = [] if held_out is None else held_out.count.max(axis=0).tolist()
         self.held_out_widths = [int(min(width, _HELD_OUT_BATCHES * batch)) for width in most]
-        self.optimizer = make_optimizer(config, n_steps, variables, undecayed)
+        self.optimizer, self.undecayed = make_optimizer(config, variables), tuple(undecayed)
+        self.knobs = Knobs.of(config, 0.0, n_steps)
         self.initial_slots = [np.asarray(variable.value) for variable in self.optimizer.variables]
         self._compiled: Any = None
 
@@ -217,7 +219,9 @@ class ManyTrainer:
         def step(carry: Any, key: Array) -> Any:
             weights, average, slots = carry
             value, gradients = jax.value_and_grad(self._batch_loss)(weights, data, train, key)
-            weights, slots = self.optimizer.stateless_apply(slots, gradients, weights)
+            weights, slots = apply_gradients(
+                self.optimizer, self.knobs, slots, gradients, weights, self.undecayed
+            )
             average = [keep * a + (1.0 - keep) * w for a, w in zip(average, weights, strict=True)]
             return (weights, average, slots), value
 

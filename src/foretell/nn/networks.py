@@ -10,6 +10,7 @@ from typing import Any
 from foretell.errors import ParameterError
 from foretell.nn.backend import keras
 from foretell.nn.initial import Initializers
+from foretell.nn.knobs import make_dropout
 from foretell.nn.own import generators
 from foretell.nn.recurrent import make_recurrent
 from foretell.nn.settings import NetworkConfig
@@ -148,7 +149,7 @@ def _top(config: NetworkConfig, n_raw: int, head: Any, init: Any, seed: int) -> 
     """Return what follows the recurrent layers: ``(state or None, features, anchor inputs) → output``."""
     layers = keras.layers
     join, skip = layers.Concatenate(name="join"), layers.Concatenate(name="skip")
-    drop = layers.Dropout(config.dropout, seed=seed, name="dropout") if config.dropout else None
+    drop = make_dropout(config.dropout, seed, "dropout") if config.dropout else None
     dense = dense_layers(config, init)
     # The output reads the dense layers and, by a linear skip, the features themselves.
     out = layers.Dense(n_raw, config.output_activation, kernel_initializer="zeros", name="correction")

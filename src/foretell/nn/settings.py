@@ -91,6 +91,12 @@ class NetworkConfig:
                 stacklevel=3,
             )
 
+    @property
+    def program(self) -> tuple[object, ...]:
+        """What compiled programs depend on: a dropped fraction, other than 0, is their input."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return tuple((fields | {"dropout": self.dropout > 0}).items())
+
     def _check_cell(self) -> None:
         if isinstance(self.cell, Mapping):  # as JSON keeps it
             object.__setattr__(self, "cell", OwnNetwork(**self.cell))

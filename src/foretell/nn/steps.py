@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from foretell.nn.knobs import Knobs, apply_gradients, dropping, program_of
 from foretell.nn.training import TrainConfig, Trained, make_optimizer
 
 Array = Any
@@ -40,7 +41,7 @@ class Learner(Protocol):
     def __hash__(self) -> int: ...
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class StepTrainer:
     """Rounds of steps on windows drawn at random; equal trainers share their compiled programs.
 
@@ -50,17 +51,34 @@ class StepTrainer:
     config : TrainConfig
         Its epochs are rounds of ``n_steps`` steps.
     batch_size, n_steps : int
+    dropout : float
+        Dropped fraction while training, where the learner drops at all.
     """
 
     learner: Learner
     config: TrainConfig
     batch_size: int
     n_steps: int
+    dropout: float = 0.0
+
+    def _work(self) -> tuple[object, ...]:
+        return self.learner, program_of(self.config), self.batch_size, self.n_steps
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StepTrainer) and self._work() == other._work()
+
+    def __hash__(self) -> int:
+        return hash(self._work())
+
+    @property
+    def knobs(self) -> Knobs:
+        """Return what the compiled step takes as inputs."""
+        return Knobs.of(self.config, self.dropout, self.n_steps)
 
     @functools.cached_property
     def optimizer(self) -> Any:
         """The optimizer, built for the learner's weights."""
-        return make_optimizer(self.config, self.n_steps, self.learner.variables)
+        return make_optimizer(self.config, self.learner.variables)
 
     def start(self, initial: list[Any]) -> Carry:
         """Return the state before the first step: weights, their running average, the optimizer's slots."""
@@ -77,7 +95,7 @@ class StepTrainer:
             Numbers of the windows, and noise.
         data : pytree
         """
-        after: tuple[Carry, Array] = _run_round(self, carry, drawn, data)
+        after: tuple[Carry, Array] = _run_round(self, carry, drawn, self.knobs, data)
         return after
 
     def train(
@@ -136,17 +154,18 @@ class StepTrainer:
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
-def _run_round(trainer: StepTrainer, carry: Any, order: Any, data: Any) -> Any:
-    keep = 1.0 - 1.0 / min(_AVERAGED_STEPS, trainer.n_steps * trainer.config.epochs / 4 + 1)
+def _run_round(trainer: StepTrainer, carry: Any, order: Any, knobs: Knobs, data: Any) -> Any:
+    keep = 1.0 - 1.0 / jnp.minimum(float(_AVERAGED_STEPS), knobs.steps / 4 + 1)
 
     def total(weights: Any, chosen: Any, noise: Any) -> Any:
-        value, count = trainer.learner.loss(weights, data, chosen, noise)
+        with dropping(knobs.dropout):
+            value, count = trainer.learner.loss(weights, data, chosen, noise)
         return value / jnp.maximum(count, 1.0)
 
     def step(carry: Any, drawn: Any) -> Any:
         weights, average, slots = carry
         value, gradients = jax.value_and_grad(total)(weights, *drawn)
-        weights, slots = trainer.optimizer.stateless_apply(slots, gradients, weights)
+        weights, slots = apply_gradients(trainer.optimizer, knobs, slots, gradients, weights)
         average = [keep * a + (1.0 - keep) * w for a, w in zip(average, weights, strict=True)]
         return (weights, average, slots), value
 

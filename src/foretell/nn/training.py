@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from foretell.errors import ParameterError
 from foretell.nn.backend import keras
+from foretell.nn.knobs import Knobs, apply_gradients, dropping, program_of
 
 Array = Any
 Result = TypeVar("Result")
@@ -204,6 +205,8 @@ class Trainer:
         Training sequences.
     undecayed : sequence of str
         Names of weights that weight decay leaves alone.
+    dropout : float
+        Dropped fraction while training, where the network drops at all.
     """
 
     def __init__(
@@ -214,18 +217,20 @@ class Trainer:
         lengths: tuple[int, ...],
         n_train: int,
         undecayed: Sequence[str] = (),
+        dropout: float = 0.0,
     ) -> None:
         self.loss, self.config, self.lengths, self.n_train = loss, config, lengths, n_train
         batch = config.batch_size or min(max(n_train // 32, 64), 512)
         self.n_steps = max(1, round(n_train / batch))
         self.flat = Flat(variables, undecayed)
-        self.optimizer = make_optimizer(config, self.n_steps, self.flat.variables(), ["undecayed"])
+        self.optimizer = make_optimizer(config, self.flat.variables())
+        self.knobs = Knobs.of(config, dropout, self.n_steps)
         self.initial_slots = [np.asarray(variable.value) for variable in self.optimizer.variables]
 
     # Trainers that do the same share their compiled programs, which are looked up by equality.
     def _work(self) -> tuple[object, ...]:
         loss = (getattr(self.loss, "__func__", self.loss), getattr(self.loss, "__self__", None))
-        return *loss, self.config, self.lengths, self.n_train
+        return *loss, program_of(self.config), self.lengths, self.n_train
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Trainer) and self._work() == other._work()
@@ -234,19 +239,20 @@ class Trainer:
         return hash(self._work())
 
     @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
-    def _run_epoch(self, carry: Any, order: Any, data: Any, buckets: tuple[Bucket, ...]) -> Any:
+    def _run_epoch(self, carry: Any, order: Any, knobs: Knobs, data: Any, buckets: tuple[Bucket, ...]) -> Any:
         keep = 1.0 - 1.0 / (_AVERAGED_EPOCHS * self.n_steps + 1.0)
         scale = self.n_steps / self.n_train
 
         def total(weights: Any, batch: Any) -> Any:
             chosen, noise = batch
             runs = [Bucket(b.starts[i], b.lengths[i]) for b, i in zip(buckets, chosen, strict=True)]
-            return scale * self.loss(self.flat.parts(weights), data, runs, self.lengths, noise)
+            with dropping(knobs.dropout):
+                return scale * self.loss(self.flat.parts(weights), data, runs, self.lengths, noise)
 
         def step(carry: Any, chosen: Any) -> Any:
             weights, average, slots = carry
             value, gradients = jax.value_and_grad(total)(weights, chosen)
-            weights, slots = self.optimizer.stateless_apply(slots, gradients, weights)
+            weights, slots = apply_gradients(self.optimizer, knobs, slots, gradients, weights)
             average = [keep * a + (1.0 - keep) * w for a, w in zip(average, weights, strict=True)]
             return (weights, average, slots), value
 
@@ -262,7 +268,8 @@ class Trainer:
         blank = self.flat.join([np.zeros(shape, np.float32) for shape in self.flat.shapes])
         if validation is not None:
             self._total_loss(blank, data, validation)
-        self._run_epoch(self._start(blank), self._draw(np.random.default_rng(0), train), data, train)
+        order = self._draw(np.random.default_rng(0), train)
+        self._run_epoch(self._start(blank), order, self.knobs, data, train)
 
     def _start(self, vectors: list[Any]) -> Any:
         """Return what a step changes: weights, their average, the optimizer's memory."""
@@ -291,7 +298,7 @@ class Trainer:
         if validation is not None:
             best = float(self._total_loss(carry[1], data, validation))
         for epoch in range(self.config.epochs):
-            carry, loss = self._run_epoch(carry, self._draw(rng, train), data, train)
+            carry, loss = self._run_epoch(carry, self._draw(rng, train), self.knobs, data, train)
             value = float(loss)
             if validation is not None:
                 value = float(self._total_loss(carry[1], data, validation))
@@ -364,16 +371,14 @@ def shuffled(rng: np.random.Generator, n_runs: int, n_steps: int) -> npt.NDArray
     return order.reshape(width, n_steps).T
 
 
-def make_optimizer(
-    config: TrainConfig, n_steps: int, variables: list[Any], undecayed: Sequence[str] = ()
-) -> Any:
-    """Return the configured Keras optimizer, built for some weights; its rate falls by a cosine."""
-    schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, config.epochs * n_steps)
-    spec = {"learning_rate": schedule, "clipnorm": None, "global_clipnorm": config.clip_norm}
+def make_optimizer(config: TrainConfig, variables: list[Any]) -> Any:
+    """Return the configured Keras optimizer, built for some weights; `apply_gradients` takes its steps.
+
+    Learning rate and weight decay are no part of it: they are inputs of the compiled step.
+    """
+    spec = {"learning_rate": 1.0, "clipnorm": None, "global_clipnorm": config.clip_norm}
     if config.optimizer == "adamw":
-        spec["weight_decay"] = config.weight_decay
+        spec["weight_decay"] = 0.0
     optimizer = keras.optimizers.get({"class_name": config.optimizer, "config": spec})
-    if undecayed and config.optimizer == "adamw":
-        optimizer.exclude_from_weight_decay(var_names=list(undecayed))
     optimizer.build(variables)
     return optimizer

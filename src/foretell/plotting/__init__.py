@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from foretell.plotting.activity import plot_activity
 from foretell.plotting.calibration import plot_coverage, plot_pit, plot_repair
+from foretell.plotting.explanation import plot_explanation
 from foretell.plotting.forecast import plot_error_by_step, plot_forecast
 from foretell.plotting.gaps import plot_predicted, plot_qq, plot_training
 from foretell.plotting.network import plot_network
 from foretell.plotting.next_event import plot_next_event
+from foretell.plotting.quantiles import plot_quantiles
 from foretell.plotting.reliability import plot_reliability
 from foretell.plotting.saving import FORMATS, save
+from foretell.plotting.search import plot_importances
 from foretell.plotting.tracking import plot_tracking
 
 __all__ = [
@@ -20,12 +23,15 @@ __all__ = [
     "plot_activity",
     "plot_coverage",
     "plot_error_by_step",
+    "plot_explanation",
     "plot_forecast",
+    "plot_importances",
     "plot_network",
     "plot_next_event",
     "plot_pit",
     "plot_predicted",
     "plot_qq",
+    "plot_quantiles",
     "plot_reliability",
     "plot_repair",
     "plot_tracking",

@@ -187,7 +187,7 @@ def fit_series_model(
     windows = split(panel, 0, shape.steps, training.validation_fraction)
     batch = training.batch_size or max(BATCH // (shape.n_targets if shape.variables == "shared" else 1), 8)
     networks = [SeriesNetwork(network, shape, seed + m, training.loss) for m in range(ensemble)]
-    trainer = StepTrainer(networks[0], training, batch, ROUND)
+    trainer = StepTrainer(networks[0], training, batch, ROUND, getattr(network, "dropout", 0.0))
 
     def job(m: int, where: Windows, held: Windows | None, rounds: int | None) -> Callable[[], Trained]:
         def report(epoch: int, loss: float, validation: float) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from foretell.nn.backend import keras
 from foretell.nn.cells import free_memory, over_sequences, state_sizes, state_width
 from foretell.nn.initial import Initializers
+from foretell.nn.knobs import make_dropout
 from foretell.nn.networks import NetworkConfig, dense_layers
 from foretell.nn.own import OwnNetwork, generators
 from foretell.nn.recurrent import make_cell, make_recurrent
@@ -142,8 +143,8 @@ class SeriesNetwork:
     def __hash__(self) -> int:
         return hash(self._build())
 
-    def _build(self) -> tuple[NetworkConfig | OwnNetwork, Shape, str | None]:
-        return self.config, self.shape, self.point_loss
+    def _build(self) -> tuple[object, ...]:
+        return getattr(self.config, "program", self.config), self.shape, self.point_loss
 
     @property
     def whole(self) -> Any:
@@ -169,6 +170,11 @@ class SeriesNetwork:
         anchor : array, shape (batch, steps, n_targets)
             What the quantiles are before training.
         """
+        given, loc, scale, start = self.inputs(batch)
+        return self.output(weights, given, noise), loc, scale, start
+
+    def inputs(self, batch: Batch) -> tuple[dict[str, Array], Array, Array, Array]:
+        """Return what the Keras model reads, by name, and location, scale and anchor as of `quantiles`."""
         shape = self.shape
         lookback, steps = shape.lookback, shape.steps
         values, mask = batch.values[:, :lookback], batch.mask[:, :lookback]
@@ -183,15 +189,21 @@ class SeriesNetwork:
             values, mask, anchor = (_apart(part) for part in (values, mask, anchor))
             past, so_far, ahead, static = (jnp.repeat(part, c, axis=0) for part in rest)
             rest = (past, so_far, ahead, jnp.concatenate([static, jnp.tile(jnp.eye(c), (n, 1))], axis=-1))
-        inputs = [values, mask, *rest, anchor]
-        fixed = generators(self.model, noise)
-        given = [part for part in inputs if part.shape[-1]]
-        out = self.model.stateless_call(weights, fixed, given, training=noise is not None)[0]
+        names = ("values", "mask", "past", "so_far", "ahead", "static", "anchor")
+        inputs = dict(zip(names, [values, mask, *rest, anchor], strict=True))
+        given = {name: part for name, part in inputs.items() if part.shape[-1]}
+        return given, loc, scale, start
+
+    def output(self, weights: list[Array], given: dict[str, Array], noise: Array | None = None) -> Array:
+        """Return normalised quantiles of `inputs`, shape (batch, steps, n_targets, n_quantiles)."""
+        shape = self.shape
+        fixed, parts = generators(self.model, noise), list(given.values())
+        out = self.model.stateless_call(weights, fixed, parts, training=noise is not None)[0]
         if self.point_loss and noise is None:
             out = around_the_middle(out)
-        if shape.variables == "shared" and c > 1:
-            out = jnp.moveaxis(out.reshape(n, c, steps, -1), 1, 2)
-        return out, loc, scale, start
+        if shape.variables == "shared" and shape.n_targets > 1:
+            out = jnp.moveaxis(out.reshape(-1, shape.n_targets, shape.steps, out.shape[-1]), 1, 2)
+        return out
 
     def loss(
         self, weights: list[Array], data: tuple[Flat, Windows], chosen: Array, noise: Array | None
@@ -300,7 +312,7 @@ def build_series_model(config: NetworkConfig | OwnNetwork, shape: Shape, seed: i
         for last in _encode(branch, config, shape, init, k)
     ]
     context = join(read + flat("anchor", "ahead", "static"), "context")
-    drop = layers.Dropout(config.dropout, seed=seed, name="dropout") if config.dropout else None
+    drop = make_dropout(config.dropout, seed, "dropout") if config.dropout else None
     context = drop(context) if drop else context
     for layer in dense_layers(config, init):
         context = layer(context)

@@ -56,7 +56,7 @@ def block_quantiles(model: SeriesModel, panel: Panel, h: int, size: int) -> Floa
 
 def _one_block(model: SeriesModel, panel: Panel, size: int) -> FloatArray:
     """Return calibrated quantiles of the steps of one pass."""
-    flat, windows = _tails(model, panel, model.network.shape.steps, size)
+    flat, windows = tails(model, panel, model.network.shape.steps, size)
     parts = _mean_quantiles(model.network, model.stacked, flat, windows)
     found, loc, scale, anchor = (np.asarray(part, dtype=np.float64)[: panel.n_series] for part in parts)
     calibrated = model.calibration.apply(found, anchor)
@@ -76,7 +76,7 @@ def _over_members(network: SeriesNetwork, members: Any, batch: Batch) -> Any:
     return jnp.mean(jnp.sort(found, axis=-1), axis=0), loc[0], scale[0], anchor[0]
 
 
-def _tails(model: SeriesModel, panel: Panel, extra: int, size: int) -> tuple[Flat, Windows]:
+def tails(model: SeriesModel, panel: Panel, extra: int, size: int) -> tuple[Flat, Windows]:
     """Return the last lookback of each series, and the windows at their ends."""
     lookback = model.network.shape.lookback
     kept = np.minimum(panel.lengths, lookback)
@@ -126,7 +126,7 @@ def path_quantiles(model: SeriesModel, panel: Panel, h: int, size: int, seed: in
 
     Past covariates keep their last value along the paths.
     """
-    flat, windows = _tails(model, panel, h, size)
+    flat, windows = tails(model, panel, h, size)
     factors = jnp.asarray(model.calibration.factors[0], dtype=jnp.float32)
     trust = jnp.float32(model.calibration.trust)
     found = _paths(model.network, h, model.stacked, flat, windows, (trust, factors), jax.random.key(seed))

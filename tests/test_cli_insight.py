@@ -1,0 +1,96 @@
+"""The commands that look into models: tune, explain, anomalies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+import foretell as ft
+from foretell.cli import app
+from foretell.cli_insight import read_knob
+from foretell.errors import ParameterError
+
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, small_model: ft.EventForecaster) -> Path:
+    """A directory with sales.csv, and a model of visits."""
+    place = tmp_path_factory.mktemp("insight")
+    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 3, 9), eager=True)
+    pl.DataFrame({"day": days, "sales": 50 + np.sin(np.arange(69))}).write_csv(place / "sales.csv")
+    small_model.save(place / "visits")
+    return place
+
+
+def test_a_customer_is_explained_in_words_and_numbers(place: Path, small_model: ft.EventForecaster) -> None:
+    customer = small_model.log_.ids[0]
+    words = ["explain", str(place / "visits"), "--id", customer, "--picture", str(place / "why.svg")]
+    out = runner.invoke(app, words)
+    assert out.exit_code == 0, out.output
+    assert "The chance of a visit within 30 days" in out.stdout
+    assert "own pace" in out.stdout
+    assert customer in (place / "why.svg").read_text()
+    content = json.loads(
+        runner.invoke(app, ["explain", str(place / "visits"), "--id", customer, "--json"]).stdout
+    )
+    assert content["parts"][0]["what"] == "anchor"
+    assert str(ft.explain(small_model, customer)) == "\n".join(content["words"])
+
+
+def test_silent_customers_are_listed(place: Path, small_model: ft.EventForecaster) -> None:
+    out = runner.invoke(app, ["anomalies", str(place / "visits"), "--level", "90"])
+    assert out.exit_code == 0, out.output
+    lines = out.stdout.strip().splitlines()
+    assert lines[0] == "unique_id,ds,what,value,low,high,score"
+    assert len(lines) - 1 == ft.anomalies(small_model, level=90).height
+
+
+def test_settings_are_searched_and_the_best_model_kept(place: Path) -> None:
+    words = ["tune", str(place / "sales.csv"), "--time", "day", "--target", "sales", "--h", "3"]
+    words += ["--epochs", "1", "--ensemble", "1", "--knob", "network.units=4", "--knob", "network.layers=0"]
+    words += ["--knob", "seed=0,1", "--id", "", "--knob", "window.lookback=6", "--method", "grid"]
+    out = runner.invoke(app, [*words, "--out", str(place / "best"), "--storage", str(place / "search.db")])
+    assert out.exit_code == 0, out.output
+    assert "Trials, the best first" in out.stdout
+    assert "best of 2 trials" in out.stdout
+    found: Any = ft.load(place / "best")
+    assert found.network.units == 4
+    assert found.horizon == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("ensemble=1,3", ("ensemble", [1, 3])),
+        ("seasonal=true,false", ("seasonal", [True, False])),
+        ("window.lookback=none,28", ("window.lookback", [None, 28])),
+        ("network.cell=lstm,gru", ("network.cell", ["lstm", "gru"])),
+        ("network.units=8..64:log", ("network.units", ft.Between(8, 64, log=True))),
+        ("network.dropout=0..0.5", ("network.dropout", ft.Between(0, 0.5))),
+    ],
+)
+def test_knobs_are_read(text: str, values: Any) -> None:
+    assert read_knob(text) == values
+
+
+@pytest.mark.parametrize("text", ["units", "=3", "units=", "units=a..b", "units=1..8:exp"])
+def test_knobs_that_cannot_be_read_are_refused(text: str) -> None:
+    with pytest.raises(ParameterError, match="expected"):
+        read_knob(text)
+
+
+def test_wrong_use_is_told(place: Path) -> None:
+    out = runner.invoke(app, ["explain", str(place / "visits"), "--id", "nobody"])
+    assert out.exit_code == 1
+    assert "no customer 'nobody'" in out.output
+    sales = str(place / "sales.csv")
+    out = runner.invoke(app, ["tune", sales, "--knob", "seed=1", "--out", sales])
+    assert out.exit_code == 1
+    assert "not a foretell model" in out.output
