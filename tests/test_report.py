@@ -66,7 +66,7 @@ def test_the_page_of_series_has_every_part(series: ft.SeriesLeaderboard, tmp_pat
     text = ft.write_report(series, tmp_path / "report.html").read_text(encoding="utf-8")
     assert sections(text) == ["Leaderboard", "Error by step ahead", "Do the intervals hold?"]
     assert text.count("<svg") == 2
-    assert series.verdict() in text
+    assert str(series.verdict()) in text
 
 
 def test_nothing_in_the_page_points_outside(page: Path) -> None:

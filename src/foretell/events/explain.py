@@ -42,7 +42,7 @@ def explain_customer(model: EventForecaster, id: Any, horizon: str | int = "30d"
     log, fitted = model.log_, model.model_
     if not isinstance(fitted.network, GapNetwork):
         raise ParameterError(
-            f"model has {model.name!r}; expected head='mixture': only its anchor is a model that can be explained"
+            f"the model is {model.name!r}; expected head='mixture', whose anchor is a model of its own"
         )
     place = {key: i for i, key in enumerate(log.ids.to_list())}.get(id)
     if place is None:
@@ -213,7 +213,7 @@ def _spelled(horizon: str | int, log: EventLog) -> str:
     --------
     >>> import foretell as ft
     >>> import polars as pl
-    >>> frame = pl.DataFrame({"unique_id": ["a", "a"], "ds": ["2024-01-01", "2024-01-05"]})
+    >>> frame = pl.DataFrame({"unique_id": ["a", "b"], "ds": ["2024-01-01", "2024-01-05"]})
     >>> _spelled("2w", ft.read_events(frame))
     '14 days'
     """
