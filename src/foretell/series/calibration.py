@@ -14,8 +14,6 @@ FloatArray = npt.NDArray[np.float64]
 # Fewer held-out values than this at a step of the horizon, and the steps are taken together.
 _ENOUGH = 200
 _WIDEST = 10.0
-# Blocks of held-out windows by which errors are compared.
-_BLOCKS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,24 +88,15 @@ def _trusted(quantiles: FloatArray, anchor: FloatArray, trust: float) -> FloatAr
 
 
 def _trust(truth: FloatArray, median: FloatArray, anchor: FloatArray) -> float:
-    """Return the share of the way from the anchor to the median that is worth going.
+    """Return the share of the way from the anchor to the median that errs least.
 
-    It is the smallest one whose error is within one standard error of the least (Breiman et al. 1984, 3.4.3),
-    over blocks of windows that follow each other, since these overlap; and the smaller of those by mean
-    absolute and mean squared error: a correction that helps most series a little and fails some badly is no
-    help.
+    It is the smaller of those with the least mean absolute and mean squared error: a correction that
+    helps most series a little and fails some badly is no help.
     """
     known = ~np.isnan(truth)
     if known.sum() < _ENOUGH // 4:
         return 1.0
+    error, correction = (truth - anchor)[known], (median - anchor)[known]
     shares = np.linspace(0.0, 1.0, 11)
-    seen = np.flatnonzero(known.any(axis=(1, 2)))
-    blocks = np.array_split(seen, min(_BLOCKS, len(seen)))
-    chosen = []
-    for power in (1, 2):
-        left = [np.abs(truth - anchor - share * (median - anchor)) ** power for share in shares]
-        losses = np.array([[np.nanmean(part[block]) for block in blocks] for part in left])
-        above = losses - losses[np.argmin(losses.mean(axis=1))]
-        slack = above.std(axis=1, ddof=1) / np.sqrt(len(blocks)) if len(blocks) > 1 else 0.0
-        chosen.append(shares[np.argmax(above.mean(axis=1) <= slack)])
-    return float(min(chosen))
+    left = np.abs(error - shares[:, None] * correction)
+    return float(min(shares[int(np.argmin((left**power).mean(axis=1)))] for power in (1, 2)))
