@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -31,6 +32,7 @@ from foretell.nn.training import (
     bucketed,
     cut_runs,
     filled,
+    power_of_two,
     side_by_side,
 )
 
@@ -82,9 +84,10 @@ def fit_gap_model(
     scale = FeatureScale.fit(np.asarray(raw, dtype=np.float64)) if start is None else start.scale
     network = network.resolved(EventShape(raw.shape[-1], training.max_steps))
     new_marks = history.marks[log.offsets[:-1]].mean(axis=0)
-    networks = [build(network, raw.shape[-1], seed + m) for m in range(ensemble if train else 1)]
     if start is not None:
-        networks[0] = start.network
+        networks = [start.network]
+    else:
+        networks = [build(network, raw.shape[-1], seed + m) for m in range(ensemble if train else 1)]
     if not train:
         blank = list(networks[0].initial(networks[0].start(history)))
         return GapModel(networks[0], (blank,), clock, scale, new_marks)
@@ -94,7 +97,7 @@ def fit_gap_model(
     lengths = bucket_lengths(cut_runs(log.offsets, np.arange(log.n_customers), longest)[1])
 
     # Folds of a backtest go on from each other: few sizes let them share their compiled programs.
-    room = int if start is None else _power_of_two
+    room = int if start is None else functools.partial(power_of_two, least=64)
     if start is not None:
         data = filled_up(data, room(log.n_events))
 
@@ -158,11 +161,6 @@ def _residuals(
         return np.zeros(0)
     errors = [network.errors(t.weights, data, r, lengths) for t, r in zip(trained, runs, strict=True)]
     return error_quantiles(np.concatenate(errors))
-
-
-def _power_of_two(size: int) -> int:
-    """Return the size rounded up to a power of two, at least 64."""
-    return max(1 << max(size - 1, 0).bit_length(), 64)
 
 
 def _hold_out(n: int, fraction: float, seed: int) -> tuple[IntArray, IntArray]:

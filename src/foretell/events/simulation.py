@@ -21,7 +21,7 @@ from foretell.events.history_network import HistoryNetwork
 from foretell.events.states import GapModel, States, silence
 from foretell.nn import mixture as mix
 from foretell.nn.mixture import Array, GapMixture
-from foretell.nn.training import side_by_side
+from foretell.nn.training import power_of_two, side_by_side
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -94,7 +94,7 @@ class _World(NamedTuple):
 def ahead(model: GapModel, log: EventLog, horizon: int) -> Horizon:
     """Return the clock over the horizon."""
     readings = model.clock.table(log.as_of + 1, log.as_of + horizon).readings
-    size = max(int(2 ** np.ceil(np.log2(horizon + 1))), 512)
+    size = power_of_two(horizon + 1, least=512)
     padded = np.pad(readings, (0, size - len(readings)), constant_values=_ENDLESS)
     return Horizon(on_device(padded), on_device(readings[-1]), jnp.asarray(np.int32(log.as_of)))
 
@@ -263,7 +263,7 @@ def _world(
     seed: int,
 ) -> tuple[_Setting, _World]:
     """Collect what the simulation of one member reads; task queues come in few lengths, so few programs."""
-    size = int(2 ** np.ceil(np.log2(max(len(tasks), 1))))
+    size = power_of_two(len(tasks))
     members = mix.unpack(np.asarray(states.packed[member], dtype=np.float64))
     rng = np.random.default_rng([seed, member])
     first = _first_readings(members, silence(model, log, states), float(horizon.last), tasks, rng)

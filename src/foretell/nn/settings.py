@@ -38,7 +38,7 @@ class NetworkConfig:
     dropout : float
         Dropped fraction of the dense layers' inputs while training.
     components : int
-        Lognormal components K of the gap mixture (rhythms).
+        Log-logistic components K of the gap mixture (rhythms).
     activation, recurrent_activation : str, optional
         Of the cell and of its gates; by default the cell's own.
     output_activation : str, optional

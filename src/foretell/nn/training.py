@@ -128,6 +128,11 @@ def cut_runs(offsets: IntArray, sequences: IntArray, max_steps: int) -> tuple[In
     return first[owner] + begin, np.where(piece == 0, short[owner], max_steps)
 
 
+def power_of_two(size: int, least: int = 1) -> int:
+    """Return a size rounded up to a power of two, at least ``least``: few sizes, few compilations."""
+    return max(1 << max(size - 1, 0).bit_length(), least)
+
+
 def bucket_lengths(lengths: IntArray, most: int = 5, waste: float = 1.7) -> tuple[int, ...]:
     """Return padded lengths, powers of two, for runs of some lengths.
 

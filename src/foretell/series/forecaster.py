@@ -18,7 +18,7 @@ from foretell.data.panel import Panel
 from foretell.errors import DataError, ParameterError, SmallDataWarning
 from foretell.nn.networks import NetworkConfig
 from foretell.nn.own import check_network, resolved
-from foretell.nn.training import Progress, TrainConfig
+from foretell.nn.training import Progress, TrainConfig, power_of_two
 from foretell.series.auto import LEAST_VALUES, SeriesChoice, choose
 from foretell.series.fitting import SeriesModel, check_variables, choose_shape, fit_series_model
 from foretell.series.forecast import forecast_table, quantiles_for
@@ -261,7 +261,7 @@ class SeriesForecaster(NetworkForecaster):
         model, shape = self.model_, self.model_.network.shape
         n = panel.n_series
         out = np.zeros((n, int(h), shape.n_targets, len(QUANTILES)))
-        size = min(_CHUNK, 1 << max(n - 1, 0).bit_length())
+        size = min(_CHUNK, power_of_two(n))
         for begin in range(0, n, size):
             chosen = np.arange(begin, min(begin + size, n))
             part = panel if n == len(chosen) else panel.take(chosen)
