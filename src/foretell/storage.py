@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import shutil
@@ -15,7 +14,6 @@ import numpy as np
 import polars as pl
 
 from foretell._version import __version__
-from foretell.data.log import EventLog, ReadReport
 from foretell.errors import ParameterError, StorageError
 
 if TYPE_CHECKING:  # the engine is imported when a model is loaded, not with this module
@@ -26,7 +24,7 @@ FORMAT = 1
 _DAMAGE = (
     OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile, pl.exceptions.PolarsError
 )  # fmt: skip
-_MODEL, _ARRAYS, _IDS, _GROUPS = "model.json", "arrays.npz", "ids.parquet", "groups.parquet"
+_MODEL, _ARRAYS = "model.json", "arrays.npz"
 
 
 def save(model: EventForecaster | SeriesForecaster, path: str | Path, *, weights: str = "arrays") -> Path:
@@ -155,10 +153,11 @@ def load_keras(path: str | Path) -> list[Any]:
 def _write(model: EventForecaster | SeriesForecaster, place: Path, weights: str) -> None:
     """Write the model's files; the engine that knows its kind describes it."""
     from foretell.events.forecaster import EventForecaster  # noqa: PLC0415
+    from foretell.events.stored import write_events  # noqa: PLC0415
 
     head: dict[str, Any] = {"format": FORMAT, "version": __version__}
     if isinstance(model, EventForecaster):
-        kind, (described, arrays) = "events", _write_events(model, place)
+        kind, (described, arrays) = "events", write_events(model, place)
     else:
         from foretell.series.stored import write_series  # noqa: PLC0415
 
@@ -176,76 +175,6 @@ def _write(model: EventForecaster | SeriesForecaster, place: Path, weights: str)
     os.chmod(place, 0o755)  # noqa: PTH101, S103  # a temporary directory is private; a model is as open as others
 
 
-def _write_events(model: EventForecaster, place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    from foretell.events.heads import as_head  # noqa: PLC0415
-
-    log, fitted, states = model.log_, model.model_, model.states_
-    params = model.get_params()
-    described: dict[str, Any] = {
-        "params": {k: v for k, v in params.items() if k not in {"network", "training", "head"}},
-        "head": {
-            "config": _plain(dataclasses.asdict(as_head(model.head))),
-            "by_name": isinstance(model.head, str),
-            "kind": fitted.network.kind,
-            "settings": _plain(fitted.network.settings_by_name()),
-        },
-        "network": dataclasses.asdict(fitted.network.config),
-        "training": dataclasses.asdict(model.training) if model.training else None,
-        "members": len(fitted.members),
-        "n_features": fitted.network.n_features,
-        "weights": [variable.path for variable in fitted.network.network.variables],
-        "clock": dataclasses.asdict(fitted.clock),
-        "auto": model.auto_.describe() if model.auto_ else None,
-        "log": {
-            "unit": log.unit,
-            "merge": log.merge,
-            "mark_names": log.mark_names,
-            "start": log.start,
-            "as_of": log.as_of,
-            "report": dataclasses.asdict(log.report),
-        },
-    }
-    arrays: dict[str, Any] = {
-        "log.offsets": log.offsets,
-        "log.times": log.times,
-        "log.marks": log.marks,
-        "new_marks": fitted.new_marks,
-        "states.packed": np.asarray(states.packed),
-        "residuals": fitted.residuals,
-    }
-    if log.groups is not None and log.group_names is not None:
-        arrays["log.groups"] = log.groups
-        pl.DataFrame({"group": log.group_names}).write_parquet(place / _GROUPS)
-    for field in dataclasses.fields(fitted.scale):
-        arrays[f"scale.{field.name}"] = getattr(fitted.scale, field.name)
-    for m, weights in enumerate(fitted.members):
-        arrays |= {f"member{m}.{i}": weight for i, weight in enumerate(weights)}
-    arrays |= {f"memory.{i}": np.asarray(part) for i, part in enumerate(states.memory)}
-    arrays |= {f"states.{name}": np.asarray(getattr(states, name)) for name in states._fields[2:]}
-    pl.DataFrame({"unique_id": log.ids}).write_parquet(place / _IDS)
-    return described, arrays
-
-
-def _plain(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return settings as JSON can hold them: it has no infinite numbers."""
-    return {
-        name: [None if edge == float("inf") else edge for edge in value]
-        if isinstance(value, tuple)
-        else value
-        for name, value in settings.items()
-    }
-
-
-def _endless(settings: dict[str, Any]) -> dict[str, Any]:
-    """Undo `_plain`."""
-    return {
-        name: tuple(float("inf") if edge is None else edge for edge in value)
-        if isinstance(value, list)
-        else value
-        for name, value in settings.items()
-    }
-
-
 def _read(described: dict[str, Any], place: Path) -> EventForecaster | SeriesForecaster:
     with (place / _ARRAYS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
@@ -255,70 +184,9 @@ def _read(described: dict[str, Any], place: Path) -> EventForecaster | SeriesFor
 
         arrays |= read_arrays(place, described["members"], described["keras_order"])
     if described["kind"] == "events":
-        return _read_events(described, arrays, place)
+        from foretell.events.stored import read_event_model  # noqa: PLC0415
+
+        return read_event_model(described, arrays, place)
     from foretell.series.stored import read_series_model  # noqa: PLC0415
 
     return read_series_model(described, arrays, place)
-
-
-def _read_events(described: dict[str, Any], arrays: dict[str, Any], place: Path) -> EventForecaster:
-    from foretell.events.auto import EventChoice  # noqa: PLC0415
-    from foretell.events.clock import OperationalClock  # noqa: PLC0415
-    from foretell.events.forecaster import EventForecaster  # noqa: PLC0415
-    from foretell.events.head_networks import builder  # noqa: PLC0415
-    from foretell.events.heads import HeadConfig  # noqa: PLC0415
-    from foretell.events.history import FeatureScale  # noqa: PLC0415
-    from foretell.events.states import GapModel, States  # noqa: PLC0415
-    from foretell.nn.networks import NetworkConfig  # noqa: PLC0415
-    from foretell.nn.training import TrainConfig  # noqa: PLC0415
-
-    kept, clock = described["log"], described["clock"]
-    has_groups = "log.groups" in arrays
-    report = kept["report"]
-    report["examples"] = {reason: tuple(shown) for reason, shown in report["examples"].items()}
-    log = EventLog(
-        ids=pl.read_parquet(place / _IDS)["unique_id"],
-        offsets=arrays["log.offsets"],
-        times=arrays["log.times"],
-        marks=arrays["log.marks"],
-        mark_names=tuple(kept["mark_names"]),
-        groups=arrays["log.groups"] if has_groups else None,
-        group_names=pl.read_parquet(place / _GROUPS)["group"] if has_groups else None,
-        unit=kept["unit"],
-        merge=kept["merge"],
-        start=kept["start"],
-        as_of=kept["as_of"],
-        report=ReadReport(**report),
-    )
-    # Models of the first versions have the mixture, and say nothing of it.
-    head = described.get("head") or {
-        "kind": "mixture", "settings": {"drop_out": described["params"]["drop_out"]}, "by_name": True,
-    }  # fmt: skip
-    build = builder(head["kind"], _endless(head["settings"]))
-    network = build(NetworkConfig(**described["network"]), described["n_features"], 0)
-    n_weights, n_members = len(described["weights"]), described["members"]
-    fitted = GapModel(
-        network=network,
-        members=tuple([arrays[f"member{m}.{i}"] for i in range(n_weights)] for m in range(n_members)),
-        clock=OperationalClock(clock["unit"], tuple(clock["cycle"]), tuple(clock["year"])),
-        scale=FeatureScale(*[arrays[f"scale.{field.name}"] for field in dataclasses.fields(FeatureScale)]),
-        new_marks=arrays["new_marks"],
-        residuals=arrays.get("residuals", np.zeros(0)),
-    )
-    n_memory = sum(name.startswith("memory.") for name in arrays)
-    states = States(
-        tuple(arrays[f"memory.{i}"] for i in range(n_memory)),
-        arrays["states.packed"],
-        *[arrays[f"states.{name}"] for name in States._fields[2:]],
-    )
-    training = TrainConfig(**described["training"]) if described["training"] else None
-    model = EventForecaster(
-        **described["params"],
-        head=head["kind"] if head["by_name"] else HeadConfig(**_endless(head["config"])),
-        network=NetworkConfig(**described["network"]),
-        training=training,
-    )
-    model.model_, model.log_, model.states_ = fitted, log, states
-    if described.get("auto"):
-        model.auto_ = EventChoice.from_description(described["auto"])
-    return model

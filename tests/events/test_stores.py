@@ -135,9 +135,23 @@ def test_an_update_keeps_every_customer_with_the_model_of_its_store(small, store
     assert moved.predict([]).height == whole.n_customers
 
 
-def test_saving_is_refused_in_so_many_words(stores, tmp_path):
-    with pytest.raises(StorageError, match="a StoreForecaster is not saved to files yet"):
-        stores.save(tmp_path / "model")
+def test_a_saved_forecaster_of_stores_answers_and_updates_as_before(small, stores, tmp_path):
+    loaded = ft.load(stores.save(tmp_path / "model"))
+    assert repr(loaded.get_params()["stores"]) == repr(stores.stores)
+    assert loaded.models == stores.models
+    assert loaded.stores_.equals(stores.stores_)
+    assert loaded.predict(["30d"]).equals(stores.predict(["30d"]))
+    rows = small.events()
+    later = rows.filter(pl.col("ds") > pl.lit(small.cutoff).str.to_date())
+    before = copy.copy(stores)
+    found = [one.update(small.read(later)).predict(["30d"]) for one in (before, loaded)]
+    assert found[0].equals(found[1])
+
+
+def test_keras_files_hold_one_network_and_are_refused_for_stores(stores, tmp_path):
+    with pytest.raises(StorageError, match="they hold one network, and a StoreForecaster"):
+        stores.save_keras(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
 
 
 def test_networks_of_one_build_share_their_programs(stores):

@@ -91,12 +91,14 @@ class StorePlan:
     stores : polars.DataFrame
         One row per store: ``group``, ``n_customers`` and ``n_events`` of those whose home it is, and
         ``model``: 0 the global one, then 1, 2, ….
-    n_models : int
-        Besides the global one.
     """
 
     stores: pl.DataFrame
-    n_models: int
+
+    @property
+    def n_models(self) -> int:
+        """Models besides the global one."""
+        return int(self.stores["model"].to_numpy().max(initial=0))
 
     def numbers(self, log: EventLog) -> IntArray:
         """Return the model of each customer of a log; unknown stores have the global one."""
@@ -135,7 +137,7 @@ def plan_stores(log: EventLog, models: Models, config: StoreConfig) -> StorePlan
     stores = pl.DataFrame(
         {"group": log.group_names, "n_customers": customers, "n_events": visits, "model": number}
     )
-    return StorePlan(stores, int(number.max(initial=0)))
+    return StorePlan(stores)
 
 
 def gaps_by_store(log: EventLog) -> list[IntArray]:

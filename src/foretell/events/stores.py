@@ -112,23 +112,28 @@ class StoreForecaster(EventForecaster):
         home_stores(log)  # a log without stores is refused before training
         config = self.stores or StoreConfig()
         shared = super()._fit_model(log, network or _SMALL, progress, **options)
-        self._plan: StorePlan = plan_stores(log, self.models, config)
+        plan = plan_stores(log, self.models, config)
         model, trained = fit_stores(
-            shared, log, self._plan.numbers(log), self._plan.n_models, config.training, int(self.seed)
+            shared, log, plan.numbers(log), plan.n_models, config.training, int(self.seed)
         )
-        gain = np.zeros(1 + self._plan.n_models)
+        gain = np.zeros(1 + plan.n_models)
         if trained:
             gain[1:] = np.mean([result.before - result.after for result in trained], axis=0)
-        number = self._plan.stores["model"].to_numpy()
-        self.stores_ = self._plan.stores.with_columns(gain=pl.Series(gain[number]))
+        number = plan.stores["model"].to_numpy()
+        self.stores_ = plan.stores.with_columns(gain=pl.Series(gain[number]))
         return model
 
-    def _save(self, path: str | Path, weights: str) -> Path:  # noqa: ARG002  # refused whatever the weights
-        """Refuse: only forecasters of one model can be saved so far."""
-        raise StorageError(
-            f"cannot write {path}: a StoreForecaster is not saved to files yet; keep it in memory, or save "
-            "an EventForecaster, whose one model answers for all stores"
-        )
+    @property
+    def _plan(self) -> StorePlan:
+        return StorePlan(self.stores_)
+
+    def _save(self, path: str | Path, weights: str) -> Path:
+        if weights == "keras":
+            raise StorageError(
+                f"cannot write {path} as Keras files: they hold one network, and a StoreForecaster has one "
+                "for each store; use save"
+            )
+        return super()._save(path, weights)
 
     def _stand(self, log: EventLog, states: States | None = None) -> Self:
         return super()._stand(log, states or encode_stores(self.model_, log, self._plan.numbers(log)))
