@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
-from foretell.series.calibration import Calibration
+from foretell.series.calibration import Calibration, clusters_of
 from foretell.series.network import QUANTILES
+from foretell.series.windows import Windows
 
 RNG = np.random.default_rng(2)
 
@@ -52,6 +53,28 @@ class TestCalibration:
         said = np.array(normal(np.ones(1), 1000, 1.0))
         said[::10] = np.array(normal(np.ones(1), 100, -6.0))
         assert Calibration.fit(truth, said, np.zeros((1000, 1, 1))).trust < 0.5
+
+    @pytest.mark.parametrize("way", ["series", "periods"])
+    def test_a_gain_that_hangs_on_few_series_or_periods_is_not_trusted(self, way: str) -> None:
+        # All windows of a cluster say the same: in four of six the network errs a little less, in two as much
+        # more. Taken one by one the windows would be sure.
+        of = np.repeat(np.arange(6), 100)
+        truth = np.repeat([1.0, 1.0, 1.0, 1.0, -1.0, -1.0], 100)[:, None, None]
+        truth = truth + 0.01 * RNG.standard_normal((600, 1, 1))
+        said, anchor = normal(np.ones(1), 600, 0.2), np.zeros((600, 1, 1))
+        alone = np.arange(600)[:, None]
+        clusters = [of[:, None], alone] if way == "series" else [alone, of[:, None]]
+        assert Calibration.fit(truth, said, anchor, [alone]).trust == 1
+        assert Calibration.fit(truth, said, anchor, clusters).trust == 0
+        assert Calibration.fit(np.abs(truth), said, anchor, clusters).trust == 1
+
+    def test_windows_cluster_by_series_and_target_and_by_the_period_that_they_begin_in(self) -> None:
+        ends = np.array([90, 95, 100, 190, 200])
+        starts, stops = np.array([0, 0, 0, 110, 110]), np.array([110, 110, 110, 210, 210])
+        windows = Windows(ends, starts, stops, np.array([0, 0, 0, 1, 1]))
+        series, period = clusters_of(windows, 10, 2)
+        assert series.tolist() == [[0, 1], [0, 1], [0, 1], [2, 3], [2, 3]]
+        assert period.tolist() == [[2, 2], [1, 1], [1, 1], [2, 2], [1, 1]]
 
     def test_what_was_not_observed_does_not_count(self) -> None:
         truth = RNG.standard_normal((1000, 2, 1))

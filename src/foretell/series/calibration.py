@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import t as student_t
 
 from foretell.series.network import QUANTILES
+from foretell.series.windows import Windows
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 # Fewer held-out values than this at a step of the horizon, and the steps are taken together.
 _ENOUGH = 200
 _WIDEST = 10.0
+# The network has to be better than the simple rule with this chance, where so many separate periods or series
+# can tell.
+_SURE, _FEWEST = 0.95, 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +45,13 @@ class Calibration:
         return cls(np.ones((steps, len(QUANTILES))))
 
     @classmethod
-    def fit(cls, truth: FloatArray, quantiles: FloatArray, anchor: FloatArray) -> Calibration:
+    def fit(
+        cls,
+        truth: FloatArray,
+        quantiles: FloatArray,
+        anchor: FloatArray,
+        clusters: Sequence[IntArray] = (),
+    ) -> Calibration:
         """Find how far to trust the median, and the factors with which quantiles hold on held-out windows.
 
         The score of a value is its distance to the median in units of the quantile's distance on its side
@@ -51,10 +64,14 @@ class Calibration:
             NaN where not observed.
         quantiles : array, shape (n, steps, n_targets, n_quantiles)
         anchor : array, shape (n, steps, n_targets)
+        clusters : sequence of int array, shape (n, n_targets) each
+            Which values err together, in one way or another, see `clusters_of`.
         """
         quantiles = np.sort(quantiles, axis=-1)
         steps, middle = truth.shape[1], QUANTILES.index(0.5)
         trust = _trust(truth, quantiles[..., middle], anchor)
+        if trust and not _surely_better(truth, quantiles[..., middle], anchor, trust, clusters):
+            trust = 0.0
         quantiles = _trusted(quantiles, anchor, trust)
         median = quantiles[..., middle]
         least = 1e-3 * np.nanmean(np.abs(truth - median)) + 1e-9
@@ -100,3 +117,32 @@ def _trust(truth: FloatArray, median: FloatArray, anchor: FloatArray) -> float:
     shares = np.linspace(0.0, 1.0, 11)
     left = np.abs(error - shares[:, None] * correction)
     return float(min(shares[int(np.argmin((left**power).mean(axis=1)))] for power in (1, 2)))
+
+
+def clusters_of(windows: Windows, steps: int, n_targets: int) -> tuple[IntArray, IntArray]:
+    """Return which windows err together: those of one series and target, and those of one period.
+
+    Periods are one horizon long and counted back from the series' end: windows that begin in one of them
+    share most of their values, and so do series that move together.
+    """
+    windows = Windows(*(np.asarray(part, dtype=np.int64) for part in windows))
+    series = windows.series[:, None] * n_targets + np.arange(n_targets)
+    period = (windows.stop - windows.end) // steps
+    return series, np.repeat(period[:, None], n_targets, axis=1)
+
+
+def _surely_better(
+    truth: FloatArray, median: FloatArray, anchor: FloatArray, trust: float, clusters: Sequence[IntArray]
+) -> bool:
+    """Return whether the median errs less than the anchor by more than chance, whichever way they cluster."""
+    gain = np.abs(truth - anchor) - np.abs(truth - anchor - trust * (median - anchor))
+    known = ~np.isnan(gain)
+    total, count = np.where(known, gain, 0.0).sum(axis=1), known.sum(axis=1)
+    for cluster in clusters:
+        _, place = np.unique(cluster, return_inverse=True)
+        size = np.bincount(place.ravel(), weights=count.ravel())
+        mean = (np.bincount(place.ravel(), weights=total.ravel()) / np.maximum(size, 1))[size > 0]
+        n = len(mean)
+        if n >= _FEWEST and mean.mean() <= student_t.ppf(_SURE, n - 1) * mean.std(ddof=1) / np.sqrt(n):
+            return False
+    return True

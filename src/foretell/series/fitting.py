@@ -19,7 +19,7 @@ from foretell.nn.networks import NetworkConfig
 from foretell.nn.own import OwnNetwork
 from foretell.nn.steps import StepTrainer
 from foretell.nn.training import Progress, TrainConfig, Trained, side_by_side
-from foretell.series.calibration import Calibration
+from foretell.series.calibration import Calibration, clusters_of
 from foretell.series.coding import CovariateCode
 from foretell.series.network import SeriesNetwork, Shape
 from foretell.series.scaling import series_scale
@@ -242,7 +242,9 @@ def _calibrate(
         found.append(np.mean([np.sort(q[:count], axis=-1) for q, *_ in one], axis=0))
         truth.append(np.asarray(one[0][1])[:count])
         anchors.append(np.asarray(one[0][2])[:count])
-    return Calibration.fit(*(np.concatenate(parts) for parts in (truth, found, anchors)))
+    clusters = clusters_of(held_out, network.shape.steps, network.shape.n_targets)
+    came, said, simple = (np.concatenate(parts) for parts in (truth, found, anchors))
+    return Calibration.fit(came, said, simple, clusters)
 
 
 @functools.partial(jax.jit, static_argnums=0)

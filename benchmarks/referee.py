@@ -1,0 +1,289 @@
+"""The referee, measured: python -m benchmarks.referee [--parts visits series true repair warm] [--json FILE]
+
+visits   model="auto" on three real logs, by the cut-date protocol, beside the network and all other models
+series   the same on M4-Hourly, ETTh1 and the calls to a bank, beside the network and each rule
+true     logs whose true model is known: simulated BG/NBD customers, and shoppers of a fixed rhythm
+repair   coverage of the 80 % interval and calibration of P(return <= 30 d) on the last fold of a backtest,
+         repaired by what the fold before it showed
+warm     eight folds: each fitted anew, and from the last fold's weights
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from benchmarks.events import LOGS
+from benchmarks.series_data import M4_HORIZON, M4_SEASON, bank_calls, ett_hourly, m4_hourly
+
+import foretell as ft
+from foretell.data.log import EventLog
+from foretell.evaluation import metrics, series_metrics
+from foretell.evaluation.calibration import ProbabilityRepair, QuantileRepair, repair_on_last_fold, waits
+from foretell.evaluation.series_leaderboard import scales
+from foretell.series.baselines import Drift, Naive, SeasonalNaive
+from foretell.series.forecaster import DEFAULT_TRAINING
+
+DAY = np.datetime64("2021-01-01")
+QUANTILES = [0.1, 0.5, 0.9]
+
+
+def compare(losses: dict[str, float], told: dict[str, Any]) -> dict[str, Any]:
+    """Return how far ``auto`` is from the best of the others, in percent: above 0 it is worse."""
+    best = min((name for name in losses if name != "auto"), key=losses.__getitem__)
+    return {
+        "losses": losses,
+        "best": best,
+        "worse_pct": 100 * (losses["auto"] / losses[best] - 1),
+        "weights": told,
+    }
+
+
+def visits(log: EventLog, cutoff: str, horizon: str, ensemble: int = 3) -> dict[str, Any]:
+    """RMSE of visits: the automatic model, the network inside it by itself, and all others."""
+    names = ["pareto/nbd", "bg/nbd", "mbg/nbd", "mean gap", "median gap", "repeat rate"]
+    auto = ft.EventForecaster(model="auto", ensemble=ensemble)
+    board = ft.evaluate(log, cutoff, horizon, [auto, *names])
+    losses = {row.model: row.rmse for row in board.rows if row.rmse is not None}
+    losses["auto"] = losses.pop("foretell")
+    chosen: Any = board.models["foretell"]
+    alone = copy.copy(chosen)
+    alone.auto_ = None
+    ahead = log.ticks_of(horizon)
+    said = alone.outlook(board.holdout.train, ahead, period=7, window=30).expected
+    losses["network"] = metrics.rmse(board.holdout.count, said)
+    return compare(losses, chosen.auto_.counts)
+
+
+def real_logs() -> dict[str, Any]:
+    """The three logs of `benchmarks.events`."""
+    found = {}
+    for name, (read, cutoff, horizon) in LOGS.items():
+        log = read()
+        if log is not None:
+            found[name] = visits(log, cutoff, horizon)
+            print(name, found[name], flush=True)
+    return found
+
+
+def bg_nbd_log(n: int = 4_000, seed: int = 0) -> EventLog:
+    """Return customers who are BG/NBD customers, over two years; all come in the first."""
+    rng = np.random.default_rng(seed)
+    rate, dropout = rng.gamma(0.8, 1 / 25, n), rng.beta(0.8, 4, n)
+    return _simulated(rng, n, lambda who: rng.exponential(1 / rate[who]), lambda who: dropout[who])
+
+
+def rhythm_log(n: int = 4_000, seed: int = 0) -> EventLog:
+    """Return shoppers who come every so many days, almost to the day, and never leave."""
+    rng = np.random.default_rng(seed)
+    usual = rng.lognormal(np.log(20), 0.6, n)
+    return _simulated(rng, n, lambda who: usual[who] * rng.lognormal(0, 0.1, len(who)), lambda who: 0 * who)
+
+
+def _simulated(rng: Any, n: int, gap: Callable[[Any], Any], dropout: Callable[[Any], Any]) -> EventLog:
+    who, now = np.arange(n), rng.uniform(0, 365, n)
+    owners, times = [], []
+    while len(who):
+        owners.append(who)
+        times.append(now[who])
+        who = who[rng.random(len(who)) >= dropout(who)]
+        now[who] += gap(who)
+        who = who[now[who] < 730]
+    days = DAY + np.floor(np.concatenate(times)).astype(np.int64)
+    rows = pl.DataFrame({"unique_id": np.concatenate(owners), "ds": days})
+    return ft.read_events(rows, start=str(DAY), as_of=str(DAY + 729))
+
+
+def true_models() -> dict[str, Any]:
+    """RMSE beside the model that made the log: BG/NBD as fitted; of a rhythm the customers' own mean gap."""
+    cutoff = str(DAY + 546)
+    found = {}
+    for name, log, truth in [
+        ("BG/NBD", bg_nbd_log(), "BG/NBD"),
+        ("fixed rhythm", rhythm_log(), "mean gap"),
+    ]:
+        figures = visits(log, cutoff, "182d")
+        losses = figures["losses"]
+        figures["worse_than_true_pct"] = 100 * (losses["auto"] / losses[truth] - 1)
+        print(name, figures, flush=True)
+        found[name] = figures
+    return found
+
+
+def _tasks() -> dict[str, tuple[ft.Panel, int, ft.SeriesForecaster, int]]:
+    """Panel, held-back steps, forecaster as in `benchmarks.series`, and season of MASE."""
+    calls = bank_calls()
+    day, week = calls.grid.season_lengths()[0], calls.grid.season_lengths()[-1]
+    long = ft.WindowConfig(season=week, patch=day, lookback=2 * week)
+    short = dataclasses.replace(DEFAULT_TRAINING, epochs=15)
+    hours = ft.WindowConfig(season=M4_SEASON, log=True)
+    return {
+        "bank": (calls, week, ft.SeriesForecaster(day, window=long, training=short), week),
+        "m4": (m4_hourly(), M4_HORIZON, ft.SeriesForecaster(M4_HORIZON, window=hours), M4_SEASON),
+    }
+
+
+def series() -> dict[str, Any]:
+    """MASE of M4-Hourly and the calls to a bank; mean absolute error of ETTh1."""
+    found = {}
+    for name, (panel, h, model, season) in _tasks().items():
+        before, after = panel.tail_split(h)
+        model.set_params(model="auto").fit(before)
+        truth = after.values.reshape(before.n_series, h, -1)
+        scale = scales(before, season)
+        losses = {
+            kind: series_metrics.mase(truth, one.forecast(before, h, [0.5])[..., 0], scale)
+            for kind, one in _members(model, before, season).items()
+        }
+        found[name] = compare(losses, model.auto_.weights if model.auto_ else {})
+        print(name, found[name], flush=True)
+    found["ett"] = ett()
+    print("ett", found["ett"], flush=True)
+    return found
+
+
+def _members(model: Any, panel: ft.Panel, season: int) -> dict[str, Any]:
+    alone = copy.copy(model)
+    alone.auto_ = None
+    rules = {"seasonal naive": SeasonalNaive(season=season), "naive": Naive(), "drift": Drift()}
+    return {"auto": model, "network": alone} | {name: rule.fit(panel) for name, rule in rules.items()}
+
+
+def ett() -> dict[str, Any]:
+    """All windows of the standard test part; chosen on the training part, repaired by the validation part."""
+    values, month = ett_hourly().drop("date").to_numpy().astype(float), 30 * 24
+    train_end, val_end, end = 12 * month, 16 * month, 20 * month
+    scaled = (values - values[:train_end].mean(axis=0)) / values[:train_end].std(axis=0)
+    panel = ft.Panel.from_arrays(
+        {"all": scaled[:val_end]}, freq="1h", targets=[f"y{k}" for k in range(values.shape[1])]
+    )
+    training = ft.TrainConfig(
+        epochs=40, learning_rate=1e-3, patience=6, validation_fraction=1 - train_end / val_end
+    )
+    model = ft.SeriesForecaster(
+        96,
+        window=ft.WindowConfig(season=24, lookback=336),
+        training=training,
+        refit=False,
+        ensemble=3,
+        model="auto",
+    ).fit(panel)
+    losses, told = {}, {}
+    for kind, one in _members(model, panel, 24).items():
+        said, truth = _windows(one, panel, scaled, range(val_end, end - 95, 8))
+        losses[kind] = float(np.abs(truth - said[..., 1]).mean())
+        told[kind] = said
+    inner, came = _windows(model, panel, scaled, range(train_end, val_end - 95, 8))
+    mend = QuantileRepair.fit(came.ravel(), inner.reshape(-1, 3), QUANTILES)
+    found = compare(losses, model.auto_.weights if model.auto_ else {})
+    for kind, said in {"as_forecast": told["auto"], "repaired": mend.apply(told["auto"])}.items():
+        found[f"coverage_{kind}"] = float(((said[..., 0] <= truth) & (truth <= said[..., 2])).mean())
+    return found
+
+
+def _windows(model: Any, panel: ft.Panel, values: Any, origins: range) -> tuple[Any, Any]:
+    histories = {i: values[origin - 336 : origin] for i, origin in enumerate(origins)}
+    times = panel.grid.time_of(panel.starts[0] + np.array(origins) - 336).to_list()
+    windows = ft.Panel.from_arrays(histories, freq=panel.grid, start=times, targets=list(panel.targets))
+    return model.forecast(windows, 96, QUANTILES), np.stack([values[o : o + 96] for o in origins])
+
+
+def repair() -> dict[str, Any]:
+    """The last fold of backtests, as forecast and repaired by the earlier folds."""
+    found: dict[str, Any] = {}
+    for name, (read, cutoff, _) in LOGS.items():
+        log = read()
+        if log is None:
+            continue
+        last = log.tick(cutoff)
+        cutoffs = [log.date(last - back * 91) for back in (1, 0)]
+        test = ft.backtest(log, [ft.EventForecaster()], horizon="91d", cutoffs=cutoffs)
+        rows = test.table()
+        earlier, now = (rows.filter(pl.col("cutoff") == at) for at in test.cutoffs)
+        mend = ProbabilityRepair.fit(earlier["returned"].to_numpy(), earlier["p_return"].to_numpy())
+        chance, came = now["p_return"].to_numpy(), now["returned"].to_numpy()
+        before, after = (
+            waits(part.filter(pl.col("crps").is_not_null()), test.unit) for part in (earlier, now)
+        )
+        widened = QuantileRepair.fit(before[:, 0], before[:, 1:], [0.1, 0.9])
+        found[name] = {
+            "ece": metrics.expected_calibration_error(came, chance),
+            "ece_repaired": metrics.expected_calibration_error(came, mend.apply(chance)),
+            "coverage": _inside(after[:, 0], after[:, 1:]),
+            "coverage_repaired": _inside(after[:, 0], widened.apply(after[:, 1:])),
+        }
+        print(name, found[name], flush=True)
+    for name, (panel, h, forecaster, season) in _tasks().items():
+        test = ft.backtest(panel, [forecaster], horizon=h, n_folds=2, refit="warm", season=season)
+        last = repair_on_last_fold(test, forecaster.name).filter((pl.col("claimed") - 0.8).abs() < 1e-6)
+        found[name] = dict(zip(last["kind"], last["observed"], strict=True))
+        print(name, found[name], flush=True)
+    return found
+
+
+def _inside(truth: Any, ends: Any) -> float:
+    known = ~np.isnan(truth) & ~np.isnan(ends).any(axis=1)
+    return float(((ends[known, 0] <= truth[known]) & (truth[known] <= ends[known, -1])).mean())
+
+
+def warm() -> dict[str, Any]:
+    """Eight folds a month apart on the grocery log, and eight on some series of M4: seconds and errors."""
+    found: dict[str, Any] = {}
+    log = LOGS["grocery"][0]()
+    panel = m4_hourly().take(np.arange(0, 414, 6))
+    tasks: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+        "visits": (log, ft.EventForecaster(ensemble=1), {"horizon": "30d"}),
+        "series": (
+            panel,
+            ft.SeriesForecaster(24, ensemble=1, window=ft.WindowConfig(season=M4_SEASON, log=True)),
+            {"horizon": 24, "season": M4_SEASON},
+        ),
+    }
+    for name, (data, model, options) in tasks.items():
+        if data is None:
+            continue
+        ft.backtest(data, [model], n_folds=1, **options)  # compiles what both ways need
+        figures: dict[str, Any] = {}
+        for refit in ("always", "warm"):
+            test = ft.backtest(data, [model], n_folds=8, refit=refit, **options)
+            scores = test.scores(pooled=True)
+            error = scores["rmse" if name == "visits" else "mase"][0]
+            figures[refit] = {"seconds": scores["fit_s"][0] + scores["predict_s"][0], "error": error}
+        figures["time"] = figures["warm"]["seconds"] / figures["always"]["seconds"]
+        figures["error_pct"] = 100 * (figures["warm"]["error"] / figures["always"]["error"] - 1)
+        print(name, figures, flush=True)
+        found[name] = figures
+    return found
+
+
+PARTS: dict[str, Callable[[], dict[str, Any]]] = {
+    "visits": real_logs,
+    "series": series,
+    "true": true_models,
+    "repair": repair,
+    "warm": warm,
+}
+
+
+def main() -> None:
+    """Measure the asked parts."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    found = {name: PARTS[name]() for name in asked.parts}
+    if asked.json:
+        asked.json.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
