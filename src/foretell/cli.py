@@ -6,7 +6,6 @@ The engine and the charts are imported inside the commands, so that help and mis
 
 from __future__ import annotations
 
-import enum
 import json
 import os
 import sys
@@ -16,12 +15,43 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from typer.core import TyperGroup
 
-from foretell import cli_insight, terminal
+from foretell import cli_events, cli_insight, terminal
 from foretell._version import __version__
+from foretell.cli_options import (
+    AsOf,
+    Ensemble,
+    Epochs,
+    Freq,
+    Future,
+    Group,
+    HeadName,
+    HeadOption,
+    Id,
+    Kind,
+    Mark,
+    Merge,
+    MergeOption,
+    MinEvents,
+    Model,
+    Past,
+    Query,
+    Seasonal,
+    Seed,
+    Source,
+    Start,
+    Static,
+    Steps,
+    Table,
+    Target,
+    Time,
+    TimeFormat,
+    TimeZone,
+    Unit,
+    UnitOption,
+)
 from foretell.errors import ForetellError, ParameterError, StorageError
 
 if TYPE_CHECKING:
-    from foretell.data.log import EventLog
     from foretell.events.forecaster import EventForecaster
     from foretell.series.forecaster import SeriesForecaster
 
@@ -52,133 +82,6 @@ app = typer.Typer(
 )
 
 
-class _Unit(enum.StrEnum):
-    day = "day"
-    hour = "hour"
-
-
-class _Merge(enum.StrEnum):
-    auto = "auto"
-    none = "none"
-    hour = "hour"
-    day = "day"
-    week = "week"
-
-
-class _HeadName(enum.StrEnum):
-    mixture = "mixture"
-    bins = "bins"
-    gap = "gap"
-    hazard = "hazard"
-
-
-class _Kind(enum.StrEnum):
-    next = "next"
-    tracking = "tracking"
-    activity = "activity"
-    reliability = "reliability"
-
-
-_READ, _LEARN = "What to read", "How to learn"
-_Source = Annotated[
-    list[str],
-    typer.Argument(
-        help="CSV, TSV, NDJSON or Parquet files, or one database URL (with --query or --table).",
-        metavar="SOURCE",
-    ),
-]
-_Model = Annotated[Path, typer.Argument(help="A directory that fit wrote.", metavar="MODEL")]
-_Id = Annotated[
-    str,
-    typer.Option(
-        "--id", help="Column of the customer or series; empty for a single series.", rich_help_panel=_READ
-    ),
-]
-_Time = Annotated[str, typer.Option("--time", help="Column of the time.", rich_help_panel=_READ)]
-_Mark = Annotated[
-    list[str] | None,
-    typer.Option("--mark", help="Numeric column, such as the amount; repeatable.", rich_help_panel=_READ),
-]
-_Group = Annotated[
-    str | None, typer.Option("--group", help="Column of the place (store).", rich_help_panel=_READ)
-]
-_Query = Annotated[
-    str | None, typer.Option("--query", help="SELECT statement, for a database.", rich_help_panel=_READ)
-]
-_Table = Annotated[str | None, typer.Option("--table", help="Table of a database.", rich_help_panel=_READ)]
-_UnitOption = Annotated[_Unit, typer.Option("--unit", help="The clock's tick.", rich_help_panel=_READ)]
-_MergeOption = Annotated[
-    _Merge,
-    typer.Option(
-        "--merge", help="One customer's events in the same period count as one.", rich_help_panel=_READ
-    ),
-]
-_TimeFormat = Annotated[
-    str | None,
-    typer.Option(
-        "--time-format", help="How times are written: strptime, or s, ms, us, ns.", rich_help_panel=_READ
-    ),
-]
-_TimeZone = Annotated[
-    str | None,
-    typer.Option("--time-zone", help="Zone whose days count, such as Europe/Berlin.", rich_help_panel=_READ),
-]
-_Start = Annotated[
-    str | None,
-    typer.Option("--start", help="First observed day; by default the first event's.", rich_help_panel=_READ),
-]
-_AsOf = Annotated[
-    str | None,
-    typer.Option(
-        "--as-of", help="Last observed day, inclusive; by default the last event's.", rich_help_panel=_READ
-    ),
-]
-_MinEvents = Annotated[
-    int,
-    typer.Option("--min-events", min=1, help="Leave out customers with fewer.", rich_help_panel=_READ),
-]
-_SERIES = "Regular series, with --target"
-_Target = Annotated[
-    list[str] | None,
-    typer.Option("--target", help="Column to forecast; repeatable.", rich_help_panel=_SERIES),
-]
-_Steps = Annotated[int | None, typer.Option("--h", min=1, help="Steps to forecast.", rich_help_panel=_SERIES)]
-_Past = Annotated[
-    list[str] | None,
-    typer.Option("--past", help="Covariate known up to now; repeatable.", rich_help_panel=_SERIES),
-]
-_Future = Annotated[
-    list[str] | None,
-    typer.Option("--future", help="Covariate known ahead; repeatable.", rich_help_panel=_SERIES),
-]
-_Static = Annotated[
-    list[str] | None,
-    typer.Option("--static", help="Covariate of a whole series; repeatable.", rich_help_panel=_SERIES),
-]
-_Freq = Annotated[
-    str | None,
-    typer.Option("--freq", help="Step, such as 1d, 1w, 15m; by default inferred.", rich_help_panel=_SERIES),
-]
-_Ensemble = Annotated[
-    int, typer.Option("--ensemble", min=1, help="Networks that are averaged.", rich_help_panel=_LEARN)
-]
-_Seed = Annotated[int, typer.Option("--seed", help="Same seed, same answers.", rich_help_panel=_LEARN)]
-_Epochs = Annotated[
-    int | None,
-    typer.Option("--epochs", min=1, help="Passes over the data at the most.", rich_help_panel=_LEARN),
-]
-_Seasonal = Annotated[
-    bool,
-    typer.Option(help="Run on the shop's own weekly and yearly rhythm.", rich_help_panel=_LEARN),
-]
-
-
-_HeadOption = Annotated[
-    _HeadName,
-    typer.Option("--head", help="What is learned of the next visit's time.", rich_help_panel=_LEARN),
-]
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         terminal.tell(f"foretell {__version__}")
@@ -198,15 +101,17 @@ def _root(
 def demo(
     out: Annotated[Path, typer.Option(help="Directory for what it makes.")] = Path("demo-output"),
     sample: Annotated[bool, typer.Option("--sample", help="Use the 1/10 sample: faster.")] = False,
-    ensemble: _Ensemble = 3,
-    seed: _Seed = 0,
-    epochs: _Epochs = None,
+    ensemble: Ensemble = 3,
+    seed: Seed = 0,
+    epochs: Epochs = None,
 ) -> None:
     """Forecast the customers of a real shop and the visits of real stores; compare models; draw it all."""
     from foretell.demo import CUTOFF, END, run_demo  # noqa: PLC0415
 
     with terminal.busy("fitting and comparing the models on CDNOW (a minute or two)"):
-        made = run_demo(out, sample=sample, forecaster=_forecaster(ensemble, seed, epochs, seasonal=True))
+        made = run_demo(
+            out, sample=sample, forecaster=cli_events.build(ensemble, seed, epochs, seasonal=True)
+        )
     customers = made.board.holdout.train.n_customers
     terminal.show_table(
         made.board.table(), title=f"{customers:,} customers seen by {CUTOFF}, forecast to {END}; best first"
@@ -231,37 +136,37 @@ def demo(
 
 @app.command()
 def fit(  # noqa: PLR0917  # typer names every option by a parameter
-    source: _Source,
+    source: Source,
     out: Annotated[Path, typer.Option(help="Directory for the model.")],
-    id: _Id = "unique_id",  # noqa: A002  # the option's name
-    time: _Time = "ds",
-    mark: _Mark = None,
-    group: _Group = None,
-    query: _Query = None,
-    table: _Table = None,
-    unit: _UnitOption = _Unit.day,
-    merge: _MergeOption = _Merge.auto,
-    time_format: _TimeFormat = None,
-    time_zone: _TimeZone = None,
-    start: _Start = None,
-    as_of: _AsOf = None,
-    min_events: _MinEvents = 1,
-    ensemble: _Ensemble = 3,
-    seed: _Seed = 0,
-    epochs: _Epochs = None,
-    seasonal: _Seasonal = True,
-    head: _HeadOption = _HeadName.mixture,
-    target: _Target = None,
-    h: _Steps = None,
-    past: _Past = None,
-    future: _Future = None,
-    static: _Static = None,
-    freq: _Freq = None,
+    id: Id = "unique_id",  # noqa: A002  # the option's name
+    time: Time = "ds",
+    mark: Mark = None,
+    group: Group = None,
+    query: Query = None,
+    table: Table = None,
+    unit: UnitOption = Unit.day,
+    merge: MergeOption = Merge.auto,
+    time_format: TimeFormat = None,
+    time_zone: TimeZone = None,
+    start: Start = None,
+    as_of: AsOf = None,
+    min_events: MinEvents = 1,
+    ensemble: Ensemble = 3,
+    seed: Seed = 0,
+    epochs: Epochs = None,
+    seasonal: Seasonal = True,
+    head: HeadOption = HeadName.mixture,
+    target: Target = None,
+    h: Steps = None,
+    past: Past = None,
+    future: Future = None,
+    static: Static = None,
+    freq: Freq = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
     """Learn from a log of visits, or with --target from regular series; write the model to a directory."""
     _check_place(out)
-    if target and head is not _HeadName.mixture:
+    if target and head is not HeadName.mixture:
         raise typer.BadParameter("--head belongs to logs of visits; series, with --target, have none")
     if target:
         from foretell import cli_series  # noqa: PLC0415
@@ -274,31 +179,31 @@ def fit(  # noqa: PLR0917  # typer names every option by a parameter
         )  # fmt: skip
         cli_series.fit(panel, ours, out, as_json=as_json)
         return
-    log = _read(
+    log = cli_events.read_log(
         source, id, time, mark, group, query=query, table=table, unit=unit.value, merge=merge.value,
         time_format=time_format, time_zone=time_zone, start=start, as_of=as_of, min_events=min_events,
     )  # fmt: skip
-    model = _forecaster(ensemble, seed, epochs, seasonal=seasonal).set_params(head=head.value)
+    model = cli_events.build(ensemble, seed, epochs, seasonal=seasonal).set_params(head=head.value)
     with terminal.training_progress() as progress:
         model.fit(log, progress=progress)
-    _keep(model, out, as_json=as_json)
+    cli_events.keep(model, out, as_json=as_json)
 
 
 @app.command()
 def update(  # noqa: PLR0917  # typer names every option by a parameter
-    model: _Model,
-    source: _Source,
+    model: Model,
+    source: Source,
     out: Annotated[
         Path | None, typer.Option(help="Directory for the updated model; by default in place.")
     ] = None,
-    id: _Id = "unique_id",  # noqa: A002
-    time: _Time = "ds",
-    group: _Group = None,
-    query: _Query = None,
-    table: _Table = None,
-    time_format: _TimeFormat = None,
-    time_zone: _TimeZone = None,
-    as_of: _AsOf = None,
+    id: Id = "unique_id",  # noqa: A002
+    time: Time = "ds",
+    group: Group = None,
+    query: Query = None,
+    table: Table = None,
+    time_format: TimeFormat = None,
+    time_zone: TimeZone = None,
+    as_of: AsOf = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
     """Move a model forward by new visits, without learning anew.
@@ -309,18 +214,18 @@ def update(  # noqa: PLR0917  # typer names every option by a parameter
     _check_place(out)
     fitted = _load(model)
     log = fitted.log_
-    later = _read(
+    later = cli_events.read_log(
         source, id, time, list(log.mark_names), group, query=query, table=table, unit=log.unit,
         merge=log.merge or "none", time_format=time_format, time_zone=time_zone,
         start=log.date(log.as_of + 1), as_of=as_of, min_events=1,
     )  # fmt: skip
     fitted.update(later)
-    _keep(fitted, out or model, as_json=as_json)
+    cli_events.keep(fitted, out or model, as_json=as_json)
 
 
 @app.command()
 def predict(
-    model: _Model,
+    model: Model,
     horizon: Annotated[
         list[str] | None, typer.Option(help="Such as 7d, 26w, 36h; repeatable; by default 7d 30d 90d.")
     ] = None,
@@ -354,14 +259,14 @@ def predict(
         frame = (
             fitted.predict_groups(horizons)
             if by_group
-            else fitted.predict(horizons, level or [50, 80, 95], _ids(fitted.log_, id))
+            else fitted.predict(horizons, level or [50, 80, 95], cli_events.ids_of(fitted.log_, id))
         )
     terminal.write_table(frame, out, as_json=as_json)
 
 
 @app.command()
 def evaluate(  # noqa: PLR0917  # typer names every option by a parameter
-    source: _Source,
+    source: Source,
     cutoff: Annotated[
         str | None, typer.Option(help="Last day that the models see; of series, --h alone will do.")
     ] = None,
@@ -384,29 +289,29 @@ def evaluate(  # noqa: PLR0917  # typer names every option by a parameter
     report: Annotated[
         Path | None, typer.Option(help="One HTML page with all of it, which needs no network.")
     ] = None,
-    id: _Id = "unique_id",  # noqa: A002
-    time: _Time = "ds",
-    mark: _Mark = None,
-    group: _Group = None,
-    query: _Query = None,
-    table: _Table = None,
-    unit: _UnitOption = _Unit.day,
-    merge: _MergeOption = _Merge.auto,
-    time_format: _TimeFormat = None,
-    time_zone: _TimeZone = None,
-    start: _Start = None,
-    as_of: _AsOf = None,
-    min_events: _MinEvents = 1,
-    ensemble: _Ensemble = 3,
-    seed: _Seed = 0,
-    epochs: _Epochs = None,
-    seasonal: _Seasonal = True,
-    target: _Target = None,
-    h: _Steps = None,
-    past: _Past = None,
-    future: _Future = None,
-    static: _Static = None,
-    freq: _Freq = None,
+    id: Id = "unique_id",  # noqa: A002
+    time: Time = "ds",
+    mark: Mark = None,
+    group: Group = None,
+    query: Query = None,
+    table: Table = None,
+    unit: UnitOption = Unit.day,
+    merge: MergeOption = Merge.auto,
+    time_format: TimeFormat = None,
+    time_zone: TimeZone = None,
+    start: Start = None,
+    as_of: AsOf = None,
+    min_events: MinEvents = 1,
+    ensemble: Ensemble = 3,
+    seed: Seed = 0,
+    epochs: Epochs = None,
+    seasonal: Seasonal = True,
+    target: Target = None,
+    h: Steps = None,
+    past: Past = None,
+    future: Future = None,
+    static: Static = None,
+    freq: Freq = None,
 ) -> None:
     """Compare models on a period that is held back from them."""
     figures = None if json_path in {None, "-"} else Path(str(json_path))
@@ -425,14 +330,14 @@ def evaluate(  # noqa: PLR0917  # typer names every option by a parameter
         return
     if cutoff is None:
         raise typer.BadParameter("name the last day that the models see with --cutoff")
-    log = _read(
+    log = cli_events.read_log(
         source, id, time, mark, group, query=query, table=table, unit=unit.value, merge=merge.value,
         time_format=time_format, time_zone=time_zone, start=start, as_of=as_of, min_events=min_events,
     )  # fmt: skip
     from foretell.evaluation.leaderboard import evaluate as compare  # noqa: PLC0415
     from foretell.evaluation.registry import model_names  # noqa: PLC0415
 
-    ours = _forecaster(ensemble, seed, epochs, seasonal=seasonal)
+    ours = cli_events.build(ensemble, seed, epochs, seasonal=seasonal)
     chosen = [ours if name.lower() == "foretell" else name for name in model or model_names()]
     with terminal.busy(f"fitting and comparing {len(chosen)} models"):
         board = compare(log, cutoff, horizon, models=chosen, seeds=seeds)
@@ -449,14 +354,14 @@ def evaluate(  # noqa: PLR0917  # typer names every option by a parameter
             board.save_json(figures)
             terminal.say(f"{figures} written")
     if pictures is not None:
-        _draw_board(board, pictures)
+        cli_events.draw_board(board, pictures)
     if report is not None:
         cli_insight.write_page(board, report)
 
 
 @app.command()
 def tune(  # noqa: PLR0917  # typer names every option by a parameter
-    source: _Source,
+    source: Source,
     knob: Annotated[
         list[str],
         typer.Option(help="network.units=16,32 or training.learning_rate=1e-4..1e-2:log; repeatable."),
@@ -468,22 +373,22 @@ def tune(  # noqa: PLR0917  # typer names every option by a parameter
     objective: Annotated[str | None, typer.Option(help="A figure of the leaderboard.")] = None,
     horizon: Annotated[str | None, typer.Option(help="Length of the inner held-back part.")] = None,
     storage: Annotated[Path | None, typer.Option(help="SQLite file, to go on after a break.")] = None,
-    id: _Id = "unique_id",  # noqa: A002
-    time: _Time = "ds",
-    mark: _Mark = None,
-    group: _Group = None,
-    unit: _UnitOption = _Unit.day,
-    merge: _MergeOption = _Merge.auto,
-    as_of: _AsOf = None,
-    ensemble: _Ensemble = 3,
-    seed: _Seed = 0,
-    epochs: _Epochs = None,
-    target: _Target = None,
-    h: _Steps = None,
-    past: _Past = None,
-    future: _Future = None,
-    static: _Static = None,
-    freq: _Freq = None,
+    id: Id = "unique_id",  # noqa: A002
+    time: Time = "ds",
+    mark: Mark = None,
+    group: Group = None,
+    unit: UnitOption = Unit.day,
+    merge: MergeOption = Merge.auto,
+    as_of: AsOf = None,
+    ensemble: Ensemble = 3,
+    seed: Seed = 0,
+    epochs: Epochs = None,
+    target: Target = None,
+    h: Steps = None,
+    past: Past = None,
+    future: Future = None,
+    static: Static = None,
+    freq: Freq = None,
 ) -> None:
     """Search settings on a held-back part of the data; write the best model, fitted to all of them."""
     _check_place(out)
@@ -498,8 +403,10 @@ def tune(  # noqa: PLR0917  # typer names every option by a parameter
             static=static or (), freq=freq, as_of=as_of,
         )  # fmt: skip
     else:
-        data = _read(source, id, time, mark, group, unit=unit.value, merge=merge.value, as_of=as_of)
-        model = _forecaster(ensemble, seed, epochs, seasonal=True)
+        data = cli_events.read_log(
+            source, id, time, mark, group, unit=unit.value, merge=merge.value, as_of=as_of
+        )
+        model = cli_events.build(ensemble, seed, epochs, seasonal=True)
     search = {"method": method, "trials": trials, "seconds": seconds, "seed": seed}
     cli_insight.tune(data, model, knob, out, search, horizon=horizon, objective=objective, storage=storage)
 
@@ -510,7 +417,7 @@ app.command()(cli_insight.anomalies)
 
 @app.command()
 def backtest(  # noqa: PLR0917  # typer names every option by a parameter
-    source: _Source,
+    source: Source,
     horizon: Annotated[str, typer.Option(help="What is forecast at each cut-off, of visits.")] = "90d",
     cutoff: Annotated[
         list[str] | None, typer.Option(help="Last day that the models see; repeatable; instead of --folds.")
@@ -532,29 +439,29 @@ def backtest(  # noqa: PLR0917  # typer names every option by a parameter
         Path | None, typer.Option(help="Directory for the rows of each cut-off, as Parquet files.")
     ] = None,
     pictures: Annotated[Path | None, typer.Option(help="Directory for coverage, PIT and repair.")] = None,
-    id: _Id = "unique_id",  # noqa: A002
-    time: _Time = "ds",
-    mark: _Mark = None,
-    group: _Group = None,
-    query: _Query = None,
-    table: _Table = None,
-    unit: _UnitOption = _Unit.day,
-    merge: _MergeOption = _Merge.auto,
-    time_format: _TimeFormat = None,
-    time_zone: _TimeZone = None,
-    start: _Start = None,
-    as_of: _AsOf = None,
-    min_events: _MinEvents = 1,
-    ensemble: _Ensemble = 3,
-    seed: _Seed = 0,
-    epochs: _Epochs = None,
-    seasonal: _Seasonal = True,
-    target: _Target = None,
-    h: _Steps = None,
-    past: _Past = None,
-    future: _Future = None,
-    static: _Static = None,
-    freq: _Freq = None,
+    id: Id = "unique_id",  # noqa: A002
+    time: Time = "ds",
+    mark: Mark = None,
+    group: Group = None,
+    query: Query = None,
+    table: Table = None,
+    unit: UnitOption = Unit.day,
+    merge: MergeOption = Merge.auto,
+    time_format: TimeFormat = None,
+    time_zone: TimeZone = None,
+    start: Start = None,
+    as_of: AsOf = None,
+    min_events: MinEvents = 1,
+    ensemble: Ensemble = 3,
+    seed: Seed = 0,
+    epochs: Epochs = None,
+    seasonal: Seasonal = True,
+    target: Target = None,
+    h: Steps = None,
+    past: Past = None,
+    future: Future = None,
+    static: Static = None,
+    freq: Freq = None,
 ) -> None:
     """Compare models at several cut-offs, one after the other, as they would have been used."""
     from foretell import cli_backtest  # noqa: PLC0415
@@ -574,18 +481,18 @@ def backtest(  # noqa: PLR0917  # typer names every option by a parameter
         )  # fmt: skip
         cli_backtest.run(panel, network, network.horizon, plan)
         return
-    log = _read(
+    log = cli_events.read_log(
         source, id, time, mark, group, query=query, table=table, unit=unit.value, merge=merge.value,
         time_format=time_format, time_zone=time_zone, start=start, as_of=as_of, min_events=min_events,
     )  # fmt: skip
-    cli_backtest.run(log, _forecaster(ensemble, seed, epochs, seasonal=seasonal), horizon, plan)
+    cli_backtest.run(log, cli_events.build(ensemble, seed, epochs, seasonal=seasonal), horizon, plan)
 
 
 @app.command()
 def plot(
-    model: _Model,
+    model: Model,
     out: Annotated[Path, typer.Option(help="File that ends in .png, .svg or .html.")],
-    kind: Annotated[_Kind, typer.Option(help="What to draw.")] = _Kind.next,
+    kind: Annotated[Kind, typer.Option(help="What to draw.")] = Kind.next,
     id: Annotated[str | None, typer.Option("--id", help="Customer, for the kind next.")] = None,  # noqa: A002
     actual: Annotated[str | None, typer.Option(help="When that customer really came next, if known.")] = None,
     horizon: Annotated[str, typer.Option(help="How far ahead, for the kind tracking.")] = "26w",
@@ -593,7 +500,7 @@ def plot(
     """Draw a customer's next visit, the weekly visits of all, who is active, or a series' next steps."""
     # The endings are plotting.FORMATS; altair takes a second to import, a wrong name should not.
     terminal.check_file(out, (".png", ".svg", ".html"), "picture")
-    if kind is _Kind.reliability:
+    if kind is Kind.reliability:
         raise typer.BadParameter(
             "reliability needs a period that was held back: use foretell evaluate … --pictures DIRECTORY"
         )
@@ -602,16 +509,16 @@ def plot(
 
         cli_series.plot(_load_series(model), [id] if id else None, out)
         return
-    if kind is _Kind.next and id is None:
+    if kind is Kind.next and id is None:
         raise typer.BadParameter("the kind next shows one customer: name it with --id")
     fitted = _load(model)
     from foretell import plotting  # noqa: PLC0415
 
     with terminal.busy("drawing"):
-        if kind is _Kind.next:
-            chosen = _ids(fitted.log_, [str(id)], known=True) or []
+        if kind is Kind.next:
+            chosen = cli_events.ids_of(fitted.log_, [str(id)], known=True) or []
             chart = plotting.plot_next_event(fitted, chosen[0], actual=actual)
-        elif kind is _Kind.tracking:
+        elif kind is Kind.tracking:
             chart = plotting.plot_tracking(fitted, horizon=horizon)
         else:
             chart = plotting.plot_activity(fitted)
@@ -627,43 +534,6 @@ def main() -> None:
         # The reader of a pipe (head, less) has had enough; what Python still holds has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-
-
-def _read(
-    source: list[str],
-    id: str,  # noqa: A002
-    time: str,
-    mark: list[str] | None,
-    group: str | None,
-    *,
-    merge: str,
-    **options: Any,
-) -> EventLog:
-    """Read the log and say on stderr what was read and what was left out."""
-    from foretell.data.events import read_events  # noqa: PLC0415
-
-    with terminal.busy("reading"):
-        log = read_events(
-            source[0] if len(source) == 1 else source,
-            id=id,
-            time=time,
-            marks=mark or (),
-            group=group,
-            merge=None if merge == "none" else merge,  # type: ignore[arg-type]
-            **options,
-        )
-    terminal.say(log.report)
-    last = log.date(log.as_of)
-    terminal.say(f"{log.n_customers:,} customers, observed from {log.date(log.start)} to {last}")
-    return log
-
-
-def _forecaster(ensemble: int, seed: int, epochs: int | None, *, seasonal: bool) -> EventForecaster:
-    from foretell.events.forecaster import EventForecaster  # noqa: PLC0415
-    from foretell.nn.training import TrainConfig  # noqa: PLC0415
-
-    training = TrainConfig() if epochs is None else TrainConfig(epochs=epochs)
-    return EventForecaster(ensemble=ensemble, seed=seed, training=training, seasonal=seasonal)
 
 
 def _load_any(place: Path) -> EventForecaster | SeriesForecaster:
@@ -701,52 +571,6 @@ def _check_place(out: Path | None) -> None:
         raise StorageError(
             f"{out} exists and is not a foretell model; choose another directory, or remove it"
         )
-
-
-def _keep(model: EventForecaster, out: Path, *, as_json: bool) -> None:
-    model.save(out)
-    log = model.log_
-    terminal.say(f"model of {log.n_customers:,} customers as of {log.date(log.as_of)} written to {out}")
-    if as_json:
-        summary = {
-            "model": str(out),
-            "customers": log.n_customers,
-            "events": log.n_events,
-            "start": str(log.date(log.start)),
-            "as_of": str(log.date(log.as_of)),
-            "rows_read": log.report.rows_read,
-            "left_out": log.report.left_out,
-            "adjusted": log.report.adjusted,
-        }
-        terminal.tell(json.dumps(summary, indent=2, ensure_ascii=False))
-
-
-def _ids(log: EventLog, asked: list[str] | None, *, known: bool = False) -> list[Any] | None:
-    """Return ids from the command line in the log's own type; say which of them the log does not know."""
-    if not asked:
-        return None
-    whole = log.ids.dtype.is_integer()
-    try:
-        ids = [int(text) if whole else text for text in asked]
-    except ValueError as error:
-        raise ParameterError(f"--id {', '.join(asked)}: the ids of this model are whole numbers") from error
-    customers = set(log.ids.to_list())
-    strangers = [str(one) for one in ids if one not in customers]
-    if strangers and not known:
-        terminal.say(f"not in the log, forecast as new customers: {', '.join(strangers)}")
-    return ids
-
-
-def _draw_board(board: Any, place: Path) -> None:
-    from foretell import plotting  # noqa: PLC0415
-
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot write to {place}: {error.strerror}") from error
-    with terminal.busy("drawing"):
-        for name, draw in (("tracking", plotting.plot_tracking), ("reliability", plotting.plot_reliability)):
-            terminal.say(f"{plotting.save(draw(board), place / f'{name}.png')} written")
 
 
 if __name__ == "__main__":

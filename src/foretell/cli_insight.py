@@ -9,16 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from foretell import terminal
+from foretell.cli_options import Model
 from foretell.errors import ParameterError
 
-_Model = Annotated[Path, typer.Argument(help="A directory that fit wrote.", metavar="MODEL")]
 _Out = Annotated[
     Path | None, typer.Option(help="File that ends in .csv, .parquet or .json; by default CSV on stdout.")
 ]
 
 
 def explain(
-    model: _Model,
+    model: Model,
     id: Annotated[str, typer.Option("--id", help="Customer or series.")],  # noqa: A002  # the option's name
     horizon: Annotated[str, typer.Option(help="Of visits: a return within it.")] = "30d",
     target: Annotated[str | None, typer.Option(help="Of series with several targets.")] = None,
@@ -48,7 +48,7 @@ def explain(
 
 
 def anomalies(
-    model: _Model,
+    model: Model,
     level: Annotated[float, typer.Option(help="Per cent of the gaps or of the interval.")] = 99,
     out: _Out = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout, instead of CSV.")] = False,
