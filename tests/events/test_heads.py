@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import foretell as ft
 from foretell.errors import ParameterError
 from foretell.events.clock import OperationalClock
-from foretell.events.grid_model import GridNetwork, from_hazards, population
+from foretell.events.grid_model import GridNetwork, class_of, fine_steps, from_hazards, population
 from foretell.events.heads import KINDS
 from foretell.events.history import histories
 from foretell.events.history_network import GapData
@@ -104,6 +104,39 @@ def test_the_loss_of_a_grid_is_what_a_slow_loop_over_its_classes_adds_up(hazard)
     found = network.terms(jnp.asarray(packed, jnp.float32), data)
     slow = [slow_grid_term(p, *row) for p, row in zip(packed, ROWS, strict=True)]
     np.testing.assert_allclose(found, slow, rtol=1e-5, atol=1e-6)
+
+
+def test_a_class_in_steps_is_worth_what_its_steps_are():
+    """The loss with finer steps is that of a grid of these steps, each with its part of the class."""
+    fine, within = (0, 1, 2, 5, 8), (0.75, 0.25, 0.4, 0.6)
+    network = GridNetwork(TINY, 3, (0, 2, 8), (0, 2, 8), fine=fine, within=within)
+    raw = np.random.default_rng(0).normal(size=(len(ROWS), 3))
+    packed = raw - np.log(np.exp(raw).sum(axis=1, keepdims=True))
+    lower, upper, last = (np.array(part) for part in zip(*ROWS, strict=True))
+    data = GapData(
+        None, None, *(jnp.asarray(part, jnp.float32) for part in (lower, upper)), jnp.asarray(last > 0)
+    )
+    found = network.terms(jnp.asarray(packed, jnp.float32), data)
+    mass = np.exp(packed)
+    steps = np.log(np.stack([mass[:, k // 2] * w for k, w in enumerate(within)] + [mass[:, 2]], axis=1))
+    by_hand = GridNetwork(TINY, 3, fine, fine).terms(jnp.asarray(steps, jnp.float32), data)
+    np.testing.assert_allclose(found, by_hand, rtol=1e-5, atol=1e-6)
+    gap = network.next_gap(packed[None], np.zeros(0))
+    np.testing.assert_allclose(gap.survival(np.full(len(ROWS), 5.0)), 1 - mass[:, 0] - 0.4 * mass[:, 1])
+
+
+def test_the_steps_of_a_class_hold_what_they_hold_among_all(small_log):
+    history = plain_history(small_log)
+    knots = np.array([0.0, 4.0, 20.0, float(np.ceil(history.upper[~history.last].max()))])
+    fine, within = fine_steps(knots, history, censored=False)
+    assert set(knots) <= set(fine)
+    np.testing.assert_allclose(np.bincount(class_of(fine[:-1], knots), weights=within), 1.0)
+    ends = np.ceil(history.upper[~history.last])
+    in_class = (ends > 4) & (ends <= 20)
+    for low, high, share in zip(fine[:-1], fine[1:], within, strict=True):
+        if 4 <= low < 20:
+            counted = ((ends > low) & (ends <= high)).sum() / in_class.sum()
+            assert share == pytest.approx(counted, abs=0.02)
 
 
 def test_a_gap_known_to_the_day_is_worth_the_cross_entropy_of_its_class_up_to_a_constant():
@@ -358,7 +391,7 @@ def test_every_cell_with_every_head_beats_the_constant_forecast_of_the_next_gap(
     rows = sample.to_polars().filter(~pl.Series(last))
     seen = ft.read_events(rows, start=sample.date(sample.start), as_of=sample.date(sample.as_of))
     network = NetworkConfig(cell, layers=2, units=8, dense=8)
-    training = ft.TrainConfig(epochs=8, max_steps=16)
+    training = ft.TrainConfig(epochs=24, max_steps=16)
     config = ft.HeadConfig(head, censored=False)
     model = ft.EventForecaster(
         head=config, network=network, training=training, ensemble=1, seasonal=False

@@ -1,13 +1,15 @@
 """Heads that give probabilities of classes of gaps: ``bins``, a softmax, and ``hazard``, on a finer grid.
 
 Both say how probable each class of a grid is, and how probable it is that the gap outlasts the grid. Within
-a class the probability is spread evenly, so that S falls linearly: a gap known to the day is then worth its
-part of its class, whose logarithm is the cross-entropy of the class up to a constant; an open gap is worth S.
+a class of ``bins`` the probability is spread as among all customers, over the steps of the finer grid; within
+a step evenly, so that S falls linearly. A gap known to the day is then worth its part of its class, whose
+logarithm is the cross-entropy of the class up to a constant; an open gap is worth S.
 Where open gaps are left out, a closed one counts given that it ended before the as-of date.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -27,10 +29,8 @@ from foretell.nn.networks import NetworkConfig
 
 FloatArray = npt.NDArray[np.float64]
 
-_QUANTILES, _SPACED = (
-    36,
-    4,
-)  # of the hazard's grid: equally likely steps, and some more towards the longest gap
+# Of the fine grid: equally likely steps, and some more towards the longest gap.
+_QUANTILES, _SPACED = 36, 4
 
 
 @keras.saving.register_keras_serializable("foretell")
@@ -113,6 +113,9 @@ class GridNetwork(HistoryNetwork):
     knots : sequence of float
         The same as readings of the clock, the last one finite.
     hazard, censored : bool
+    fine, within : sequence of float
+        Knots of finer steps, each in one class, and the part of its class that each step holds; by default
+        every class is one step.
     seed : int
     """
 
@@ -125,10 +128,13 @@ class GridNetwork(HistoryNetwork):
         *,
         hazard: bool = False,
         censored: bool = True,
+        fine: Sequence[float] = (),
+        within: Sequence[float] = (),
         seed: int = 0,
     ) -> None:
         self.edges, self.knots, self.hazard = tuple(edges), tuple(knots), hazard
         n = len(self.knots) - 1
+        self.fine, self.within = (tuple(fine), tuple(within)) if fine else (self.knots, (1.0,) * n)
         layer = GridHead(n, hazard, name="anchor")
         super().__init__(config, n_features, n + (not hazard), layer, censored=censored, seed=seed)
 
@@ -146,7 +152,16 @@ class GridNetwork(HistoryNetwork):
         """Return the grid, and what it learns from."""
         return {
             "edges": self.edges, "knots": self.knots, "hazard": self.hazard, "censored": self.censored,
+            "fine": self.fine, "within": self.within,
         }  # fmt: skip
+
+    @functools.cached_property
+    def _spread(self) -> FloatArray:
+        """What each class, and the tail, gives each step: shape (n_classes + 1, n_steps + 1)."""
+        spread = np.zeros((len(self.knots), len(self.fine)))
+        spread[class_of(self.fine[:-1], self.knots), np.arange(len(self.within))] = self.within
+        spread[-1, -1] = 1.0
+        return spread
 
     def state(self, history: Histories) -> FloatArray:
         """Return count and mean log gap, which this head does not need: it starts at the population."""
@@ -160,20 +175,23 @@ class GridNetwork(HistoryNetwork):
 
     def terms(self, packed: Array, rows: GapData) -> Array:
         """Return the log-likelihood of each event's next gap."""
-        knots = jnp.asarray(self.knots, packed.dtype)
-        found = jax.nn.logsumexp(
-            packed, b=class_shares(knots, rows.lower, rows.upper, rows.last) + TINY, axis=-1
-        )
+        knots, spread = jnp.asarray(self.fine, packed.dtype), jnp.asarray(self._spread.T, packed.dtype)
+
+        def chance(lower: Array, upper: Array, still_open: Array) -> Array:
+            return jax.nn.logsumexp(
+                packed, b=class_shares(knots, lower, upper, still_open) @ spread + TINY, axis=-1
+            )
+
+        found = chance(rows.lower, rows.upper, rows.last)
         if self.censored:
             return found
         # Long gaps that began late are missing among the closed ones: each counts given that it was seen.
-        seen = class_shares(knots, jnp.zeros_like(rows.upper), rows.remaining, jnp.zeros_like(rows.last))
-        return found - jax.nn.logsumexp(packed, b=seen + TINY, axis=-1)
+        return found - chance(jnp.zeros_like(rows.upper), rows.remaining, jnp.zeros_like(rows.last))
 
     def next_gap(self, packed: FloatArray, residuals: FloatArray) -> GridGap:
         """Return the mean of the members' probabilities."""
         del residuals
-        return GridGap(np.array(self.knots), np.exp(packed).mean(axis=0))
+        return GridGap(np.array(self.fine), np.exp(packed).mean(axis=0) @ self._spread)
 
 
 def bins_grid(bins: Bins, history: Histories, min_gap: int) -> tuple[FloatArray, FloatArray]:
@@ -182,6 +200,21 @@ def bins_grid(bins: Bins, history: Histories, min_gap: int) -> tuple[FloatArray,
     inner = inner[np.diff(inner, prepend=0.0) > 0.0]
     longest = max(float(history.upper[~history.last].max()), 1.5 * float(inner[-1] if len(inner) else 1.0))
     return bins.edges, np.concatenate([[0.0], inner, [longest]])
+
+
+def class_of(knots: Sequence[float] | FloatArray, edges: Sequence[float] | FloatArray) -> Any:
+    """Return the class in which the step that begins at each knot lies."""
+    return np.searchsorted(edges, knots, side="right") - 1
+
+
+def fine_steps(knots: FloatArray, history: Histories, *, censored: bool) -> tuple[FloatArray, FloatArray]:
+    """Return knots of finer steps, and which part of its class each holds among all customers."""
+    steps = hazard_grid(history, 0)[1]
+    fine = np.union1d(knots, steps[(steps > knots[0]) & (steps < knots[-1])])
+    hazards = population(fine, history, censored=censored)
+    chances = hazards * np.cumprod(np.concatenate([[1.0], 1.0 - hazards[:-1]]))
+    place = class_of(fine[:-1], knots)
+    return fine, chances / np.bincount(place, weights=chances)[place]
 
 
 def hazard_grid(history: Histories, min_gap: int) -> tuple[FloatArray, FloatArray]:

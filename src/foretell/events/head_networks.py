@@ -8,7 +8,7 @@ from typing import Any
 from foretell.data.bins import Bins
 from foretell.data.log import EventLog
 from foretell.events.gap_model import DropOut, GapNetwork
-from foretell.events.grid_model import GridNetwork, bins_grid, hazard_grid
+from foretell.events.grid_model import GridNetwork, bins_grid, fine_steps, hazard_grid
 from foretell.events.heads import HeadConfig
 from foretell.events.history import Histories
 from foretell.events.history_network import HistoryNetwork
@@ -34,12 +34,16 @@ def learned_settings(
         own = not isinstance(head.bins, int)
         bins = Bins(head.bins) if own else Bins.quantiles(log.gaps().lengths, int(head.bins))  # type: ignore[arg-type]
         edges, knots = bins_grid(bins, history, log.min_gap)
-    return {
+    settings = {
         "edges": edges.tolist(),
         "knots": knots.tolist(),
         "hazard": head.kind == "hazard",
         "censored": bool(head.censored),
     }
+    if head.kind == "bins":
+        fine, within = fine_steps(knots, history, censored=bool(head.censored))
+        settings |= {"fine": fine.tolist(), "within": within.tolist()}
+    return settings
 
 
 def builder(kind: str, settings: Mapping[str, Any]) -> Builder:
