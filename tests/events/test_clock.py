@@ -51,7 +51,20 @@ def test_it_is_flat_where_the_log_has_no_season():
     frame = frame.with_columns(ds=pl.date(2020, 1, 1) + pl.duration(days="ds"))
     found = OperationalClock.fit(ft.read_events(frame))
     np.testing.assert_allclose(found.cycle, 1.0, atol=0.08)
-    np.testing.assert_allclose(found.year, 1.0, atol=0.25)
+    np.testing.assert_allclose(found.year, 1.0, atol=0.05)
+
+
+def test_a_shop_that_is_young_is_not_taken_for_a_quiet_season():
+    """Everyone comes every few weeks from the first visit on; new customers come in the first year only."""
+    rng = np.random.default_rng(0)
+    every = rng.uniform(10, 40, 1_000)
+    first = rng.integers(0, 365, 1_000)
+    days = [np.arange(start, 550, gap).astype(int) for start, gap in zip(first, every, strict=True)]
+    ids = np.repeat(np.arange(1_000), [len(part) for part in days])
+    frame = pl.DataFrame({"unique_id": ids, "ds": np.concatenate(days)})
+    frame = frame.with_columns(ds=pl.date(2021, 1, 1) + pl.duration(days="ds"))
+    found = OperationalClock.fit(ft.read_events(frame))
+    np.testing.assert_allclose(found.year, 1.0, atol=0.02)
 
 
 def test_too_little_history_for_a_year_leaves_the_year_flat(log):

@@ -16,6 +16,7 @@ _TICKS_PER_DAY = {"day": 1, "hour": 24}
 _YEAR_DAYS = 365.2425
 _SLOWEST = 0.02  # a closed day still moves the clock, so that every gap has a positive length
 _MIN_YEARS = 1.2  # below this a year season cannot be told from the trend
+_FLAT = 1e6  # precision of a log factor that is 0
 _FACTOR_SPREAD = 0.35  # prior standard deviation of a log factor: a season of e^±0.35 is ordinary
 
 
@@ -54,7 +55,8 @@ class OperationalClock:
 
         Repeat events per tick are Poisson with mean (customers acquired so far) × (smooth trend) ×
         (cycle factor) × (week-of-year factor); log factors have normal priors, so that thin data give a
-        flat clock. The year factor is estimated with more than 1.2 years of history only.
+        flat clock. The year factor is estimated with more than 1.2 years of history only, and how far its
+        weeks differ is itself learned: where they differ no more than by chance, the year is flat.
         """
         first_events = np.zeros(log.n_events, dtype=bool)
         first_events[log.offsets[:-1]] = True
@@ -69,7 +71,8 @@ class OperationalClock:
             return cls.flat(log.unit)
         years = length / (_TICKS_PER_DAY[log.unit] * _YEAR_DAYS)
         design, cycle_columns, year_columns = _design(ticks[exposed], log.unit, years)
-        weights = _poisson_map(design, cycle_columns.start, repeats[exposed], acquired[exposed].astype(float))
+        exposure = acquired[exposed].astype(float)
+        weights = _poisson_map(design, cycle_columns.start, repeats[exposed], exposure, year_columns)
         cycle = np.exp(weights[cycle_columns])
         year = np.exp(weights[year_columns]) if year_columns.stop > year_columns.start else np.ones(53)
         return cls._normalised(log.unit, cycle, year)
@@ -153,10 +156,17 @@ def _design(ticks: IntArray, unit: Unit, years: float) -> tuple[FloatArray, slic
     return np.hstack(columns), slice(first, first + n_cycle), slice(first + n_cycle, first + n_cycle + n_year)
 
 
-def _poisson_map(design: FloatArray, n_trend: int, counts: FloatArray, exposure: FloatArray) -> FloatArray:
+def _poisson_map(
+    design: FloatArray, n_trend: int, counts: FloatArray, exposure: FloatArray, learned: slice
+) -> FloatArray:
     """Return the maximum a posteriori weights of a log-linear Poisson regression (Newton's method).
 
-    The first ``n_trend`` columns are free, the others shrink towards 0.
+    The first ``n_trend`` columns are free, the others shrink towards 0; those ``learned`` at least as much,
+    by the spread under which the counts are most likely.
+
+    References
+    ----------
+    MacKay (1992), "Bayesian interpolation", Neural Computation 4(3): eq. 4.8 and its fixed point.
     """
     precision = np.full(design.shape[1], _FACTOR_SPREAD**-2)
     precision[:n_trend] = 1e-4
@@ -168,6 +178,12 @@ def _poisson_map(design: FloatArray, n_trend: int, counts: FloatArray, exposure:
         hessian = (design * mean[:, None]).T @ design + np.diag(precision)
         step = np.linalg.solve(hessian, gradient)
         weights += step * min(1.0, 2.0 / (np.abs(step).max() + 1e-12))
+        if learned.stop > learned.start:
+            variance = np.diag(np.linalg.inv(hessian))[learned]
+            # As many weights as the counts have a say in; over their sum of squares it is the precision.
+            told = max(float(np.sum(1.0 - precision[learned] * variance)), 1e-3)
+            found = told / max(float(np.sum(weights[learned] ** 2)), 1e-9)
+            precision[learned] = np.clip(found, _FACTOR_SPREAD**-2, _FLAT)
         if np.abs(step).max() < 1e-8:
             break
     return weights
