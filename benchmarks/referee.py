@@ -3,8 +3,7 @@
 visits   model="auto" on three real logs, by the cut-date protocol, beside the network and all other models
 series   the same on M4-Hourly, ETTh1 and the calls to a bank, beside the network and each rule
 true     logs whose true model is known: simulated BG/NBD customers, and shoppers of a fixed rhythm
-repair   coverage of the 80 % interval and calibration of P(return <= 30 d) on the last fold of a backtest,
-         repaired by what the fold before it showed
+repair   coverage of the 80 % interval and calibration of P(return <= 30 d), repaired by earlier folds
 warm     eight folds: each fitted anew, and from the last fold's weights
 """
 
@@ -26,7 +25,7 @@ from benchmarks.series_data import M4_HORIZON, M4_SEASON, bank_calls, ett_hourly
 import foretell as ft
 from foretell.data.log import EventLog
 from foretell.evaluation import metrics, series_metrics
-from foretell.evaluation.calibration import ProbabilityRepair, QuantileRepair, repair_on_last_fold, waits
+from foretell.evaluation.repair import LevelRepair, ProbabilityRepair, QuantileRepair, repair_on_last_fold
 from foretell.evaluation.series_leaderboard import scales
 from foretell.series.baselines import Drift, Naive, SeasonalNaive
 from foretell.series.forecaster import DEFAULT_TRAINING
@@ -196,41 +195,42 @@ def _windows(model: Any, panel: ft.Panel, values: Any, origins: range) -> tuple[
 
 
 def repair() -> dict[str, Any]:
-    """The last fold of backtests, as forecast and repaired by the earlier folds."""
+    """Figures as forecast, and repaired by what earlier folds showed."""
     found: dict[str, Any] = {}
-    for name, (read, cutoff, _) in LOGS.items():
+    for name, (read, cutoff, horizon) in LOGS.items():
         log = read()
-        if log is None:
-            continue
-        last = log.tick(cutoff)
-        cutoffs = [log.date(last - back * 91) for back in (1, 0)]
-        test = ft.backtest(log, [ft.EventForecaster()], horizon="91d", cutoffs=cutoffs)
-        rows = test.table()
-        earlier, now = (rows.filter(pl.col("cutoff") == at) for at in test.cutoffs)
-        mend = ProbabilityRepair.fit(earlier["returned"].to_numpy(), earlier["p_return"].to_numpy())
-        chance, came = now["p_return"].to_numpy(), now["returned"].to_numpy()
-        before, after = (
-            waits(part.filter(pl.col("crps").is_not_null()), test.unit) for part in (earlier, now)
-        )
-        widened = QuantileRepair.fit(before[:, 0], before[:, 1:], [0.1, 0.9])
-        found[name] = {
-            "ece": metrics.expected_calibration_error(came, chance),
-            "ece_repaired": metrics.expected_calibration_error(came, mend.apply(chance)),
-            "coverage": _inside(after[:, 0], after[:, 1:]),
-            "coverage_repaired": _inside(after[:, 0], widened.apply(after[:, 1:])),
-        }
-        print(name, found[name], flush=True)
+        if log is not None:
+            found[name] = _repaired_visits(log, cutoff, horizon)
+            print(name, found[name], flush=True)
     for name, (panel, h, forecaster, season) in _tasks().items():
-        test = ft.backtest(panel, [forecaster], horizon=h, n_folds=2, refit="warm", season=season)
+        test = ft.backtest(panel, [forecaster], horizon=h, n_folds=4, refit="warm", season=season)
         last = repair_on_last_fold(test, forecaster.name).filter((pl.col("claimed") - 0.8).abs() < 1e-6)
         found[name] = dict(zip(last["kind"], last["observed"], strict=True))
         print(name, found[name], flush=True)
     return found
 
 
-def _inside(truth: Any, ends: Any) -> float:
-    known = ~np.isnan(truth) & ~np.isnan(ends).any(axis=1)
-    return float(((ends[known, 0] <= truth[known]) & (truth[known] <= ends[known, -1])).mean())
+def _repaired_visits(log: EventLog, cutoff: str, horizon: str) -> dict[str, float]:
+    """The cut-date protocol; learned from four folds of 30 days before the cut-off."""
+    board = ft.evaluate(log, cutoff, horizon, [ft.EventForecaster()])
+    held, model = board.holdout, board.models["foretell"]
+    last = held.cutoff
+    cutoffs = [log.date(last - back) for back in (120, 90, 60, 30)]
+    folds = ft.backtest(held.train, [ft.EventForecaster()], horizon="30d", cutoffs=cutoffs, refit="warm")
+    chance, within = board.outlooks["foretell"].p_return, held.returned_within(30)
+    came = held.next_event <= held.end
+    wanted = [0.1, 0.9]
+    figures = {
+        "ece": metrics.expected_calibration_error(within, chance),
+        "ece_repaired": metrics.expected_calibration_error(
+            within, ProbabilityRepair.of(folds, "foretell").apply(chance)
+        ),
+    }
+    asked = LevelRepair.of(folds, "foretell").levels(wanted)
+    for kind, levels in {"coverage": wanted, "coverage_repaired": asked}.items():
+        dates = model.quantiles(levels).drop("unique_id").select(pl.all().cast(pl.Date).to_physical())
+        figures[kind] = metrics.coverage(held.next_event[came], dates.to_numpy()[came])
+    return figures | {"level_low": asked[0], "level_high": asked[1]}
 
 
 def warm() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import foretell as ft
 from foretell.errors import ParameterError
 from foretell.evaluation import calibration, metrics
-from foretell.evaluation.calibration import ProbabilityRepair, QuantileRepair
+from foretell.evaluation.repair import LevelRepair, ProbabilityRepair, QuantileRepair, repair_on_last_fold
 
 
 class Normal:
@@ -106,32 +106,55 @@ class TestRepairs:
         assert (np.diff(found) >= -1e-12).all()
         assert 0.0 <= found.min() <= found.max() <= 1.0
 
+    def test_levels_hold_on_places_that_the_repair_has_not_seen(self):
+        place = np.random.default_rng(3).beta(0.5, 0.7, 20_000)  # too narrow, and off to one side
+        repair = LevelRepair.fit(place[:10_000], place[:10_000])
+        found = (place[10_000:, None] <= repair.levels([0.1, 0.5, 0.9])).mean(axis=0)
+        np.testing.assert_allclose(found, [0.1, 0.5, 0.9], atol=0.015)
+
+    def test_what_was_wrong_in_all_folds_is_repaired_and_what_contradicts_itself_is_not(self):
+        rng = np.random.default_rng(4)
+        folds = np.repeat([0, 1, 2, 3], 2_000)
+        chance = rng.random(8_000)
+        steady = ProbabilityRepair.fit(rng.random(8_000) < 0.5 * chance, chance, folds)
+        assert steady.apply([0.8]) == pytest.approx(0.4, abs=0.06)
+        # In every other fold fewer come than said, else as many more: the mean says little of the next.
+        come = np.where(folds % 2 == 0, 0.5, 1.3) * chance
+        wavering = ProbabilityRepair.fit(rng.random(8_000) < come, chance, folds)
+        assert wavering.apply([0.4]) == pytest.approx(0.4, abs=0.03)
+        said = np.tile([-1.28, 0.0, 1.28], (8_000, 1))
+        wide = QuantileRepair.fit(2.0 * rng.normal(size=8_000), said, [0.1, 0.5, 0.9], folds)
+        assert wide.shifts[-1] > 0.4
+        moved = np.where(folds % 2 == 0, 2.0, -2.0)
+        assert (
+            abs(QuantileRepair.fit(moved + rng.normal(size=8_000), said, [0.1, 0.5, 0.9], folds).shifts[1])
+            < 0.2
+        )
+        low, high = rng.beta(2, 2, 8_000), rng.beta(0.5, 0.5, 8_000)
+        assert LevelRepair.fit(low, low, folds).levels([0.1]) == pytest.approx(0.2, abs=0.03)
+        both = np.where(folds % 2 == 0, low, high)
+        assert LevelRepair.fit(both, both, folds).levels([0.1]) == pytest.approx(0.1, abs=0.03)
+
     def test_too_few_forecasts_repair_nothing(self):
-        assert QuantileRepair.fit([1.0] * 9, [[0.0, 1.0]] * 9, [0.1, 0.9]).shares.tolist() == [0.0, 0.0]
+        assert QuantileRepair.fit([1.0] * 9, [[0.0, 1.0]] * 9, [0.1, 0.9]).shifts.tolist() == [0.0, 0.0]
         assert ProbabilityRepair.fit([1] * 9, [0.3] * 9).apply([0.3]).tolist() == [0.3]
 
     def test_of_a_backtest_of_series(self, steps):
-        last = calibration.repair_on_last_fold(steps, "normal (2)").partition_by("kind", as_dict=True)
+        last = repair_on_last_fold(steps, "normal (2)").partition_by("kind", as_dict=True)
         error = {
             kind: (part["claimed"] - part["observed"]).abs().mean() for (kind,), part in last.items()
         }  # fmt: skip
         assert error["as forecast"] > 0.15
         assert error["repaired"] < 0.05
-        assert QuantileRepair.of(steps, "normal (2)").shares[-1] > 0.2
+        assert QuantileRepair.of(steps, "normal (2)").shifts[-1] > 0.2
 
     def test_of_a_backtest_of_visits(self, visits):
         assert ProbabilityRepair.of(visits, "MBG/NBD").apply([0.0, 1.0]).tolist() == [0.0, 1.0]
-        assert QuantileRepair.of(visits, "MBG/NBD").levels == (0.1, 0.9)
+        asked = LevelRepair.of(visits, "MBG/NBD").levels([0.0, 0.1, 0.9, 1.0])
+        assert (np.diff(asked) > 0).all()
+        assert asked[[0, 3]].tolist() == [0.0, 1.0]
         found = calibration.reliability_over_folds(visits, "MBG/NBD")
         assert found.size.sum() == sum(visits.fold(k)["model"].eq("MBG/NBD").sum() for k in range(4))
-
-    def test_waits_are_days_from_the_cut_off_to_the_next_event(self, visits, small_log):
-        rows = visits.fold(0).filter(pl.col("model") == "MBG/NBD").drop_nulls("next_event")
-        waited = calibration.waits(rows, "day")
-        assert (waited[:, 0] >= 1).all()
-        assert waited[:, 0].max() <= 60
-        cut = small_log.tick(visits.cutoffs[0])
-        assert waited[0, 0] == small_log.tick(rows["next_event"][0]) - cut
 
 
 class TestWrongUse:

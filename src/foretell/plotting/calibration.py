@@ -11,6 +11,7 @@ import polars as pl
 from foretell.errors import ParameterError
 from foretell.evaluation import calibration
 from foretell.evaluation.backtest import Backtest
+from foretell.evaluation.repair import repair_on_last_fold
 from foretell.plotting.look import BLUE, GREY, PALETTE, VERMILION, finish
 
 _SIDE, _WIDTH, _HEIGHT = 430, 520, 280
@@ -98,7 +99,7 @@ def plot_repair(found: Backtest, model: str) -> Any:
     -------
     altair.LayerChart
     """
-    table = calibration.repair_on_last_fold(found, model)
+    table = repair_on_last_fold(found, model)
     visits = calibration.is_of_visits(found)
     words = (
         ("forecast probability", "share that returned") if visits else ("interval claims", "share within it")
