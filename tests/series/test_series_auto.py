@@ -113,5 +113,14 @@ def test_weights_find_the_true_blend():
     rng = np.random.default_rng(0)
     parts = {name: rng.normal(size=5_000) for name in "abc"}
     truth = 0.7 * parts["a"] + 0.3 * parts["b"]
-    found = blend_weights(lambda x: float(np.mean((x - truth) ** 2)), parts)
+    found = blend_weights(lambda x: (x - truth) ** 2, parts)
     assert found == pytest.approx({"a": 0.7, "b": 0.3}, abs=0.06)
+
+
+def test_a_blend_that_is_better_by_chance_only_leaves_the_weight_with_the_best():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=40)
+    parts = {"good": truth + 0.1 * rng.normal(size=40), "bad": truth + 3.0 * rng.normal(size=40)}
+    assert blend_weights(lambda x: (x - truth) ** 2, parts) == {"good": 1.0}
+    # Of one unit nothing is known of chance.
+    assert len(blend_weights(lambda x: np.atleast_1d(((x - truth) ** 2).mean()), parts)) == 1

@@ -6,25 +6,29 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import t as student_t
 
 FloatArray = npt.NDArray[np.float64]
 
 _ROUNDS = 20
+# A blend has to be better than the best single member with this chance.
+_SURE = 0.95
 
 
 def blend_weights(
-    loss: Callable[[FloatArray], float], members: Mapping[str, FloatArray], rounds: int = _ROUNDS
+    losses: Callable[[FloatArray], FloatArray], members: Mapping[str, FloatArray], rounds: int = _ROUNDS
 ) -> dict[str, float]:
     """Return convex weights of forecasts, chosen greedily so that their mean has a small loss.
 
     The best single member comes first; then, round by round, the one is added (again) with which the mean of
-    all so far errs least; the best mean on the way is kept. So the loss is never larger than that of the best
-    single member, and weights are coarse: too few choices to fit noise.
+    all so far errs least; the best mean on the way is kept, if it is better than the best single member by
+    more than chance (a paired t test over the units); else that one gets all the weight.
 
     Parameters
     ----------
-    loss : callable
-        Of a forecast; lower is better.
+    losses : callable
+        Of a forecast: its loss for each unit, such as a customer or a series, shape (n_units,); lower is
+        better.
     members : mapping of name to array
         Forecasts of the same things; those with weight 0 are left out of the answer.
 
@@ -37,19 +41,27 @@ def blend_weights(
     >>> truth = np.array([1.0, 2.0, 3.0, 4.0])
     >>> error = np.array([1.0, -1.0, 1.0, -1.0])
     >>> members = {"a": truth + error, "b": truth - error, "c": truth + 9.0}
-    >>> blend_weights(lambda found: float(np.mean((found - truth) ** 2)), members)
+    >>> blend_weights(lambda found: (found - truth) ** 2, members)
     {'a': 0.5, 'b': 0.5}
     """
     names = list(members)
     counts = dict.fromkeys(names, 0)
     total: FloatArray | float = 0.0
-    best_loss, best = np.inf, dict(counts)
+    found: list[tuple[FloatArray, dict[str, int]]] = []
     for k in range(rounds):
-        losses = [loss((total + members[name]) / (k + 1)) for name in names]
-        chosen = names[int(np.nanargmin(losses))]
-        total = total + members[chosen]
-        counts[chosen] += 1
-        if min(losses) < best_loss:
-            best_loss, best = min(losses), dict(counts)
-    picks = sum(best.values())
-    return {name: count / picks for name, count in best.items() if count}
+        tried = [losses((total + members[name]) / (k + 1)) for name in names]
+        chosen = int(np.nanargmin([one.mean() for one in tried]))
+        total = total + members[names[chosen]]
+        counts[names[chosen]] += 1
+        found.append((tried[chosen], dict(counts)))
+    (alone, single), (blended, best) = found[0], min(found, key=lambda one: float(one[0].mean()))
+    picks = best if _surely_less(blended, alone) else single
+    return {name: count / sum(picks.values()) for name, count in picks.items() if count}
+
+
+def _surely_less(one: FloatArray, other: FloatArray) -> bool:
+    """Return whether the one's losses are less than the other's by more than chance."""
+    gain, n = other - one, len(one)
+    if n < 2:
+        return False
+    return bool(gain.mean() > student_t.ppf(_SURE, n - 1) * gain.std(ddof=1) / np.sqrt(n))

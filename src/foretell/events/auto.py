@@ -174,10 +174,10 @@ def choose(log: EventLog, network: EventModel | None) -> EventChoice:
         statistics = {} if only == NETWORK else {only: build_model(only).fit(log)}
         return EventChoice({only: 1.0}, {only: 1.0}, {}, network is None, statistics)
     told = {name: one.counts for name, one in said.items()}
-    counts = blend_weights(lambda found: metrics.rmse(held.count, found), told)
+    counts = blend_weights(lambda found: (held.count - found) ** 2, told)
     returned = held.next_event <= held.end
     sure = {name: one.p_return for name, one in said.items() if one.p_return is not None}
-    chances = blend_weights(lambda found: metrics.brier(returned, found), sure)
+    chances = blend_weights(lambda found: (returned - found) ** 2, sure)
     losses = {name: metrics.rmse(held.count, found) for name, found in told.items()}
     blended = np.sum([share * told[name] for name, share in counts.items()], axis=0)
     losses["blend"] = metrics.rmse(held.count, blended)

@@ -92,16 +92,25 @@ def choose(panel: Panel, horizon: int, network: _Model | None, season: int | Non
     truth = np.concatenate([part[0] for part in parts])
     told = {name: np.concatenate([part[1][name] for part in parts]) for name in candidates}
     known = ~np.isnan(truth) & ~np.isnan(np.stack([found[:, 0] for found in told.values()])).any(axis=0)
+    # The steps of one series in one fold err together: they are one unit.
+    n_targets = len(panel.targets)
+    columns = np.arange(n_folds * panel.n_series)[:, None, None] * n_targets + np.arange(n_targets)
+    units = np.repeat(columns, horizon, axis=1).ravel()
+    units = np.unique(units[known], return_inverse=True)[1]
     truth, told = truth[known], {name: found[known] for name, found in told.items()}
 
-    def loss(found: FloatArray) -> float:
+    def losses_of(found: FloatArray) -> FloatArray:
         error = truth[:, None] - found
-        return float(np.mean(np.maximum(_LEVELS * error, (_LEVELS - 1.0) * error)))
+        each = np.maximum(_LEVELS * error, (_LEVELS - 1.0) * error).mean(axis=1)
+        return np.bincount(units, each) / np.bincount(units)
+
+    def loss(found: FloatArray) -> float:
+        return float(losses_of(found).mean())
 
     if not len(truth):
         only = NETWORK if network is not None else "naive"
         return SeriesChoice({only: 1.0}, {}, network is None, season)
-    weights = blend_weights(loss, told)
+    weights = blend_weights(losses_of, told)
     losses = {name: loss(found) for name, found in told.items()}
     losses["blend"] = loss(np.sum([share * told[name] for name, share in weights.items()], axis=0))
     return SeriesChoice(weights, losses, network is None, season)
