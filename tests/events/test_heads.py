@@ -390,8 +390,8 @@ def test_every_cell_with_every_head_beats_the_constant_forecast_of_the_next_gap(
     last[sample.offsets[1:] - 1] = True
     rows = sample.to_polars().filter(~pl.Series(last))
     seen = ft.read_events(rows, start=sample.date(sample.start), as_of=sample.date(sample.as_of))
-    network = NetworkConfig(cell, layers=2, units=8, dense=8)
-    training = ft.TrainConfig(epochs=24, max_steps=16)
+    network = NetworkConfig(cell)
+    training = ft.TrainConfig(max_steps=16)
     config = ft.HeadConfig(head, censored=False)
     model = ft.EventForecaster(
         head=config, network=network, training=training, ensemble=1, seasonal=False
