@@ -109,7 +109,7 @@ class QuantileRepair:
 
         def pinball(rows: Mask, out: Mask, share: float) -> float:
             moved = cls(tuple(levels), share * learned(rows)).apply(said[out])
-            error = came[out, None] - moved
+            error = (came[out, None] - moved) / _width(said[out])  # so that large series count like others
             return float(np.maximum(at * error, (at - 1.0) * error).mean())
 
         share = steady_share(None if folds is None else np.asarray(folds)[known], pinball)
