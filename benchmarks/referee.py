@@ -25,6 +25,7 @@ from benchmarks.series_data import M4_HORIZON, M4_SEASON, bank_calls, ett_hourly
 import foretell as ft
 from foretell.data.log import EventLog
 from foretell.evaluation import metrics, series_metrics
+from foretell.evaluation.calibration import mass_within
 from foretell.evaluation.repair import LevelRepair, ProbabilityRepair, QuantileRepair, repair_on_last_fold
 from foretell.evaluation.series_leaderboard import scales
 from foretell.series.baselines import Drift, Naive, SeasonalNaive
@@ -156,7 +157,7 @@ def _members(model: Any, panel: ft.Panel, season: int) -> dict[str, Any]:
 
 
 def ett() -> dict[str, Any]:
-    """All windows of the standard test part; chosen on the training part, repaired by the validation part."""
+    """Every eighth window of the standard test part; each month repaired by the two before."""
     values, month = ett_hourly().drop("date").to_numpy().astype(float), 30 * 24
     train_end, val_end, end = 12 * month, 16 * month, 20 * month
     scaled = (values - values[:train_end].mean(axis=0)) / values[:train_end].std(axis=0)
@@ -179,12 +180,30 @@ def ett() -> dict[str, Any]:
         said, truth = _windows(one, panel, scaled, range(val_end, end - 95, 8))
         losses[kind] = float(np.abs(truth - said[..., 1]).mean())
         told[kind] = said
-    inner, came = _windows(model, panel, scaled, range(train_end, val_end - 95, 8))
-    mend = QuantileRepair.fit(came.ravel(), inner.reshape(-1, 3), QUANTILES)
     found = compare(losses, model.auto_.weights if model.auto_ else {})
-    for kind, said in {"as_forecast": told["auto"], "repaired": mend.apply(told["auto"])}.items():
-        found[f"coverage_{kind}"] = float(((said[..., 0] <= truth) & (truth <= said[..., 2])).mean())
+    found["coverage_as_forecast"] = _inside(truth, told["auto"])
+    found["coverage_repaired"] = _inside(truth, _monthly(model, panel, scaled, val_end, told["auto"]))
     return found
+
+
+def _monthly(model: Any, panel: ft.Panel, values: Any, begin: int, said: Any) -> Any:
+    """Return the test part's quantiles, each month's repaired by the two months before it."""
+    month = 30 * 24
+    origins = np.arange(begin - 2 * month, len(values) - 95, 8)
+    origins = origins[origins < begin + 8 * len(said)]
+    earlier, came = _windows(model, panel, values, range(origins[0], origins[-1] + 1, 8))
+    mended = said.copy()
+    now = np.arange(begin, begin + 8 * len(said), 8)
+    for start in range(begin, int(now[-1]) + 1, month):
+        seen = (origins >= start - 2 * month) & (origins + 96 <= start)
+        repair = QuantileRepair.fit(came[seen].ravel(), earlier[seen].reshape(-1, 3), QUANTILES)
+        chosen = (now >= start) & (now < start + month)
+        mended[chosen] = repair.apply(said[chosen])
+    return mended
+
+
+def _inside(truth: Any, quantiles: Any) -> float:
+    return float(((quantiles[..., 0] <= truth) & (truth <= quantiles[..., -1])).mean())
 
 
 def _windows(model: Any, panel: ft.Panel, values: Any, origins: range) -> tuple[Any, Any]:
@@ -212,25 +231,21 @@ def repair() -> dict[str, Any]:
 
 def _repaired_visits(log: EventLog, cutoff: str, horizon: str) -> dict[str, float]:
     """The cut-date protocol; learned from four folds of 30 days before the cut-off."""
-    board = ft.evaluate(log, cutoff, horizon, [ft.EventForecaster()])
-    held, model = board.holdout, board.models["foretell"]
-    last = held.cutoff
+    last, name = log.tick(cutoff), "foretell"
+    test = ft.backtest(log, [ft.EventForecaster()], horizon=horizon, cutoffs=[cutoff]).table()
     cutoffs = [log.date(last - back) for back in (120, 90, 60, 30)]
-    folds = ft.backtest(held.train, [ft.EventForecaster()], horizon="30d", cutoffs=cutoffs, refit="warm")
-    chance, within = board.outlooks["foretell"].p_return, held.returned_within(30)
-    came = held.next_event <= held.end
+    folds = ft.backtest(log, [ft.EventForecaster()], horizon="30d", cutoffs=cutoffs, refit="warm")
+    chance, came = test["p_return"].to_numpy(), test["returned"].to_numpy()
+    low, high = (test[column].drop_nulls().to_numpy() for column in ("pit_lo", "pit_hi"))
     wanted = [0.1, 0.9]
-    figures = {
-        "ece": metrics.expected_calibration_error(within, chance),
-        "ece_repaired": metrics.expected_calibration_error(
-            within, ProbabilityRepair.of(folds, "foretell").apply(chance)
-        ),
+    asked = LevelRepair.of(folds, name).levels(wanted)
+    mended = ProbabilityRepair.of(folds, name).apply(chance)
+    return {
+        "ece": metrics.expected_calibration_error(came, chance),
+        "ece_repaired": metrics.expected_calibration_error(came, mended),
+        "coverage": float(mass_within(low, high, *wanted).mean()),
+        "coverage_repaired": float(mass_within(low, high, *asked).mean()),
     }
-    asked = LevelRepair.of(folds, "foretell").levels(wanted)
-    for kind, levels in {"coverage": wanted, "coverage_repaired": asked}.items():
-        dates = model.quantiles(levels).drop("unique_id").select(pl.all().cast(pl.Date).to_physical())
-        figures[kind] = metrics.coverage(held.next_event[came], dates.to_numpy()[came])
-    return figures | {"level_low": asked[0], "level_high": asked[1]}
 
 
 def warm() -> dict[str, Any]:

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student_t
+
+from foretell.evaluation.chance import surely_positive
 
 FloatArray = npt.NDArray[np.float64]
 
 _ROUNDS = 20
-# A blend has to be better than the best single member with this chance.
-_SURE = 0.95
 
 
 def blend_weights(
@@ -55,13 +54,5 @@ def blend_weights(
         counts[names[chosen]] += 1
         found.append((tried[chosen], dict(counts)))
     (alone, single), (blended, best) = found[0], min(found, key=lambda one: float(one[0].mean()))
-    picks = best if _surely_less(blended, alone) else single
+    picks = best if surely_positive(alone - blended) else single
     return {name: count / sum(picks.values()) for name, count in picks.items() if count}
-
-
-def _surely_less(one: FloatArray, other: FloatArray) -> bool:
-    """Return whether the one's losses are less than the other's by more than chance."""
-    gain, n = other - one, len(one)
-    if n < 2:
-        return False
-    return bool(gain.mean() > student_t.ppf(_SURE, n - 1) * gain.std(ddof=1) / np.sqrt(n))

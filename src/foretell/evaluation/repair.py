@@ -1,8 +1,8 @@
 """Repairs learned from out-of-fold forecasts: of quantiles, of the levels to ask for, and of probabilities.
 
 A repair is worth having if what was wrong at the earlier cut-offs is wrong at the next one too. So with
-two folds or more each says which share of the others' repair would have been best for it, and that share is
-taken: none where folds contradict each other.
+two folds or more each says what a share of the others' repair would have brought it; the best share is taken
+if the folds agree that it is better than none, by more than chance.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from foretell.errors import ParameterError
 from foretell.evaluation import metrics
 from foretell.evaluation.backtest import Backtest
 from foretell.evaluation.calibration import is_of_visits, mass_within, returns_of, rows_of
+from foretell.evaluation.chance import surely_positive
 from foretell.evaluation.series_folds import quantile_column
 from foretell.evaluation.series_leaderboard import LEVELS
 
@@ -34,7 +35,7 @@ _CENTRAL = (0.5, 0.8, 0.9)
 
 
 def steady_share(folds: npt.ArrayLike | None, errors: Callable[[Mask, Mask, float], float]) -> float:
-    """Return which share of a repair to take: the one with the least error over the folds left out in turn.
+    """Return which share of a repair to take: the best over the folds left out in turn, or none.
 
     Parameters
     ----------
@@ -47,8 +48,9 @@ def steady_share(folds: npt.ArrayLike | None, errors: Callable[[Mask, Mask, floa
     if len(labels) < 2:
         return 1.0
     of = np.asarray(folds)
-    totals = [sum(errors(of != one, of == one, share) for one in labels) for share in _SHARES]
-    return _SHARES[int(np.argmin(totals))]
+    found = np.array([[errors(of != one, of == one, share) for one in labels] for share in _SHARES])
+    best = int(np.argmin(found.mean(axis=1)))
+    return _SHARES[best] if surely_positive(found[0] - found[best]) else 0.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student_t
 
+from foretell.evaluation.chance import surely_positive
 from foretell.series.network import QUANTILES
 from foretell.series.windows import Windows
 
@@ -18,9 +18,8 @@ IntArray = npt.NDArray[np.int64]
 # Fewer held-out values than this at a step of the horizon, and the steps are taken together.
 _ENOUGH = 200
 _WIDEST = 10.0
-# The network has to be better than the simple rule with this chance, where so many separate periods or series
-# can tell.
-_SURE, _FEWEST = 0.95, 4
+# From so many separate periods or series on they have a say in whether the network is better than the rule.
+_FEWEST = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +141,6 @@ def _surely_better(
         _, place = np.unique(cluster, return_inverse=True)
         size = np.bincount(place.ravel(), weights=count.ravel())
         mean = (np.bincount(place.ravel(), weights=total.ravel()) / np.maximum(size, 1))[size > 0]
-        n = len(mean)
-        if n >= _FEWEST and mean.mean() <= student_t.ppf(_SURE, n - 1) * mean.std(ddof=1) / np.sqrt(n):
+        if len(mean) >= _FEWEST and not surely_positive(mean):
             return False
     return True
