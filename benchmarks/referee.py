@@ -222,7 +222,7 @@ def repair() -> dict[str, Any]:
             found[name] = _repaired_visits(log, cutoff, horizon)
             print(name, found[name], flush=True)
     for name, (panel, h, forecaster, season) in _tasks().items():
-        test = ft.backtest(panel, [forecaster], horizon=h, n_folds=4, refit="warm", season=season)
+        test = ft.backtest(panel, [forecaster], horizon=h, n_folds=5, refit="warm", season=season)
         last = repair_on_last_fold(test, forecaster.name).filter((pl.col("claimed") - 0.8).abs() < 1e-6)
         found[name] = dict(zip(last["kind"], last["observed"], strict=True))
         print(name, found[name], flush=True)

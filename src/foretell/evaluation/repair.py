@@ -1,8 +1,9 @@
 """Repairs learned from out-of-fold forecasts: of quantiles, of the levels to ask for, and of probabilities.
 
 A repair is worth having if what was wrong at the earlier cut-offs is wrong at the next one too. So with
-two folds or more each says what a share of the others' repair would have brought it; the best share is taken
-if the folds agree that it is better than none, by more than chance.
+two folds or more each says what a share of the others' repair would have brought it: to the coverage of central
+intervals, or to the Brier score. The best share is taken if the folds agree that it is better than none, by more
+than chance.
 """
 
 from __future__ import annotations
@@ -104,17 +105,17 @@ class QuantileRepair:
         if len(came) < _ENOUGH:
             return cls(tuple(levels), np.zeros(len(levels)))
         scores = (came[:, None] - said) / _width(said)
-        at = np.asarray(levels)
+        at, half = np.asarray(levels), len(levels) // 2
 
         def learned(rows: Mask) -> FloatArray:
             return np.array([np.quantile(scores[rows, k], level) for k, level in enumerate(at)])
 
-        def pinball(rows: Mask, out: Mask, share: float) -> float:
-            moved = cls(tuple(levels), share * learned(rows)).apply(said[out])
-            error = (came[out, None] - moved) / _width(said[out])  # so that large series count like others
-            return float(np.maximum(at * error, (at - 1.0) * error).mean())
+        def uneven(rows: Mask, out: Mask, share: float) -> float:
+            moved, truth = cls(tuple(levels), share * learned(rows)).apply(said[out]), came[out]
+            held = [np.mean((moved[:, k] <= truth) & (truth <= moved[:, -1 - k])) for k in range(half)]
+            return float(np.square(held - (at[::-1][:half] - at[:half])).sum())
 
-        share = steady_share(None if folds is None else np.asarray(folds)[known], pinball)
+        share = steady_share(None if folds is None else np.asarray(folds)[known], uneven)
         return cls(tuple(levels), share * learned(np.ones(len(came), dtype=bool)))
 
     def apply(self, quantiles: npt.ArrayLike) -> FloatArray:
