@@ -7,7 +7,7 @@ import sys
 
 NAMES = (
     "events", "simulated", "speed", "read_events", "series", "series_speed", "series_methods", "stores",
-    "next_gap", "heads", "tutorial_speed", "tuning",
+    "next_gap", "heads", "tutorial_speed", "tuning", "referee",
 )  # fmt: skip
 for name in NAMES:
     print(f"\n# {name}", flush=True)

@@ -1,9 +1,9 @@
 """Repairs learned from out-of-fold forecasts: of quantiles, of the levels to ask for, and of probabilities.
 
 A repair is worth having if what was wrong at the earlier cut-offs is wrong at the next one too. So with
-two folds or more each says what a share of the others' repair would have brought it: to the coverage of central
-intervals, or to the Brier score. The best share is taken if the folds agree that it is better than none, by more
-than chance.
+two folds or more each says what a share of the others' repair would have brought it: to the coverage of its
+central intervals, or to the Brier score. The best share is taken if the folds agree, by more than chance,
+that it is better than none.
 """
 
 from __future__ import annotations
