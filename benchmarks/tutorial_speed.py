@@ -32,25 +32,33 @@ SCRIPT = Path(__file__).parent / "peers" / "tutorial_net.py"
 N_WINDOWS, EPOCHS = 20_000, 5
 
 
+class TutorialNetwork:
+    """The network and its loss, as the compiled loop takes them."""
+
+    def __init__(self) -> None:
+        self.model = build(unroll=True)
+        self.variables = self.model.trainable_variables
+        self.fixed = [variable.value for variable in self.model.non_trainable_variables]
+        self.entropy = keras.losses.SparseCategoricalCrossentropy(reduction="sum")
+
+    def loss(self, weights: Any, data: Any, chosen: Any, noise: Any) -> Any:
+        """Return the summed loss of some windows, gathered inside the step, and how many there are."""
+        values, classes = data
+        windows = values[chosen[:, None] + np.arange(WINDOW)][..., None]
+        found = self.model.stateless_call(weights, self.fixed, windows, training=noise is not None)[0]
+        return self.entropy(classes[chosen + WINDOW], found), jnp.float32(BATCH)
+
+
 class Ours:
     """The same network through the compiled loop; an epoch is one program."""
 
     def __init__(self) -> None:
-        model = build(unroll=True)
+        network = TutorialNetwork()
         values, classes = gaps(N_WINDOWS)
         self.data = (jnp.asarray(values), jnp.asarray(classes))
-        self.initial = [np.asarray(variable.value) for variable in model.trainable_variables]
-        fixed = [variable.value for variable in model.non_trainable_variables]
-        entropy = keras.losses.SparseCategoricalCrossentropy(reduction="sum")
-
-        def loss(weights: Any, data: Any, chosen: Any, noise: Any) -> Any:
-            values, classes = data
-            windows = values[chosen[:, None] + np.arange(WINDOW)][..., None]
-            found = model.stateless_call(weights, fixed, windows, training=noise is not None)[0]
-            return entropy(classes[chosen + WINDOW], found), jnp.float32(BATCH)
-
+        self.initial = [np.asarray(variable.value) for variable in network.variables]
         training = TrainConfig(epochs=EPOCHS + 1, optimizer="adam")
-        self.trainer = StepTrainer(model.trainable_variables, loss, training, BATCH, N_WINDOWS // BATCH)
+        self.trainer = StepTrainer(network, training, BATCH, N_WINDOWS // BATCH)
 
     def run(self) -> list[float]:
         """Return microseconds per step of each epoch but the first."""
