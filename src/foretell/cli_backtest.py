@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foretell import terminal
-from foretell.errors import ParameterError, StorageError
+from foretell.cli_pictures import draw_all
+from foretell.errors import ParameterError
 
 if TYPE_CHECKING:
     from foretell.data.log import EventLog
@@ -99,14 +101,9 @@ def _draw(found: Backtest, place: Path) -> None:
     from foretell import plotting  # noqa: PLC0415
     from foretell.evaluation.referee import is_ours  # noqa: PLC0415
 
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot write to {place}: {error.strerror}") from error
-    charts = {"coverage": plotting.plot_coverage(found)}
+    charts = {"coverage": functools.partial(plotting.plot_coverage, found)}
     for name in [name for name in found.names if is_ours(name)][:1]:
-        charts["pit"] = plotting.plot_pit(found, name)
+        charts["pit"] = functools.partial(plotting.plot_pit, found, name)
         if len(found.cutoffs) > 1:
-            charts["repair"] = plotting.plot_repair(found, name)
-    for name, chart in charts.items():
-        terminal.say(f"{plotting.save(chart, place / f'{name}.png')} written")
+            charts["repair"] = functools.partial(plotting.plot_repair, found, name)
+    draw_all(charts, place)

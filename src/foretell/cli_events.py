@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foretell import terminal
-from foretell.errors import ParameterError, StorageError
+from foretell.cli_pictures import draw_all
+from foretell.errors import ParameterError
 
 if TYPE_CHECKING:
     from foretell.data.log import EventLog
@@ -91,10 +93,9 @@ def draw_board(board: Any, place: Path) -> None:
     """Draw tracking and reliability of a leaderboard into a directory."""
     from foretell import plotting  # noqa: PLC0415
 
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot write to {place}: {error.strerror}") from error
+    charts = {
+        "tracking": functools.partial(plotting.plot_tracking, board),
+        "reliability": functools.partial(plotting.plot_reliability, board),
+    }
     with terminal.busy("drawing"):
-        for name, draw in (("tracking", plotting.plot_tracking), ("reliability", plotting.plot_reliability)):
-            terminal.say(f"{plotting.save(draw(board), place / f'{name}.png')} written")
+        draw_all(charts, place)

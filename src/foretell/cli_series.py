@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from foretell import terminal
-from foretell.errors import ParameterError, StorageError
+from foretell.cli_pictures import draw_all
+from foretell.errors import ParameterError
 
 if TYPE_CHECKING:
     from foretell.data.panel import Panel
@@ -126,15 +128,10 @@ def draw_board(board: Any, place: Path) -> None:
     """Draw a forecast beside the truth, and the error by step."""
     from foretell import plotting  # noqa: PLC0415
 
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot write to {place}: {error.strerror}") from error
-    charts = {"error_by_step": plotting.plot_error_by_step(board)}
+    charts = {"error_by_step": functools.partial(plotting.plot_error_by_step, board)}
     if any(name.startswith("foretell") for name in board.models):
-        charts["forecast"] = plotting.plot_forecast(board)
-    for name, chart in charts.items():
-        terminal.say(f"{plotting.save(chart, place / f'{name}.png')} written")
+        charts["forecast"] = functools.partial(plotting.plot_forecast, board)
+    draw_all(charts, place)
 
 
 def plot(model: SeriesForecaster, ids: list[str] | None, out: Path) -> None:

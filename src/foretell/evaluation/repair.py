@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from foretell.evaluation.series_leaderboard import LEVELS
 
 FloatArray = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Learned = TypeVar("Learned")
 
 # With fewer forecasts than this nothing is repaired.
 _ENOUGH = 50
@@ -35,21 +36,33 @@ _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _CENTRAL = (0.5, 0.8, 0.9)
 
 
-def steady_share(folds: npt.ArrayLike | None, errors: Callable[[Mask, Mask, float], float]) -> float:
+def steady_share(
+    folds: npt.ArrayLike | None,
+    learn: Callable[[Mask], Learned],
+    error: Callable[[Learned, Mask, float], float],
+) -> float:
     """Return which share of a repair to take: the best over the folds left out in turn, or none.
 
     Parameters
     ----------
     folds : array, shape (n,), optional
         The fold of each forecast; with fewer than two the whole repair is taken.
-    errors : callable
-        Of rows to learn from, rows to try on, and a share.
+    learn : callable
+        Of rows: the whole repair that they show.
+    error : callable
+        Of a repair, rows to try it on, and the share of it that is taken.
     """
     labels = np.zeros(1) if folds is None else np.unique(np.asarray(folds))
     if len(labels) < 2:
         return 1.0
     of = np.asarray(folds)
-    found = np.array([[errors(of != one, of == one, share) for one in labels] for share in _SHARES])
+    repairs = [learn(of != one) for one in labels]
+    found = np.array(
+        [
+            [error(repair, of == one, share) for repair, one in zip(repairs, labels, strict=True)]
+            for share in _SHARES
+        ]
+    )
     best = int(np.argmin(found.mean(axis=1)))
     return _SHARES[best] if surely_positive(found[0] - found[best]) else 0.0
 
@@ -110,12 +123,12 @@ class QuantileRepair:
         def learned(rows: Mask) -> FloatArray:
             return np.array([np.quantile(scores[rows, k], level) for k, level in enumerate(at)])
 
-        def uneven(rows: Mask, out: Mask, share: float) -> float:
-            moved, truth = cls(tuple(levels), share * learned(rows)).apply(said[out]), came[out]
+        def uneven(shifts: FloatArray, out: Mask, share: float) -> float:
+            moved, truth = cls(tuple(levels), share * shifts).apply(said[out]), came[out]
             held = [np.mean((moved[:, k] <= truth) & (truth <= moved[:, -1 - k])) for k in range(half)]
             return float(np.square(held - (at[::-1][:half] - at[:half])).sum())
 
-        share = steady_share(None if folds is None else np.asarray(folds)[known], uneven)
+        share = steady_share(None if folds is None else np.asarray(folds)[known], learned, uneven)
         return cls(tuple(levels), share * learned(np.ones(len(came), dtype=bool)))
 
     def apply(self, quantiles: npt.ArrayLike) -> FloatArray:
@@ -168,20 +181,22 @@ class LevelRepair:
         if len(below) < _ENOUGH:
             return cls(grid, grid)
 
-        def learned(rows: Mask, share: float) -> FloatArray:
+        def learned(rows: Mask) -> FloatArray:
             found = [float(mass_within(below[rows], above[rows], 0.0, level).mean()) for level in grid]
             # The truth is never quite as far out as the outermost point: a level is never repaired to 0 or 1.
-            asked = np.interp(grid, np.maximum.accumulate(np.array([0.0, *found[1:-1], 1.0])), grid)
-            given: FloatArray = (1.0 - share) * grid + share * asked
-            return given
+            return np.interp(grid, np.maximum.accumulate(np.array([0.0, *found[1:-1], 1.0])), grid)
 
-        def uneven(rows: Mask, out: Mask, share: float) -> float:
-            repair = cls(grid, learned(rows, share))
+        def partly(given: FloatArray, share: float) -> FloatArray:
+            return (1.0 - share) * grid + share * given
+
+        def uneven(given: FloatArray, out: Mask, share: float) -> float:
+            repair = cls(grid, partly(given, share))
             ends = [repair.levels([0.5 - part / 2, 0.5 + part / 2]) for part in _CENTRAL]
             held = [float(mass_within(below[out], above[out], *pair).mean()) for pair in ends]
             return float(np.square(np.array(held) - _CENTRAL).sum())
 
-        return cls(grid, learned(np.ones(len(below), dtype=bool), steady_share(folds, uneven)))
+        share = steady_share(folds, learned, uneven)
+        return cls(grid, partly(learned(np.ones(len(below), dtype=bool)), share))
 
     def levels(self, asked: npt.ArrayLike) -> FloatArray:
         """Return the levels to ask a forecaster for, instead of these."""
@@ -233,17 +248,22 @@ class ProbabilityRepair:
         if len(said) < _ENOUGH:
             return cls(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
 
-        def learned(rows: Mask, share: float) -> tuple[FloatArray, FloatArray]:
+        def learned(rows: Mask) -> tuple[FloatArray, FloatArray]:
             # In bins, so that a step of the map stands for enough forecasts.
             bins = int(np.clip(rows.sum() // _ENOUGH, 2, 50))
             table = metrics.reliability(came[rows], said[rows], bins=bins)
             fitted = np.asarray(isotonic_regression(table.observed, weights=table.size).x)
-            return table.forecast, (1.0 - share) * table.forecast + share * fitted
+            return table.forecast, fitted
 
-        def brier(rows: Mask, out: Mask, share: float) -> float:
-            return metrics.brier(came[out], cls(*learned(rows, share)).apply(said[out]))
+        def partly(points: tuple[FloatArray, FloatArray], share: float) -> tuple[FloatArray, FloatArray]:
+            forecast, observed = points
+            return forecast, (1.0 - share) * forecast + share * observed
 
-        return cls(*learned(np.ones(len(said), dtype=bool), steady_share(folds, brier)))
+        def brier(points: tuple[FloatArray, FloatArray], out: Mask, share: float) -> float:
+            return metrics.brier(came[out], cls(*partly(points, share)).apply(said[out]))
+
+        share = steady_share(folds, learned, brier)
+        return cls(*partly(learned(np.ones(len(said), dtype=bool)), share))
 
     def apply(self, probability: npt.ArrayLike) -> FloatArray:
         """Return repaired probabilities."""

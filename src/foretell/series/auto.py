@@ -76,6 +76,7 @@ def choose(panel: Panel, horizon: int, network: _Model | None, season: int | Non
     season : int, optional
         By default found in the part that is not held back.
     """
+    only = NETWORK if network is not None else "naive"  # where nothing can be held back
     n_folds = int(np.clip(_HELD_BACK * np.median(panel.lengths) // horizon, 1, _MOST_FOLDS))
     try:
         train = panel.tail_split(n_folds * horizon)[0]
@@ -86,7 +87,6 @@ def choose(panel: Panel, horizon: int, network: _Model | None, season: int | Non
         for model in candidates.values():
             model.fit(train)
     except (ParameterError, DataError):  # too short to hold anything back
-        only = NETWORK if network is not None else "naive"
         return SeriesChoice({only: 1.0}, {}, network is None, season or 1)
     parts = [_fold(panel, horizon, back, candidates, season) for back in range(n_folds, 0, -1)]
     truth = np.concatenate([part[0] for part in parts])
@@ -108,7 +108,6 @@ def choose(panel: Panel, horizon: int, network: _Model | None, season: int | Non
         return float(losses_of(found).mean())
 
     if not len(truth):
-        only = NETWORK if network is not None else "naive"
         return SeriesChoice({only: 1.0}, {}, network is None, season)
     weights = blend_weights(losses_of, told)
     losses = {name: loss(found) for name, found in told.items()}

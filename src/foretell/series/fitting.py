@@ -32,7 +32,7 @@ _LEAST_YEARS, _YEAR_US = 1.5, 365.25 * 86_400e6
 # Steps of one compiled round, after which the held-out windows are looked at.
 ROUND = 100
 # Windows of a step; where targets share the network each window counts for as many.
-BATCH = 128
+_BATCH = 128
 # A lookback reaches back over so many horizons or, if that is more, so many seasons, where series are twice
 # as long.
 _HORIZONS_BACK, _SEASONS_BACK = 3, 14
@@ -161,6 +161,12 @@ class SeriesModel:
         return [jnp.stack(parts) for parts in zip(*self.members, strict=True)]
 
 
+def windows_of_a_step(training: TrainConfig, shape: Shape) -> int:
+    """Return the batch size: what was asked for, or so many windows that each target's count together."""
+    apart = shape.n_targets if shape.variables == "shared" else 1
+    return training.batch_size or max(_BATCH // apart, 8)
+
+
 def on_device(arrays: Any) -> Any:
     """Return a tree of arrays on the device."""
     return jax.tree.map(jnp.asarray, arrays)
@@ -185,7 +191,7 @@ def fit_series_model(
     reading = Reading.fit(panel, shape.normalise, log=shape.log)
     flat = on_device(reading.flat(panel, 0, roomy(panel.n_series), roomy(panel.n_rows)))
     windows = split(panel, 0, shape.steps, training.validation_fraction)
-    batch = training.batch_size or max(BATCH // (shape.n_targets if shape.variables == "shared" else 1), 8)
+    batch = windows_of_a_step(training, shape)
     networks = [SeriesNetwork(network, shape, seed + m, training.loss) for m in range(ensemble)]
     trainer = StepTrainer(networks[0], training, batch, ROUND, getattr(network, "dropout", 0.0))
 

@@ -11,7 +11,7 @@ from foretell.nn.own import OwnNetwork
 from foretell.nn.steps import StepTrainer
 from foretell.nn.training import Progress, TrainConfig, Trained, side_by_side
 from foretell.series.calibration import Calibration
-from foretell.series.fitting import BATCH, ROUND, Reading, SeriesModel, on_device
+from foretell.series.fitting import ROUND, Reading, SeriesModel, on_device, windows_of_a_step
 from foretell.series.network import SeriesNetwork, Shape
 from foretell.series.windows import roomy, split
 
@@ -43,7 +43,7 @@ def go_on(
     gentle = dataclasses.replace(training, epochs=rounds, learning_rate=_RATE * training.learning_rate)
     flat = on_device(reading.flat(panel, 0, roomy(panel.n_series), roomy(panel.n_rows)))
     windows = split(panel, 0, shape.steps, 0.0).train
-    batch = training.batch_size or max(BATCH // (shape.n_targets if shape.variables == "shared" else 1), 8)
+    batch = windows_of_a_step(training, shape)
     trainer = StepTrainer(network, gentle, batch, ROUND)
 
     def job(m: int) -> Callable[[], Trained]:
