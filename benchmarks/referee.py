@@ -23,13 +23,19 @@ from benchmarks.events import LOGS
 from benchmarks.series_data import M4_HORIZON, M4_SEASON, bank_calls, ett_hourly, m4_hourly
 
 import foretell as ft
+from foretell.baselines.rules import Drift, Naive, SeasonalNaive
 from foretell.data.log import EventLog
-from foretell.evaluation import metrics, series_metrics
 from foretell.evaluation.calibration import mass_within
-from foretell.evaluation.repair import LevelRepair, ProbabilityRepair, QuantileRepair, repair_on_last_fold
+from foretell.evaluation.recalibration import (
+    LevelRepair,
+    ProbabilityRepair,
+    QuantileRepair,
+    repair_on_last_fold,
+)
 from foretell.evaluation.series_leaderboard import scales
-from foretell.series.baselines import Drift, Naive, SeasonalNaive
 from foretell.series.forecaster import DEFAULT_TRAINING
+from foretell.stats import event_metrics as metrics
+from foretell.stats import series_metrics
 
 DAY = np.datetime64("2021-01-01")
 QUANTILES = [0.1, 0.5, 0.9]

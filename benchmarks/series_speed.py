@@ -28,13 +28,13 @@ from benchmarks.peers.environment import peer_python, run_peer
 from benchmarks.series_data import M4_HORIZON, M4_SEASON, m4_hourly
 
 import foretell as ft
-from foretell.evaluation import series_metrics as metrics
-from foretell.nn.knobs import apply_gradients
+from foretell.nn.hyperparameters import apply_gradients
 from foretell.nn.steps import StepTrainer
 from foretell.series.fitting import ROUND, Reading, choose_shape, on_device
 from foretell.series.forecaster import DEFAULT_NETWORK
 from foretell.series.network import SeriesNetwork
 from foretell.series.windows import gather, split
+from foretell.stats import series_metrics as metrics
 
 # The same network and windows as in the accuracy table, but one member and a few rounds of steps.
 QUICK = ft.TrainConfig(epochs=4, learning_rate=4e-3, validation_fraction=0.0)

@@ -17,9 +17,9 @@ import numpy.typing as npt
 import polars as pl
 
 import foretell as ft
-from foretell.evaluation import metrics
+from foretell.core.outlook import EventModel
 from foretell.evaluation.leaderboard import Leaderboard
-from foretell.evaluation.outlook import EventModel
+from foretell.stats import event_metrics as metrics
 
 FloatArray = npt.NDArray[np.float64]
 

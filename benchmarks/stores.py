@@ -20,7 +20,7 @@ from benchmarks.events import journey
 
 import foretell as ft
 from foretell.nn.backend import keras
-from foretell.nn.many import ManyTrainer, share_runs
+from foretell.nn.multi_model import ManyTrainer, share_runs
 
 STORES, WINDOWS, LENGTH, CLASSES, BATCH, EPOCHS = 200, 300, 3, 5, 100, 20
 SAMPLED = 10  # stores that the loops are timed on; the rest takes as long

@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from foretell import __version__
-from foretell.cli import app
+from foretell.cli.commands import app
+from foretell.cli.demo import store_visits
 from foretell.datasets import load_cdnow
-from foretell.demo import store_visits
 
 COLUMNS = ["--id", "customer_id", "--time", "date"]
 QUICK = ["--ensemble", "1", "--epochs", "1"]
@@ -67,7 +67,7 @@ def test_help_comes_at_once_and_names_the_commands():
 
 
 def test_the_command_line_imports_nothing_slow():
-    code = "import sys, foretell.cli; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    code = "import sys, foretell.cli.commands; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"jax", "keras", "polars", "numpy", "altair", "scipy"} & set(done.stdout.split())
 

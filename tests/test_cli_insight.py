@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 import foretell as ft
-from foretell.cli import app
-from foretell.cli_insight import read_knob
+from foretell.cli.commands import app
+from foretell.cli.explain import read_knob
 from foretell.errors import ParameterError
 
 runner = CliRunner()

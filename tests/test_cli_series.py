@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from foretell.cli import app
+from foretell.cli.commands import app
 
 runner = CliRunner()
 H_NEW = ["--h", "2", "--out", "NEW"]

@@ -155,7 +155,7 @@ def test_a_page_that_fetches_something_would_be_found_out(tmp_path: Path) -> Non
 def test_the_command_line_writes_it(small_log: ft.EventLog, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
-    from foretell.cli import app
+    from foretell.cli.commands import app
 
     frame = small_log.to_polars()
     frame.write_csv(tmp_path / "visits.csv")

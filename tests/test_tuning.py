@@ -11,11 +11,11 @@ import polars as pl
 import pytest
 
 import foretell as ft
+from foretell.core.outlook import Outlook, period_edges
 from foretell.errors import DataError, ParameterError, StorageError
-from foretell.evaluation.outlook import Outlook, period_edges
+from foretell.evaluation.search_space import Between, Knobs, with_settings
 from foretell.nn import steps
 from foretell.nn.training import Progress
-from foretell.search_space import Between, Knobs, with_settings
 
 SMALL = ft.SeriesForecaster(
     horizon=4,

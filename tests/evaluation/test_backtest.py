@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 import foretell as ft
+from foretell.core.outlook import Outlook, period_edges
 from foretell.errors import DataError, ParameterError
 from foretell.evaluation.event_folds import censored_crps
-from foretell.evaluation.outlook import Outlook, period_edges
 from foretell.evaluation.series_folds import last_steps
 from foretell.series.fitting import Reading
 

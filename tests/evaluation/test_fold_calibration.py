@@ -8,8 +8,14 @@ from hypothesis import strategies as st
 
 import foretell as ft
 from foretell.errors import ParameterError
-from foretell.evaluation import calibration, metrics
-from foretell.evaluation.repair import LevelRepair, ProbabilityRepair, QuantileRepair, repair_on_last_fold
+from foretell.evaluation import calibration
+from foretell.evaluation.recalibration import (
+    LevelRepair,
+    ProbabilityRepair,
+    QuantileRepair,
+    repair_on_last_fold,
+)
+from foretell.stats import event_metrics as metrics
 
 
 class Normal:

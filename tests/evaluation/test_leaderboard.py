@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 import foretell as ft
+from foretell.core.outlook import Outlook, period_edges
 from foretell.errors import EmptyLogError, ParameterError
 from foretell.evaluation.holdout import hold_out
-from foretell.evaluation.outlook import Outlook, period_edges
 from foretell.evaluation.registry import build_model, model_names
 
 ROW = ["model", "rmse", "mae", "bias_pct", "weekly_mape_pct", "brier_30d", "auc_active", "coverage_80"]

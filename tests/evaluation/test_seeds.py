@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import foretell as ft
-from foretell.base import Estimator
+from foretell.core.estimator import Estimator
+from foretell.core.outlook import Outlook, period_edges
 from foretell.errors import ParameterError
-from foretell.evaluation.outlook import Outlook, period_edges
 from foretell.evaluation.seeds import other_seeds, spread_table
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import foretell as ft
-from foretell.evaluation import series_metrics as metrics
+from foretell.stats import series_metrics as metrics
 
 RNG = np.random.default_rng(4)
 

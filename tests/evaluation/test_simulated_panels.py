@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from foretell.evaluation import metrics
 from foretell.evaluation.holdout import hold_out
+from foretell.stats import event_metrics as metrics
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "simulated.py"
 

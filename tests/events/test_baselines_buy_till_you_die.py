@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
 import foretell as ft
+from foretell.baselines import BGNBD, MBGNBD, BGNBDParams, ParetoNBD, ParetoNBDParams
+from foretell.baselines.bgnbd import expected_before_drop_out
+from foretell.baselines.power_integral import power_integral
+from foretell.baselines.summary import Summary
 from foretell.datasets import load_cdnow
 from foretell.errors import NotFittedError, ParameterError
-from foretell.events.baselines import BGNBD, MBGNBD, BGNBDParams, ParetoNBD, ParetoNBDParams
-from foretell.events.baselines.bgnbd import expected_before_drop_out
-from foretell.events.baselines.power_integral import power_integral
-from foretell.events.baselines.summary import Summary
 
 MODELS = [BGNBD, MBGNBD, ParetoNBD]
 PARAMS = {

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 import foretell as ft
+from foretell.baselines import MeanGap, MedianGap, RepeatRate
 from foretell.errors import NotFittedError
-from foretell.events.baselines import MeanGap, MedianGap, RepeatRate
 
 DAY = 86_400
 

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 from tests.oracles import LogLogistic
 
-from foretell.events.baselines import BGNBD, MBGNBD
+from foretell.baselines import BGNBD, MBGNBD
 from foretell.events.clock import OperationalClock
-from foretell.events.gap_model import Anchor, GapNetwork, anchored, fit_anchor, gap_data, log_likelihood
+from foretell.events.heads.mixture import Anchor, GapNetwork, anchored, fit_anchor, gap_data, log_likelihood
 from foretell.events.history import FeatureScale, histories, standardised
 from foretell.events.states import log_features
 from foretell.nn.networks import NetworkConfig

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 import foretell as ft
 from foretell.errors import ParameterError
 from foretell.events.clock import OperationalClock
-from foretell.events.grid_model import GridNetwork, class_of, fine_steps, from_hazards, population
-from foretell.events.heads import KINDS
+from foretell.events.distribution import GridGap, PointGap
+from foretell.events.gap_features import pace_features, running_median
+from foretell.events.heads.base import GapData
+from foretell.events.heads.config import KINDS
+from foretell.events.heads.grid import GridNetwork, class_of, fine_steps, from_hazards, population
+from foretell.events.heads.point import PointNetwork, shrunken
 from foretell.events.history import histories
-from foretell.events.history_network import GapData
-from foretell.events.next_gap import GridGap, PointGap
-from foretell.events.pace import pace_features, running_median
-from foretell.events.point_model import PointNetwork, shrunken
 from foretell.nn.cells import CELLS
 from foretell.nn.networks import NetworkConfig
 from foretell.nn.training import Bucket

@@ -11,12 +11,12 @@ import pytest
 from scipy import stats
 from tests.oracles import LogLogistic
 
+from foretell.baselines import MBGNBD, BGNBDParams
+from foretell.baselines.summary import summarise
 from foretell.data.log import EventLog, ReadReport
 from foretell.events.answers import p_return, standing
-from foretell.events.baselines import MBGNBD, BGNBDParams
-from foretell.events.baselines.summary import summarise
 from foretell.events.clock import OperationalClock
-from foretell.events.gap_model import Anchor, GapNetwork
+from foretell.events.heads.mixture import Anchor, GapNetwork
 from foretell.events.history import FeatureScale, histories, standardised, step_features
 from foretell.events.simulation import expected_events
 from foretell.events.states import GapModel, encode, log_features

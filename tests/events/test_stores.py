@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 
 import foretell as ft
+from foretell.core.outlook import EventModel
 from foretell.errors import DataError, ParameterError, StorageError
-from foretell.evaluation.outlook import EventModel
 from foretell.events.states import encode
-from foretell.events.store_network import StoreNetwork
-from foretell.events.store_plan import gaps_by_store, home_stores, plan_stores
+from foretell.events.stores.network import StoreNetwork
+from foretell.events.stores.plan import gaps_by_store, home_stores, plan_stores
 
 TUNING = ft.TrainConfig(epochs=3, batch_size=8, learning_rate=0.02, validation_fraction=0.0, max_steps=4)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import foretell as ft
+from foretell.baselines import BGNBD, ParetoNBD
+from foretell.baselines.summary import Summary, summarise
 from foretell.datasets import load_complete_journey
-from foretell.events.baselines import BGNBD, ParetoNBD
-from foretell.events.baselines.summary import Summary, summarise
 
 GROCERY = Path(__file__).parents[3] / "shared" / "data" / "grocery_elog.csv"
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import foretell as ft
-from foretell.events.gap_model import GapNetwork
+from foretell.events.heads.mixture import GapNetwork
 from foretell.nn.backend import keras
-from foretell.nn.knobs import Knobs, apply_gradients, dropping, make_dropout, program_of
+from foretell.nn.hyperparameters import Knobs, apply_gradients, dropping, make_dropout, program_of
 from foretell.nn.training import make_optimizer
 
 RATE, DECAY, STEPS = 0.03, 0.1, 7

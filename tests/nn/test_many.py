@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import foretell as ft
 from foretell.nn.backend import keras
-from foretell.nn.many import ManyTrainer, share_runs
+from foretell.nn.multi_model import ManyTrainer, share_runs
 
 LEVELS = np.array([1.0, -2.0, 0.5, 3.0, 0.0])
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from foretell.errors import ParameterError
-from foretell.events.gap_model import Anchor, GapNetwork, anchored
+from foretell.events.heads.mixture import Anchor, GapNetwork, anchored
 from foretell.nn import mixture as mix
 from foretell.nn.backend import keras
+from foretell.nn.custom import CausalStep, EventShape
 from foretell.nn.networks import NetworkConfig
-from foretell.nn.own import CausalStep, EventShape
 
 N, LENGTH, FEATURES = 3, 5, 4
 ANCHOR = Anchor(

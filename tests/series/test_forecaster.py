@@ -13,7 +13,7 @@ import pytest
 import foretell as ft
 from foretell.nn.steps import _run_round
 from foretell.series.calibration import Calibration
-from foretell.series.coding import CovariateCode
+from foretell.series.encoding import CovariateCode
 from foretell.series.fitting import Reading, SeriesModel, choose_shape, on_device
 from foretell.series.network import QUANTILES, SeriesNetwork
 from foretell.series.windows import NORMALISATIONS, Windows, gather

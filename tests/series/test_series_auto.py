@@ -8,7 +8,7 @@ import pytest
 
 import foretell as ft
 from foretell.errors import ParameterError, SmallDataWarning
-from foretell.evaluation.blend import blend_weights
+from foretell.stats.blending import blend_weights
 
 H = 6
 LEVELS = [0.1, 0.5, 0.9]

@@ -15,7 +15,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from foretell.data.options import ReadOptions
-from foretell.data.pushdown import conditions
+from foretell.data.predicates import conditions
 from foretell.data.rows import Columns, Rows, closest, listed
 from foretell.errors import MissingDependencyError, ParameterError, SourceError
 

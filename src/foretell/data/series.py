@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from foretell.data.alignment import assemble_panel
 from foretell.data.options import Closed, Duplicates, SeriesOptions
 from foretell.data.panel import Panel
-from foretell.data.placement import assemble_panel
 from foretell.data.reading import read_rows
 from foretell.data.rows import SeriesColumns
 

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.errors import ParameterError
-from foretell.evaluation import metrics
 from foretell.evaluation.backtest import Backtest
 from foretell.evaluation.event_folds import EventFolds
 from foretell.evaluation.series_folds import quantile_column
 from foretell.evaluation.series_leaderboard import LEVELS
+from foretell.stats import event_metrics as metrics
 
 FloatArray = npt.NDArray[np.float64]
 

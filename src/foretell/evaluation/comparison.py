@@ -7,13 +7,13 @@ from typing import Any, overload
 
 import numpy as np
 
+from foretell.core.outlook import EventModel
 from foretell.data.log import EventLog
 from foretell.data.panel import Panel
 from foretell.data.seasons import find_season
 from foretell.errors import DataError, ParameterError
 from foretell.evaluation import leaderboard
 from foretell.evaluation.leaderboard import Leaderboard
-from foretell.evaluation.outlook import EventModel
 from foretell.evaluation.series_leaderboard import SeriesLeaderboard, SeriesModel, evaluate_series
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import polars as pl
 
-from foretell.base import Estimator
+from foretell.core.estimator import Estimator
 from foretell.errors import ParameterError
 
 Refit = Literal["always", "never", "warm"] | int

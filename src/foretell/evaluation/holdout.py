@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from foretell.core.outlook import period_edges
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError
-from foretell.evaluation.outlook import period_edges
 
 IntArray = npt.NDArray[np.int64]
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import polars as pl
 
+from foretell.core.outlook import EventModel, Outlook
 from foretell.data.log import EventLog
-from foretell.evaluation import metrics
 from foretell.evaluation.folds import free_name
 from foretell.evaluation.holdout import Holdout, hold_out
-from foretell.evaluation.outlook import EventModel, Outlook
 from foretell.evaluation.referee import Verdict, judge
 from foretell.evaluation.registry import build_model, model_names
 from foretell.evaluation.seeds import other_seeds, spread_line, spread_table
+from foretell.stats import event_metrics as metrics
 
 _WINDOW = "30d"
 _PERIOD = "7d"

@@ -5,18 +5,18 @@ from __future__ import annotations
 import importlib
 from typing import cast
 
+from foretell.core.outlook import EventModel
 from foretell.errors import ParameterError
-from foretell.evaluation.outlook import EventModel
 
 # Name → "module:class". Text, resolved when asked for: models import the evaluation, never the reverse.
 _HOMES = {
     "foretell": "foretell.events.forecaster:EventForecaster",
-    "pareto/nbd": "foretell.events.baselines:ParetoNBD",
-    "bg/nbd": "foretell.events.baselines:BGNBD",
-    "mbg/nbd": "foretell.events.baselines:MBGNBD",
-    "repeat rate": "foretell.events.baselines:RepeatRate",
-    "mean gap": "foretell.events.baselines:MeanGap",
-    "median gap": "foretell.events.baselines:MedianGap",
+    "pareto/nbd": "foretell.baselines:ParetoNBD",
+    "bg/nbd": "foretell.baselines:BGNBD",
+    "mbg/nbd": "foretell.baselines:MBGNBD",
+    "repeat rate": "foretell.baselines:RepeatRate",
+    "mean gap": "foretell.baselines:MeanGap",
+    "median gap": "foretell.baselines:MedianGap",
 }
 
 

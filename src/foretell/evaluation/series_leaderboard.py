@@ -18,10 +18,10 @@ import polars as pl
 
 from foretell.data.panel import Panel, flat_ranges
 from foretell.errors import ParameterError
-from foretell.evaluation import series_metrics as metrics
 from foretell.evaluation.folds import free_name
 from foretell.evaluation.referee import FEW, Verdict, judge
 from foretell.evaluation.seeds import other_seeds, spread_line, spread_table
+from foretell.stats import series_metrics as metrics
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -30,12 +30,12 @@ LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 # Name → "module:class". Text, resolved when asked for: models import the evaluation, never the reverse.
 _HOMES = {
     "foretell": "foretell.series.forecaster:SeriesForecaster",
-    "naive": "foretell.series.baselines:Naive",
-    "seasonal naive": "foretell.series.baselines:SeasonalNaive",
-    "drift": "foretell.series.baselines:Drift",
-    "autoets": "foretell.series.classical:AutoETS",
-    "autoarima": "foretell.series.classical:AutoARIMA",
-    "autotheta": "foretell.series.classical:AutoTheta",
+    "naive": "foretell.baselines.rules:Naive",
+    "seasonal naive": "foretell.baselines.rules:SeasonalNaive",
+    "drift": "foretell.baselines.rules:Drift",
+    "autoets": "foretell.baselines.automatic:AutoETS",
+    "autoarima": "foretell.baselines.automatic:AutoARIMA",
+    "autotheta": "foretell.baselines.automatic:AutoTheta",
 }
 DEFAULT_MODELS = ("foretell", "seasonal naive", "naive", "drift")
 # Parts into which the held-back steps of few series are cut, to be resampled by the referee.

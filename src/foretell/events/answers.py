@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.data.bins import Bins
+from foretell.core.outlook import interval_ticks
 from foretell.data.log import EventLog, to_dates
-from foretell.evaluation.outlook import interval_ticks
 from foretell.events.clock import ClockTable
+from foretell.events.distribution import NextGap
 from foretell.events.history import origins
-from foretell.events.next_gap import NextGap
 from foretell.events.states import GapModel, States, next_gaps, silence
+from foretell.prep.bins import Bins
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.baselines.bgnbd import BGNBDParams
+from foretell.baselines.heuristics import GapParams
+from foretell.baselines.pareto_nbd import ParetoNBDParams
+from foretell.core.outlook import EventModel, Outlook
 from foretell.data.log import EventLog
 from foretell.errors import EmptyLogError
-from foretell.evaluation import metrics
-from foretell.evaluation.blend import blend_weights
 from foretell.evaluation.holdout import hold_out
-from foretell.evaluation.outlook import EventModel, Outlook
 from foretell.evaluation.registry import build_model, model_names
-from foretell.events.baselines.bgnbd import BGNBDParams
-from foretell.events.baselines.heuristics import GapParams
-from foretell.events.baselines.pareto_nbd import ParetoNBDParams
 from foretell.events.simulation import Expected
+from foretell.stats import event_metrics as metrics
+from foretell.stats.blending import blend_weights
 
 FloatArray = npt.NDArray[np.float64]
 

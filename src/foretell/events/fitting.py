@@ -13,15 +13,15 @@ import numpy.typing as npt
 from foretell.data.log import EventLog
 from foretell.errors import EmptyLogError
 from foretell.events.clock import OperationalClock
-from foretell.events.gap_model import DropOut
-from foretell.events.head_networks import builder, learned_settings
-from foretell.events.heads import HeadConfig
+from foretell.events.heads.base import GapData, HistoryNetwork, filled_up, gap_data
+from foretell.events.heads.config import HeadConfig
+from foretell.events.heads.mixture import DropOut
+from foretell.events.heads.networks import builder, learned_settings
+from foretell.events.heads.point import PointNetwork, error_quantiles
 from foretell.events.history import FeatureScale, histories, standardised
-from foretell.events.history_network import GapData, HistoryNetwork, filled_up, gap_data
-from foretell.events.point_model import PointNetwork, error_quantiles
 from foretell.events.states import GapModel, log_features
+from foretell.nn.custom import EventShape
 from foretell.nn.networks import NetworkConfig
-from foretell.nn.own import EventShape
 from foretell.nn.training import (
     Bucket,
     Progress,

@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.base import NetworkForecaster
-from foretell.data.bins import Bins
+from foretell.core.estimator import NetworkForecaster
+from foretell.core.outlook import Outlook, period_edges
 from foretell.data.log import EventLog, to_dates
 from foretell.errors import DataError, ParameterError, SmallDataWarning
-from foretell.evaluation.outlook import Outlook, period_edges
 from foretell.events.answers import (
     activity,
     answer_table,
@@ -31,14 +30,15 @@ from foretell.events.auto import LEAST_CUSTOMERS, EventChoice, choose
 from foretell.events.disagreement import disagreement as members_disagreement
 from foretell.events.fitting import fit_gap_model, warmed
 from foretell.events.futures import Simulation
-from foretell.events.grid_model import GridNetwork
 from foretell.events.groups import group_totals
-from foretell.events.heads import HeadConfig, as_head
+from foretell.events.heads.config import HeadConfig, as_head
+from foretell.events.heads.grid import GridNetwork
 from foretell.events.simulation import Expected, expected_events, simulate_paths
 from foretell.events.states import GapModel, States, encode, newcomer
-from foretell.nn.own import check_network
+from foretell.nn.custom import check_network
 from foretell.nn.settings import as_config
 from foretell.nn.training import Progress, TrainConfig
+from foretell.prep.bins import Bins
 
 FloatArray = npt.NDArray[np.float64]
 

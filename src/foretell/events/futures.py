@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.outlook import period_edges
 from foretell.data.log import EventLog, to_dates
-from foretell.evaluation.outlook import period_edges
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.data.log import EventLog, Unit
+from foretell.events.heads.base import HistoryNetwork
 from foretell.events.history import on_device, standardised, step_features
-from foretell.events.history_network import HistoryNetwork
 from foretell.events.states import GapModel, States, silence
 from foretell.nn import mixture as mix
 from foretell.nn.mixture import Array, GapMixture

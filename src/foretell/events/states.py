@@ -13,6 +13,9 @@ import numpy.typing as npt
 
 from foretell.data.log import EventLog
 from foretell.events.clock import OperationalClock
+from foretell.events.distribution import NextGap
+from foretell.events.gap_features import N_PACE, pace_features
+from foretell.events.heads.base import HistoryNetwork
 from foretell.events.history import (
     FeatureScale,
     Histories,
@@ -22,9 +25,6 @@ from foretell.events.history import (
     standardised,
     step_features,
 )
-from foretell.events.history_network import HistoryNetwork
-from foretell.events.next_gap import NextGap
-from foretell.events.pace import N_PACE, pace_features
 from foretell.nn.mixture import Array
 from foretell.nn.training import side_by_side
 

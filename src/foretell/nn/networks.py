@@ -9,9 +9,9 @@ from typing import Any
 
 from foretell.errors import ParameterError
 from foretell.nn.backend import keras
+from foretell.nn.custom import generators
+from foretell.nn.hyperparameters import make_dropout
 from foretell.nn.initial import Initializers
-from foretell.nn.knobs import make_dropout
-from foretell.nn.own import generators
 from foretell.nn.recurrent import make_recurrent
 from foretell.nn.settings import NetworkConfig
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from foretell.errors import ParameterError
 from foretell.nn.backend import keras
 from foretell.nn.cells import CELLS, SETTINGS, DepthGatedLSTMCell, over_sequences, state_sizes, state_width
-from foretell.nn.own import CausalRun, CausalStep, OwnNetwork, check_causal, is_cell
+from foretell.nn.custom import CausalRun, CausalStep, OwnNetwork, check_causal, is_cell
 from foretell.nn.settings import NetworkConfig
 
 Tensor = Any

@@ -12,7 +12,7 @@ import numpy as np
 from foretell.errors import ParameterError
 from foretell.nn.backend import keras
 from foretell.nn.cells import CELLS, SETTINGS
-from foretell.nn.own import OwnNetwork, resolved
+from foretell.nn.custom import OwnNetwork, resolved
 
 # Beyond it layers cost time and, in our measurements and in the literature, seldom gain anything.
 _ADVISED_LAYERS = 3

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from foretell.nn.knobs import Knobs, apply_gradients, dropping, program_of
+from foretell.nn.hyperparameters import Knobs, apply_gradients, dropping, program_of
 from foretell.nn.training import TrainConfig, Trained, make_optimizer
 
 Array = Any

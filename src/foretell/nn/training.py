@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from foretell.errors import ParameterError
 from foretell.nn.backend import keras
-from foretell.nn.knobs import Knobs, apply_gradients, dropping, program_of
+from foretell.nn.hyperparameters import Knobs, apply_gradients, dropping, program_of
 
 Array = Any
 Result = TypeVar("Result")

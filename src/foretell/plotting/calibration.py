@@ -11,7 +11,7 @@ import polars as pl
 from foretell.errors import ParameterError
 from foretell.evaluation import calibration
 from foretell.evaluation.backtest import Backtest
-from foretell.evaluation.repair import repair_on_last_fold
+from foretell.evaluation.recalibration import repair_on_last_fold
 from foretell.plotting.look import BLUE, GREY, PALETTE, VERMILION, finish
 
 _SIDE, _WIDTH, _HEIGHT = 430, 520, 280

@@ -12,7 +12,7 @@ import polars as pl
 from foretell.plotting.look import BLUE, GREY, INK, VERMILION, WIDTH, finish
 
 if TYPE_CHECKING:
-    from foretell.evaluation.explanation import Explanation
+    from foretell.explanations.explanation import Explanation
 
 
 def plot_explanation(explanation: Explanation) -> Any:
@@ -29,7 +29,7 @@ def plot_explanation(explanation: Explanation) -> Any:
 
     Examples
     --------
-    >>> from foretell.evaluation.explanation import Explanation
+    >>> from foretell.explanations.explanation import Explanation
     >>> found = Explanation("a", "mean y", 3.0, 4.0, (("calendar", "", 1.0),), ("More is coming.",))
     >>> plot_explanation(found).to_dict()["title"]["text"]
     'a: what makes the mean y'

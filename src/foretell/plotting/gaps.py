@@ -12,8 +12,8 @@ import polars as pl
 
 from foretell.data.log import EventLog
 from foretell.errors import DataError, ParameterError
-from foretell.events.similarity import compare_gaps, quantile_points
-from foretell.events.store_plan import gaps_by_store
+from foretell.events.stores.plan import gaps_by_store
+from foretell.events.stores.similarity import compare_gaps, quantile_points
 from foretell.nn.training import Progress
 from foretell.plotting.look import BLUE, GREY, VERMILION, WIDTH, finish
 

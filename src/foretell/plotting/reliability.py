@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from foretell.errors import ParameterError
-from foretell.evaluation import metrics
 from foretell.evaluation.leaderboard import Leaderboard
 from foretell.plotting.look import GREY, PALETTE, finish, ours_first, spelled
+from foretell.stats import event_metrics as metrics
 
 _SIDE = 430
 _WINDOW = "30d"

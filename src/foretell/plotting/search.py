@@ -11,7 +11,7 @@ from foretell.errors import ParameterError
 from foretell.plotting.look import BLUE, INK, WIDTH, finish
 
 if TYPE_CHECKING:
-    from foretell.tuning import SearchResult
+    from foretell.evaluation.tuning import SearchResult
 
 
 def plot_importances(result: SearchResult) -> Any:

@@ -9,12 +9,12 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from foretell.baselines.rules import Drift, Naive, SeasonalNaive
 from foretell.data.panel import Panel
 from foretell.data.seasons import find_season
 from foretell.errors import DataError, ParameterError
-from foretell.evaluation.blend import blend_weights
-from foretell.evaluation.series_metrics import naive_scale
-from foretell.series.baselines import Drift, Naive, SeasonalNaive
+from foretell.stats.blending import blend_weights
+from foretell.stats.series_metrics import naive_scale
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from foretell.evaluation.chance import surely_positive
 from foretell.series.network import QUANTILES
 from foretell.series.windows import Windows
+from foretell.stats.significance import surely_positive
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

@@ -15,12 +15,12 @@ import numpy.typing as npt
 from foretell.data.panel import Panel, flat_ranges
 from foretell.data.seasons import find_season
 from foretell.errors import DataError, ParameterError
+from foretell.nn.custom import OwnNetwork
 from foretell.nn.networks import NetworkConfig
-from foretell.nn.own import OwnNetwork
 from foretell.nn.steps import StepTrainer
 from foretell.nn.training import Progress, TrainConfig, Trained, side_by_side
 from foretell.series.calibration import Calibration, clusters_of
-from foretell.series.coding import CovariateCode
+from foretell.series.encoding import CovariateCode
 from foretell.series.network import SeriesNetwork, Shape
 from foretell.series.scaling import series_scale
 from foretell.series.windows import Flat, WindowConfig, Windows, gather, roomy, split

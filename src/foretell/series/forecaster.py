@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.base import NetworkForecaster
+from foretell.core.estimator import NetworkForecaster
 from foretell.data.panel import Panel
 from foretell.errors import DataError, ParameterError, SmallDataWarning
+from foretell.nn.custom import check_network, resolved
 from foretell.nn.networks import NetworkConfig
-from foretell.nn.own import check_network, resolved
 from foretell.nn.training import Progress, TrainConfig, power_of_two
 from foretell.series.auto import LEAST_VALUES, SeriesChoice, choose
 from foretell.series.fitting import SeriesModel, check_variables, choose_shape, fit_series_model

@@ -10,12 +10,12 @@ import numpy as np
 
 from foretell.nn.backend import keras
 from foretell.nn.cells import free_memory, over_sequences, state_sizes, state_width
+from foretell.nn.custom import OwnNetwork, generators
+from foretell.nn.hyperparameters import make_dropout
 from foretell.nn.initial import Initializers
-from foretell.nn.knobs import make_dropout
 from foretell.nn.networks import NetworkConfig, dense_layers
-from foretell.nn.own import OwnNetwork, generators
 from foretell.nn.recurrent import make_cell, make_recurrent
-from foretell.series.own import build_own_model
+from foretell.series.custom import build_own_model
 from foretell.series.scaling import last_observed, mean_change, window_scale
 from foretell.series.windows import Batch, Flat, Windows, gather
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from foretell.data.scalers import mean_deviation, median_range, min_max
+from foretell.prep.scalers import mean_deviation, median_range, min_max
 
 Array = Any
 FloatArray = npt.NDArray[np.float64]

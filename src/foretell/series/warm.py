@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable
 
 from foretell.data.panel import Panel
+from foretell.nn.custom import OwnNetwork
 from foretell.nn.networks import NetworkConfig
-from foretell.nn.own import OwnNetwork
 from foretell.nn.steps import StepTrainer
 from foretell.nn.training import Progress, TrainConfig, Trained, side_by_side
 from foretell.series.calibration import Calibration

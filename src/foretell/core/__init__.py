@@ -1,0 +1,1 @@
+"""What everything speaks: contracts, estimators, ragged data, time."""

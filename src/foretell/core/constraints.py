@@ -1,0 +1,164 @@
+"""What arguments may be: declared once, checked in one place, told in one form of message."""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from foretell.errors import ParameterError
+
+
+class Constraint(Protocol):
+    """A rule for one argument."""
+
+    @property
+    def expected(self) -> str:
+        """What the message says was expected."""
+
+    def allows(self, value: object) -> bool:
+        """Return whether the value keeps to the rule."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Whole:
+    """A whole number from ``least`` up to ``most``; True and False are none.
+
+    Examples
+    --------
+    >>> Whole(1).allows(3), Whole(1).allows(True), Whole(1).allows(0)
+    (True, False, False)
+    """
+
+    least: int = 1
+    most: int | None = None
+    of: str = ""
+
+    @property
+    def expected(self) -> str:
+        """What the message says was expected."""
+        of = f" of {self.of}" if self.of else ""
+        if self.most is None:
+            return f"a whole number{of} of at least {self.least}"
+        return f"a whole number{of} from {self.least} to {self.most}"
+
+    def allows(self, value: object) -> bool:
+        """Return whether the value is such a number."""
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+            return False
+        return int(value) >= self.least and (self.most is None or int(value) <= self.most)
+
+
+@dataclasses.dataclass(frozen=True)
+class Number:
+    """A finite number between ``low`` and ``high``; brackets say which ends belong to it, as in ``"[)"``."""
+
+    low: float
+    high: float = float("inf")
+    ends: str = "[)"
+
+    @property
+    def expected(self) -> str:
+        """What the message says was expected."""
+        if self.high == float("inf"):
+            word = "of at least" if self.ends[0] == "[" else "greater than"
+            return f"a number {word} {self.low:g}"
+        left = "from" if self.ends[0] == "[" else "greater than"
+        right = "up to" if self.ends[1] == "]" else "and below"
+        return f"a number {left} {self.low:g} {right} {self.high:g}"
+
+    def allows(self, value: object) -> bool:
+        """Return whether the value is such a number."""
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+            return False
+        number = float(value)
+        above = number >= self.low if self.ends[0] == "[" else number > self.low
+        below = number <= self.high if self.ends[1] == "]" else number < self.high
+        return bool(np.isfinite(number)) and above and below
+
+
+@dataclasses.dataclass(frozen=True)
+class OneOf:
+    """One of some values."""
+
+    values: tuple[object, ...]
+
+    @property
+    def expected(self) -> str:
+        """What the message says was expected."""
+        shown = [repr(value) for value in self.values]
+        return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
+
+    def allows(self, value: object) -> bool:
+        """Return whether the value is among them, and of the same type."""
+        return any(type(value) is type(one) and value == one for one in self.values)
+
+
+@dataclasses.dataclass(frozen=True)
+class Flag:
+    """True or False."""
+
+    expected: str = "True or False"
+
+    def allows(self, value: object) -> bool:
+        """Return whether the value is one of the two."""
+        return isinstance(value, (bool, np.bool_))
+
+
+@dataclasses.dataclass(frozen=True)
+class Instance:
+    """An object of a class."""
+
+    kind: type
+
+    @property
+    def expected(self) -> str:
+        """What the message says was expected."""
+        return f"a foretell.{self.kind.__name__}(…)"
+
+    def allows(self, value: object) -> bool:
+        """Return whether the value is of the class."""
+        return isinstance(value, self.kind)
+
+
+@dataclasses.dataclass(frozen=True)
+class Maybe:
+    """None, or what another rule allows."""
+
+    rule: Constraint
+
+    @property
+    def expected(self) -> str:
+        """What the message says was expected."""
+        return f"{self.rule.expected}, or None"
+
+    def allows(self, value: object) -> bool:
+        """Return whether the value is None, or allowed by the rule."""
+        return value is None or self.rule.allows(value)
+
+
+def check(name: str, value: object, rule: Constraint) -> None:
+    """Refuse a value that breaks a rule.
+
+    Raises
+    ------
+    ParameterError
+        Names the argument, what came and what was expected.
+
+    Examples
+    --------
+    >>> check("paths", 0, Whole(1))
+    Traceback (most recent call last):
+    foretell.errors.ParameterError: paths=0; expected a whole number of at least 1
+    """
+    if not rule.allows(value):
+        raise ParameterError(f"{name}={value!r}; expected {rule.expected}")
+
+
+def check_all(values: Mapping[str, object], rules: Mapping[str, Constraint]) -> None:
+    """Refuse the first of some values that breaks its rule; values without a rule are free."""
+    for name, rule in rules.items():
+        check(name, values[name], rule)

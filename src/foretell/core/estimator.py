@@ -1,0 +1,80 @@
+"""What estimators share: parameters by name, as scikit-learn's ``clone`` and search expect them."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any, Self
+
+from foretell.errors import NotFittedError, ParameterError
+
+
+class Estimator:
+    """Base of the forecasters: no logic in ``__init__``, one attribute per argument."""
+
+    @classmethod
+    def _parameter_names(cls) -> list[str]:
+        if cls.__init__ is object.__init__:
+            return []
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002, ARG002  # scikit-learn's
+        """Return the arguments by name."""
+        return {name: getattr(self, name) for name in self._parameter_names()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set arguments by name; unknown ones are refused."""
+        for name, value in params.items():
+            if name not in self._parameter_names():
+                raise ParameterError(
+                    f"{type(self).__name__} has no parameter {name!r}; "
+                    f"it has {', '.join(self._parameter_names())}"
+                )
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({shown})"
+
+    def _check_fitted(self, attribute: str) -> None:
+        if not hasattr(self, attribute):
+            raise NotFittedError(
+                f"this {type(self).__name__} is not fitted yet; call fit(log) first, or load one"
+            )
+
+
+class NetworkForecaster(Estimator):
+    """What the forecasters with networks share: saving them and showing them."""
+
+    model_: Any
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model to a directory; see `foretell.load`."""
+        return self._save(path, "arrays")
+
+    def save_keras(self, path: str | Path) -> Path:
+        """Write the model to a directory, its networks as Keras keeps them.
+
+        ``architecture.json`` describes the network, ``member0.weights.h5`` … hold the weights of each member
+        of the ensemble. `foretell.load` reads the directory like any other, `foretell.load_keras` returns the
+        members as Keras models.
+
+        Parameters
+        ----------
+        path : str or Path
+        """
+        return self._save(path, "keras")
+
+    def _save(self, path: str | Path, weights: str) -> Path:
+        from foretell.storage.directory import save  # noqa: PLC0415  # storage knows the forecasters, not they it
+
+        self._check_fitted("model_")
+        return save(self, path, weights=weights)  # type: ignore[arg-type]
+
+    def summary(self) -> str:
+        """Return Keras' summary of the network: its layers, their shapes, their parameters."""
+        self._check_fitted("model_")
+        lines: list[str] = []
+        self.model_.network.whole.summary(print_fn=lines.append)
+        return "\n".join(lines)

@@ -1,0 +1,332 @@
+"""Repairs learned from out-of-fold forecasts: of quantiles, of the levels to ask for, and of probabilities.
+
+A repair is worth having if what was wrong at the earlier cut-offs is wrong at the next one too. So with
+two folds or more each says what a share of the others' repair would have brought it: to the coverage of its
+central intervals, or to the Brier score. The best share is taken if the folds agree, by more than chance,
+that it is better than none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from scipy.optimize import isotonic_regression
+
+from foretell.errors import ParameterError
+from foretell.evaluation.backtest import Backtest
+from foretell.evaluation.calibration import is_of_visits, mass_within, returns_of, rows_of
+from foretell.evaluation.series_folds import quantile_column
+from foretell.evaluation.series_leaderboard import LEVELS
+from foretell.stats import event_metrics as metrics
+from foretell.stats.significance import surely_positive
+
+FloatArray = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Learned = TypeVar("Learned")
+
+# With fewer forecasts than this nothing is repaired.
+_ENOUGH = 50
+_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+# Parts of a distribution, counted from its middle, by which the repair of levels is judged.
+_CENTRAL = (0.5, 0.8, 0.9)
+
+
+def steady_share(
+    folds: npt.ArrayLike | None,
+    learn: Callable[[Mask], Learned],
+    error: Callable[[Learned, Mask, float], float],
+) -> float:
+    """Return which share of a repair to take: the best over the folds left out in turn, or none.
+
+    Parameters
+    ----------
+    folds : array, shape (n,), optional
+        The fold of each forecast; with fewer than two the whole repair is taken.
+    learn : callable
+        Of rows: the whole repair that they show.
+    error : callable
+        Of a repair, rows to try it on, and the share of it that is taken.
+    """
+    labels = np.zeros(1) if folds is None else np.unique(np.asarray(folds))
+    if len(labels) < 2:
+        return 1.0
+    of = np.asarray(folds)
+    repairs = [learn(of != one) for one in labels]
+    found = np.array(
+        [
+            [error(repair, of == one, share) for repair, one in zip(repairs, labels, strict=True)]
+            for share in _SHARES
+        ]
+    )
+    best = int(np.argmin(found.mean(axis=1)))
+    return _SHARES[best] if surely_positive(found[0] - found[best]) else 0.0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class QuantileRepair:
+    """Moves quantiles so that they would have held on out-of-fold forecasts (conformal).
+
+    Each quantile moves by a part of the interval's width: the part that would have put the right share of
+    the truths below it. Valid as far as the future is like the folds.
+
+    Attributes
+    ----------
+    levels : tuple of float
+    shifts : float64 array, shape (n_levels,)
+        In widths of the interval.
+
+    References
+    ----------
+    Romano, Patterson, Candès (2019), "Conformalized quantile regression", NeurIPS; each side by itself, and
+    scaled by the width.
+
+    Examples
+    --------
+    >>> truth = np.random.default_rng(0).normal(0.0, 2.0, 4_000)
+    >>> narrow = np.tile([-1.28, 0.0, 1.28], (4_000, 1))
+    >>> repair = QuantileRepair.fit(truth, narrow, [0.1, 0.5, 0.9])
+    >>> low, _, high = repair.apply(narrow).T
+    >>> round(float(np.mean((low <= truth) & (truth <= high))), 2)
+    0.8
+    """
+
+    levels: tuple[float, ...]
+    shifts: FloatArray
+
+    @classmethod
+    def fit(
+        cls,
+        truth: npt.ArrayLike,
+        quantiles: npt.ArrayLike,
+        levels: Sequence[float],
+        folds: npt.ArrayLike | None = None,
+    ) -> Self:
+        """Learn from truths, shape (n,), and their forecasts, shape (n, n_levels); NaN is left out."""
+        came, said = np.asarray(truth, dtype=np.float64), np.asarray(quantiles, dtype=np.float64)
+        if said.shape != (len(came), len(levels)):
+            raise ParameterError(
+                f"quantiles has shape {said.shape}; expected {(len(came), len(levels))}: a row for each "
+                "truth, a column for each level"
+            )
+        known = ~np.isnan(came) & ~np.isnan(said).any(axis=1)
+        came, said = came[known], said[known]
+        if len(came) < _ENOUGH:
+            return cls(tuple(levels), np.zeros(len(levels)))
+        scores = (came[:, None] - said) / _width(said)
+        at, half = np.asarray(levels), len(levels) // 2
+
+        def learned(rows: Mask) -> FloatArray:
+            return np.array([np.quantile(scores[rows, k], level) for k, level in enumerate(at)])
+
+        def uneven(shifts: FloatArray, out: Mask, share: float) -> float:
+            moved, truth = cls(tuple(levels), share * shifts).apply(said[out]), came[out]
+            held = [np.mean((moved[:, k] <= truth) & (truth <= moved[:, -1 - k])) for k in range(half)]
+            return float(np.square(held - (at[::-1][:half] - at[:half])).sum())
+
+        share = steady_share(None if folds is None else np.asarray(folds)[known], learned, uneven)
+        return cls(tuple(levels), share * learned(np.ones(len(came), dtype=bool)))
+
+    def apply(self, quantiles: npt.ArrayLike) -> FloatArray:
+        """Return repaired quantiles, shape (…, n_levels), in ascending order."""
+        said = np.asarray(quantiles, dtype=np.float64)
+        moved: FloatArray = np.sort(said + self.shifts * _width(said), axis=-1)
+        return moved
+
+    @classmethod
+    def of(cls, found: Backtest, model: str) -> Self:
+        """Learn from the folds of a backtest of series."""
+        if is_of_visits(found):
+            raise ParameterError("of visits the levels are repaired: LevelRepair.of(found, model)")
+        rows = rows_of(found, model)
+        said = rows.select([quantile_column(level) for level in LEVELS]).to_numpy()
+        return cls.fit(rows["y"].to_numpy(), said, LEVELS, rows["cutoff"].to_numpy())
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LevelRepair:
+    """Says which levels to ask for, so that quantiles would have held on out-of-fold forecasts.
+
+    Where the truth fell in its forecast distribution can be compared whatever was forecast for whom: if a
+    tenth of the truths fell below the 0.13 quantile, the 0.1 quantile to come is the 0.13 one.
+
+    Attributes
+    ----------
+    asked, given : float64 array, shape (n_points,)
+        Straight lines between these points, both ascending from 0 to 1.
+
+    References
+    ----------
+    Chernozhukov, Wüthrich, Zhu (2021), "Distributional conformal prediction", PNAS 118(48).
+
+    Examples
+    --------
+    >>> place = np.random.default_rng(0).beta(2.0, 2.0, 10_000)  # too wide: the truth keeps to the middle
+    >>> LevelRepair.fit(place, place).levels([0.1, 0.5, 0.9]).round(1)
+    array([0.2, 0.5, 0.8])
+    """
+
+    asked: FloatArray
+    given: FloatArray
+
+    @classmethod
+    def fit(cls, low: npt.ArrayLike, high: npt.ArrayLike, folds: npt.ArrayLike | None = None) -> Self:
+        """Learn from places of the truth, each somewhere between two probabilities, shape (n,) each."""
+        below, above = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+        grid = np.linspace(0.0, 1.0, 101)
+        if len(below) < _ENOUGH:
+            return cls(grid, grid)
+
+        def learned(rows: Mask) -> FloatArray:
+            found = [float(mass_within(below[rows], above[rows], 0.0, level).mean()) for level in grid]
+            # The truth is never quite as far out as the outermost point: a level is never repaired to 0 or 1.
+            return np.interp(grid, np.maximum.accumulate(np.array([0.0, *found[1:-1], 1.0])), grid)
+
+        def partly(given: FloatArray, share: float) -> FloatArray:
+            return (1.0 - share) * grid + share * given
+
+        def uneven(given: FloatArray, out: Mask, share: float) -> float:
+            repair = cls(grid, partly(given, share))
+            ends = [repair.levels([0.5 - part / 2, 0.5 + part / 2]) for part in _CENTRAL]
+            held = [float(mass_within(below[out], above[out], *pair).mean()) for pair in ends]
+            return float(np.square(np.array(held) - _CENTRAL).sum())
+
+        share = steady_share(folds, learned, uneven)
+        return cls(grid, partly(learned(np.ones(len(below), dtype=bool)), share))
+
+    def levels(self, asked: npt.ArrayLike) -> FloatArray:
+        """Return the levels to ask a forecaster for, instead of these."""
+        found: FloatArray = np.interp(np.asarray(asked, dtype=np.float64), self.asked, self.given)
+        return found
+
+    @classmethod
+    def of(cls, found: Backtest, model: str) -> Self:
+        """Learn from the folds of a backtest of visits: where the next events of those who came fell."""
+        if not is_of_visits(found):
+            raise ParameterError("of series the quantiles are repaired: QuantileRepair.of(found, model)")
+        rows = rows_of(found, model)
+        return cls.fit(*(rows[name].to_numpy() for name in ("pit_lo", "pit_hi", "cutoff")))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ProbabilityRepair:
+    """Maps probabilities so that they would have come true on out-of-fold forecasts (isotonic regression).
+
+    Attributes
+    ----------
+    forecast, observed : float64 array, shape (n_points,)
+        Straight lines between these points, both ascending.
+
+    References
+    ----------
+    Zadrozny, Elkan (2002), "Transforming classifier scores into accurate multiclass probability estimates",
+    KDD.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> chance = rng.random(20_000)
+    >>> happened = rng.random(20_000) < chance**2
+    >>> repair = ProbabilityRepair.fit(happened, chance)
+    >>> repair.apply([0.3, 0.8]).round(1)
+    array([0.1, 0.6])
+    """
+
+    forecast: FloatArray
+    observed: FloatArray
+
+    @classmethod
+    def fit(
+        cls, happened: npt.ArrayLike, probability: npt.ArrayLike, folds: npt.ArrayLike | None = None
+    ) -> Self:
+        """Learn from what happened, shape (n,), and the probabilities that had been said."""
+        said, came = np.asarray(probability, dtype=np.float64), np.asarray(happened, dtype=np.float64)
+        if len(said) < _ENOUGH:
+            return cls(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+
+        def learned(rows: Mask) -> tuple[FloatArray, FloatArray]:
+            # In bins, so that a step of the map stands for enough forecasts.
+            bins = int(np.clip(rows.sum() // _ENOUGH, 2, 50))
+            table = metrics.reliability(came[rows], said[rows], bins=bins)
+            fitted = np.asarray(isotonic_regression(table.observed, weights=table.size).x)
+            return table.forecast, fitted
+
+        def partly(points: tuple[FloatArray, FloatArray], share: float) -> tuple[FloatArray, FloatArray]:
+            forecast, observed = points
+            return forecast, (1.0 - share) * forecast + share * observed
+
+        def brier(points: tuple[FloatArray, FloatArray], out: Mask, share: float) -> float:
+            return metrics.brier(came[out], cls(*partly(points, share)).apply(said[out]))
+
+        share = steady_share(folds, learned, brier)
+        return cls(*partly(learned(np.ones(len(said), dtype=bool)), share))
+
+    def apply(self, probability: npt.ArrayLike) -> FloatArray:
+        """Return repaired probabilities."""
+        ends_in, ends_out = np.array([0.0]), np.array([1.0])
+        x = np.concatenate([ends_in, self.forecast, ends_out])
+        y = np.concatenate([ends_in, self.observed, ends_out])
+        repaired: FloatArray = np.interp(np.asarray(probability, dtype=np.float64), x, y)
+        return repaired
+
+    @classmethod
+    def of(cls, found: Backtest, model: str) -> Self:
+        """Learn from the folds of a backtest of visits: P(return within 30 days)."""
+        rows = returns_of(found, model)
+        return cls.fit(*(rows[name].to_numpy() for name in ("returned", "p_return", "cutoff")))
+
+
+def repair_on_last_fold(found: Backtest, model: str) -> pl.DataFrame:
+    """Return what a repair that is learned from the earlier folds does to the last: an honest look at it.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``kind`` (``"as forecast"``, ``"repaired"``), ``claimed``, ``observed``: of visits the reliability of
+        P(return within 30 days), of series the coverage of central intervals.
+    """
+    if len(found.cutoffs) < 2:
+        raise ParameterError("a repair is learned from earlier folds: backtest at two cut-offs or more")
+    last = pl.col("cutoff") == found.cutoffs[-1]
+    if is_of_visits(found):
+        rows = returns_of(found, model)
+        before, now = rows.filter(~last), rows.filter(last)
+        repair = ProbabilityRepair.fit(
+            *(before[name].to_numpy() for name in ("returned", "p_return", "cutoff"))
+        )
+        said, came = now["p_return"].to_numpy(), now["returned"].to_numpy()
+        kinds = {"as forecast": said, "repaired": repair.apply(said)}
+        points = {kind: metrics.reliability(came, chance) for kind, chance in kinds.items()}
+        return pl.concat(
+            [
+                pl.DataFrame({"kind": [kind] * len(p.size), "claimed": p.forecast, "observed": p.observed})
+                for kind, p in points.items()
+            ]
+        )
+    rows = rows_of(found, model)
+    columns = [quantile_column(level) for level in LEVELS]
+    before, now = rows.filter(~last), rows.filter(last)
+    folds = before["cutoff"].to_numpy()
+    mend = QuantileRepair.fit(before["y"].to_numpy(), before.select(columns).to_numpy(), LEVELS, folds)
+    said, came = now.select(columns).to_numpy(), now["y"].to_numpy()[:, None]
+    parts = []
+    for kind, quantiles in {"as forecast": said, "repaired": mend.apply(said)}.items():
+        k = np.arange(len(LEVELS) // 2)[::-1]
+        inside = (quantiles[:, k] <= came) & (came <= quantiles[:, ::-1][:, k])
+        claimed = [LEVELS[-1 - one] - LEVELS[one] for one in k]
+        parts.append(
+            pl.DataFrame({"kind": [kind] * len(k), "claimed": claimed, "observed": inside.mean(axis=0)})
+        )
+    return pl.concat(parts)
+
+
+def _width(quantiles: FloatArray) -> FloatArray:
+    """Return the width of the outermost interval, at least a thousandth of the typical one."""
+    width = quantiles[..., -1:] - quantiles[..., :1]
+    least = 1e-3 * float(np.nanmean(width)) + 1e-12
+    wide: FloatArray = np.maximum(width, least)
+    return wide

@@ -1,0 +1,188 @@
+"""What a search may change: knobs by name, their values, and forecasters with other settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from foretell.errors import ParameterError
+from foretell.events.forecaster import EventForecaster
+from foretell.nn.networks import NetworkConfig
+from foretell.nn.training import TrainConfig
+from foretell.series.forecaster import DEFAULT_NETWORK, DEFAULT_TRAINING, SeriesForecaster
+from foretell.series.windows import WindowConfig
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+Forecaster = TypeVar("Forecaster", bound=EventForecaster | SeriesForecaster)
+
+# What trainings may differ in and still run one compiled program; see `foretell.nn.hyperparameters`.
+_INPUTS = {"seed", "training.learning_rate", "training.weight_decay", "training.epochs", "training.patience"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Between:
+    """A range of numbers to search: whole ones if both ends are.
+
+    Parameters
+    ----------
+    low, high : int or float
+        Both inclusive.
+    log : bool
+        Search by orders of magnitude: for learning rates, widths.
+
+    Examples
+    --------
+    >>> Between(8, 128, log=True)
+    Between(low=8, high=128, log=True)
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            least = "0 < low < high" if self.log else "low < high"
+            raise ParameterError(f"Between({self.low!r}, {self.high!r}, log={self.log}); expected {least}")
+
+
+Space = Mapping[str, "Sequence[Any] | Between"]
+
+
+class Knobs:
+    """The knobs of a search, checked against the forecaster that has them.
+
+    Parameters
+    ----------
+    space : mapping of str to sequence or Between
+        ``"network.units": [16, 32]``: arguments of the forecaster by name, settings of its configurations
+        after a dot.
+    model : EventForecaster or SeriesForecaster
+    """
+
+    def __init__(self, space: Space, model: EventForecaster | SeriesForecaster) -> None:
+        if not isinstance(space, Mapping) or not space:
+            raise ParameterError(
+                f"space={space!r}; expected a dict of knobs, such as {{'network.units': [16, 32]}}"
+            )
+        known = knob_names(model)
+        for name, values in space.items():
+            if name not in known:
+                raise ParameterError(
+                    f"{type(model).__name__} has no knob {name!r}; it has {', '.join(known)}"
+                )
+            if not isinstance(values, Between) and (
+                isinstance(values, (str, bytes)) or not isinstance(values, Sequence) or not values
+            ):
+                raise ParameterError(
+                    f"space[{name!r}]={values!r}; expected a list of values, or foretell.Between(low, high)"
+                )
+        self.space = dict(space)
+        # Values are kept by what storage can hold: plain ones themselves, others by their text.
+        self._labels = {
+            name: {_label(value): value for value in values}
+            for name, values in space.items()
+            if not isinstance(values, Between)
+        }
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Return the knobs as Optuna's distributions."""
+        from optuna import distributions as optuna  # noqa: PLC0415  # slow to import
+
+        found: dict[str, BaseDistribution] = {}
+        for name, values in self.space.items():
+            if not isinstance(values, Between):
+                found[name] = optuna.CategoricalDistribution(list(self._labels[name]))
+            elif isinstance(values.low, int) and isinstance(values.high, int):
+                found[name] = optuna.IntDistribution(values.low, values.high, log=values.log)
+            else:
+                found[name] = optuna.FloatDistribution(values.low, values.high, log=values.log)
+        return found
+
+    def combinations(self) -> list[dict[str, Any]]:
+        """Return all combinations of values, as they are kept in storage."""
+        endless = [name for name in self.space if name not in self._labels]
+        if endless:
+            raise ParameterError(
+                f"a grid needs lists of values; {', '.join(map(repr, endless))} is a range: name its values, "
+                "or search with method='tpe'"
+            )
+        return [
+            dict(zip(self._labels, values, strict=True))
+            for values in itertools.product(*self._labels.values())
+        ]
+
+    def settings(self, kept: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values that storage holds by their text."""
+        return {
+            name: self._labels[name][value] if name in self._labels else value for name, value in kept.items()
+        }
+
+
+def _label(value: Any) -> Any:
+    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
+
+
+def _configurations(model: EventForecaster | SeriesForecaster) -> dict[str, Any]:
+    """Return the configurations that a forecaster works with, by argument."""
+    if isinstance(model, EventForecaster):
+        defaults: dict[str, Any] = {"network": NetworkConfig(), "training": TrainConfig()}
+    else:
+        defaults = {"network": DEFAULT_NETWORK, "training": DEFAULT_TRAINING, "window": WindowConfig()}
+    return {name: getattr(model, name) or default for name, default in defaults.items()}
+
+
+def knob_names(model: EventForecaster | SeriesForecaster) -> list[str]:
+    """Return all knobs of a forecaster.
+
+    Examples
+    --------
+    >>> "window.lookback" in knob_names(SeriesForecaster())
+    True
+    """
+    configurations = _configurations(model)
+    names = [name for name in model.get_params() if name not in {*configurations, "horizon"}]
+    for part, configuration in configurations.items():
+        if dataclasses.is_dataclass(configuration):
+            names += [f"{part}.{field.name}" for field in dataclasses.fields(configuration)]
+    return names
+
+
+def with_settings(model: Forecaster, settings: Mapping[str, Any]) -> Forecaster:
+    """Return a new forecaster with other settings.
+
+    Examples
+    --------
+    >>> with_settings(EventForecaster(), {"network.units": 8, "ensemble": 1}).network.units
+    8
+    """
+    params, configurations = model.get_params(), _configurations(model)
+    changed: dict[str, dict[str, Any]] = {}
+    for name, value in settings.items():
+        part, _, field = name.partition(".")
+        if field:
+            changed.setdefault(part, {})[field] = value
+        else:
+            params[name] = value
+    for part, fields in changed.items():
+        params[part] = dataclasses.replace(configurations[part], **fields)
+    return type(model)(**params)
+
+
+def shape_of(settings: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Return the settings on which compiled programs depend: trials that agree in these share them.
+
+    Examples
+    --------
+    >>> one = {"network.units": 8, "training.learning_rate": 1e-3, "network.dropout": 0.1}
+    >>> shape_of(one) == shape_of(one | {"training.learning_rate": 1e-2, "network.dropout": 0.3})
+    True
+    """
+    kept = {name: value for name, value in settings.items() if name not in _INPUTS}
+    if "network.dropout" in kept:
+        kept["network.dropout"] = kept["network.dropout"] > 0
+    return tuple(sorted((name, _label(value)) for name, value in kept.items()))

@@ -1,0 +1,187 @@
+"""What the networks of all heads share: they read a history event by event and are judged at each event."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from foretell.events.distribution import NextGap
+from foretell.events.history import Histories, on_device
+from foretell.nn.mixture import Array
+from foretell.nn.networks import NetworkConfig, RecurrentNetwork, build_network
+from foretell.nn.training import Bucket
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class GapData(NamedTuple):
+    """Training data on the device, one row per event."""
+
+    features: Array
+    state: Array  # (n_events, 2): what the head starts from, see `HistoryNetwork.state`
+    lower: Array
+    upper: Array
+    last: Array
+    remaining: Array = None
+
+
+def count_and_age(history: Histories) -> FloatArray:
+    """Return repeats so far and time since the first event, shape (n_events, 2)."""
+    return np.stack([history.count, history.age], axis=-1)
+
+
+def gap_data(history: Histories, features: Array, state: FloatArray | None = None) -> GapData:
+    """Collect what the loss reads; the state is by default that of the mixture, count and age."""
+    return GapData(
+        features,
+        on_device(count_and_age(history) if state is None else state),
+        on_device(history.lower),
+        on_device(history.upper),
+        jnp.asarray(history.last),
+        on_device(history.remaining),
+    )
+
+
+def filled_up(data: GapData, rows: int) -> GapData:
+    """Return data with the last row repeated up to a number of rows: no run of events reads them."""
+    place = np.minimum(np.arange(max(rows, len(data.last))), len(data.last) - 1)
+    return GapData(*(part[place] for part in data))
+
+
+class HistoryNetwork(ABC):
+    """A recurrent network over events, and a head that says of each event what the next gap will be.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+    n_features : int
+    n_raw : int
+        Outputs of the network.
+    layer : keras.layers.Layer
+        The head: from [outputs, state] to the packed distribution. Its name is ``anchor``, its weights start
+        where `start` says; the outputs start at zero.
+    censored : bool
+        Learn from open gaps, too.
+    seed : int
+    """
+
+    kind: ClassVar[str]
+    paced: ClassVar[bool] = True
+    """Read the features of the customer's pace besides those of the step."""
+
+    def __init__(
+        self, config: NetworkConfig, n_features: int, n_raw: int, layer: Any, *, censored: bool, seed: int
+    ) -> None:
+        self.config, self.n_features, self.censored = config, n_features, censored
+        self.network: RecurrentNetwork = build_network(config, n_features, 2, n_raw, layer, seed)
+
+    @property
+    @abstractmethod
+    def packed_width(self) -> int:
+        """Length of what the head says of an event."""
+
+    @abstractmethod
+    def state(self, history: Histories) -> FloatArray:
+        """Return what the head starts from at each event, shape (n_events, 2); zeros for a newcomer."""
+
+    @abstractmethod
+    def start(self, history: Histories) -> Sequence[npt.ArrayLike]:
+        """Return the head's weights, fitted without the network."""
+
+    @abstractmethod
+    def terms(self, packed: Array, rows: GapData) -> Array:
+        """Return the log-likelihood of each event's next gap, shape (n_events,)."""
+
+    @abstractmethod
+    def next_gap(self, packed: FloatArray, residuals: FloatArray) -> NextGap:
+        """Return the ensemble's distribution from the members' packed ones, shape (n_members, n, width)."""
+
+    @abstractmethod
+    def settings_by_name(self) -> dict[str, Hashable]:
+        """Return what the head was built with, by the constructor's names."""
+
+    # Two networks of one build compute the same function of their weights, which are handed in: compiled
+    # programs, which hash their static arguments, then serve both.
+    def _build(self) -> tuple[Hashable, ...]:
+        return (
+            type(self),
+            self.config.program,
+            self.n_features,
+            self.censored,
+            *self.settings_by_name().values(),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HistoryNetwork) and self._build() == other._build()
+
+    def __hash__(self) -> int:
+        return hash(self._build())
+
+    @property
+    def whole(self) -> Any:
+        """The Keras model of whole sequences: ``[features, state] → packed distribution``."""
+        return self.network.whole
+
+    @property
+    def variables(self) -> list[Any]:
+        """Trainable variables."""
+        return self.network.variables
+
+    @property
+    def anchor_names(self) -> list[str]:
+        """Names of the weights that belong to the head."""
+        return [v.name for v in self.network.variables if v.path.startswith("anchor/")]
+
+    def initial(self, start: Sequence[npt.ArrayLike]) -> list[Array]:
+        """Return initial weights that start where the head alone would."""
+        heads = iter(start)
+        return [
+            np.asarray(next(heads) if v.path.startswith("anchor/") else v.value, dtype=np.float32)
+            for v in self.network.variables
+        ]
+
+    def over_runs(
+        self,
+        weights: list[Array],
+        data: GapData,
+        runs: Sequence[Bucket],
+        lengths: tuple[int, ...],
+        noise: Array | None = None,
+    ) -> tuple[Array, GapData, Array]:
+        """Return what the head says of each event of some runs, their data, and which of them count.
+
+        Only the recurrent layers run bucket by bucket; the dense layers take all events as one.
+        """
+        parts = []
+        for bucket, length in zip(runs, lengths, strict=True):
+            rows = jnp.minimum(bucket.starts[:, None] + jnp.arange(length), data.last.shape[0] - 1)
+            valid = jnp.arange(length) < bucket.lengths[:, None]
+            states = self.network.sequence(weights, data.features[rows], noise)
+            parts.append((rows.ravel(), valid.ravel(), states.reshape(rows.size, states.shape[-1])))
+        rows, valid, states = (jnp.concatenate(part) for part in zip(*parts, strict=True))
+        found = GapData(*(None if part is None else part[rows] for part in data))
+        packed = self.network.output(weights, states, found.features, found.state, noise)
+        return packed, found, valid if self.censored else valid & ~found.last
+
+    def loss(
+        self,
+        weights: list[Array],
+        data: GapData,
+        runs: Sequence[Bucket],
+        lengths: tuple[int, ...],
+        noise: Array | None = None,
+    ) -> Array:
+        """Return the summed negative log-likelihood of runs of events; dropout draws from the noise."""
+        packed, found, counted = self.over_runs(weights, data, runs, lengths, noise)
+        return -jnp.sum(jnp.where(counted, self.terms(packed, found), 0.0))
+
+    def step(
+        self, weights: list[Array], features: Array, state: Array, memory: Sequence[Array]
+    ) -> tuple[Array, list[Array]]:
+        """Return the packed distribution after one event, and the recurrent memory."""
+        return self.network.step(weights, features, state, memory)

@@ -1,0 +1,226 @@
+"""Heads that give probabilities of classes of gaps: ``bins``, a softmax, and ``hazard``, on a finer grid.
+
+Both say how probable each class of a grid is, and how probable it is that the gap outlasts the grid. Within
+a class of ``bins`` the probability is spread as among all customers, over the steps of the finer grid; within
+a step evenly, so that S falls linearly. A gap known to the day is then worth its part of its class, whose
+logarithm is the cross-entropy of the class up to a constant; an open gap is worth S.
+Where open gaps are left out, a closed one counts given that it ended before the as-of date.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from foretell.events.distribution import GridGap
+from foretell.events.gap_features import running_mean
+from foretell.events.heads.base import GapData, HistoryNetwork
+from foretell.events.history import Histories
+from foretell.nn.backend import keras
+from foretell.nn.mixture import TINY, Array
+from foretell.nn.networks import NetworkConfig
+from foretell.prep.bins import Bins
+
+FloatArray = npt.NDArray[np.float64]
+
+# Of the fine grid: equally likely steps, and some more towards the longest gap.
+_QUANTILES, _SPACED = 36, 4
+
+
+@keras.saving.register_keras_serializable("foretell")
+class GridHead(keras.layers.Layer):  # type: ignore[misc]
+    """Keras layer from [corrections, state] to log probabilities of the classes and of the tail.
+
+    Parameters
+    ----------
+    n_classes : int
+    hazard : bool
+        The corrections move log odds of a class *given that it is reached*; else those of a softmax.
+    """
+
+    def __init__(self, n_classes: int, hazard: bool = False, **kwargs: Any) -> None:  # noqa: FBT001, FBT002  # Keras' configuration
+        super().__init__(**kwargs)
+        self.n_classes, self.hazard = n_classes, hazard
+
+    def build(self, input_shape: Any) -> None:
+        """Create the population's log odds."""
+        del input_shape
+        size = self.n_classes if self.hazard else self.n_classes + 1
+        self.base = self.add_weight(shape=(size,), initializer="zeros", name="base")
+
+    def call(self, inputs: Any) -> Any:
+        """Return the log probabilities."""
+        raw = inputs[0] + jnp.asarray(self.base.value)
+        return from_hazards(raw) if self.hazard else jax.nn.log_softmax(raw, axis=-1)
+
+    def compute_output_shape(self, input_shapes: Any) -> Any:
+        """Return the shape of the log probabilities."""
+        return (*input_shapes[0][:-1], self.n_classes + 1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what rebuilds the layer."""
+        return {**super().get_config(), "n_classes": self.n_classes, "hazard": self.hazard}
+
+
+def from_hazards(logits: Array) -> Array:
+    """Return log probabilities of K classes and the tail, from log odds of the hazards of the classes."""
+    happens, stays = -jax.nn.softplus(-logits), -jax.nn.softplus(logits)
+    reached = jnp.cumsum(stays, axis=-1)
+    before = jnp.concatenate([jnp.zeros_like(reached[..., :1]), reached[..., :-1]], axis=-1)
+    return jnp.concatenate([happens + before, reached[..., -1:]], axis=-1)
+
+
+def class_shares(knots: Array, lower: Array, upper: Array, still_open: Array) -> Array:
+    """Return which part of each class, and of the tail, a gap may still be in: shape (..., n_classes + 1).
+
+    A closed gap lies between lower and upper, an open one beyond lower. The tail counts as a whole for
+    what reaches beyond the last knot.
+    """
+    low, high = knots[:-1], knots[1:]
+    end = jnp.where(still_open, jnp.inf, upper)[..., None]
+    overlap = jnp.clip(jnp.minimum(end, high) - jnp.maximum(lower[..., None], low), 0.0)
+    return jnp.concatenate([overlap / (high - low), (end > knots[-1]).astype(overlap.dtype)], axis=-1)
+
+
+def population(knots: FloatArray, history: Histories, *, censored: bool) -> FloatArray:
+    """Return the hazards of the classes among all customers: Kaplan-Meier on the grid, slightly smoothed."""
+    used = np.ones(len(history.last), dtype=bool) if censored else ~history.last
+    lower, upper, last = history.lower[used], history.upper[used], history.last[used]
+    reached = np.clip((np.where(last, lower, upper)[:, None] - knots[:-1]) / np.diff(knots), 0.0, 1.0)
+    ended = np.clip(np.searchsorted(knots, upper[~last]) - 1, 0, len(knots) - 2)
+    ends = np.bincount(ended, minlength=len(knots) - 1)
+    # Of a class in which its gap ends, a customer has been at risk for the whole.
+    whole = np.ceil(reached[~last]).sum(axis=0) + reached[last].sum(axis=0)
+    hazards: FloatArray = (ends + 0.5) / (np.maximum(whole, ends) + 1.0)
+    return hazards
+
+
+class GridNetwork(HistoryNetwork):
+    """The network of the heads ``bins`` and ``hazard``.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+    n_features : int
+    edges : sequence of float
+        Edges of the classes as gaps in ticks, see `Bins`; the last one may be infinite.
+    knots : sequence of float
+        The same as readings of the clock, the last one finite.
+    hazard, censored : bool
+    fine, within : sequence of float
+        Knots of finer steps, each in one class, and the part of its class that each step holds; by default
+        every class is one step.
+    seed : int
+    """
+
+    def __init__(
+        self,
+        config: NetworkConfig,
+        n_features: int,
+        edges: Sequence[float],
+        knots: Sequence[float],
+        *,
+        hazard: bool = False,
+        censored: bool = True,
+        fine: Sequence[float] = (),
+        within: Sequence[float] = (),
+        seed: int = 0,
+    ) -> None:
+        self.edges, self.knots, self.hazard = tuple(edges), tuple(knots), hazard
+        n = len(self.knots) - 1
+        self.fine, self.within = (tuple(fine), tuple(within)) if fine else (self.knots, (1.0,) * n)
+        layer = GridHead(n, hazard, name="anchor")
+        super().__init__(config, n_features, n + (not hazard), layer, censored=censored, seed=seed)
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]  # one class serves two heads
+        """Name of the head."""
+        return "hazard" if self.hazard else "bins"
+
+    @property
+    def packed_width(self) -> int:
+        """Number of classes and 1."""
+        return len(self.knots)
+
+    def settings_by_name(self) -> dict[str, Hashable]:
+        """Return the grid, and what it learns from."""
+        return {
+            "edges": self.edges, "knots": self.knots, "hazard": self.hazard, "censored": self.censored,
+            "fine": self.fine, "within": self.within,
+        }  # fmt: skip
+
+    @functools.cached_property
+    def _spread(self) -> FloatArray:
+        """What each class, and the tail, gives each step: shape (n_classes + 1, n_steps + 1)."""
+        spread = np.zeros((len(self.knots), len(self.fine)))
+        spread[class_of(self.fine[:-1], self.knots), np.arange(len(self.within))] = self.within
+        spread[-1, -1] = 1.0
+        return spread
+
+    def state(self, history: Histories) -> FloatArray:
+        """Return count and mean log gap, which this head does not need: it starts at the population."""
+        return np.stack([history.count, running_mean(np.log1p(history.gap), history.count)], axis=-1)
+
+    def start(self, history: Histories) -> list[FloatArray]:
+        """Return the population's log odds."""
+        hazards = population(np.array(self.knots), history, censored=self.censored)
+        logits = np.log(hazards) - np.log1p(-hazards)
+        return [logits if self.hazard else np.asarray(from_hazards(jnp.asarray(logits)), dtype=np.float64)]
+
+    def terms(self, packed: Array, rows: GapData) -> Array:
+        """Return the log-likelihood of each event's next gap."""
+        knots, spread = jnp.asarray(self.fine, packed.dtype), jnp.asarray(self._spread.T, packed.dtype)
+
+        def chance(lower: Array, upper: Array, still_open: Array) -> Array:
+            return jax.nn.logsumexp(
+                packed, b=class_shares(knots, lower, upper, still_open) @ spread + TINY, axis=-1
+            )
+
+        found = chance(rows.lower, rows.upper, rows.last)
+        if self.censored:
+            return found
+        # Long gaps that began late are missing among the closed ones: each counts given that it was seen.
+        return found - chance(jnp.zeros_like(rows.upper), rows.remaining, jnp.zeros_like(rows.last))
+
+    def next_gap(self, packed: FloatArray, residuals: FloatArray) -> GridGap:
+        """Return the mean of the members' probabilities."""
+        del residuals
+        return GridGap(np.array(self.fine), np.exp(packed).mean(axis=0) @ self._spread)
+
+
+def bins_grid(bins: Bins, history: Histories, min_gap: int) -> tuple[FloatArray, FloatArray]:
+    """Return edges of the classes and their knots: gap g has the reading (g − 1, g] on a clock of days."""
+    inner = np.ceil(bins.edges[1:-1]) - min_gap
+    inner = inner[np.diff(inner, prepend=0.0) > 0.0]
+    longest = max(float(history.upper[~history.last].max()), 1.5 * float(inner[-1] if len(inner) else 1.0))
+    return bins.edges, np.concatenate([[0.0], inner, [longest]])
+
+
+def class_of(knots: Sequence[float] | FloatArray, edges: Sequence[float] | FloatArray) -> Any:
+    """Return the class in which the step that begins at each knot lies."""
+    return np.searchsorted(edges, knots, side="right") - 1
+
+
+def fine_steps(knots: FloatArray, history: Histories, *, censored: bool) -> tuple[FloatArray, FloatArray]:
+    """Return knots of finer steps, and which part of its class each holds among all customers."""
+    steps = hazard_grid(history, 0)[1]
+    fine = np.union1d(knots, steps[(steps > knots[0]) & (steps < knots[-1])])
+    hazards = population(fine, history, censored=censored)
+    chances = hazards * np.cumprod(np.concatenate([[1.0], 1.0 - hazards[:-1]]))
+    place = class_of(fine[:-1], knots)
+    return fine, chances / np.bincount(place, weights=chances)[place]
+
+
+def hazard_grid(history: Histories, min_gap: int) -> tuple[FloatArray, FloatArray]:
+    """Return edges and knots of a fine grid that holds about equally many gaps in each step."""
+    gaps = np.ceil(history.upper[~history.last])
+    common = np.ceil(np.quantile(gaps, np.arange(1, _QUANTILES) / _QUANTILES))
+    late = np.ceil(np.geomspace(max(common[-1], 1.0), gaps.max() + 1.0, _SPACED + 1))
+    knots = np.unique(np.concatenate([[0.0], common, late]))
+    return knots + min_gap, knots

@@ -1,0 +1,150 @@
+"""The head ``gap``: a regression of the next gap, whose absolute error makes it the median."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+import scipy.optimize
+
+from foretell.events.distribution import PointGap
+from foretell.events.gap_features import running_mean
+from foretell.events.heads.base import GapData, HistoryNetwork
+from foretell.events.history import Histories
+from foretell.nn.backend import keras
+from foretell.nn.mixture import Array
+from foretell.nn.networks import NetworkConfig
+from foretell.prep.scalers import MinMaxScaler, StandardScaler
+
+FloatArray = npt.NDArray[np.float64]
+
+_N_RESIDUALS = 201
+
+
+@keras.saving.register_keras_serializable("foretell")
+class PointHead(keras.layers.Layer):  # type: ignore[misc]
+    """Keras layer from [correction, (count, mean gap)] to the forecast on the head's scale.
+
+    It starts at the customer's mean so far, drawn to the population's: (x · mean + k · m) / (x + k) + shift.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Create m, log k and the shift."""
+        del input_shape
+        self.parts = [
+            self.add_weight(shape=(), initializer="zeros", name=name) for name in ("middle", "log_k", "shift")
+        ]
+
+    def call(self, inputs: Any) -> Any:
+        """Return the forecast."""
+        raw, state = inputs
+        return raw + shrunken(state, *[jnp.asarray(part.value) for part in self.parts])[..., None]
+
+    def compute_output_shape(self, input_shapes: Any) -> Any:
+        """Return the shape of the forecast."""
+        return (*input_shapes[0][:-1], 1)
+
+
+def shrunken(state: Array, middle: Array, log_k: Array, shift: Array) -> Array:
+    """Return the customer's mean so far, drawn to the population's."""
+    count, mean = state[..., 0], state[..., 1]
+    k = jnp.exp(log_k) if not isinstance(log_k, float) else np.exp(log_k)
+    return (count * mean + k * middle) / (count + k) + shift
+
+
+class PointNetwork(HistoryNetwork):
+    """The network of the head ``gap``.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+    n_features : int
+    scale : {"log", "standard", "minmax"}
+    location, width : float
+        Of the gaps on that scale, or of their logarithm.
+    seed : int
+    """
+
+    kind = "gap"
+
+    def __init__(
+        self, config: NetworkConfig, n_features: int, scale: str, location: float, width: float, seed: int = 0
+    ) -> None:
+        self.scale, self.location, self.width = scale, location, width
+        super().__init__(config, n_features, 1, PointHead(name="anchor"), censored=False, seed=seed)
+
+    @property
+    def packed_width(self) -> int:
+        """One number."""
+        return 1
+
+    def settings_by_name(self) -> dict[str, Hashable]:
+        """Return the scale."""
+        return {"scale": self.scale, "location": self.location, "width": self.width}
+
+    def scaled(self, gap: Any) -> Any:
+        """Return gaps on the head's scale."""
+        xp: Any = jnp if not isinstance(gap, np.ndarray) else np
+        return ((xp.log1p(gap) if self.scale == "log" else gap) - self.location) / self.width
+
+    def plain(self, value: FloatArray) -> FloatArray:
+        """Return gaps from the head's scale; none is negative."""
+        gap = value * self.width + self.location
+        plain: FloatArray = np.maximum(np.expm1(np.minimum(gap, 60.0)) if self.scale == "log" else gap, 0.0)
+        return plain
+
+    def state(self, history: Histories) -> FloatArray:
+        """Return count, and mean of the gaps so far on the head's scale."""
+        return np.stack([history.count, running_mean(self.scaled(history.gap), history.count)], axis=-1)
+
+    def _truth(self, lower: Any, upper: Any) -> Any:
+        return self.scaled(0.5 * (lower + upper))
+
+    def start(self, history: Histories) -> list[FloatArray]:
+        """Return what the population's customers do, by least absolute errors."""
+        closed = ~history.last
+        state, truth = self.state(history)[closed], self._truth(history.lower, history.upper)[closed]
+
+        def error(values: FloatArray) -> float:
+            middle, log_k, shift = (float(value) for value in values)
+            return float(np.abs(truth - shrunken(state, middle, min(max(log_k, -6.0), 6.0), shift)).mean())
+
+        found = scipy.optimize.minimize(
+            error, [float(np.median(truth)), 0.5, 0.0], method="Nelder-Mead", options={"maxiter": 400}
+        )
+        middle, log_k, shift = found.x
+        return [np.array(middle), np.clip(log_k, -6.0, 6.0), np.array(shift)]
+
+    def terms(self, packed: Array, rows: GapData) -> Array:
+        """Return minus the absolute error: a Laplace log-likelihood, up to a constant."""
+        return -jnp.abs(packed[..., 0] - self._truth(rows.lower, rows.upper))
+
+    def errors(self, weights: list[Array], data: GapData, runs: Any, lengths: tuple[int, ...]) -> FloatArray:
+        """Return truth minus forecast of the closed gaps of some runs, on the head's scale."""
+        packed, rows, counted = jax.jit(self.over_runs, static_argnums=3)(weights, data, runs, lengths)
+        errors = self._truth(rows.lower, rows.upper) - packed[..., 0]
+        closed: FloatArray = np.asarray(errors, dtype=np.float64)[np.asarray(counted)]
+        return closed
+
+    def next_gap(self, packed: FloatArray, residuals: FloatArray) -> PointGap:
+        """Return the mean of the members' forecasts, with the errors they made."""
+        return PointGap(packed[..., 0].mean(axis=0), residuals, self.scaled, self.plain)
+
+
+def error_quantiles(errors: FloatArray) -> FloatArray:
+    """Return quantiles of errors at evenly spaced levels, none equal to the one before."""
+    found: FloatArray = np.quantile(errors, np.linspace(0.0, 1.0, _N_RESIDUALS))
+    found += 1e-9 * np.arange(_N_RESIDUALS)
+    return found
+
+
+def gap_scale(scale: str, history: Histories) -> tuple[float, float]:
+    """Return location and width of a scale, learned on closed gaps."""
+    gaps = history.upper[~history.last]
+    scaler = MinMaxScaler() if scale == "minmax" else StandardScaler()
+    scaler.fit(np.log1p(gaps) if scale == "log" else gaps)
+    return float(scaler.location_.item()), float(scaler.scale_.item())

@@ -1,0 +1,220 @@
+"""What moved one customer's chance of a return away from the classical forecast."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from foretell.data.log import EventLog
+from foretell.errors import ParameterError
+from foretell.events.heads.mixture import Anchor, GapNetwork, anchored
+from foretell.events.history import histories, on_device, origins, standardised
+from foretell.events.states import GapModel, log_features
+from foretell.explanations.explanation import Explanation, listed, ranked
+from foretell.nn import mixture as mix
+from foretell.nn.attribution import integrated_gradients
+
+if TYPE_CHECKING:
+    from foretell.events.forecaster import EventForecaster
+
+Array = Any
+FloatArray = npt.NDArray[np.float64]
+Part = tuple[str, str, float]
+
+_WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+    "November", "December",
+)  # fmt: skip
+# Places of the columns of `foretell.events.history.step_features`.
+_GAP, _PACE, _SO_FAR, _WEEKDAY, _HOUR = (0, 2), (1,), (3, 4, 5), tuple(range(6, 12)), tuple(range(12, 16))
+# Percentage points below which a part is not worth a sentence; and how busy is busier.
+_LEAST, _BUSIER = 0.005, 0.1
+
+
+def explain_customer(model: EventForecaster, id: Any, horizon: str | int = "30d") -> Explanation:  # noqa: A002
+    """Explain the chance that a customer comes within the horizon; see `foretell.explain`."""
+    log, fitted = model.log_, model.model_
+    if not isinstance(fitted.network, GapNetwork):
+        raise ParameterError(
+            f"the model is {model.name!r}; expected head='mixture', whose anchor is a model of its own"
+        )
+    place = {key: i for i, key in enumerate(log.ids.to_list())}.get(id)
+    if place is None:
+        raise ParameterError(
+            f"there is no customer {id!r} in the log; expected one of its ids, such as {log.ids[0]!r}"
+        )
+    ticks = log.ticks_of(horizon)
+    one = log.select([place])
+    table = fitted.clock.table(log.start, log.as_of + ticks)
+    history = histories(one, table)
+    features = standardised(fitted.scale.arrays(), log_features(history, one))
+    origin = origins(one.last, table, one.min_gap)[0]
+    elapsed = max(float(table.at(log.as_of) - origin), 0.0)
+    season = float(table.at(log.as_of + ticks) - table.at(log.as_of)) / ticks
+    state = np.array([history.count[-1], history.age[-1]], dtype=np.float32)
+    size = 1 << max(len(features) - 1, 7).bit_length()  # few sizes, few compilations
+    members = [np.stack(parts) for parts in zip(*fitted.members, strict=True)]
+    found, common, own, final, anchor = _attribute(
+        fitted.network,
+        members,
+        jnp.pad(features, ((0, size - len(features)), (0, 0))),
+        np.int32(len(features) - 1),
+        on_device(state),
+        on_device([elapsed, elapsed + ticks, elapsed + ticks * season]),
+    )
+    shared = (
+        "all customers alike",
+        "the average history",
+        float(common - anchor),
+    )
+    pieces = _pieces(np.asarray(found, dtype=np.float64)[: len(features)], one)
+    busy = ("season ahead", f"{season:.2f} times as busy as usual", float(final - own))
+    parts = (shared, *pieces, busy)
+    words = _words(one, fitted, ticks, str(horizon), float(anchor), float(final), parts)
+    return Explanation(
+        id,
+        f"chance of an event within {_spelled(horizon, log)}",
+        float(anchor),
+        float(final),
+        parts,
+        words,
+        share=True,
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _attribute(
+    network: GapNetwork, members: list[Array], features: Array, last: Array, state: Array, readings: Array
+) -> tuple[Array, ...]:
+    """Return the contributions of the features, and the chance from the mean history to the forecast.
+
+    The chances: of the mean history, of the own one, of the own one in the season ahead, of the anchor.
+    """
+
+    def chance(packed: Array, until: Array) -> Array:
+        mixture = mix.combine(mix.unpack(packed))
+        later, now = (mix.survival(mixture, gap[None]) for gap in (until, readings[0]))
+        return (1.0 - later / now)[0]
+
+    def packed_of(features: Array) -> Array:
+        def one(weights: list[Array]) -> Array:
+            states = network.network.sequence(weights, features[None])[0]
+            return network.network.output(weights, states[last][None], features[last][None], state[None])
+
+        return jax.vmap(one)(members)
+
+    def of_anchor(weights: list[Array]) -> Array:
+        named = {
+            v.name: w
+            for v, w in zip(network.network.variables, weights, strict=True)
+            if v.path.startswith("anchor/")
+        }
+        return mix.pack(anchored(Anchor(**named), state[:1], state[1:], None, network.drop_out))
+
+    found = integrated_gradients(lambda x: chance(packed_of(x), readings[1]), features)
+    mean, own = jax.vmap(packed_of)(jnp.stack([jnp.zeros_like(features), features]))
+    chances = [chance(packed, readings[k]) for packed, k in ((mean, 1), (own, 1), (own, 2))]
+    return found, *chances, chance(jax.vmap(of_anchor)(members), readings[1])
+
+
+def _pieces(found: FloatArray, one: EventLog) -> list[Part]:
+    """Return the contributions by what a reader knows, with their values in words."""
+    per_day = 24 if one.unit == "hour" else 1
+    gaps = np.diff(one.times) / per_day
+    n, hourly = len(one.times), one.unit == "hour"
+    # The first event has no gap before it: what its features say counts among the earlier ones.
+    by_gap = found[:, list(_GAP)].sum(axis=1)
+    pieces: list[Part] = []
+    if n > 1:
+        pieces.append(("last gap", _days(gaps[-1]), by_gap[-1]))
+    if n > 2:
+        pieces.append(("gap before it", _days(gaps[-2]), by_gap[-2]))
+    earlier = f"{n - 3} of them, {_days(gaps[:-2].mean())} on average" if n > 3 else "none"
+    pieces.append(("earlier gaps", earlier, by_gap[: max(n - 2, 1)].sum()))
+    pace = f"a visit in {_days(gaps.mean())}" if n > 1 else "one visit only"
+    pieces.append(("own pace", pace, found[:, list(_PACE)].sum()))
+    span = "the first" if n == 1 else f"{n:,} in {_days((one.times[-1] - one.times[0]) / per_day)}"
+    pieces.append(("visits so far", span, found[:, list(_SO_FAR)].sum()))
+    day = int((one.times[-1] // per_day + 3) % 7)
+    pieces.append(("day of the week", f"last one on {_WEEKDAYS[day][:-1]}", found[:, list(_WEEKDAY)].sum()))
+    if hourly:
+        hour = f"last one at {one.times[-1] % 24:02d}:00"
+        pieces.append(("hour of the day", hour, found[:, list(_HOUR)].sum()))
+    first, n_marks = 16 if hourly else 12, len(one.mark_names)
+    for k, name in enumerate(one.mark_names):
+        columns = [first + k, first + n_marks + k]
+        marks = one.marks[:, k]
+        pieces.append((name, f"last {marks[-1]:,.4g}, mean {marks.mean():,.4g}", found[:, columns].sum()))
+    return [(what, value, float(moved)) for what, value, moved in pieces]
+
+
+def _words(
+    one: EventLog,
+    fitted: GapModel,
+    ticks: int,
+    horizon: str,
+    anchor: float,
+    chance: float,
+    parts: tuple[Part, ...],
+) -> tuple[str, ...]:
+    """Say it as one would to a shop-keeper."""
+    within = _spelled(horizon, one)
+    likely = f"The chance of a visit within {within} is {chance:.0%}"
+    words = [f"{likely}; the bare counts of visits and days say {anchor:.0%}."]
+    per_day = 24 if one.unit == "hour" else 1
+    days = (one.as_of - int(one.times[-1])) / per_day
+    if len(one.times) > 1:
+        usual = float(np.diff(one.times).mean()) / per_day
+        ratio = days / max(usual, 1e-9)
+        words.append(f"The last visit is {_days(days)} ago: {ratio:.1f} of the usual gaps of {_days(usual)}.")
+    else:
+        words.append(f"There was one visit so far, {_days(days)} ago.")
+    weekday = np.bincount((one.times // per_day + 3) % 7, minlength=7)
+    if len(one.times) >= 4 and weekday.max() * 2 >= len(one.times):
+        top = int(weekday.argmax())
+        words.append(f"Comes mostly on {_WEEKDAYS[top]} ({weekday[top]} of {len(one.times)} visits).")
+    words += _season_words(one, fitted, ticks)
+    for direction, sign in (("raise", 1), ("lower", -1)):
+        moved = [part for part in ranked(parts, _LEAST) if part[2] * sign > 0][:3]
+        if moved:
+            shown = [f"{what} ({value}) by {abs(by) * 100:.0f} points" for what, value, by in moved]
+            words.append(f"What {direction}s it: {listed(shown)}.")
+    return tuple(words)
+
+
+def _season_words(one: EventLog, fitted: GapModel, ticks: int) -> list[str]:
+    """Say how busy the month in the middle of the horizon is."""
+    if len(set(fitted.clock.year)) == 1:
+        return []
+    per_day = 24 if one.unit == "hour" else 1
+    middle = (one.as_of + ticks // 2) // per_day
+    month = np.datetime64(middle, "D").astype("datetime64[M]")
+    begin, end = (int(m.astype("datetime64[D]").astype(np.int64)) * per_day for m in (month, month + 1))
+    busy = float(fitted.clock.speed(np.arange(begin, end)).mean())
+    if abs(busy - 1.0) < _BUSIER:
+        return []
+    return [f"{_MONTHS[int(month.astype(int)) % 12]} is {busy:.1f} times as busy as the average month."]
+
+
+def _days(count: float) -> str:
+    return "1 day" if round(count) == 1 else f"{count:,.0f} days"
+
+
+def _spelled(horizon: str | int, log: EventLog) -> str:
+    """Return a horizon in words.
+
+    Examples
+    --------
+    >>> import foretell as ft
+    >>> import polars as pl
+    >>> frame = pl.DataFrame({"unique_id": ["a", "b"], "ds": ["2024-01-01", "2024-01-05"]})
+    >>> _spelled("2w", ft.read_events(frame))
+    '14 days'
+    """
+    return f"{log.ticks_of(horizon):,} {log.unit}s"

@@ -1,0 +1,1 @@
+"""The tutorial's kit: gaps, windows, bins, splits, scalers, outliers."""

@@ -1,0 +1,58 @@
+"""Weights with which forecasts are mixed, by what they would have been worth on held-back data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from foretell.stats.significance import surely_positive
+
+FloatArray = npt.NDArray[np.float64]
+
+_ROUNDS = 20
+
+
+def blend_weights(
+    losses: Callable[[FloatArray], FloatArray], members: Mapping[str, FloatArray], rounds: int = _ROUNDS
+) -> dict[str, float]:
+    """Return convex weights of forecasts, chosen greedily so that their mean has a small loss.
+
+    The best single member comes first; then, round by round, the one is added (again) with which the mean of
+    all so far errs least; the best mean on the way is kept, if it is better than the best single member by
+    more than chance (a paired t test over the units); else that one gets all the weight.
+
+    Parameters
+    ----------
+    losses : callable
+        Of a forecast: its loss for each unit, such as a customer or a series, shape (n_units,); lower is
+        better.
+    members : mapping of name to array
+        Forecasts of the same things; those with weight 0 are left out of the answer.
+
+    References
+    ----------
+    Caruana, Niculescu-Mizil, Crew, Ksikes (2004), "Ensemble selection from libraries of models", ICML.
+
+    Examples
+    --------
+    >>> truth = np.array([1.0, 2.0, 3.0, 4.0])
+    >>> error = np.array([1.0, -1.0, 1.0, -1.0])
+    >>> members = {"a": truth + error, "b": truth - error, "c": truth + 9.0}
+    >>> blend_weights(lambda found: (found - truth) ** 2, members)
+    {'a': 0.5, 'b': 0.5}
+    """
+    names = list(members)
+    counts = dict.fromkeys(names, 0)
+    total: FloatArray | float = 0.0
+    found: list[tuple[FloatArray, dict[str, int]]] = []
+    for k in range(rounds):
+        tried = [losses((total + members[name]) / (k + 1)) for name in names]
+        chosen = int(np.nanargmin([one.mean() for one in tried]))
+        total = total + members[names[chosen]]
+        counts[names[chosen]] += 1
+        found.append((tried[chosen], dict(counts)))
+    (alone, single), (blended, best) = found[0], min(found, key=lambda one: float(one[0].mean()))
+    picks = best if surely_positive(alone - blended) else single
+    return {name: count / sum(picks.values()) for name, count in picks.items() if count}

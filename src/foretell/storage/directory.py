@@ -1,0 +1,192 @@
+"""Model directories: JSON and plain arrays, written aside and renamed, so that a crash leaves the old one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from foretell._version import __version__
+from foretell.errors import ParameterError, StorageError
+
+if TYPE_CHECKING:  # the engine is imported when a model is loaded, not with this module
+    from foretell.events.forecaster import EventForecaster
+    from foretell.series.forecaster import SeriesForecaster
+
+FORMAT = 1
+_DAMAGE = (
+    OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile, pl.exceptions.PolarsError
+)  # fmt: skip
+_MODEL, _ARRAYS = "model.json", "arrays.npz"
+
+
+def save(model: EventForecaster | SeriesForecaster, path: str | Path, *, weights: str = "arrays") -> Path:
+    """Write a fitted forecaster to a directory; an older model of the same place is replaced.
+
+    Parameters
+    ----------
+    model : EventForecaster or SeriesForecaster
+    path : str or Path
+        The directory. One that exists and holds no model is refused.
+    weights : {"arrays", "keras"}
+        With the other arrays; or as Keras keeps them: ``architecture.json``, and ``member0.weights.h5`` … for
+        each member of the ensemble.
+
+    Raises
+    ------
+    StorageError
+        The place cannot be written, or holds something else.
+    """
+    target = Path(path)
+    if target.exists() and not (target / _MODEL).is_file() and (target.is_file() or any(target.iterdir())):
+        raise StorageError(
+            f"{target} exists and is not a foretell model; choose another directory, or remove it"
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise StorageError(f"cannot write to {target.parent}: {error.strerror}") from error
+    try:
+        _write(model, aside, weights)
+        old = aside.with_name(aside.name + "-old")
+        if target.exists():
+            target.rename(old)
+        try:
+            aside.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise StorageError(f"cannot write the model to {target}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return target
+
+
+def load(path: str | Path) -> EventForecaster | SeriesForecaster:
+    """Read a forecaster back from its directory.
+
+    Parameters
+    ----------
+    path : str or Path
+        A directory written by ``save``.
+
+    Raises
+    ------
+    StorageError
+        No model is there, it is damaged, or a newer foretell wrote it.
+    """
+    source = Path(path)
+    try:
+        described = json.loads((source / _MODEL).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StorageError(
+            f"no model in {source}: {_MODEL} is not there; expected a directory that save wrote"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise StorageError(
+            f"{source / _MODEL} cannot be read as JSON; the model is damaged: save it again"
+        ) from error
+    if not isinstance(described, dict) or not isinstance(described.get("format"), int):
+        raise StorageError(
+            f"{source / _MODEL} does not describe a model; it is damaged: save the model again"
+        )
+    if described["format"] > FORMAT:
+        raise StorageError(
+            f"{source} was written by foretell {described.get('version')}, in a newer format than this "
+            f"version, {__version__}, knows; upgrade foretell"
+        )
+    try:
+        return _read(described, source)
+    except ParameterError as error:
+        raise StorageError(f"the model in {source} cannot be built, or is damaged: {error}") from error
+    except _DAMAGE as error:
+        raise StorageError(f"the model in {source} is damaged ({error}); save it again") from error
+
+
+def load_keras(path: str | Path) -> list[Any]:
+    """Read the members of an ensemble as plain Keras models, from what ``save_keras`` wrote.
+
+    Keras alone can do the same, with ``keras.models.model_from_json`` and ``load_weights``.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    list of keras.Model
+
+    Raises
+    ------
+    StorageError
+        The directory holds no such files, or they are damaged.
+    """
+    import foretell.events.heads.networks  # noqa: F401, PLC0415  # registers their layers with Keras
+    from foretell.nn.keras_files import ARCHITECTURE, read_member, weights_name  # noqa: PLC0415
+
+    source = Path(path)
+    members = 0
+    while (source / weights_name(members)).is_file():
+        members += 1
+    if not members or not (source / ARCHITECTURE).is_file():
+        raise StorageError(
+            f"no Keras files in {source}: expected {ARCHITECTURE} and {weights_name(0)}, which save_keras "
+            "writes"
+        )
+    try:
+        return [read_member(source, m) for m in range(members)]
+    except _DAMAGE as error:
+        raise StorageError(f"the Keras files in {source} are damaged ({error}); save them again") from error
+
+
+def _write(model: EventForecaster | SeriesForecaster, place: Path, weights: str) -> None:
+    """Write the model's files; the engine that knows its kind describes it."""
+    from foretell.events.forecaster import EventForecaster  # noqa: PLC0415
+    from foretell.storage.events import write_events  # noqa: PLC0415
+
+    head: dict[str, Any] = {"format": FORMAT, "version": __version__}
+    if isinstance(model, EventForecaster):
+        kind, (described, arrays) = "events", write_events(model, place)
+    else:
+        from foretell.storage.series import write_series  # noqa: PLC0415
+
+        kind, (described, arrays) = "series", write_series(model, place)
+    if weights == "keras":
+        from foretell.nn.keras_files import write_members  # noqa: PLC0415
+
+        fitted = model.model_
+        order = write_members(fitted.network.whole, fitted.network.variables, fitted.members, place)
+        described["keras_order"] = order
+        arrays = {name: values for name, values in arrays.items() if not name.startswith("member")}
+    np.savez(place / _ARRAYS, **arrays)
+    text = json.dumps(head | {"kind": kind} | described, indent=1, ensure_ascii=False)
+    (place / _MODEL).write_text(text, encoding="utf-8")
+    os.chmod(place, 0o755)  # noqa: PTH101, S103  # a temporary directory is private; a model is as open as others
+
+
+def _read(described: dict[str, Any], place: Path) -> EventForecaster | SeriesForecaster:
+    with (place / _ARRAYS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    if "keras_order" in described:
+        import foretell.events.heads.networks  # noqa: F401, PLC0415  # registers their layers with Keras
+        from foretell.nn.keras_files import read_arrays  # noqa: PLC0415
+
+        arrays |= read_arrays(place, described["members"], described["keras_order"])
+    if described["kind"] == "events":
+        from foretell.storage.events import read_event_model  # noqa: PLC0415
+
+        return read_event_model(described, arrays, place)
+    from foretell.storage.series import read_series_model  # noqa: PLC0415
+
+    return read_series_model(described, arrays, place)
