@@ -1,7 +1,7 @@
 """What every forecaster and both questions agree on: the rows, the verbs, the figures.
 
-Models share rows and verbs, not mathematics: one table for what was forecast and what came, on which figures are
-declared once, and which evaluation, referee, report, pictures and command line read.
+Models share rows and verbs, not mathematics: one table for what was forecast and what came, on which figures
+are declared once, and which evaluation, referee, report, pictures and command line read.
 """
 
 from __future__ import annotations
