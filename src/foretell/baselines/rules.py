@@ -13,8 +13,8 @@ from scipy.special import ndtri
 from foretell.core.estimator import Estimator
 from foretell.data.panel import Panel
 from foretell.data.seasons import find_season
+from foretell.data.tables import forecast_table, quantiles_for
 from foretell.errors import ParameterError
-from foretell.series.forecast import forecast_table, quantiles_for
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core.outlook import interval_ticks
-from foretell.data.log import EventLog, to_dates
+from foretell.data.log import EventLog
+from foretell.data.tables import YEARS_AHEAD, Customers, EventAnswers, event_table, interval_tails
 from foretell.events.clock import ClockTable
 from foretell.events.distribution import NextGap
 from foretell.events.history import origins
@@ -19,8 +20,6 @@ from foretell.events.states import GapModel, States, next_gaps, silence
 from foretell.prep.bins import Bins
 
 FloatArray = npt.NDArray[np.float64]
-
-_YEARS_AHEAD = 100  # a date further away than this says "not in your lifetime" and is shown as such
 
 
 class Standing(NamedTuple):
@@ -89,7 +88,7 @@ def next_event_moments(at: Standing, levels: npt.ArrayLike) -> FloatArray:
     """
     gaps = at.gap.quantiles(at.silence, np.atleast_1d(np.asarray(levels, dtype=np.float64)))
     moments = at.table.invert(at.origin + gaps) - at.as_of
-    return np.clip(moments, 0.0, _YEARS_AHEAD * at.per_year)
+    return np.clip(moments, 0.0, YEARS_AHEAD * at.per_year)
 
 
 def gap_lengths(at: Standing, last: npt.NDArray[np.int64], levels: npt.ArrayLike) -> FloatArray:
@@ -97,7 +96,7 @@ def gap_lengths(at: Standing, last: npt.NDArray[np.int64], levels: npt.ArrayLike
     at_event = np.zeros(len(at.silence))
     gaps = at.gap.quantiles(at_event, np.atleast_1d(np.asarray(levels, dtype=np.float64)))
     lengths = np.ceil(np.round(at.table.invert(at.origin + gaps) - last, 6))
-    return np.clip(lengths, 0.0, _YEARS_AHEAD * at.per_year)
+    return np.clip(lengths, 0.0, YEARS_AHEAD * at.per_year)
 
 
 def class_chances(at: Standing, last: npt.NDArray[np.int64], bins: Bins) -> list[FloatArray] | None:
@@ -128,54 +127,25 @@ def within_horizon(at: Standing, horizon: int, coverage: float = 0.8) -> npt.NDA
 
 def answer_table(
     model: GapModel,
-    log: EventLog,
+    customers: Customers,
     states: States,
-    ids: pl.Series,
-    known: npt.NDArray[np.bool_],
     *,
     horizons: Sequence[tuple[str, int]],
     levels: Sequence[int],
     expected: FloatArray | None,
 ) -> pl.DataFrame:
     """Return one row per customer; see `EventForecaster.predict` for the columns."""
-    at = standing(model, log, states)
+    at = standing(model, customers.log, states)
     active, overdue = activity(at)
-    tails = [0.5] + [tail for level in levels for tail in (0.5 - level / 200, 0.5 + level / 200)]
-    moments = next_event_moments(at, tails)
-    certain = ~np.isnan(moments[0])
-    moments = np.nan_to_num(moments)
-    columns: dict[str, pl.Series] = {
-        "unique_id": ids,
-        "as_of": to_dates(np.full(len(ids), log.as_of), log.unit),
-        "n_events": pl.Series(np.where(known, states.count + 1, 0).astype(np.int64)),
-        "last_event": null_unless(known, to_dates(states.last, log.unit)),
-        "p_active": _numbers(active, len(ids)),
-        "next_event": null_unless(
-            certain, to_dates(log.as_of + np.maximum(np.ceil(moments[0]), 1), log.unit)
-        ),
-    }
-    for k, level in enumerate(levels):
-        ticks = interval_ticks(moments[1 + 2 * k], moments[2 + 2 * k], log.as_of)
-        for name, edge in (("lo", ticks[:, 0]), ("hi", ticks[:, 1])):
-            columns[f"next_event-{name}-{level}"] = null_unless(certain, to_dates(edge, log.unit))
-    for name, ticks_ahead in horizons:
-        columns[f"p_return_{name}"] = _numbers(p_return(at, ticks_ahead), len(ids))
-    for k, (name, _) in enumerate(horizons):
-        counts = None if expected is None else expected[:, k]
-        columns[f"expected_events_{name}"] = _numbers(counts, len(ids))
-    columns["overdue"] = null_unless(known, _numbers(overdue, len(ids)))
-    return pl.DataFrame(columns)
-
-
-def _numbers(values: FloatArray | None, n: int) -> pl.Series:
-    """Return numbers as a column, all null where the head cannot know them."""
-    return pl.Series([None] * n, dtype=pl.Float64) if values is None else pl.Series(values)
-
-
-def null_unless(known: npt.NDArray[np.bool_], values: pl.Series) -> pl.Series:
-    """Return values, null where the customer is not known."""
-    return (
-        values
-        if known.all()
-        else values.zip_with(pl.Series(known), pl.Series([None] * len(values), dtype=values.dtype))
+    moments = next_event_moments(at, [0.5, *interval_tails(levels)])
+    chances = [p_return(at, ticks) for _, ticks in horizons]
+    known = [chance for chance in chances if chance is not None]
+    answers = EventAnswers(
+        next_event=moments[0],
+        intervals=moments[1:].reshape(len(levels), 2, -1),
+        p_active=active,
+        p_return=np.stack(known, axis=1) if known else None,
+        expected=expected,
+        overdue=overdue,
     )
+    return event_table(customers, answers, horizons=horizons, levels=levels)

@@ -14,6 +14,16 @@ import polars as pl
 from foretell.core.estimator import NetworkForecaster
 from foretell.core.outlook import Outlook, period_edges
 from foretell.data.log import EventLog, to_dates
+from foretell.data.tables import (
+    Customers,
+    asked_customers,
+    check_levels,
+    check_quantiles,
+    interval_tails,
+    named_horizons,
+    null_unless,
+    quantile_table,
+)
 from foretell.errors import DataError, ParameterError, SmallDataWarning
 from foretell.events.answers import (
     activity,
@@ -21,7 +31,6 @@ from foretell.events.answers import (
     class_chances,
     gap_lengths,
     next_event_moments,
-    null_unless,
     p_return,
     standing,
     within_horizon,
@@ -285,21 +294,15 @@ class EventForecaster(NetworkForecaster):
             Other heads than the mixture leave some columns null, see the page on heads.
         """
         self._check_fitted("model_")
-        named = [(str(h) if isinstance(h, str) else f"{h}t", self.log_.ticks_of(h)) for h in horizons]
-        for level in levels:
-            if not 0 < level < 100:
-                raise ParameterError(
-                    f"levels has {level!r}; expected percentages between 0 and 100, such as 80"
-                )
-        log, states, names, rows = self._chosen(ids)
-        counts = np.zeros((len(names), 0)) if self._counts else None
+        named = named_horizons(self.log_, horizons)
+        check_levels(levels)
+        customers, states = self._chosen(ids)
+        log, rows = customers.log, customers.places
+        counts = np.zeros((len(rows), 0)) if self._counts else None
         if named and self._counts:
             edges = [ticks for _, ticks in named]
             counts = self._expected(log, states, edges, rows=rows).counts
-        known = rows >= 0
-        table = answer_table(
-            self.model_, log, states, names, known, horizons=named, levels=levels, expected=counts
-        )
+        table = answer_table(self.model_, customers, states, horizons=named, levels=levels, expected=counts)
         if self.auto_ is not None:
             table = self.auto_.table(table, log, named, rows)
         if disagreement:
@@ -309,16 +312,10 @@ class EventForecaster(NetworkForecaster):
     def quantiles(self, levels: Sequence[float], ids: Collection[Any] | None = None) -> pl.DataFrame:
         """Return quantiles of the next event's date given a return: ``unique_id``, ``q0.1`` …."""
         self._check_fitted("model_")
-        for level in levels:
-            if not 0.0 < level < 1.0:
-                raise ParameterError(f"levels has {level!r}; expected numbers between 0 and 1, such as 0.9")
-        log, states, names, _ = self._chosen(ids)
-        moments = next_event_moments(standing(self.model_, log, states), list(levels))
-        columns = {"unique_id": names}
-        for level, row in zip(levels, moments, strict=True):
-            dates = to_dates(log.as_of + np.maximum(np.ceil(np.nan_to_num(row)), 1), log.unit)
-            columns[f"q{level:g}"] = null_unless(~np.isnan(row), dates)
-        return pl.DataFrame(columns)
+        check_quantiles(levels)
+        customers, states = self._chosen(ids)
+        moments = next_event_moments(standing(self.model_, customers.log, states), list(levels))
+        return quantile_table(customers, moments, levels)
 
     def predict_gap(self, levels: Sequence[int] = (80,), ids: Collection[Any] | None = None) -> pl.DataFrame:
         """Forecast the gap after each customer's last event as it was seen at that event.
@@ -338,12 +335,12 @@ class EventForecaster(NetworkForecaster):
             ``unique_id``, ``last_event``, ``gap`` (the median in ticks, given a return), ``gap-lo-80`` ….
         """
         self._check_fitted("model_")
-        log, states, names, rows = self._chosen(ids)
-        tails = [0.5] + [tail for level in levels for tail in (0.5 - level / 200, 0.5 + level / 200)]
-        lengths = gap_lengths(standing(self.model_, log, states), states.last, tails)
+        customers, states = self._chosen(ids)
+        log = customers.log
+        lengths = gap_lengths(standing(self.model_, log, states), states.last, [0.5, *interval_tails(levels)])
         columns = {
-            "unique_id": names,
-            "last_event": null_unless(rows >= 0, to_dates(states.last, log.unit)),
+            "unique_id": customers.ids,
+            "last_event": null_unless(customers.known, to_dates(states.last, log.unit)),
             "gap": pl.Series(lengths[0]),
         }
         for k, level in enumerate(levels):
@@ -379,15 +376,15 @@ class EventForecaster(NetworkForecaster):
         own = network.edges if isinstance(network, GridNetwork) else ()
         given = own if bins is None else bins
         chosen = given if isinstance(given, Bins) else Bins(given)
-        log, states, names, _ = self._chosen(ids)
-        found = class_chances(standing(self.model_, log, states), states.last, chosen)
+        customers, states = self._chosen(ids)
+        found = class_chances(standing(self.model_, customers.log, states), states.last, chosen)
         if found is None:
             raise ParameterError(
                 "the head 'gap' forecasts a point, and gives no probabilities; expected head='bins', "
                 "'hazard' or 'mixture'"
             )
         labels = [f"[{low:g}, {high:g})" for low, high in itertools.pairwise(chosen.edges)]
-        return pl.DataFrame({"unique_id": names} | dict(zip(labels, found, strict=True)))
+        return pl.DataFrame({"unique_id": customers.ids} | dict(zip(labels, found, strict=True)))
 
     @property
     def _counts(self) -> bool:
@@ -526,38 +523,23 @@ class EventForecaster(NetworkForecaster):
             *[spread(np.asarray(part), 0) for part in s[2:]],
         )
 
-    def _chosen(
-        self, ids: Collection[Any] | None
-    ) -> tuple[EventLog, States, pl.Series, npt.NDArray[np.int64]]:
-        """Return log and states of the asked customers in the asked order, their ids, and their places.
-
-        The place of a customer that the log does not know is -1.
-        """
-        log, states = self.log_, self.states_
+    def _chosen(self, ids: Collection[Any] | None) -> tuple[Customers, States]:
+        """Return the asked customers and their states."""
+        customers, states = asked_customers(self.log_, ids), self.states_
         if ids is None:
-            return log, states, log.ids, np.arange(log.n_customers)
-        if isinstance(ids, (str, bytes)) or len(ids) == 0 or any(key is None for key in ids):
-            raise ParameterError(
-                f"ids={ids!r}; expected a list of at least one id and no None, such as ids=[42]"
-            )
-        try:
-            names = pl.Series(list(ids), dtype=log.ids.dtype)
-        except (TypeError, pl.exceptions.PolarsError) as error:
-            raise ParameterError(f"ids are {log.ids.dtype} in this log; got {list(ids)[:3]!r}") from error
-        place = {key: i for i, key in enumerate(log.ids.to_list())}
-        rows = np.array([place.get(key, -1) for key in names.to_list()], dtype=np.int64)
-        blank = newcomer(self.model_, log, 1)
+            return customers, states
+        blank = newcomer(self.model_, customers.log, 1)
 
         def take(values: npt.NDArray[Any], extra: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
             # Row -1, the newcomer, is the last one.
-            return np.take(np.concatenate([values, extra], axis=axis), rows, axis=axis)
+            return np.take(np.concatenate([values, extra], axis=axis), customers.places, axis=axis)
 
         memory = tuple(
             take(np.asarray(a), np.asarray(b), 1) for a, b in zip(states.memory, blank.memory, strict=True)
         )
         packed = take(np.asarray(states.packed), np.asarray(blank.packed), 1)
         rest = [take(np.asarray(a), np.asarray(b), 0) for a, b in zip(states[2:], blank[2:], strict=True)]
-        return log, States(memory, packed, *rest), names, rows
+        return customers, States(memory, packed, *rest)
 
 
 def _until(log: EventLog, as_of: Any) -> EventLog:

@@ -15,13 +15,13 @@ import polars as pl
 
 from foretell.core.estimator import NetworkForecaster
 from foretell.data.panel import Panel
+from foretell.data.tables import forecast_table, quantiles_for
 from foretell.errors import DataError, ParameterError, SmallDataWarning
 from foretell.nn.custom import check_network, resolved
 from foretell.nn.networks import NetworkConfig
 from foretell.nn.training import Progress, TrainConfig, power_of_two
 from foretell.series.auto import LEAST_VALUES, SeriesChoice, choose
 from foretell.series.fitting import SeriesModel, check_variables, choose_shape, fit_series_model
-from foretell.series.forecast import forecast_table, quantiles_for
 from foretell.series.network import QUANTILES
 from foretell.series.rollout import block_quantiles, path_quantiles
 from foretell.series.warm import go_on, untrained

@@ -1,0 +1,249 @@
+"""The tables that every model answers with: one row for each customer, or for each step of each series."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from foretell.core.outlook import interval_ticks
+from foretell.data.log import EventLog, to_dates
+from foretell.data.panel import Panel, flat_ranges
+from foretell.errors import ParameterError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+YEARS_AHEAD = 100  # a date further away than this says "not in your lifetime" and is shown as such
+
+
+class Customers(NamedTuple):
+    """Whose answers a table holds, in its order.
+
+    Attributes
+    ----------
+    ids : polars.Series
+    places : int64 array
+        Positions in the log; -1 for customers that it has never seen.
+    log : EventLog
+    """
+
+    ids: pl.Series
+    places: IntArray
+    log: EventLog
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Whom the log has seen."""
+        return self.places >= 0
+
+
+class EventAnswers(NamedTuple):
+    """What a model answers for n customers; None is what it cannot know of anybody.
+
+    Attributes
+    ----------
+    next_event : array, shape (n,), or None
+        Median of the time to the next event given a return, in ticks after the as-of date; NaN where the
+        model knows nothing more of a customer.
+    intervals : array, shape (n_levels, 2, n), or None
+        Ends of the central intervals of the same.
+    p_active, overdue : array, shape (n,), or None
+    p_return, expected : array, shape (n, n_horizons), or None
+    """
+
+    next_event: FloatArray | None = None
+    intervals: FloatArray | None = None
+    p_active: FloatArray | None = None
+    p_return: FloatArray | None = None
+    expected: FloatArray | None = None
+    overdue: FloatArray | None = None
+
+
+def asked_customers(log: EventLog, ids: Collection[Any] | None) -> Customers:
+    """Return the customers that were asked for, in the asked order; by default all of the log.
+
+    Raises
+    ------
+    ParameterError
+        The ids are none, or not of the log's type.
+    """
+    if ids is None:
+        return Customers(log.ids, np.arange(log.n_customers), log)
+    if isinstance(ids, (str, bytes)) or len(ids) == 0 or any(key is None for key in ids):
+        raise ParameterError(f"ids={ids!r}; expected a list of at least one id and no None, such as ids=[42]")
+    try:
+        names = pl.Series(list(ids), dtype=log.ids.dtype)
+    except (TypeError, pl.exceptions.PolarsError) as error:
+        raise ParameterError(f"ids are {log.ids.dtype} in this log; got {list(ids)[:3]!r}") from error
+    place = {key: i for i, key in enumerate(log.ids.to_list())}
+    return Customers(names, np.array([place.get(key, -1) for key in names.to_list()], dtype=np.int64), log)
+
+
+def named_horizons(log: EventLog, horizons: Sequence[str | int]) -> list[tuple[str, int]]:
+    """Return horizons by the names that columns carry, and in ticks: ``30`` is named ``"30t"``."""
+    return [(str(h) if isinstance(h, str) else f"{h}t", log.ticks_of(h)) for h in horizons]
+
+
+def check_levels(levels: Sequence[int]) -> None:
+    """Refuse levels of intervals that are no percentages."""
+    for level in levels:
+        if not 0 < level < 100:
+            raise ParameterError(f"levels has {level!r}; expected percentages between 0 and 100, such as 80")
+
+
+def interval_tails(levels: Sequence[int]) -> FloatArray:
+    """Return the probabilities below the ends of central intervals, shape (2 n_levels,).
+
+    Examples
+    --------
+    >>> interval_tails([50, 80]).tolist()
+    [0.25, 0.75, 0.1, 0.9]
+    """
+    check_levels(levels)
+    return np.array([tail for level in levels for tail in (0.5 - level / 200, 0.5 + level / 200)])
+
+
+def event_table(
+    customers: Customers,
+    answers: EventAnswers,
+    *,
+    horizons: Sequence[tuple[str, int]],
+    levels: Sequence[int],
+) -> pl.DataFrame:
+    """Return one row per customer; see `EventForecaster.predict` for the columns.
+
+    Parameters
+    ----------
+    customers : Customers
+    answers : EventAnswers
+    horizons : sequence of (name, ticks)
+    levels : sequence of int
+    """
+    ids, _, log = customers
+    known, n = customers.known, len(ids)
+    last = log.last[customers.places]
+    columns: dict[str, pl.Series] = {
+        "unique_id": ids,
+        "as_of": to_dates(np.full(n, log.as_of), log.unit),
+        "n_events": pl.Series(np.where(known, log.counts[customers.places], 0)),
+        "last_event": null_unless(known, to_dates(last, log.unit)),
+        "p_active": _numbers(answers.p_active, n),
+        "next_event": moment_dates(answers.next_event, log, n),
+    }
+    for k, level in enumerate(levels):
+        ends = np.full((2, n), np.nan) if answers.intervals is None else answers.intervals[k]
+        certain = ~np.isnan(ends[0])
+        low, high = np.clip(np.nan_to_num(ends), 0.0, _far(log))
+        ticks = interval_ticks(low, high, log.as_of)
+        for name, edge in (("lo", ticks[:, 0]), ("hi", ticks[:, 1])):
+            columns[f"next_event-{name}-{level}"] = null_unless(certain, to_dates(edge, log.unit))
+    for word, values in (("p_return", answers.p_return), ("expected_events", answers.expected)):
+        for k, (name, _) in enumerate(horizons):
+            columns[f"{word}_{name}"] = _numbers(None if values is None else values[:, k], n)
+    columns["overdue"] = null_unless(known, _numbers(answers.overdue, n))
+    return pl.DataFrame(columns)
+
+
+def quantile_table(customers: Customers, moments: FloatArray, levels: Sequence[float]) -> pl.DataFrame:
+    """Return dates at quantiles of the next event's time: ``unique_id``, ``q0.1`` ….
+
+    Parameters
+    ----------
+    customers : Customers
+    moments : array, shape (n_levels, n)
+        Ticks after the as-of date.
+    levels : sequence of float
+        Between 0 and 1; others are refused by `check_quantiles`.
+    """
+    ids, _, log = customers
+    dates = {
+        f"q{level:g}": moment_dates(row, log, len(ids)) for level, row in zip(levels, moments, strict=True)
+    }
+    return pl.DataFrame({"unique_id": ids} | dates)
+
+
+def check_quantiles(levels: Sequence[float]) -> None:
+    """Refuse quantiles that are not between 0 and 1."""
+    for level in levels:
+        if not 0.0 < level < 1.0:
+            raise ParameterError(f"levels has {level!r}; expected numbers between 0 and 1, such as 0.9")
+
+
+def moment_dates(moments: FloatArray | None, log: EventLog, n: int) -> pl.Series:
+    """Return moments after the as-of date, in ticks, as dates; null for NaN."""
+    moments = np.full(n, np.nan) if moments is None else moments
+    ticks = np.maximum(np.ceil(np.minimum(np.nan_to_num(moments), _far(log))), 1)
+    return null_unless(~np.isnan(moments), to_dates(log.as_of + ticks, log.unit))
+
+
+def _far(log: EventLog) -> float:
+    return YEARS_AHEAD * 365.25 * (24 if log.unit == "hour" else 1)
+
+
+def _numbers(values: FloatArray | None, n: int) -> pl.Series:
+    """Return numbers as a column, all null where the model cannot know them."""
+    return pl.Series([None] * n, dtype=pl.Float64) if values is None else pl.Series(values)
+
+
+def null_unless(known: npt.NDArray[np.bool_], values: pl.Series) -> pl.Series:
+    """Return values, null where the customer is not known."""
+    return (
+        values
+        if known.all()
+        else values.zip_with(pl.Series(known), pl.Series([None] * len(values), dtype=values.dtype))
+    )
+
+
+def quantiles_for(levels: Sequence[int]) -> list[float]:
+    """Return the median and the ends of central intervals, ascending.
+
+    Examples
+    --------
+    >>> quantiles_for([80])
+    [0.1, 0.5, 0.9]
+    """
+    check_levels(levels)
+    ends = {round((100 + side * level) / 200, 6) for level in levels for side in (-1, 1)}
+    return sorted(ends | {0.5})
+
+
+def forecast_table(
+    panel: Panel, values: npt.NDArray[np.float64], name: str, levels: Sequence[int]
+) -> pl.DataFrame:
+    """Return forecasts as a table: ``unique_id``, ``ds``, the median by the model's name, its intervals.
+
+    Parameters
+    ----------
+    panel : Panel
+        The histories.
+    values : array, shape (n_series, h, n_targets, n_quantiles)
+        At the quantiles of `quantiles_for`; NaN where a model knows nothing, which becomes null.
+    name : str
+    levels : sequence of int
+
+    Returns
+    -------
+    polars.DataFrame
+        With several targets a column ``target`` follows ``ds``.
+    """
+    n, h, n_targets = values.shape[:3]
+    wanted = quantiles_for(levels)
+    owner = np.repeat(np.arange(n), h)
+    times = panel.time_of(flat_ranges(panel.ends + 1, np.full(n, h)))
+    parts = []
+    for k in range(n_targets):
+        columns: dict[str, object] = {"unique_id": panel.ids.gather(owner), "ds": times}
+        if n_targets > 1:
+            columns["target"] = pl.repeat(panel.targets[k], n * h, eager=True)
+        flat = values[:, :, k].reshape(n * h, -1)
+        columns[name] = pl.Series(flat[:, wanted.index(0.5)]).fill_nan(None)
+        for level in sorted(levels):
+            for side, word in ((-1, "lo"), (1, "hi")):
+                column = flat[:, wanted.index(round((100 + side * level) / 200, 6))]
+                columns[f"{name}-{word}-{level}"] = pl.Series(column).fill_nan(None)
+        parts.append(pl.DataFrame(columns))
+    return pl.concat(parts)
