@@ -43,7 +43,7 @@ def next_gap(log: ft.EventLog, head: str, cell: str) -> dict[str, float]:
     last_gap = lengths[np.cumsum(log.counts - 1)[log.counts > 1] - 1]
     chosen = np.flatnonzero(seen.counts >= LEAST_VISITS - 1)
     truth = last_gap[chosen]
-    bins = ft.Bins.quantiles(seen.select(chosen).gaps().lengths, N_BINS)
+    bins = ft.prep.Bins.quantiles(seen.select(chosen).gaps().lengths, N_BINS)
     config = ft.HeadConfig(head, bins=tuple(bins.edges), censored=False)
     network = ft.NetworkConfig(cell=cell)
     model = ft.EventForecaster(head=config, network=network, seasonal=False, ensemble=1).fit(seen)
@@ -51,7 +51,7 @@ def next_gap(log: ft.EventLog, head: str, cell: str) -> dict[str, float]:
     if head == "gap":
         classes = bins.encode(np.maximum(said, 1))
     else:
-        classes = ft.from_one_hot(model.predict_bins(bins)[chosen].drop("unique_id").to_numpy())
+        classes = ft.prep.from_one_hot(model.predict_bins(bins)[chosen].drop("unique_id").to_numpy())
     return {
         "mae": float(np.abs(truth - said).mean()),
         "rmse": float(np.sqrt(((truth - said) ** 2).mean())),

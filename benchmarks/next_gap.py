@@ -53,7 +53,7 @@ def naive_rules(seen: ft.EventLog, chosen: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def forecaster(head: str, bins: ft.Bins) -> ft.EventForecaster:
+def forecaster(head: str, bins: ft.prep.Bins) -> ft.EventForecaster:
     """Return a forecaster as it was chosen by --inner."""
     return ft.EventForecaster(
         head=ft.HeadConfig(head, bins=tuple(bins.edges), censored=False),
@@ -74,7 +74,7 @@ class Task:
         self.chosen = np.flatnonzero(self.seen.counts >= LEAST_VISITS - 1)
         self.truth = last_gap[self.chosen]
 
-    def forecast(self, head: str, bins: ft.Bins) -> tuple[pl.DataFrame, np.ndarray | None]:
+    def forecast(self, head: str, bins: ft.prep.Bins) -> tuple[pl.DataFrame, np.ndarray | None]:
         """Return quantiles of the gap, and the probabilities of the classes where the head gives them."""
         model = forecaster(head, bins).fit(self.seen)
         gaps = model.predict_gap(levels=[*LEVELS, 80])[self.chosen]
@@ -110,7 +110,7 @@ def class_weights(chances: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return weights
 
 
-def score(head: str, task: Task, before: Task, bins: ft.Bins, best: float) -> dict[str, float]:
+def score(head: str, task: Task, before: Task, bins: ft.prep.Bins, best: float) -> dict[str, float]:
     """Return a head's figures: as it is, and set right by what it said of the last but one gap."""
     started = time.perf_counter()
     gaps, chances = task.forecast(head, bins)
@@ -133,8 +133,8 @@ def score(head: str, task: Task, before: Task, bins: ft.Bins, best: float) -> di
     }
     if chances is not None and earlier_chances is not None:
         weights = class_weights(earlier_chances, bins.encode(before.truth))
-        figures["accuracy"] = float((ft.from_one_hot(chances) == classes).mean())
-        figures["set_right_accuracy"] = float((ft.from_one_hot(chances * weights) == classes).mean())
+        figures["accuracy"] = float((ft.prep.from_one_hot(chances) == classes).mean())
+        figures["set_right_accuracy"] = float((ft.prep.from_one_hot(chances * weights) == classes).mean())
     return figures
 
 
@@ -149,7 +149,7 @@ def measure(name: str, heads: list[str], *, inner: bool) -> dict[str, object] | 
     rules = naive_rules(task.seen, task.chosen)
     best = min(float(np.abs(task.truth - said).mean()) for said in rules.values())
     right = set_right_rules(task, before)
-    bins = ft.Bins.quantiles(task.seen.select(task.chosen).gaps().lengths, N_BINS)
+    bins = ft.prep.Bins.quantiles(task.seen.select(task.chosen).gaps().lengths, N_BINS)
     classes = bins.encode(task.truth)
     majority = float(np.bincount(classes).max() / len(classes))
     own = float((bins.encode(rules["own median"]) == classes).mean())

@@ -49,8 +49,10 @@ def windows() -> tuple[np.ndarray, np.ndarray]:
     for store in range(STORES):
         usual = rng.gamma(3.0, 8.0) * rng.gamma(4.0, 0.25, WINDOWS)
         gaps = np.rint(rng.gamma(4.0, usual[:, None] / 4.0, (WINDOWS, LENGTH + 1)))
-        classes[store] = ft.Bins.quantiles(gaps[:, -1] + rng.random(WINDOWS), CLASSES).encode(gaps[:, -1])
-        inputs[store, ..., 0] = ft.StandardScaler().fit_transform(np.log1p(gaps[:, :-1]))
+        classes[store] = ft.prep.Bins.quantiles(gaps[:, -1] + rng.random(WINDOWS), CLASSES).encode(
+            gaps[:, -1]
+        )
+        inputs[store, ..., 0] = ft.prep.StandardScaler().fit_transform(np.log1p(gaps[:, :-1]))
     return inputs, classes
 
 

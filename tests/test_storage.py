@@ -13,6 +13,7 @@ import pytest
 
 import foretell as ft
 from foretell.errors import NotFittedError, StorageError
+from foretell.storage import load_keras
 
 HORIZONS = ["14d", "60d"]
 FIXTURE = Path(__file__).parent / "fixtures" / "events_v1"
@@ -249,7 +250,7 @@ def test_what_is_saved_as_keras_does_answers_the_same_to_the_last_bit(small_mode
 
 
 def test_members_come_back_as_keras_models_that_say_what_the_network_says(small_model, keras_saved):
-    members = ft.load_keras(keras_saved)
+    members = load_keras(keras_saved)
     fitted = small_model.model_
     rng = np.random.default_rng(0)
     inputs = [rng.uniform(0, 9, (2, 3, part.shape[-1])).astype(np.float32) for part in members[0].inputs]
@@ -268,14 +269,14 @@ def test_a_damaged_keras_file_is_a_storage_error(keras_saved, tmp_path, name):
     for file in keras_saved.iterdir():
         (place / file.name).write_bytes(file.read_bytes())
     cut_in_half(place / name)
-    for read in (ft.load, ft.load_keras):
+    for read in (ft.load, load_keras):
         with pytest.raises(StorageError, match="damaged"):
             read(place)
 
 
 def test_where_no_keras_files_are_the_error_says_which_call_writes_them(saved):
     with pytest.raises(StorageError, match=r"no Keras files .* expected architecture\.json .* save_keras"):
-        ft.load_keras(saved)
+        load_keras(saved)
 
 
 def test_the_summary_names_the_layers_and_counts_the_weights(small_model):

@@ -20,16 +20,16 @@ edges = st.lists(finite, min_size=2, max_size=9, unique=True).map(sorted)
 
 
 def test_the_tutorials_example_goes_from_times_to_one_hot_rows():
-    gaps = ft.day_gaps(VISITS)
+    gaps = ft.prep.day_gaps(VISITS)
     assert gaps.tolist() == [0, 44, 18, 0, 54]
-    inputs, targets, _ = ft.make_windows(gaps, 3)
+    inputs, targets, _ = ft.prep.make_windows(gaps, 3)
     assert inputs.tolist() == [[0, 44, 18], [44, 18, 0]]
     assert targets.tolist() == [[0], [54]]
-    bins = ft.Bins.equal_width(0, 100, 5)
+    bins = ft.prep.Bins.equal_width(0, 100, 5)
     classes = bins.encode(targets[:, 0])
     assert classes.tolist() == [0, 2]
     assert bins.decode(classes).tolist() == [[0, 20], [40, 60]]
-    assert ft.one_hot(classes, len(bins)).tolist() == [[1, 0, 0, 0, 0], [0, 0, 1, 0, 0]]
+    assert ft.prep.one_hot(classes, len(bins)).tolist() == [[1, 0, 0, 0, 0], [0, 0, 1, 0, 0]]
 
 
 @pytest.mark.parametrize(
@@ -42,25 +42,25 @@ def test_the_tutorials_example_goes_from_times_to_one_hot_rows():
     ],
 )
 def test_times_of_any_kind_give_the_same_gaps(times):
-    assert ft.day_gaps(times).tolist() == [0, 44, 18, 0, 54]
+    assert ft.prep.day_gaps(times).tolist() == [0, 44, 18, 0, 54]
 
 
 def test_a_visit_after_midnight_is_a_day_after_one_before_it():
-    assert ft.day_gaps(["2024-01-01 23:59:00", "2024-01-02 00:01:00"]).tolist() == [1]
+    assert ft.prep.day_gaps(["2024-01-01 23:59:00", "2024-01-02 00:01:00"]).tolist() == [1]
 
 
 def test_one_visit_or_none_has_no_gaps():
-    assert len(ft.day_gaps(VISITS[:1])) == len(ft.day_gaps([])) == 0
+    assert len(ft.prep.day_gaps(VISITS[:1])) == len(ft.prep.day_gaps([])) == 0
 
 
 def test_times_out_of_order_are_refused_with_their_place():
     with pytest.raises(DataError, match=r"2015-05-15 15:32:46 at place 1 comes before.*sort them"):
-        ft.day_gaps([VISITS[2], VISITS[1]])
+        ft.prep.day_gaps([VISITS[2], VISITS[1]])
 
 
 def test_times_that_cannot_be_read_are_refused_with_their_place():
     with pytest.raises(DataError, match=r"1 of the 3 times cannot be read, such as 'soon' at place 2"):
-        ft.day_gaps([*VISITS[:2], "soon"])
+        ft.prep.day_gaps([*VISITS[:2], "soon"])
 
 
 def test_a_log_gives_the_gaps_of_each_customer_with_their_ends(small_log):
@@ -75,7 +75,7 @@ def test_a_log_gives_the_gaps_of_each_customer_with_their_ends(small_log):
 def test_windows_are_what_a_slow_loop_cuts(counts, length, ahead, wide):
     customers = np.repeat(np.arange(len(counts)), counts)
     values = np.random.default_rng(1).normal(size=(len(customers), 2) if wide else len(customers))
-    inputs, targets, whose = ft.make_windows(values, length, ahead=ahead, customers=customers)
+    inputs, targets, whose = ft.prep.make_windows(values, length, ahead=ahead, customers=customers)
     expected = []
     for customer in range(len(counts)):
         own = values[customers == customer]
@@ -93,12 +93,12 @@ def test_windows_are_what_a_slow_loop_cuts(counts, length, ahead, wide):
 
 def test_windows_of_dates_say_when_the_values_were():
     days = np.arange("2024-01-01", "2024-01-06", dtype="datetime64[D]")
-    assert ft.make_windows(days, 3).targets[:, 0].tolist() == [dt.date(2024, 1, 4), dt.date(2024, 1, 5)]
+    assert ft.prep.make_windows(days, 3).targets[:, 0].tolist() == [dt.date(2024, 1, 4), dt.date(2024, 1, 5)]
 
 
 def test_windows_refuse_customers_whose_rows_are_torn_apart():
     with pytest.raises(ParameterError, match="torn apart by others'; sort"):
-        ft.make_windows([1, 2, 3], 1, customers=["a", "b", "a"])
+        ft.prep.make_windows([1, 2, 3], 1, customers=["a", "b", "a"])
 
 
 @pytest.mark.parametrize(
@@ -112,12 +112,12 @@ def test_windows_refuse_customers_whose_rows_are_torn_apart():
 )
 def test_windows_that_cannot_be_cut_are_refused(values, options, message):
     with pytest.raises(ParameterError, match=message):
-        ft.make_windows(values, **options)
+        ft.prep.make_windows(values, **options)
 
 
 @given(edges, st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_a_class_decodes_to_an_interval_that_holds_its_value(edges, shares):
-    bins = ft.Bins(edges)
+    bins = ft.prep.Bins(edges)
     values = np.clip(edges[0] + np.array(shares) * (edges[-1] - edges[0]), edges[0], edges[-1])
     classes = bins.encode(values)
     low, high = bins.decode(classes).T
@@ -128,48 +128,48 @@ def test_a_class_decodes_to_an_interval_that_holds_its_value(edges, shares):
 @given(st.integers(1, 9).flatmap(lambda n: st.tuples(st.just(n), st.lists(st.integers(0, n - 1)))))
 def test_one_hot_rows_come_back_as_their_classes(drawn):
     n, classes = drawn
-    rows = ft.one_hot(classes, n)
+    rows = ft.prep.one_hot(classes, n)
     assert rows.shape == (len(classes), n)
     assert (rows.sum(axis=-1) == 1).all()
-    assert ft.from_one_hot(rows).tolist() == classes
+    assert ft.prep.from_one_hot(rows).tolist() == classes
 
 
 def test_quantile_bins_hold_equally_many_and_take_in_later_values():
     values = np.random.default_rng(2).gamma(2.0, 20.0, 1_000)
-    bins = ft.Bins.quantiles(values, 5)
+    bins = ft.prep.Bins.quantiles(values, 5)
     assert np.bincount(bins.encode(values)).tolist() == [200] * 5
     assert bins.encode([0.0, 1e9]).tolist() == [0, 4]
 
 
 def test_quantiles_that_fall_together_are_refused_with_the_value_that_does_it():
     with pytest.raises(ParameterError, match=r"7 alone makes up 60% of the values\); ask for fewer bins"):
-        ft.Bins.quantiles([7, 7, 7, 7, 7, 7, 1, 2, 3, 30], 5)
+        ft.prep.Bins.quantiles([7, 7, 7, 7, 7, 7, 1, 2, 3, 30], 5)
 
 
 def test_values_outside_of_the_bins_are_refused_with_the_mend():
     with pytest.raises(ParameterError, match=r"2 of 3 values lie outside.*from 0 to 100.*np\.clip"):
-        ft.Bins.equal_width(0, 100, 5).encode([50, 101, np.nan])
+        ft.prep.Bins.equal_width(0, 100, 5).encode([50, 101, np.nan])
 
 
 @pytest.mark.parametrize("edges", [[1], [1, 1], [2, 1], [[0, 1]], [0, np.nan]])
 def test_edges_that_do_not_ascend_are_refused(edges):
     with pytest.raises(ParameterError, match="each greater than the one before"):
-        ft.Bins(edges)
+        ft.prep.Bins(edges)
 
 
 def test_bins_with_the_same_edges_are_equal():
-    assert ft.Bins([0, 20, 40]) == ft.Bins.equal_width(0, 40, 2)
-    assert len({ft.Bins([0, 20, 40]), ft.Bins.equal_width(0, 40, 2), ft.Bins([0, 1])}) == 2
+    assert ft.prep.Bins([0, 20, 40]) == ft.prep.Bins.equal_width(0, 40, 2)
+    assert len({ft.prep.Bins([0, 20, 40]), ft.prep.Bins.equal_width(0, 40, 2), ft.prep.Bins([0, 1])}) == 2
 
 
 @pytest.mark.parametrize("classes", [[5], [-1], [0.5]])
 def test_classes_that_no_bin_has_are_refused(classes):
     with pytest.raises(ParameterError, match="whole numbers from 0 to 4"):
-        ft.Bins.equal_width(0, 100, 5).decode(classes)
+        ft.prep.Bins.equal_width(0, 100, 5).decode(classes)
 
 
 def test_every_day_gap_lies_within_the_dates_of_its_class():
-    bins = ft.Bins([0, 0.5, 7, 30.5, 100])
+    bins = ft.prep.Bins([0, 0.5, 7, 30.5, 100])
     gaps = np.arange(101)
     first, last = bins.decode_dates(bins.encode(gaps), "2024-02-20").T
     days = np.datetime64("2024-02-20") + gaps
@@ -179,7 +179,7 @@ def test_every_day_gap_lies_within_the_dates_of_its_class():
 
 
 def test_dates_count_from_each_customers_own_day_and_may_have_no_end():
-    dates = ft.Bins([0, 10, np.inf]).decode_dates([0, 1], ["2024-01-01", "2024-02-01"])
+    dates = ft.prep.Bins([0, 10, np.inf]).decode_dates([0, 1], ["2024-01-01", "2024-02-01"])
     assert dates[0].tolist() == [dt.date(2024, 1, 1), dt.date(2024, 1, 10)]
     assert dates[1, 0] == np.datetime64("2024-02-11")
     assert np.isnat(dates[1, 1])
@@ -187,7 +187,7 @@ def test_dates_count_from_each_customers_own_day_and_may_have_no_end():
 
 def test_outliers_are_removed_by_the_quartiles_and_counted():
     values = np.array([1.0, 2, 3, 4, 5, 100, np.nan, -50])
-    cleaned = ft.remove_outliers(values)
+    cleaned = ft.prep.remove_outliers(values)
     first, third = np.nanquantile(values, [0.25, 0.75])
     assert (cleaned.low, cleaned.high) == (first - 1.5 * (third - first), third + 1.5 * (third - first))
     assert cleaned.values.tolist() == [1, 2, 3, 4, 5]
@@ -198,4 +198,4 @@ def test_outliers_are_removed_by_the_quartiles_and_counted():
 @pytest.mark.parametrize("values", [[], [np.nan], [[1.0, 2.0]]])
 def test_outliers_of_nothing_are_refused(values):
     with pytest.raises(ParameterError, match="at least one number"):
-        ft.remove_outliers(values)
+        ft.prep.remove_outliers(values)

@@ -12,6 +12,7 @@ from foretell.errors import DataError, ParameterError, StorageError
 from foretell.events.states import encode
 from foretell.events.stores.network import StoreNetwork
 from foretell.events.stores.plan import gaps_by_store, home_stores, plan_stores
+from foretell.events.stores.similarity import Similarity
 
 TUNING = ft.TrainConfig(epochs=3, batch_size=8, learning_rate=0.02, validation_fraction=0.0, max_steps=4)
 
@@ -69,10 +70,10 @@ def test_stores_below_the_thresholds_are_answered_by_the_global_model_and_stay_i
 
 
 def test_similar_stores_share_a_model_and_one_model_answers_for_all(train):
-    wide = ft.StoreConfig(min_customers=2, min_visits=2, similarity=ft.Similarity(1.0, 1e9, 1e9, 2.0))
+    wide = ft.StoreConfig(min_customers=2, min_visits=2, similarity=Similarity(1.0, 1e9, 1e9, 2.0))
     assert plan_stores(train, "similar", wide).stores["model"].to_list() == [1, 1, 1]
     assert plan_stores(train, "global", wide).stores["model"].to_list() == [0, 0, 0]
-    narrow = ft.StoreConfig(min_customers=2, min_visits=2, similarity=ft.Similarity(0.0, 1.0, 0.0, 0.0))
+    narrow = ft.StoreConfig(min_customers=2, min_visits=2, similarity=Similarity(0.0, 1.0, 0.0, 0.0))
     assert sorted(plan_stores(train, "similar", narrow).stores["model"].to_list()) == [1, 2, 3]
 
 

@@ -8,40 +8,42 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import foretell as ft
+from foretell import baselines
 
 
 def panel_of(*series: list[float]) -> ft.Panel:
     return ft.Panel.from_arrays([np.asarray(one, dtype=float) for one in series])
 
 
-RULES = [ft.Naive(), ft.SeasonalNaive(season=3), ft.Drift()]
+RULES = [baselines.Naive(), baselines.SeasonalNaive(season=3), baselines.Drift()]
 
 
 class TestRules:
     def test_naive_widths_grow_with_the_root(self) -> None:
         panel = panel_of([0.0, 1.0, 0.0, 1.0])
-        found = ft.Naive().fit(panel).forecast(panel, 4, [0.1, 0.5, 0.9])[0, :, 0]
+        found = baselines.Naive().fit(panel).forecast(panel, 4, [0.1, 0.5, 0.9])[0, :, 0]
         np.testing.assert_allclose(found[:, 1], 1.0)
         np.testing.assert_allclose(found[:, 2] - 1.0, 1.2815515655 * np.sqrt([1, 2, 3, 4]))
 
     def test_seasonal_naive_takes_the_last_observed_of_each_place(self) -> None:
         panel = panel_of([1, 2, 3, 4, np.nan, 6])
-        found = ft.SeasonalNaive(season=3).fit(panel).forecast(panel, 5, [0.5])[0, :, 0, 0]
+        found = baselines.SeasonalNaive(season=3).fit(panel).forecast(panel, 5, [0.5])[0, :, 0, 0]
         assert found.tolist() == [4, 2, 6, 4, 2]
 
     def test_drift_reaches_over_missing_ends(self) -> None:
         before, _ = panel_of([1, 2, 3, np.nan, 7]).tail_split(1)
-        assert ft.Drift().fit(before).forecast(before, 1, [0.5]).item() == 5.0
+        assert baselines.Drift().fit(before).forecast(before, 1, [0.5]).item() == 5.0
 
     @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-    def test_one_step_is_enough(self, rule: ft.Naive) -> None:
+    def test_one_step_is_enough(self, rule: baselines.Naive) -> None:
         panel = panel_of([5.0])
         assert (rule.fit(panel).forecast(panel, 2, [0.1, 0.9]) == 5.0).all()
 
     @pytest.mark.parametrize(
-        ("rule", "theirs"), [(ft.Naive(), "Naive"), (ft.SeasonalNaive(3), "SeasonalNaive")]
+        ("rule", "theirs"),
+        [(baselines.Naive(), "Naive"), (baselines.SeasonalNaive(3), "SeasonalNaive")],
     )
-    def test_statsforecast_agrees(self, rule: ft.Naive, theirs: str) -> None:
+    def test_statsforecast_agrees(self, rule: baselines.Naive, theirs: str) -> None:
         models = pytest.importorskip("statsforecast.models")
         values = np.random.default_rng(1).standard_normal(60).cumsum()
         peer = getattr(models, theirs)(**({"season_length": 3} if "Seasonal" in theirs else {}))
@@ -63,7 +65,7 @@ class TestRules:
             )
 
     def test_table(self) -> None:
-        table = ft.SeasonalNaive(season=2).fit(panel_of([1, 2, 1, 2])).predict(h=3, levels=[80])
+        table = baselines.SeasonalNaive(season=2).fit(panel_of([1, 2, 1, 2])).predict(h=3, levels=[80])
         assert table.columns == [
             "unique_id", "ds", "seasonal naive", "seasonal naive-lo-80", "seasonal naive-hi-80",
         ]  # fmt: skip
@@ -71,13 +73,17 @@ class TestRules:
 
     def test_a_season_of_nothing_is_refused(self) -> None:
         with pytest.raises(ft.errors.ParameterError, match="season=0"):
-            ft.SeasonalNaive(season=0).fit(panel_of([1, 2]))
+            baselines.SeasonalNaive(season=0).fit(panel_of([1, 2]))
 
 
 class TestClassical:
     @pytest.mark.filterwarnings("ignore")  # the peers' own
-    @pytest.mark.parametrize("model", [ft.AutoETS, ft.AutoARIMA, ft.AutoTheta], ids=lambda model: model.name)
-    def test_quantiles_of_a_season(self, model: type[ft.AutoETS]) -> None:
+    @pytest.mark.parametrize(
+        "model",
+        [baselines.AutoETS, baselines.AutoARIMA, baselines.AutoTheta],
+        ids=lambda model: model.name,
+    )
+    def test_quantiles_of_a_season(self, model: type[baselines.AutoETS]) -> None:
         pytest.importorskip("statsforecast")
         wave = 10 + np.tile([1.0, 5.0, 3.0, -2.0], 15) + np.random.default_rng(0).normal(0, 0.1, 60)
         panel = panel_of(list(wave))
@@ -89,4 +95,4 @@ class TestClassical:
         pytest.importorskip("statsforecast")
         panel = panel_of([1.0, np.nan, 2.0])
         with pytest.raises(ft.errors.DataError, match="missing"):
-            ft.AutoETS().fit(panel).forecast(panel, 1, [0.5])
+            baselines.AutoETS().fit(panel).forecast(panel, 1, [0.5])

@@ -58,7 +58,7 @@ def test_the_blend_errs_no_more_than_the_best_member_where_it_was_chosen(fitted)
 
 def test_on_the_held_out_part_it_is_not_worse_than_its_best_member(fitted, whole):
     before = whole.tail_split(H)[0]
-    rules = [ft.SeasonalNaive(season=12).fit(before), ft.Naive().fit(before)]
+    rules = [ft.baselines.SeasonalNaive(season=12).fit(before), ft.baselines.Naive().fit(before)]
     assert error(fitted, whole) <= 1.05 * min(error(rule, whole) for rule in rules)
 
 

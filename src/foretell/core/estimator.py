@@ -57,8 +57,8 @@ class NetworkForecaster(Estimator):
         """Write the model to a directory, its networks as Keras keeps them.
 
         ``architecture.json`` describes the network, ``member0.weights.h5`` … hold the weights of each member
-        of the ensemble. `foretell.load` reads the directory like any other, `foretell.load_keras` returns the
-        members as Keras models.
+        of the ensemble. `foretell.load` reads the directory like any other,
+        `foretell.storage.load_keras` returns the members as Keras models.
 
         Parameters
         ----------

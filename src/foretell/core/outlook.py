@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from foretell.data.log import EventLog
 from foretell.errors import ParameterError
+
+if TYPE_CHECKING:  # the contract speaks of logs, and needs none
+    from foretell.data.log import EventLog
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

@@ -28,7 +28,7 @@ class Bins:
     Examples
     --------
     >>> import foretell as ft
-    >>> bins = ft.Bins.equal_width(0, 100, 5)
+    >>> bins = ft.prep.Bins.equal_width(0, 100, 5)
     >>> bins
     Bins([0, 20), [20, 40), [40, 60), [60, 80), [80, 100])
     >>> bins.encode([0, 18, 54, 100])
@@ -75,7 +75,7 @@ class Bins:
         Examples
         --------
         >>> import foretell as ft
-        >>> ft.Bins.quantiles([1, 2, 4, 7, 9, 30], 3)
+        >>> ft.prep.Bins.quantiles([1, 2, 4, 7, 9, 30], 3)
         Bins([0, 3.33333), [3.33333, 7.66667), [7.66667, inf])
         """
         array = np.asarray(values, dtype=np.float64)
@@ -148,7 +148,7 @@ class Bins:
         Examples
         --------
         >>> import foretell as ft
-        >>> ft.Bins.equal_width(0, 100, 5).decode_dates([2], "2015-09-08")
+        >>> ft.prep.Bins.equal_width(0, 100, 5).decode_dates([2], "2015-09-08")
         array([['2015-10-18', '2015-11-06']], dtype='datetime64[D]')
         """
         number = self._checked(classes)
@@ -175,7 +175,7 @@ def one_hot(classes: npt.ArrayLike, n: int) -> npt.NDArray[np.float32]:
     Examples
     --------
     >>> import foretell as ft
-    >>> ft.one_hot([2, 0], 5)
+    >>> ft.prep.one_hot([2, 0], 5)
     array([[0., 0., 1., 0., 0.],
            [1., 0., 0., 0., 0.]], dtype=float32)
     """
@@ -192,7 +192,7 @@ def from_one_hot(rows: npt.ArrayLike) -> IntArray:
     Examples
     --------
     >>> import foretell as ft
-    >>> ft.from_one_hot([[0, 0, 1, 0, 0], [0.7, 0.1, 0.1, 0.1, 0.0]])
+    >>> ft.prep.from_one_hot([[0, 0, 1, 0, 0], [0.7, 0.1, 0.1, 0.1, 0.0]])
     array([2, 0])
     """
     array = np.asarray(rows, dtype=np.float64)

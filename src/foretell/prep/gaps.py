@@ -37,7 +37,7 @@ def day_gaps(times: Any) -> IntArray:
     Examples
     --------
     >>> import foretell as ft
-    >>> ft.day_gaps(["2015-05-15 14:03:51", "2015-05-15 15:32:46", "2015-06-28 18:00:17"])
+    >>> ft.prep.day_gaps(["2015-05-15 14:03:51", "2015-05-15 15:32:46", "2015-06-28 18:00:17"])
     array([ 0, 44])
     """
     if isinstance(times, np.ndarray) and times.dtype.kind == "M":
@@ -108,7 +108,7 @@ def make_windows(
     Examples
     --------
     >>> import foretell as ft
-    >>> inputs, targets, _ = ft.make_windows([0, 44, 18, 0, 54], 3)
+    >>> inputs, targets, _ = ft.prep.make_windows([0, 44, 18, 0, 54], 3)
     >>> inputs
     array([[ 0, 44, 18],
            [44, 18,  0]])

@@ -58,7 +58,7 @@ def remove_outliers(values: npt.ArrayLike, factor: float = 1.5) -> WithoutOutlie
     Examples
     --------
     >>> import foretell as ft
-    >>> cleaned = ft.remove_outliers([7, 6, 8, 7, 95, 7, 9])
+    >>> cleaned = ft.prep.remove_outliers([7, 6, 8, 7, 95, 7, 9])
     >>> cleaned.values, cleaned.n_removed
     (array([7., 6., 8., 7., 7., 9.]), 1)
     """

@@ -134,7 +134,7 @@ class MinMaxScaler(Scaler):
     Examples
     --------
     >>> import foretell as ft
-    >>> scaler = ft.MinMaxScaler().fit([0, 44, 18, 0, 54])
+    >>> scaler = ft.prep.MinMaxScaler().fit([0, 44, 18, 0, 54])
     >>> scaler.transform([27, 108])
     array([0.5, 2. ])
     >>> scaler.inverse_transform([0.5, 2.0])
@@ -150,7 +150,7 @@ class StandardScaler(Scaler):
     Examples
     --------
     >>> import foretell as ft
-    >>> ft.StandardScaler().fit([1, 3]).transform([2, 4])
+    >>> ft.prep.StandardScaler().fit([1, 3]).transform([2, 4])
     array([0., 2.])
     """
 
@@ -163,7 +163,7 @@ class RobustScaler(Scaler):
     Examples
     --------
     >>> import foretell as ft
-    >>> ft.RobustScaler().fit([1, 2, 3, 4, 1000]).transform([3, 5])
+    >>> ft.prep.RobustScaler().fit([1, 2, 3, 4, 1000]).transform([3, 5])
     array([0., 1.])
     """
 
@@ -179,7 +179,7 @@ class RelativeScaler(Scaler):
     --------
     >>> import foretell as ft
     >>> windows = [[100, 110, 120], [50, 45, 40]]
-    >>> scaler = ft.RelativeScaler(axis=1).fit(windows)
+    >>> scaler = ft.prep.RelativeScaler(axis=1).fit(windows)
     >>> scaler.transform(windows)
     array([[ 0. ,  0.1,  0.2],
            [ 0. , -0.1, -0.2]])

@@ -38,7 +38,7 @@ def split_random(customers: npt.ArrayLike, *, share: float = 0.2, seed: int = 0)
     Parameters
     ----------
     customers : array-like, shape (n_windows,)
-        Whose each window is, as `foretell.make_windows` gives it.
+        Whose each window is, as `foretell.prep.make_windows` gives it.
     share : float
         Part of the customers (of the windows, where there is one customer) to test on; at least one.
     seed : int
@@ -56,7 +56,7 @@ def split_random(customers: npt.ArrayLike, *, share: float = 0.2, seed: int = 0)
     Examples
     --------
     >>> import foretell as ft
-    >>> train, test, _ = ft.split_random(["a", "a", "b", "b", "b", "c", "d", "e"])
+    >>> train, test, _ = ft.prep.split_random(["a", "a", "b", "b", "b", "c", "d", "e"])
     >>> len(train), len(test)
     (7, 1)
     """
@@ -106,7 +106,7 @@ def split_by_time(times: npt.ArrayLike, *, cutoff: Any = None, share: float = 0.
     >>> import numpy as np
     >>> import foretell as ft
     >>> days = np.arange("2024-01-01", "2024-01-11", dtype="datetime64[D]")
-    >>> ft.split_by_time(days, cutoff="2024-01-07").test
+    >>> ft.prep.split_by_time(days, cutoff="2024-01-07").test
     array([7, 8, 9])
     """
     array = _moments(times, "times")

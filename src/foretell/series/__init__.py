@@ -1,0 +1,1 @@
+"""What next: windows, the series network, calibration, SeriesForecaster."""
