@@ -11,8 +11,8 @@ from scipy import integrate, special, stats
 import foretell as ft
 from foretell.baselines import BGNBD, MBGNBD, BGNBDParams, ParetoNBD, ParetoNBDParams
 from foretell.baselines.bgnbd import expected_before_drop_out
-from foretell.baselines.power_integral import power_integral
-from foretell.baselines.summary import Summary
+from foretell.baselines.pareto_nbd import power_integral
+from foretell.baselines.statistic import Summary
 from foretell.datasets import load_cdnow
 from foretell.errors import NotFittedError, ParameterError
 

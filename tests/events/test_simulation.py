@@ -12,7 +12,7 @@ from scipy import stats
 from tests.oracles import LogLogistic
 
 from foretell.baselines import MBGNBD, BGNBDParams
-from foretell.baselines.summary import summarise
+from foretell.baselines.statistic import summarise
 from foretell.data.log import EventLog, ReadReport
 from foretell.events.answers import p_return, standing
 from foretell.events.clock import OperationalClock

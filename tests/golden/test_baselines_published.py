@@ -7,7 +7,7 @@ import pytest
 
 import foretell as ft
 from foretell.baselines import BGNBD, ParetoNBD
-from foretell.baselines.summary import Summary, summarise
+from foretell.baselines.statistic import Summary, summarise
 from foretell.datasets import load_complete_journey
 
 GROCERY = Path(__file__).parents[3] / "shared" / "data" / "grocery_elog.csv"

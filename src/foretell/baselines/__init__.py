@@ -1,14 +1,21 @@
-"""The statistics to beat: buy-till-you-die models and rules of thumb."""
+"""The statistics and rules of both questions: forecasters like ours, which fit in a moment.
+
+`EVENT_BASELINES` and `SERIES_BASELINES` hold their classes by name, in tables' and in the shell's spelling:
+``"pareto/nbd"`` and ``"pareto-nbd"``.
+"""
 
 from foretell.baselines.automatic import AutoARIMA, AutoETS, AutoTheta
 from foretell.baselines.bgnbd import BGNBD, MBGNBD, BGNBDParams
 from foretell.baselines.heuristics import GapParams, MeanGap, MedianGap, RepeatRate
 from foretell.baselines.pareto_nbd import ParetoNBD, ParetoNBDParams
 from foretell.baselines.rules import Drift, Naive, SeasonalNaive
+from foretell.baselines.statistic import EventStatistic, SeriesStatistic
 
 __all__ = [
     "BGNBD",
+    "EVENT_BASELINES",
     "MBGNBD",
+    "SERIES_BASELINES",
     "AutoARIMA",
     "AutoETS",
     "AutoTheta",
@@ -23,3 +30,14 @@ __all__ = [
     "RepeatRate",
     "SeasonalNaive",
 ]
+
+EVENT_BASELINES: dict[str, type[EventStatistic]] = {
+    name: model
+    for model in (ParetoNBD, BGNBD, MBGNBD, RepeatRate, MeanGap, MedianGap)
+    for name in (model.name.lower(), model.shell_name)
+}
+SERIES_BASELINES: dict[str, type[SeriesStatistic]] = {
+    name: model
+    for model in (Naive, SeasonalNaive, Drift, AutoETS, AutoARIMA, AutoTheta)
+    for name in (model.name.lower(), model.shell_name)
+}

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import special
 
 from foretell.baselines.buy_till_you_die import BuyTillYouDie
-from foretell.baselines.summary import Summary
+from foretell.baselines.statistic import Summary
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -66,16 +66,14 @@ class BGNBD(BuyTillYouDie):
     """
 
     name: ClassVar[str] = "BG/NBD"
+    shell_name: ClassVar[str] = "bg-nbd"
+    _params = BGNBDParams
     _scales = (1,)
     _starts = ((0.5, 0.5, 0.8, 2.5), (2.0, 0.3, 0.1, 5.0))
     # Whether the first purchase, too, can be the last: 0 under BG/NBD, 1 under MBG/NBD.
     _first: ClassVar[int] = 0
 
     params_: BGNBDParams
-
-    @staticmethod
-    def _pack(params: FloatArray) -> BGNBDParams:
-        return BGNBDParams(*(float(value) for value in params))
 
     def _log_odds_inactive(self, params: FloatArray | BGNBDParams, rows: Summary) -> FloatArray:
         """Return log P(dropped out at the last event) − log P(active), given the history."""
@@ -111,15 +109,15 @@ class BGNBD(BuyTillYouDie):
         return value, gradient
 
     def _p_active(self, rows: Summary) -> FloatArray:
-        active: FloatArray = special.expit(-self._log_odds_inactive(self._fitted, rows))
+        active: FloatArray = special.expit(-self._log_odds_inactive(self.params_, rows))
         return active
 
     def _expected_if_active(self, x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
-        r, alpha, a, b = self._fitted
+        r, alpha, a, b = self.params_
         return expected_before_drop_out(r + x, alpha + T, a, b + x + self._first, t)
 
     def _return_if_active(self, x: FloatArray, T: FloatArray, t: FloatArray | float) -> FloatArray:
-        r, alpha, _, _ = self._fitted
+        r, alpha, _, _ = self.params_
         # The next gap of an active customer is Lomax.
         chance: FloatArray = -np.expm1(-(r + x) * np.log1p(t / (alpha + T)))
         return chance
@@ -127,7 +125,7 @@ class BGNBD(BuyTillYouDie):
     def _next_event_quantiles(
         self, x: FloatArray, T: FloatArray, horizon: float, levels: FloatArray
     ) -> FloatArray:
-        r, alpha, _, _ = self._fitted
+        r, alpha, _, _ = self.params_
         within = self._return_if_active(x, T, horizon)
         when: FloatArray = (alpha + T) * np.expm1(-np.log1p(-levels[:, None] * within) / (r + x))
         return when
@@ -157,6 +155,7 @@ class MBGNBD(BGNBD):
     """
 
     name: ClassVar[str] = "MBG/NBD"
+    shell_name: ClassVar[str] = "mbg-nbd"
     _first = 1
 
 

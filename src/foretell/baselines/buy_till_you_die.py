@@ -2,26 +2,78 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple, Self
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
+import scipy.optimize
 
-from foretell.baselines.likelihood import maximise
-from foretell.baselines.summary import Summary, distinct, summarise
+from foretell.baselines.statistic import EventStatistic, Histories, Summary, distinct, summarise
 from foretell.core.outlook import Outlook, interval_ticks, period_edges
 from foretell.data.log import EventLog
-from foretell.errors import NotFittedError, ParameterError
+from foretell.errors import DataError, ParameterError
 
 FloatArray = npt.NDArray[np.float64]
 
 
-class BuyTillYouDie(ABC):
+# Takes positive parameters; returns each row's log-likelihood and its gradient, (n_parameters, n_rows).
+LogLikelihood = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
+
+_BOUND = 9.0  # on |log parameter|, on a time scale of the typical age: beyond it the surface is flat
+
+
+class Optimum(NamedTuple):
+    """Where a likelihood is highest."""
+
+    params: FloatArray
+    log_likelihood: float
+
+
+def maximise(function: LogLikelihood, starts: tuple[tuple[float, ...], ...], weights: FloatArray) -> Optimum:
+    """Maximise a weighted log-likelihood over positive parameters.
+
+    Parameters
+    ----------
+    function : callable
+        From parameters to the rows' log-likelihoods and their gradients.
+    starts : tuple of tuple of float
+        Where to begin; the best end counts.
+    weights : array, shape (n_rows,)
+        How many customers each row stands for.
+    """
+    total = weights.sum()
+
+    def objective(log_params: FloatArray) -> tuple[float, FloatArray]:
+        params = np.exp(log_params)
+        rows, gradient = function(params)
+        return -float(weights @ rows) / total, -(gradient @ weights) * params / total
+
+    ends = [
+        scipy.optimize.minimize(
+            objective,
+            np.log(start),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(-_BOUND, _BOUND)] * len(start),
+            options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-7, "maxcor": 20},
+        )
+        for start in starts
+    ]
+    best = min(ends, key=lambda end: float(end.fun))
+    return Optimum(np.exp(best.x), -float(best.fun) * float(total))
+
+
+class BuyTillYouDie(EventStatistic):
     """A customer buys at a rate of its own until it drops out unseen; both differ from customer to customer.
 
     Subclasses give the likelihood of (repeats, recency, age), and what an active customer does next. That
     depends on repeats and age alone: recency only tells whether the customer is still active.
+
+    These models fill every column of `predict`. ``p_active`` is the chance of any further event, as with
+    every model: for Pareto/NBD, in which a customer may drop out between events, less than the chance of
+    being active now, which the method `p_active` gives.
 
     Attributes
     ----------
@@ -31,28 +83,14 @@ class BuyTillYouDie(ABC):
         At the fitted parameters, with time in ticks.
     """
 
-    name: ClassVar[str]
     # Parameters that are times, by their position: they change with the unit of time.
     _scales: ClassVar[tuple[int, ...]]
     _starts: ClassVar[tuple[tuple[float, ...], ...]]
 
-    params_: Any
     log_likelihood_: float
 
-    def __repr__(self) -> str:
-        fitted = getattr(self, "params_", None)
-        return f"{type(self).__name__}()" + (f" fitted: {fitted}" if fitted is not None else "")
-
-    def fit(self, log: EventLog) -> Self:
-        """Fit the parameters by maximum likelihood.
-
-        Parameters
-        ----------
-        log : EventLog
-            Events up to its as-of date.
-        """
+    def _learn(self, log: EventLog) -> None:
         self.fit_summary(*summarise(log))
-        return self
 
     def fit_summary(
         self, repeats: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLike, counts: npt.ArrayLike = 1.0
@@ -65,10 +103,18 @@ class BuyTillYouDie(ABC):
             Repeat events, time from first to last event, time from the first event to the as-of date.
         counts : array-like
             How many customers each row stands for.
+
+        Raises
+        ------
+        DataError
+            There are no rows, or values that are not finite.
+        ParameterError
+            The statistics contradict each other.
         """
         x, t_x, T, times = np.broadcast_arrays(
             *(np.asarray(values, dtype=np.float64) for values in (repeats, recency, age, counts))
         )
+        _check_rows(x, t_x, T, times)
         if np.any(t_x > T) or np.any(t_x < 0) or np.any(x < 0):
             raise ParameterError(
                 "repeats, recency and age do not fit together: expected repeats >= 0 and "
@@ -81,20 +127,12 @@ class BuyTillYouDie(ABC):
         best = maximise(lambda params: self._log_likelihood(params, Summary(*rows)), self._starts, weights)
         params = best.params.copy()
         params[list(self._scales)] *= scale
-        self.params_ = self._pack(params)
+        self._keep(params)
         self.log_likelihood_ = best.log_likelihood - float(times @ x) * float(np.log(scale))
         return self
 
     def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
-        """Look ahead from the end of a log.
-
-        Parameters
-        ----------
-        log : EventLog
-            The customers and their events; its clock has to be the one of the fit.
-        horizon, period, window : int
-            How far to look, the length of the cohort's periods, and of the window of ``p_return``, in ticks.
-        """
+        """Look ahead from the end of a log; see `Outlook`."""
         summary = summarise(log)
         active = self.p_active(*summary)
         (x, T), inverse = distinct(summary.repeats, summary.age)
@@ -110,14 +148,6 @@ class BuyTillYouDie(ABC):
             interval=interval_ticks(lower, upper, log.as_of)[inverse],
         )
 
-    def return_chances(self, log: EventLog, ticks: npt.ArrayLike) -> FloatArray:
-        """Return P(an event within so many ticks after the log's end), shape (n_customers, n_ticks)."""
-        summary = summarise(log)
-        (x, T), inverse = distinct(summary.repeats, summary.age)
-        chances = [self._return_if_active(x, T, float(one))[inverse] for one in np.asarray(ticks)]
-        found: FloatArray = self.p_active(*summary)[:, None] * np.stack(chances, axis=1)
-        return found
-
     def p_active(self, repeats: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLike) -> FloatArray:
         """Return the probability that customers with these histories are still active.
 
@@ -126,6 +156,7 @@ class BuyTillYouDie(ABC):
         repeats, recency, age : array-like
             In the unit of time of the fit; they broadcast.
         """
+        self._check_fitted("params_")
         x, t_x, T = np.broadcast_arrays(
             *(np.asarray(values, dtype=np.float64) for values in (repeats, recency, age))
         )
@@ -158,19 +189,31 @@ class BuyTillYouDie(ABC):
         x, T, t = (np.asarray(values, dtype=np.float64) for values in (repeats, age, window))
         return self.p_active(repeats, recency, age) * self._return_if_active(x, T, t)
 
-    @property
-    def _fitted(self) -> Any:
-        try:
-            return self.params_
-        except AttributeError:
-            raise NotFittedError(
-                f"this {type(self).__name__} has no parameters yet: call fit(log) first"
-            ) from None
+    def _further_event(self, histories: Histories) -> FloatArray:
+        return self._chances(histories, np.array([np.inf]))[:, 0]
 
-    @staticmethod
-    @abstractmethod
-    def _pack(params: FloatArray) -> NamedTuple:
-        """Return parameters under their names."""
+    def _chances(self, histories: Histories, ticks: FloatArray) -> FloatArray:
+        (x, T), inverse = distinct(histories.summary.repeats, histories.summary.age)
+        chances = [self._return_if_active(x, T, float(length))[inverse] for length in ticks]
+        active: FloatArray = self.p_active(*histories.summary)[:, None] * np.stack(chances, axis=1)
+        return active
+
+    def _expected(self, histories: Histories, ticks: FloatArray) -> FloatArray:
+        (x, T), inverse = distinct(histories.summary.repeats, histories.summary.age)
+        events = self._expected_if_active(x[:, None], T[:, None], ticks)
+        expected: FloatArray = self.p_active(*histories.summary)[:, None] * events[inverse]
+        return expected
+
+    def _next_event(self, histories: Histories, levels: FloatArray) -> FloatArray:
+        (x, T), inverse = distinct(histories.summary.repeats, histories.summary.age)
+        return self._next_event_quantiles(x, T, np.inf, levels)[:, inverse]
+
+    def _overdue(self, histories: Histories) -> FloatArray:
+        # As it stood at the last event, when the age was the recency.
+        (x, t_x, T), inverse = distinct(*histories.summary)
+        reached = self._return_if_active(x, t_x, T - t_x) / self._return_if_active(x, t_x, np.inf)
+        overdue: FloatArray = np.clip(reached, 0.0, 1.0)[inverse]
+        return overdue
 
     @abstractmethod
     def _log_likelihood(self, params: FloatArray, rows: Summary) -> tuple[FloatArray, FloatArray]:
@@ -193,3 +236,19 @@ class BuyTillYouDie(ABC):
         self, x: FloatArray, T: FloatArray, horizon: float, levels: FloatArray
     ) -> FloatArray:
         """Return quantiles of the next event's time given that it falls within the horizon, (levels, n)."""
+
+
+def _check_rows(x: FloatArray, t_x: FloatArray, T: FloatArray, times: FloatArray) -> None:
+    """Refuse rows of sufficient statistics from which nothing can be learned."""
+    if not np.sum(times) > 0 and not np.isnan(times).any():
+        raise DataError(
+            f"{len(x)} rows stand for no customers at all; expected at least one customer: repeats, recency "
+            "and age of length 1 or more"
+        )
+    strange = np.flatnonzero(~np.isfinite(np.stack([x, t_x, T, times])).all(axis=0) | (times < 0))
+    if len(strange):
+        raise DataError(
+            f"{len(strange):,} of {len(x):,} rows hold missing, infinite or (in counts) negative values, "
+            f"the first at row {strange[0]}; expected finite repeats, recency, age and counts: leave those "
+            "rows out"
+        )

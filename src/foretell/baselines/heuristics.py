@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple, Self
+from abc import abstractmethod
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from foretell.baselines.summary import summarise
+from foretell.baselines.statistic import EventStatistic, Histories, summarise
 from foretell.core.outlook import Outlook, period_edges
 from foretell.data.log import EventLog
-from foretell.errors import NotFittedError
 
 FloatArray = npt.NDArray[np.float64]
 
 
-class RepeatRate:
+class RepeatRate(EventStatistic):
     """Everyone goes on at the rate seen so far: repeats / age × horizon.
 
-    Nobody ever leaves by this rule, so it has no opinion on who is active; nor on when the next event comes.
-    A customer whose first event is on the as-of date has no rate yet: 0.
+    Nobody ever leaves by this rule, so it has no opinion on who is active; nor on when the next event comes:
+    of the columns of `predict` it fills ``expected_events_…`` alone. A customer whose first event is on the
+    as-of date has no rate yet: 0.
 
     Examples
     --------
@@ -29,22 +29,21 @@ class RepeatRate:
     """
 
     name: ClassVar[str] = "repeat rate"
-
-    def __repr__(self) -> str:
-        return "RepeatRate()"
-
-    def fit(self, log: EventLog) -> Self:
-        """Learn nothing: the rule has no parameters."""
-        del log
-        return self
+    shell_name: ClassVar[str] = "repeat-rate"
 
     def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
         """Look ahead from the end of a log; see `Outlook`."""
         del window
-        history = summarise(log)
-        rate = history.repeats / np.maximum(history.age, 1.0)
+        expected = self._expected(self._histories(log), np.array([1.0, horizon]))
         lengths = np.diff(period_edges(horizon, period), prepend=0)
-        return Outlook(expected=rate * horizon, cohort=rate.sum() * lengths)
+        return Outlook(expected=expected[:, 1], cohort=expected[:, 0].sum() * lengths)
+
+    def _learn(self, log: EventLog) -> None:
+        """Learn nothing: the rule has no parameters."""
+
+    def _expected(self, histories: Histories, ticks: FloatArray) -> FloatArray:
+        rate: FloatArray = histories.summary.repeats / np.maximum(histories.summary.age, 1.0)
+        return rate[:, None] * ticks
 
 
 class GapParams(NamedTuple):
@@ -59,17 +58,15 @@ class GapParams(NamedTuple):
     gap: float
 
 
-class _OwnGap(ABC):
+class _OwnGap(EventStatistic):
     """The next event comes one usual gap after the last, and so on.
 
     See `MeanGap` for the rule in full.
     """
 
-    name: ClassVar[str]
-    params_: GapParams
+    _params = GapParams
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+    params_: GapParams
 
     @staticmethod
     @abstractmethod
@@ -81,31 +78,47 @@ class _OwnGap(ABC):
     def _middle(gaps: FloatArray) -> float:
         """Return the usual gap of a population."""
 
-    def fit(self, log: EventLog) -> Self:
-        """Learn the population's gap."""
-        gaps = log.gaps().lengths.astype(np.float64)
-        self.params_ = GapParams(max(self._middle(gaps), 1.0) if len(gaps) else float("inf"))
-        return self
-
     def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
         """Look ahead from the end of a log; see `Outlook`."""
         del window
-        if not hasattr(self, "params_"):
-            raise NotFittedError(f"this {type(self).__name__} is not fitted: call fit(log) first")
-        own = self._own_gaps(log)
-        usual = np.where(np.isnan(own), self.params_.gap, np.maximum(own, 1.0))
-        silence = (log.as_of - log.last).astype(np.float64)
-        overdue = silence >= usual
-        # Where nobody has come twice the usual gap is infinite: nothing falls due within the horizon.
-        gap = np.minimum(np.where(overdue, silence, usual), 2.0 * (horizon + silence + 1.0))
-        due = np.where(overdue, gap, gap - silence)
-        edges = period_edges(horizon, period)
-        cumulative = np.maximum(np.floor((edges - due[:, None]) / gap[:, None]) + 1, 0.0)
+        self._check_fitted("params_")
+        histories = self._histories(log)
+        cumulative = self._expected(histories, period_edges(horizon, period).astype(np.float64))
+        _, silence, usual = self._due(histories)
         return Outlook(
             expected=cumulative[:, -1],
             cohort=np.diff(cumulative.sum(axis=0), prepend=0.0),
             p_active=np.exp(-silence / usual),
         )
+
+    def _learn(self, log: EventLog) -> None:
+        gaps = log.gaps().lengths.astype(np.float64)
+        self.params_ = GapParams(max(self._middle(gaps), 1.0) if len(gaps) else float("inf"))
+
+    def _histories(self, log: EventLog) -> Histories:
+        return Histories(summarise(log), self._own_gaps(log))
+
+    def _due(self, histories: Histories) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return how far ahead the next event is due, the silence so far, and the usual gap."""
+        silence = histories.summary.age - histories.summary.recency
+        own = histories.usual_gap
+        usual = np.where(np.isnan(own), self.params_.gap, np.maximum(own, 1.0))
+        # Where nobody has come twice the usual gap is infinite: nothing ever falls due.
+        return np.where(silence >= usual, silence, usual - silence), silence, usual
+
+    def _expected(self, histories: Histories, ticks: FloatArray) -> FloatArray:
+        due, silence, usual = self._due(histories)
+        pace = np.maximum(usual, silence)[:, None]
+        # Before it is due there is nothing to divide by the gap, which may be infinite.
+        after = ticks - due[:, None]
+        paces: FloatArray = np.divide(after, pace, out=np.full(after.shape, -1.0), where=np.isfinite(pace))
+        counts: FloatArray = np.maximum(np.floor(paces) + 1.0, 0.0)
+        return counts
+
+    def _next_event(self, histories: Histories, levels: FloatArray) -> FloatArray:
+        due = self._due(histories)[0]
+        date = np.where(np.isfinite(due), due, np.nan)
+        return np.where(levels[:, None] == 0.5, date, np.nan)  # the rule knows no others
 
 
 class MeanGap(_OwnGap):
@@ -114,8 +127,11 @@ class MeanGap(_OwnGap):
     One-time customers get the mean of all gaps. The silence of a customer who is overdue takes the place of
     the gap: the gap in progress is at least that long. So the customer is expected when the silence has
     doubled, and goes on at that pace: the rule knows no leaving. (Taking the overdue for due today, and
-    then at their old pace, forecasts ten times too many visits on CDNOW.) Gaps are at least one tick. The
-    rule gives dates, no probabilities; its score of being active is exp(−silence / usual gap).
+    then at their old pace, forecasts ten times too many visits on CDNOW.) Gaps are at least one tick.
+
+    The rule gives dates, no probabilities: of the columns of `predict` it fills ``next_event`` and
+    ``expected_events_…``. (On the leaderboard its score of being active is exp(−silence / usual gap), which
+    sorts customers and is no probability.) Where nobody has come twice, there is no date either.
 
     Attributes
     ----------
@@ -128,6 +144,7 @@ class MeanGap(_OwnGap):
     """
 
     name: ClassVar[str] = "mean gap"
+    shell_name: ClassVar[str] = "mean-gap"
 
     @staticmethod
     def _own_gaps(log: EventLog) -> FloatArray:
@@ -155,6 +172,7 @@ class MedianGap(_OwnGap):
     """
 
     name: ClassVar[str] = "median gap"
+    shell_name: ClassVar[str] = "median-gap"
 
     @staticmethod
     def _own_gaps(log: EventLog) -> FloatArray:

@@ -9,12 +9,14 @@ import numpy.typing as npt
 from scipy import special
 
 from foretell.baselines.buy_till_you_die import BuyTillYouDie
-from foretell.baselines.power_integral import PowerIntegral, power_integral
-from foretell.baselines.summary import Summary, distinct
+from foretell.baselines.statistic import Summary, distinct
 
 FloatArray = npt.NDArray[np.float64]
 
-_NEWTON_STEPS = 30
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
+_NEGLIGIBLE = 36.0  # e^−36 of the integrand's start is below double precision
+_NEWTON_STEPS = 100
+_LATEST = 1e7  # ticks; a quantile beyond it is not looked for
 
 
 class ParetoNBDParams(NamedTuple):
@@ -69,14 +71,12 @@ class ParetoNBD(BuyTillYouDie):
     """
 
     name: ClassVar[str] = "Pareto/NBD"
+    shell_name: ClassVar[str] = "pareto-nbd"
+    _params = ParetoNBDParams
     _scales = (1, 3)
     _starts = ((0.5, 0.5, 0.5, 0.5),)
 
     params_: ParetoNBDParams
-
-    @staticmethod
-    def _pack(params: FloatArray) -> ParetoNBDParams:
-        return ParetoNBDParams(*(float(value) for value in params))
 
     def _log_likelihood(self, params: FloatArray, rows: Summary) -> tuple[FloatArray, FloatArray]:
         r, alpha, s, beta = params
@@ -99,11 +99,11 @@ class ParetoNBD(BuyTillYouDie):
 
     def _p_active(self, rows: Summary) -> FloatArray:
         columns, inverse = _unique(rows)
-        active: FloatArray = special.expit(-self._gone(np.array(self._fitted), columns)[1])[inverse]
+        active: FloatArray = special.expit(-self._gone(np.array(self.params_), columns)[1])[inverse]
         return active
 
     def _expected_if_active(self, x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
-        r, alpha, s, beta = self._fitted
+        r, alpha, s, beta = self.params_
         # (1 − ((β + T) / (β + T + t))^{s − 1}) / (s − 1), regular at s = 1.
         log_growth = np.log1p(t / (beta + T))
         lifetime = (beta + T) * log_growth * special.exprel(-(s - 1) * log_growth)
@@ -115,7 +115,7 @@ class ParetoNBD(BuyTillYouDie):
 
         The density at u is E[λ e^{−λu}] E[e^{−μu}] with λ ~ Gamma(r + x, α + T) and μ ~ Gamma(s, β + T).
         """
-        r, alpha, s, beta = self._fitted
+        r, alpha, s, beta = self.params_
         x, T, t = np.broadcast_arrays(x, T, t)
         integral = power_integral(r + x + 1, s, alpha, beta, T, T + t)
         log_chance = np.log(r + x) + (r + x) * np.log(alpha + T) + s * np.log(beta + T) + integral.log_value
@@ -125,12 +125,15 @@ class ParetoNBD(BuyTillYouDie):
     def _next_event_quantiles(
         self, x: FloatArray, T: FloatArray, horizon: float, levels: FloatArray
     ) -> FloatArray:
-        r, alpha, s, beta = self._fitted
+        r, alpha, s, beta = self.params_
         x, T = np.broadcast_arrays(x, T)
         target = levels[:, None] * self._return_if_active(x, T, horizon)
         # The distribution function is concave: Newton's steps from the left end climb to the root and never
         # pass it. Those of a Lomax without drop-out start there.
-        when: FloatArray = (alpha + T) * np.expm1(-np.log1p(-target) / (r + x))
+        latest = min(horizon, _LATEST)
+        with np.errstate(over="ignore"):  # where the tail is long
+            start = (alpha + T) * np.expm1(-np.log1p(-target) / (r + x))
+        when: FloatArray = np.minimum(start, latest)
         for _ in range(_NEWTON_STEPS):
             log_density = (
                 np.log((r + x) / (alpha + T))
@@ -138,8 +141,9 @@ class ParetoNBD(BuyTillYouDie):
                 - s * np.log1p(when / (beta + T))
             )
             step = (target - self._return_if_active(x, T, when)) * np.exp(-log_density)
-            when = np.minimum(when + step, horizon)
-            if np.abs(step).max(initial=0.0) < 1e-6 * horizon:
+            later = np.minimum(when + step, latest)
+            moved, when = np.abs(later - when), later
+            if np.all(moved < 1e-6 * (horizon if np.isfinite(horizon) else 1.0 + when)):
                 break
         return when
 
@@ -155,3 +159,82 @@ class ParetoNBD(BuyTillYouDie):
 def _unique(rows: Summary) -> tuple[Summary, npt.NDArray[np.int64]]:
     columns, inverse = distinct(*rows)
     return Summary(*columns), inverse
+
+
+class PowerIntegral(NamedTuple):
+    """The integral's logarithm, and means under the normalised integrand (its gradient).
+
+    Attributes
+    ----------
+    log_value : array
+        −inf over an empty range.
+    mean_log_a, mean_log_b : array
+        Means of log(a + τ) and log(b + τ).
+    mean_inverse_a, mean_inverse_b : array
+        Means of 1 / (a + τ) and 1 / (b + τ).
+    """
+
+    log_value: FloatArray
+    mean_log_a: FloatArray
+    mean_log_b: FloatArray
+    mean_inverse_a: FloatArray
+    mean_inverse_b: FloatArray
+
+
+def power_integral(
+    p: FloatArray, q: FloatArray | float, a: float, b: float, lower: FloatArray, upper: FloatArray
+) -> PowerIntegral:
+    """Integrate (a + τ)^−p (b + τ)^−q over lower ≤ τ ≤ upper, by Gauss-Legendre on log(min(a, b) + τ).
+
+    On that scale the integrand varies smoothly whatever the scales a and b; the part in which it has fallen
+    to nothing is cut off, so that large powers are resolved as well as small ones.
+
+    Parameters
+    ----------
+    p, q : array or float
+        Powers, above 0; at least one of p, q is 1 or more.
+    a, b : float
+        Above 0.
+    lower, upper : array
+        Range, 0 ≤ lower ≤ upper; broadcasts with p.
+    """
+    p, lower, upper = np.broadcast_arrays(p, lower, upper)
+    shift = min(a, b)
+    # One factor 1 / (shift + τ) is taken up by the scale.
+    fall_a, fall_b = (p - 1, q) if a <= b else (p, np.asarray(q) - 1)
+    span = np.minimum(
+        np.log((shift + upper) / (shift + lower)),
+        np.minimum(
+            _span_until_negligible(fall_a, a, shift, lower), _span_until_negligible(fall_b, b, shift, lower)
+        ),
+    )
+    position = span[..., None] * (1 + _NODES) / 2
+    # τ − lower, exact also where it is small beside lower.
+    passed = (shift + lower)[..., None] * np.expm1(position)
+    log_a, log_b = np.log1p(passed / (a + lower)[..., None]), np.log1p(passed / (b + lower)[..., None])
+    height = np.exp(position - p[..., None] * log_a - q * log_b) * _WEIGHTS
+    total = height.sum(axis=-1)
+    share = height / total[..., None]
+    with np.errstate(divide="ignore"):
+        log_value = (
+            np.log(total * span / 2)
+            + np.log(shift + lower) - p * np.log(a + lower) - q * np.log(b + lower)
+        )  # fmt: skip
+    tau = passed + lower[..., None]
+    return PowerIntegral(
+        log_value,
+        (share * log_a).sum(axis=-1) + np.log(a + lower),
+        (share * log_b).sum(axis=-1) + np.log(b + lower),
+        (share / (a + tau)).sum(axis=-1),
+        (share / (b + tau)).sum(axis=-1),
+    )
+
+
+def _span_until_negligible(
+    fall: FloatArray | float, scale: float, shift: float, lower: FloatArray
+) -> FloatArray:
+    """Return how far, in log(shift + τ), until (scale + τ)^−fall alone is negligible."""
+    steps = np.minimum(_NEGLIGIBLE / np.maximum(fall, 1e-3), 200.0)
+    passed = (scale + lower) * np.expm1(steps)
+    span: FloatArray = np.log1p(passed / (shift + lower))
+    return span

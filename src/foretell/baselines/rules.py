@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from scipy.special import ndtri
 
-from foretell.core.estimator import Estimator
+from foretell.baselines.statistic import SeriesStatistic
+from foretell.core.constraints import Maybe, Whole, check
 from foretell.data.panel import Panel
 from foretell.data.seasons import find_season
-from foretell.data.tables import forecast_table, quantiles_for
-from foretell.errors import ParameterError
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -26,45 +25,28 @@ class Line(NamedTuple):
     deviation: FloatArray
 
 
-class Rule(Estimator):
+class Rule(SeriesStatistic):
     """What the rules share: normal quantiles about their forecast (Hyndman & Athanasopoulos, fpp3, 5.5)."""
 
-    name: str
-
-    def fit(self, panel: Panel) -> Self:
-        """Keep the panel."""
-        self.panel_ = panel
-        return self
-
-    def forecast(self, panel: Panel, h: int, quantiles: Sequence[float]) -> FloatArray:
-        """Return quantiles, shape (n_series, h, n_targets, n_quantiles); NaN where nothing was observed.
-
-        A series that is too short to tell how much it varies has quantiles without width.
-        """
-        self._check_fitted("panel_")
-        if isinstance(h, bool) or not isinstance(h, (int, np.integer)) or h < 1:
-            raise ParameterError(f"h={h!r}; expected a whole number of steps of at least 1")
+    def _quantiles(self, panel: Panel, h: int, quantiles: Sequence[float]) -> FloatArray:
         bounds = zip(panel.offsets[:-1], panel.offsets[1:], strict=True)
-        lines = [self._line(panel.values[a:b], int(h)) for a, b in bounds]
+        lines = [self._line(panel.values[a:b], h) for a, b in bounds]
         mean, deviation = (np.stack(part)[..., None] for part in zip(*lines, strict=True))
-        found: FloatArray = mean + np.nan_to_num(deviation) * ndtri(np.asarray(quantiles))
-        return found
+        values: FloatArray = mean + np.nan_to_num(deviation) * ndtri(np.asarray(quantiles))
+        return values
 
-    def predict(
-        self, panel: Panel | None = None, *, h: int = 1, levels: Sequence[int] = (50, 80, 95)
-    ) -> pl.DataFrame:
-        """Return the forecasts as a table; see `SeriesForecaster.predict`."""
-        self._check_fitted("panel_")
-        panel = self.panel_ if panel is None else panel
-        found = self.forecast(panel, h, quantiles_for(levels))
-        return forecast_table(panel, found, self.name, levels)
-
+    @abstractmethod
     def _line(self, values: FloatArray, h: int) -> Line:
-        raise NotImplementedError
+        """Return the forecast of one series, from its values, shape (n_steps, n_targets)."""
 
 
 class Naive(Rule):
     """The last observed value, for every step ahead.
+
+    Parameters
+    ----------
+    horizon : int
+        Steps ahead that `predict` forecasts by default.
 
     Examples
     --------
@@ -73,7 +55,8 @@ class Naive(Rule):
     [4.0, 4.0]
     """
 
-    name = "naive"
+    name: ClassVar[str] = "naive"
+    shell_name: ClassVar[str] = "naive"
 
     def _line(self, values: FloatArray, h: int) -> Line:
         growth = np.sqrt(np.arange(1, h + 1))[:, None]
@@ -87,6 +70,8 @@ class SeasonalNaive(Rule):
     ----------
     season : int, optional
         Steps; by default found in the panel it is fitted to.
+    horizon : int
+        Steps ahead that `predict` forecasts by default.
 
     Examples
     --------
@@ -95,17 +80,16 @@ class SeasonalNaive(Rule):
     [2.0, 1.0]
     """
 
-    name = "seasonal naive"
+    name: ClassVar[str] = "seasonal naive"
+    shell_name: ClassVar[str] = "seasonal-naive"
 
-    def __init__(self, season: int | None = None) -> None:
+    def __init__(self, season: int | None = None, *, horizon: int = 1) -> None:
+        super().__init__(horizon)
         self.season = season
 
-    def fit(self, panel: Panel) -> Self:
-        """Keep the panel, and find its season where none is given."""
-        if self.season is not None and (isinstance(self.season, bool) or self.season < 1):
-            raise ParameterError(f"season={self.season!r}; expected a whole number of steps of at least 1")
+    def _learn(self, panel: Panel) -> None:
+        check("season", self.season, Maybe(Whole(1, of="steps")))
         self.season_ = find_season(panel) if self.season is None else int(self.season)
-        return super().fit(panel)
 
     def _line(self, values: FloatArray, h: int) -> Line:
         season, n = self.season_, len(values)
@@ -129,6 +113,11 @@ class SeasonalNaive(Rule):
 class Drift(Rule):
     """The straight line through the first and the last observed value.
 
+    Parameters
+    ----------
+    horizon : int
+        Steps ahead that `predict` forecasts by default.
+
     Examples
     --------
     >>> panel = Panel.from_arrays({"a": [1.0, 2.0, 3.0]})
@@ -136,7 +125,8 @@ class Drift(Rule):
     [4.0, 5.0]
     """
 
-    name = "drift"
+    name: ClassVar[str] = "drift"
+    shell_name: ClassVar[str] = "drift"
 
     def _line(self, values: FloatArray, h: int) -> Line:
         known = ~np.isnan(values)

@@ -13,7 +13,7 @@ import polars as pl
 
 from foretell.data.moments import is_plain_date, to_moment
 from foretell.data.report import reason_lines
-from foretell.errors import EmptyLogError, ParameterError
+from foretell.errors import DataError, EmptyLogError, ParameterError
 
 Unit = Literal["day", "hour"]
 Merge = Literal["hour", "day", "week"]
@@ -368,3 +368,29 @@ def parse_duration(duration: str | int, unit: Unit) -> int:
             f"{duration!r} is not a whole, positive number of {unit}s; the clock's unit is {unit!r}"
         )
     return ticks
+
+
+def training_log(log: object, as_of: object = None) -> EventLog:
+    """Return the log that a model is fitted to, up to a date that it has to reach.
+
+    Raises
+    ------
+    DataError
+        It is no log.
+    ParameterError
+        The date lies after its end.
+    """
+    if not isinstance(log, EventLog):
+        raise DataError(
+            f"fit takes an EventLog, got {type(log).__name__}; read one with "
+            "foretell.read_events(frame_or_path, id=…, time=…)"
+        )
+    if as_of is None:
+        return log
+    tick = log.tick(as_of)
+    if tick > log.as_of:
+        raise ParameterError(
+            f"as_of={as_of!r} lies after the end of the log, {log.date(log.as_of)}: nobody knows whether "
+            "there were events in between; if the log does reach that far, read it with as_of=…"
+        )
+    return log.until(tick)

@@ -14,7 +14,7 @@ from foretell.data.covariates import Covariates, seen_only
 from foretell.data.grid import BoolArray, FloatArray, Grid, IntArray
 from foretell.data.report import SeriesReport
 from foretell.data.rows import closest
-from foretell.errors import EmptyLogError, ParameterError
+from foretell.errors import DataError, EmptyLogError, ParameterError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -319,3 +319,12 @@ def lengths_with_values(values: FloatArray, begins: IntArray, lengths: IntArray)
 def to_offsets(lengths: npt.NDArray[np.integer]) -> IntArray:
     """Return where runs of these lengths begin and end."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def check_panel(panel: object) -> None:
+    """Refuse what is no panel."""
+    if not isinstance(panel, Panel):
+        raise DataError(
+            f"expected a Panel, got {type(panel).__name__}; read one with "
+            "foretell.read_series(frame_or_path, id=…, time=…, target=…)"
+        )

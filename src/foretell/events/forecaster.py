@@ -13,7 +13,7 @@ import polars as pl
 
 from foretell.core.estimator import NetworkForecaster
 from foretell.core.outlook import Outlook, period_edges
-from foretell.data.log import EventLog, to_dates
+from foretell.data.log import EventLog, to_dates, training_log
 from foretell.data.tables import (
     Customers,
     asked_customers,
@@ -159,13 +159,7 @@ class EventForecaster(NetworkForecaster):
             Hears a `Progress` after each epoch of each member.
         """
         self._check_parameters()
-        if not isinstance(log, EventLog):
-            raise DataError(
-                f"fit takes an EventLog, got {type(log).__name__}; read one with "
-                "foretell.read_events(frame_or_path, id=…, time=…)"
-            )
-        if as_of is not None:
-            log = _until(log, as_of)
+        log = training_log(log, as_of)
         self.auto_ = None
         small = self.model == "auto" and log.n_customers < LEAST_CUSTOMERS
         if small:
@@ -540,13 +534,3 @@ class EventForecaster(NetworkForecaster):
         packed = take(np.asarray(states.packed), np.asarray(blank.packed), 1)
         rest = [take(np.asarray(a), np.asarray(b), 0) for a, b in zip(states[2:], blank[2:], strict=True)]
         return customers, States(memory, packed, *rest)
-
-
-def _until(log: EventLog, as_of: Any) -> EventLog:
-    tick = log.tick(as_of)
-    if tick > log.as_of:
-        raise ParameterError(
-            f"as_of={as_of!r} lies after the end of the log, {log.date(log.as_of)}: nobody knows whether "
-            "there were events in between; if the log does reach that far, read it with as_of=…"
-        )
-    return log.until(tick)

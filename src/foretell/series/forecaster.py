@@ -14,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core.estimator import NetworkForecaster
-from foretell.data.panel import Panel
+from foretell.data.panel import Panel, check_panel
 from foretell.data.tables import forecast_table, quantiles_for
 from foretell.errors import DataError, ParameterError, SmallDataWarning
 from foretell.nn.custom import check_network, resolved
@@ -135,7 +135,7 @@ class SeriesForecaster(NetworkForecaster):
             Hears a `Progress` after each round of each member.
         """
         self._check_parameters()
-        _check_panel(panel)
+        check_panel(panel)
         if int(panel.lengths.max()) < 2:
             raise DataError(
                 "all series have one step: there is nothing to learn from; read longer series, or take the "
@@ -254,7 +254,7 @@ class SeriesForecaster(NetworkForecaster):
     def forecast(self, panel: Panel, h: int, quantiles: Sequence[float]) -> FloatArray:
         """Return quantiles as an array, shape (n_series, h, n_targets, n_quantiles), sorted."""
         self._check_fitted("model_")
-        _check_panel(panel)
+        check_panel(panel)
         if isinstance(h, bool) or not isinstance(h, (int, np.integer)) or h < 1:
             raise ParameterError(f"h={h!r}; expected a whole number of steps of at least 1")
         self._check_alike(panel)
@@ -303,14 +303,6 @@ class SeriesForecaster(NetworkForecaster):
 
 DEFAULT_NETWORK = NetworkConfig(layers=2, units=64, dense=128, dense_activation="relu", dropout=0.1)
 DEFAULT_TRAINING = TrainConfig(epochs=30, learning_rate=4e-3, weight_decay=1e-2, patience=6)
-
-
-def _check_panel(panel: Panel) -> None:
-    if not isinstance(panel, Panel):
-        raise DataError(
-            f"expected a Panel, got {type(panel).__name__}; read one with "
-            "foretell.read_series(frame_or_path, id=…, time=…, target=…)"
-        )
 
 
 def _at_levels(found: FloatArray, quantiles: Sequence[float]) -> FloatArray:

@@ -1,0 +1,388 @@
+"""What the statistics and rules share: they fit, answer and are kept as our forecasters are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from foretell.core.constraints import Whole, check
+from foretell.core.contracts import Arrays, Kind
+from foretell.core.estimator import Estimator
+from foretell.core.outlook import Outlook
+from foretell.data.log import EventLog, training_log
+from foretell.data.panel import Panel, check_panel
+from foretell.data.state import log_from_state, log_state, panel_from_state, panel_state
+from foretell.data.tables import (
+    EventAnswers,
+    asked_customers,
+    check_quantiles,
+    event_table,
+    forecast_table,
+    interval_tails,
+    named_horizons,
+    quantile_table,
+    quantiles_for,
+)
+from foretell.errors import ParameterError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+class Summary(NamedTuple):
+    """The sufficient statistics of customers' histories.
+
+    Attributes
+    ----------
+    repeats : array, shape (n,)
+        Events after the first one (x).
+    recency : array, shape (n,)
+        Time from the first to the last event (t_x), 0 for one-time customers.
+    age : array, shape (n,)
+        Time from the first event to the as-of date (T).
+    """
+
+    repeats: FloatArray
+    recency: FloatArray
+    age: FloatArray
+
+
+class Histories(NamedTuple):
+    """What statistics read of customers' histories, in ticks.
+
+    Attributes
+    ----------
+    summary : Summary
+    usual_gap : array, shape (n,)
+        The customer's own usual gap by a rule; NaN for one-time customers, and for models that read none.
+    """
+
+    summary: Summary
+    usual_gap: FloatArray
+
+    def at(self, places: IntArray) -> Histories:
+        """Return the histories at some places; -1 is a customer whose first event falls on the as-of date."""
+        columns = Summary(*(np.append(column, 0.0)[places] for column in self.summary))
+        return Histories(columns, np.append(self.usual_gap, np.nan)[places])
+
+
+def summarise(log: EventLog) -> Summary:
+    """Return repeats, recency and age (in ticks) of every customer of a log, in its order."""
+    return Summary(
+        (log.counts - 1).astype(np.float64),
+        (log.last - log.first).astype(np.float64),
+        (log.as_of - log.first).astype(np.float64),
+    )
+
+
+def distinct(*columns: FloatArray) -> tuple[list[FloatArray], IntArray]:
+    """Return the distinct rows of some columns, and for each row given its position among them.
+
+    Customers with the same statistics have the same likelihood and the same forecast: most one-time
+    customers share theirs with many others.
+    """
+    rows, inverse = np.unique(np.column_stack(columns), axis=0, return_inverse=True)
+    return list(rows.T), inverse.reshape(-1)
+
+
+class _Statistic(Estimator):
+    """What the statistics of both questions share."""
+
+    kind: ClassVar[Kind]
+    is_ours: ClassVar[bool] = False
+    starts_warm: ClassVar[bool] = False
+    name: ClassVar[str]
+    shell_name: ClassVar[str]
+
+    def _refuse_warm_start(self, warm_start: object) -> None:
+        if warm_start is not None:
+            raise ParameterError(
+                f"warm_start={warm_start!r}; expected None: {self.name} is fitted anew in a moment"
+            )
+
+
+class EventStatistic(_Statistic, ABC):
+    """A statistic or rule of events: a subclass gives its formulas, this class the verbs and the table.
+
+    A formula that a model does not have returns None, and the columns that it would fill are null.
+
+    Attributes
+    ----------
+    log_ : EventLog
+        The log up to the as-of date.
+    """
+
+    kind = "events"
+    # What `fit` learns, as a named tuple; None for a rule without parameters.
+    _params: ClassVar[Callable[..., Any] | None] = None
+
+    log_: EventLog
+    params_: Any
+
+    def fit(
+        self,
+        log: EventLog,
+        *,
+        as_of: Any = None,
+        warm_start: None = None,
+        progress: Callable[..., None] | None = None,
+    ) -> Self:
+        """Fit to a log.
+
+        Parameters
+        ----------
+        log : EventLog
+        as_of : date or str, optional
+            Last day to learn from, inclusive; by default the log's own. Later events are not looked at.
+        warm_start : None
+            There is nothing to start from.
+        progress : callable, optional
+            Is not called: the fit takes a moment.
+        """
+        del progress
+        self._refuse_warm_start(warm_start)
+        log = training_log(log, as_of)
+        self._learn(log)
+        self.log_ = log
+        return self
+
+    def predict(
+        self,
+        horizons: Sequence[str | int] = ("7d", "30d", "90d"),
+        levels: Sequence[int] = (50, 80, 95),
+        ids: Collection[Any] | None = None,
+    ) -> pl.DataFrame:
+        """Answer for every customer, or for some.
+
+        Parameters
+        ----------
+        horizons : sequence of str or int
+            Such as ``"7d"``, ``"26w"``, ``"36h"``, or ticks of the clock.
+        levels : sequence of int
+            Percentages of the intervals of the next event.
+        ids : collection, optional
+            Customers, in this order. One that the log has never seen gets the forecast of a customer whose
+            first event falls on the as-of date, with ``n_events`` 0.
+
+        Returns
+        -------
+        polars.DataFrame
+            The table of `EventForecaster.predict`; what the model cannot know is null, see its class.
+        """
+        self._check_fitted("log_")
+        named, tails = named_horizons(self.log_, horizons), interval_tails(levels)
+        customers = asked_customers(self.log_, ids)
+        histories = self._histories(self.log_).at(customers.places)
+        ticks = np.array([length for _, length in named], dtype=np.float64)
+        moments = self._next_event(histories, np.array([0.5, *tails]))
+        answers = EventAnswers(
+            next_event=None if moments is None else moments[0],
+            intervals=None if moments is None else moments[1:].reshape(len(levels), 2, -1),
+            p_active=self._further_event(histories),
+            p_return=self._chances(histories, ticks) if named else None,
+            expected=self._expected(histories, ticks),
+            overdue=self._overdue(histories),
+        )
+        return event_table(customers, answers, horizons=named, levels=levels)
+
+    def quantiles(self, levels: Sequence[float], ids: Collection[Any] | None = None) -> pl.DataFrame:
+        """Return quantiles of the next event's date given a return: ``unique_id``, ``q0.1`` …."""
+        self._check_fitted("log_")
+        check_quantiles(levels)
+        customers = asked_customers(self.log_, ids)
+        histories = self._histories(self.log_).at(customers.places)
+        moments = self._next_event(histories, np.array(levels))
+        unknown = np.full((len(levels), len(customers.ids)), np.nan)
+        return quantile_table(customers, unknown if moments is None else moments, levels)
+
+    def update(self, new_events: EventLog) -> Self:
+        """Move every customer's history forward by new events, without refitting.
+
+        Parameters
+        ----------
+        new_events : EventLog
+            Events after the present as-of date, read with the same options; its as-of date becomes the
+            new one. New customers join.
+        """
+        self._check_fitted("log_")
+        self.log_, _ = self.log_.extended(new_events)
+        return self
+
+    def return_chances(self, log: EventLog, ticks: npt.ArrayLike) -> FloatArray:
+        """Return P(an event within so many ticks after the log's end), shape (n_customers, n_ticks)."""
+        chances = self._chances(self._histories(log), np.asarray(ticks, dtype=np.float64))
+        if chances is None:
+            raise ParameterError(f"{self.name} knows no chance of a return; take Pareto/NBD or BG/NBD")
+        return chances
+
+    @abstractmethod
+    def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
+        """Look ahead from the end of a log; see `Outlook`.
+
+        Parameters
+        ----------
+        log : EventLog
+            The customers and their events; its clock has to be the one of the fit.
+        horizon, period, window : int
+            How far to look, the length of the cohort's periods, and of the window of ``p_return``, in ticks.
+        """
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """Return the log and what was learned from it, as values for JSON and plain arrays."""
+        self._check_fitted("log_")
+        described, arrays = log_state(self.log_)
+        if self._params is not None:
+            arrays["params"] = np.array(self.params_, dtype=np.float64)
+        return {"params": self.get_params(), "log": described}, arrays
+
+    @classmethod
+    def from_state(cls, described: Mapping[str, Any], arrays: Arrays) -> Self:
+        """Return the fitted model that `state` described."""
+        model = cls(**described["params"])
+        model.log_ = log_from_state(described["log"], arrays)
+        if cls._params is not None:
+            model._keep(arrays["params"])
+        return model
+
+    def _keep(self, params: npt.NDArray[Any]) -> None:
+        """Keep what was learned, under its names."""
+        if self._params is not None:
+            self.params_ = self._params(*(float(value) for value in params))
+
+    @abstractmethod
+    def _learn(self, log: EventLog) -> None:
+        """Learn the parameters."""
+
+    def _histories(self, log: EventLog) -> Histories:
+        return Histories(summarise(log), np.full(log.n_customers, np.nan))
+
+    @abstractmethod
+    def _expected(self, histories: Histories, ticks: FloatArray) -> FloatArray:
+        """Return the expected number of events within each horizon, shape (n, n_horizons)."""
+
+    def _further_event(self, histories: Histories) -> FloatArray | None:
+        """Return the chance of any further event."""
+        del histories
+        return None
+
+    def _chances(self, histories: Histories, ticks: FloatArray) -> FloatArray | None:
+        """Return the chance of an event within each horizon, shape (n, n_horizons)."""
+        del histories, ticks
+        return None
+
+    def _next_event(self, histories: Histories, levels: FloatArray) -> FloatArray | None:
+        """Return quantiles of the time to the next event given a return, in ticks, shape (n_levels, n)."""
+        del histories, levels
+        return None
+
+    def _overdue(self, histories: Histories) -> FloatArray | None:
+        """Return how far the silence reaches into the distribution of gaps of a customer who returns."""
+        del histories
+        return None
+
+
+class SeriesStatistic(_Statistic, ABC):
+    """A statistic or rule of series: a subclass gives its quantiles, this class the verbs and the table.
+
+    Parameters
+    ----------
+    horizon : int
+        Steps ahead that `predict` forecasts by default.
+
+    Attributes
+    ----------
+    panel_ : Panel
+        The panel it was fitted to.
+    """
+
+    kind = "series"
+
+    panel_: Panel
+
+    def __init__(self, horizon: int = 1) -> None:
+        self.horizon = horizon
+
+    def fit(
+        self, panel: Panel, *, warm_start: None = None, progress: Callable[..., None] | None = None
+    ) -> Self:
+        """Keep the panel.
+
+        Parameters
+        ----------
+        panel : Panel
+            See `foretell.read_series`.
+        warm_start : None
+            There is nothing to start from.
+        progress : callable, optional
+            Is not called.
+        """
+        del progress
+        self._refuse_warm_start(warm_start)
+        check("horizon", self.horizon, Whole(1, of="steps"))
+        check_panel(panel)
+        self._learn(panel)
+        self.panel_ = panel
+        return self
+
+    def predict(
+        self,
+        panel: Panel | None = None,
+        *,
+        h: int | None = None,
+        levels: Sequence[int] = (50, 80, 95),
+    ) -> pl.DataFrame:
+        """Forecast the steps after each series' end.
+
+        Parameters
+        ----------
+        panel : Panel, optional
+            Histories to forecast from, by default those it was fitted to; series may be new ones.
+        h : int, optional
+            Steps ahead, by default ``horizon``.
+        levels : sequence of int
+            Percentages of the central intervals.
+
+        Returns
+        -------
+        polars.DataFrame
+            The table of `SeriesForecaster.predict`, with the model's own name in the columns; null for a
+            series without any observed value.
+        """
+        self._check_fitted("panel_")
+        panel = self.panel_ if panel is None else panel
+        values = self.forecast(panel, self.horizon if h is None else h, quantiles_for(levels))
+        return forecast_table(panel, values, self.name, levels)
+
+    def forecast(self, panel: Panel, h: int, quantiles: Sequence[float]) -> FloatArray:
+        """Return quantiles as an array, shape (n_series, h, n_targets, n_quantiles), sorted.
+
+        They are NaN for a series without any observed value, and without width where a series is too short
+        to tell how much it varies.
+        """
+        self._check_fitted("panel_")
+        check_panel(panel)
+        check("h", h, Whole(1, of="steps"))
+        return self._quantiles(panel, int(h), quantiles)
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """Return the panel and what was learned from it, as values for JSON and plain arrays."""
+        self._check_fitted("panel_")
+        described, arrays = panel_state(self.panel_)
+        return {"params": self.get_params(), "panel": described}, arrays
+
+    @classmethod
+    def from_state(cls, described: Mapping[str, Any], arrays: Arrays) -> Self:
+        """Return the fitted model that `state` described."""
+        return cls(**described["params"]).fit(panel_from_state(described["panel"], arrays))
+
+    def _learn(self, panel: Panel) -> None:
+        """Learn what the model knows of the panel before it forecasts: by default nothing."""
+
+    @abstractmethod
+    def _quantiles(self, panel: Panel, h: int, quantiles: Sequence[float]) -> FloatArray:
+        """Return quantiles, shape (n_series, h, n_targets, n_quantiles)."""
