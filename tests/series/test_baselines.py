@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import pickle
+
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import foretell as ft
 from foretell import baselines
+from foretell.baselines import SERIES_BASELINES
+from foretell.baselines.statistic import SeriesStatistic
 
 
 def panel_of(*series: list[float]) -> ft.Panel:
@@ -96,3 +102,96 @@ class TestClassical:
         panel = panel_of([1.0, np.nan, 2.0])
         with pytest.raises(ft.errors.DataError, match="missing"):
             baselines.AutoETS().fit(panel).forecast(panel, 1, [0.5])
+
+
+@pytest.fixture(scope="module")
+def panel() -> ft.Panel:
+    rng = np.random.default_rng(0)
+    wave = np.tile([1.0, 5.0, 3.0, -2.0], 9)
+    series = {key: 10 + wave[:n] + rng.normal(0, 0.1, n) for key, n in (("a", 36), ("b", 30))}
+    return ft.Panel.from_arrays(series, freq="1d", start="2024-01-01")
+
+
+@pytest.fixture(scope="module")
+def ours(panel: ft.Panel) -> pl.DataFrame:
+    quick = ft.SeriesForecaster(horizon=3, ensemble=1, training=ft.TrainConfig(epochs=1))
+    return quick.fit(panel).predict(levels=[80])
+
+
+def model_named(name: str) -> SeriesStatistic:
+    if name.startswith("auto"):
+        pytest.importorskip("statsforecast")
+    return SERIES_BASELINES[name](horizon=3)
+
+
+@pytest.mark.filterwarnings("ignore")  # the peers' own
+@pytest.mark.parametrize("name", sorted({model.shell_name for model in SERIES_BASELINES.values()}))
+class TestForecasters:
+    """They fit, answer and are kept as `SeriesForecaster` is."""
+
+    def test_the_table_has_the_columns_and_types_of_ours(
+        self, name: str, panel: ft.Panel, ours: pl.DataFrame
+    ) -> None:
+        model = model_named(name)
+        table = model.fit(panel).predict(levels=[80])
+        assert table.rename({old: old.replace(model.name, "foretell") for old in table.columns}).schema == (
+            ours.schema
+        )
+        assert table.select("unique_id", "ds").equals(ours.select("unique_id", "ds"))
+        assert not any(column.is_null().any() for column in table)
+
+    def test_fit_returns_the_model_and_queries_leave_it_as_it_is(self, name: str, panel: ft.Panel) -> None:
+        model = model_named(name)
+        assert model.fit(panel) is model
+        before = pickle.dumps(model)
+        model.predict(panel.select(["b"]), h=2)
+        model.forecast(panel, 2, [0.5])
+        model.state()
+        assert pickle.dumps(model) == before
+
+    def test_a_model_comes_back_from_its_state(self, name: str, panel: ft.Panel) -> None:
+        model = model_named(name).fit(panel)
+        described, arrays = model.state()
+        back = type(model).from_state(json.loads(json.dumps(described)), arrays)
+        assert back.predict().equals(model.predict())
+        assert back.get_params() == model.get_params()
+
+    def test_a_series_is_answered_alone_as_among_others(self, name: str, panel: ft.Panel) -> None:
+        model = model_named(name).fit(panel)
+        both = model.predict().filter(unique_id="b")
+        assert model.predict(panel.select(["b"])).equals(both)
+
+    def test_a_fit_or_question_without_sense_is_refused(self, name: str, panel: ft.Panel) -> None:
+        model = model_named(name)
+        with pytest.raises(ft.errors.NotFittedError, match="call fit"):
+            model.predict()
+        with pytest.raises(ft.errors.ParameterError, match="warm_start"):
+            model.fit(panel, warm_start=model)  # type: ignore[arg-type]
+        with pytest.raises(ft.errors.DataError, match="expected a Panel"):
+            model.fit(panel.to_frame())  # type: ignore[arg-type]
+        with pytest.raises(ft.errors.ParameterError, match="h=0; expected a whole number of steps"):
+            model.fit(panel).predict(h=0)
+        with pytest.raises(ft.errors.ParameterError, match="horizon=0"):
+            type(model)(horizon=0).fit(panel)
+
+    def test_it_goes_by_the_name_of_tables_and_that_of_the_shell(self, name: str, panel: ft.Panel) -> None:
+        model = SERIES_BASELINES[name]
+        assert SERIES_BASELINES[model.name.lower()] is model
+        assert model.shell_name.replace("-", "").isalnum()
+        assert (model.kind, model.is_ours, model.starts_warm) == ("series", False, False)
+
+
+def test_a_series_without_any_value_is_null_in_the_table() -> None:
+    panel = ft.Panel.from_arrays({"a": [1.0, 2.0, 3.0], "none": [np.nan, np.nan, np.nan]})
+    for rule in RULES:
+        table = rule.fit(panel).predict(levels=[80])
+        assert table.filter(unique_id="none").drop("unique_id", "ds").row(0) == (None, None, None)
+
+
+@pytest.mark.filterwarnings("ignore")  # the peers' own
+def test_the_automatic_models_find_the_season_where_none_is_given() -> None:
+    pytest.importorskip("statsforecast")
+    wave = 10 + np.tile([1.0, 5.0, 3.0, -2.0], 15) + np.random.default_rng(0).normal(0, 0.1, 60)
+    panel = panel_of(list(wave))
+    model = SERIES_BASELINES["autoets"]().fit(panel)
+    assert model.predict(h=4)["AutoETS"].to_numpy() == pytest.approx(10 + np.array([1, 5, 3, -2]), abs=0.5)
