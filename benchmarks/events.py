@@ -67,11 +67,12 @@ def measure(name: str) -> dict[str, object] | None:
         return None
     board = ft.evaluate(log, cutoff, horizon)
     print(f"\n## {name}: {board}\n", flush=True)
-    rows = {row.model.lower(): row for row in board.rows}
-    best = min(rows[model].rmse for model in STATISTICS)
-    ours = rows["foretell"]
-    print(f"{name}: foretell's RMSE is {100 * (1 - ours.rmse / best):.1f} % below the best statistic's")
-    return json.loads(board.to_json()) | {"gain_pct": 100 * (1 - ours.rmse / best)}
+    rmse = {name.lower(): board.figures(name)["rmse"] for name in board.names}
+    best = min(rmse[model] for model in STATISTICS)
+    print(
+        f"{name}: foretell's RMSE is {100 * (1 - rmse['foretell'] / best):.1f} % below the best statistic's"
+    )
+    return json.loads(board.to_json()) | {"gain_pct": 100 * (1 - rmse["foretell"] / best)}
 
 
 def main() -> None:

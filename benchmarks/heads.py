@@ -69,15 +69,15 @@ def measure(name: str, head: str, cell: str) -> dict[str, object] | None:
     figures = next_gap(log, head, cell)
     seconds = time.perf_counter() - started
     model = ft.EventForecaster(head=head, network=ft.NetworkConfig(cell=cell), ensemble=1)
-    row = ft.evaluate(log, cutoff, horizon, models=[model]).rows[0]
-    told = {key: getattr(row, key) for key in ("brier_30d", "ece_30d", "coverage_80")}
+    row = ft.evaluate(log, cutoff, horizon, models=[model]).table().row(0, named=True)
+    told = {key: row[key] for key in ("brier_30d", "ece_30d", "coverage_80")}
     return {
         "log": name,
         "head": head,
         "cell": cell,
         **figures,
         **told,
-        "visits_rmse": row.rmse,
+        "visits_rmse": row["rmse"],
         "fit_s": seconds,
     }
 

@@ -27,12 +27,12 @@ from foretell.baselines.rules import Drift, Naive, SeasonalNaive
 from foretell.data.log import EventLog
 from foretell.evaluation.calibration import mass_within
 from foretell.evaluation.recalibration import (
-    LevelRepair,
-    ProbabilityRepair,
-    QuantileRepair,
-    repair_on_last_fold,
+    ConformalRecalibration,
+    IsotonicRecalibration,
+    PITRecalibration,
+    recalibration_on_last_fold,
 )
-from foretell.evaluation.series_leaderboard import scales
+from foretell.evaluation.series_folds import scales
 from foretell.series.forecaster import DEFAULT_TRAINING
 from foretell.stats import event_metrics as metrics
 from foretell.stats import series_metrics
@@ -57,14 +57,14 @@ def visits(log: EventLog, cutoff: str, horizon: str, ensemble: int = 3) -> dict[
     names = ["pareto/nbd", "bg/nbd", "mbg/nbd", "mean gap", "median gap", "repeat rate"]
     auto = ft.EventForecaster(model="auto", ensemble=ensemble)
     board = ft.evaluate(log, cutoff, horizon, [auto, *names])
-    losses = {row.model: row.rmse for row in board.rows if row.rmse is not None}
+    losses = dict(board.table().select("model", "rmse").drop_nulls().rows())
     losses["auto"] = losses.pop("foretell")
     chosen: Any = board.models["foretell"]
     alone = copy.copy(chosen)
     alone.auto_ = None
     ahead = log.ticks_of(horizon)
-    said = alone.outlook(board.holdout.train, ahead, period=7, window=30).expected
-    losses["network"] = metrics.rmse(board.holdout.count, said)
+    said = alone.outlook(board.train, ahead, period=7, window=30).expected
+    losses["network"] = metrics.rmse(board.fold(0).filter(pl.col("model") == "foretell")["y"], said)
     return compare(losses, chosen.auto_.counts)
 
 
@@ -202,7 +202,7 @@ def _monthly(model: Any, panel: ft.Panel, values: Any, begin: int, said: Any) ->
     now = np.arange(begin, begin + 8 * len(said), 8)
     for start in range(begin, int(now[-1]) + 1, month):
         seen = (origins >= start - 2 * month) & (origins + 96 <= start)
-        repair = QuantileRepair.fit(came[seen].ravel(), earlier[seen].reshape(-1, 3), QUANTILES)
+        repair = ConformalRecalibration.fit(came[seen].ravel(), earlier[seen].reshape(-1, 3), QUANTILES)
         chosen = (now >= start) & (now < start + month)
         mended[chosen] = repair.apply(said[chosen])
     return mended
@@ -228,8 +228,12 @@ def repair() -> dict[str, Any]:
             found[name] = _repaired_visits(log, cutoff, horizon)
             print(name, found[name], flush=True)
     for name, (panel, h, forecaster, season) in _tasks().items():
-        test = ft.backtest(panel, [forecaster], horizon=h, n_folds=5, refit="warm", season=season)
-        last = repair_on_last_fold(test, forecaster.name).filter((pl.col("claimed") - 0.8).abs() < 1e-6)
+        test = ft.backtest(
+            panel, [forecaster], horizon=h, cutoffs=5, config=ft.BacktestConfig(refit="warm", season=season)
+        )
+        last = recalibration_on_last_fold(test, forecaster.name).filter(
+            (pl.col("claimed") - 0.8).abs() < 1e-6
+        )
         found[name] = dict(zip(last["kind"], last["observed"], strict=True))
         print(name, found[name], flush=True)
     return found
@@ -238,14 +242,16 @@ def repair() -> dict[str, Any]:
 def _repaired_visits(log: EventLog, cutoff: str, horizon: str) -> dict[str, float]:
     """The cut-date protocol; learned from four folds of 30 days before the cut-off."""
     last, name = log.tick(cutoff), "foretell"
-    test = ft.backtest(log, [ft.EventForecaster()], horizon=horizon, cutoffs=[cutoff]).table()
+    test = ft.backtest(log, [ft.EventForecaster()], horizon=horizon, cutoffs=[cutoff]).rows()
     cutoffs = [log.date(last - back) for back in (120, 90, 60, 30)]
-    folds = ft.backtest(log, [ft.EventForecaster()], horizon="30d", cutoffs=cutoffs, refit="warm")
+    folds = ft.backtest(
+        log, [ft.EventForecaster()], horizon="30d", cutoffs=cutoffs, config=ft.BacktestConfig(refit="warm")
+    )
     chance, came = test["p_return"].to_numpy(), test["returned"].to_numpy()
     low, high = (test[column].drop_nulls().to_numpy() for column in ("pit_lo", "pit_hi"))
     wanted = [0.1, 0.9]
-    asked = LevelRepair.of(folds, name).levels(wanted)
-    mended = ProbabilityRepair.of(folds, name).apply(chance)
+    asked = PITRecalibration.of(folds, name).levels(wanted)
+    mended = IsotonicRecalibration.of(folds, name).apply(chance)
     return {
         "ece": metrics.expected_calibration_error(came, chance),
         "ece_repaired": metrics.expected_calibration_error(came, mended),
@@ -264,17 +270,20 @@ def warm() -> dict[str, Any]:
         "series": (
             panel,
             ft.SeriesForecaster(24, ensemble=1, window=ft.WindowConfig(season=M4_SEASON, log=True)),
-            {"horizon": 24, "season": M4_SEASON},
+            {"horizon": 24},
         ),
     }
     for name, (data, model, options) in tasks.items():
         if data is None:
             continue
-        ft.backtest(data, [model], n_folds=1, **options)  # compiles what both ways need
+        season = M4_SEASON if name == "series" else None
+        ft.backtest(data, [model], cutoffs=1, **options)  # compiles what both ways need
         figures: dict[str, Any] = {}
         for refit in ("always", "warm"):
-            test = ft.backtest(data, [model], n_folds=8, refit=refit, **options)
-            scores = test.scores(pooled=True)
+            test = ft.backtest(
+                data, [model], cutoffs=8, **options, config=ft.BacktestConfig(refit=refit, season=season)
+            )
+            scores = test.table()
             error = scores["rmse" if name == "visits" else "mase"][0]
             figures[refit] = {"seconds": scores["fit_s"][0] + scores["predict_s"][0], "error": error}
         figures["time"] = figures["warm"]["seconds"] / figures["always"]["seconds"]

@@ -101,7 +101,7 @@ def bank() -> dict[str, Any]:
     ours = ft.SeriesForecaster(horizon=day, window=window, training=training)
     board = ft.evaluate(panel, horizon=week, models=[ours, "seasonal naive"], season=week)
     print(board)
-    rows = {row.model: row.mase for row in board.rows}
+    rows = dict(board.table().select("model", "mase").rows())
     print(f"MASE {rows['foretell'] / rows['seasonal naive']:.3f} times the weekly seasonal naive's")
     return json.loads(board.to_json())
 

@@ -14,13 +14,14 @@ from benchmarks.series_data import M4_HORIZON, M4_SEASON, SHARED, m4_hourly
 
 import foretell as ft
 from foretell import plotting
+from foretell.evaluation import Evaluation
 from foretell.series.forecaster import DEFAULT_TRAINING
 
 WINDOW = ft.WindowConfig(season=M4_SEASON, log=True)
 METHODS = ("direct", "seq2seq", "recursive")
 
 
-def compare() -> ft.SeriesLeaderboard:
+def compare() -> Evaluation:
     """Return the leaderboard of the three methods and the seasonal naive rule."""
     panel = m4_hourly()
     models: list[object] = ["seasonal naive"]

@@ -18,7 +18,6 @@ import polars as pl
 
 import foretell as ft
 from foretell.core.outlook import EventModel
-from foretell.evaluation.leaderboard import Leaderboard
 from foretell.stats import event_metrics as metrics
 
 FloatArray = npt.NDArray[np.float64]
@@ -201,20 +200,18 @@ class Figures:
 
 def measure(panel: SimulatedPanel, models: Sequence[EventModel | str] | None) -> list[Figures]:
     """Fit models to a panel up to its cut-off and compare what they say with the truth."""
-    board: Leaderboard = ft.evaluate(panel.log(), panel.cutoff, panel.horizon, models)
+    found = ft.evaluate(panel.log(), panel.cutoff, panel.horizon, models)
     season, figures = panel.weekly_season(), []
-    for row in board.rows:
-        outlook = board.outlooks[row.model]
+    for row in found.table().iter_rows(named=True):
+        p_active = found.rows().filter(pl.col("model") == row["model"])["p_active"].drop_nulls().to_numpy()
+        weekly = found.totals.filter(pl.col("model") == row["model"])["forecast"].to_numpy()
         figures.append(
             Figures(
                 panel=panel.name,
-                model=row.model,
-                auc_active=None if outlook.p_active is None else metrics.auc(panel.active, outlook.p_active),
-                season_correlation=metrics.correlation(season, outlook.cohort[: len(season)]),
-                rmse=row.rmse,
-                bias_pct=row.bias_pct,
-                coverage_80=row.coverage_80,
-                fit_s=row.fit_s,
+                model=row["model"],
+                auc_active=metrics.auc(panel.active, p_active) if len(p_active) else None,
+                season_correlation=metrics.correlation(season, weekly[: len(season)]),
+                **{name: row[name] for name in ("rmse", "bias_pct", "coverage_80", "fit_s")},
             )
         )
     return figures
@@ -233,7 +230,7 @@ def main(models: Sequence[str]) -> None:
         for make in PANELS:
             panel = make()
             truth = panel.log()
-            actual = ft.evaluate(truth, panel.cutoff, panel.horizon, ["repeat rate"]).holdout.cohort
+            actual = ft.evaluate(truth, panel.cutoff, panel.horizon, ["repeat rate"]).totals["y"].to_numpy()
             best = metrics.correlation(panel.weekly_season(), actual[: panel.horizon // 7])
             print(f"{panel.name}: {truth}, {panel.active.mean():.0%} active at the cut-off,")
             print(f"the actual weekly totals correlate {best:.3f} with the season")

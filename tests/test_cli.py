@@ -312,7 +312,7 @@ def test_backtest_compares_cut_off_by_cut_off(visits, tmp_path):
     assert "3 cut-offs, 1998-01-01 to 1998-05-01" in done.stdout
     assert "nothing to compare" in done.stdout
     figures = json.loads((tmp_path / "figures.json").read_text())
-    assert {row["model"] for row in figures["pooled"]} == {"MBG/NBD", "mean gap"}
+    assert {row["model"] for row in figures["rows"]} == {"MBG/NBD", "mean gap"}
     assert len(list((tmp_path / "rows").iterdir())) == 3
     assert (tmp_path / "pictures" / "coverage.png").stat().st_size > 1_000
 

@@ -104,7 +104,7 @@ def test_backtest_goes_back_step_by_step(place: Path) -> None:
     assert out.exit_code == 0, out.output
     found = json.loads(out.stdout)
     assert [day[:10] for day in found["cutoffs"]] == ["2024-08-17", "2024-08-20"]
-    assert found["pooled"][0]["model"] == "seasonal naive"
+    assert found["rows"][0]["model"] == "seasonal naive"
 
 
 def test_backtest_of_series_steps_in_whole_steps(place: Path) -> None:

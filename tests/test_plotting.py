@@ -79,10 +79,10 @@ def test_a_place_that_cannot_be_written_is_named(tracking, tmp_path):
 
 
 def test_tracking_shows_what_came_beside_the_best_forecasts(board, tracking):
-    assert texts(tracking) == {"actual", *[row.model for row in board.rows[:2]], "forecast from here on →"}
+    assert texts(tracking) == {"actual", *board.table()["model"][:2], "forecast from here on →"}
     weekly = values(tracking, "week", "visits")
     drawn = [row["visits"] for row in weekly]
-    for total in board.holdout.cohort.tolist():
+    for total in board.totals.filter(pl.col("model") == board.names[0])["y"]:
         assert total in drawn
 
 

@@ -41,7 +41,7 @@ def grid(panel: ft.Panel, tmp_path_factory: pytest.TempPathFactory) -> tuple[ft.
     """A whole grid of one shape, its file, and how many programs it compiled."""
     place = tmp_path_factory.mktemp("search") / "search.db"
     before = steps._run_round._cache_size()
-    found = ft.tune(panel, RATES, model=SMALL, search=ft.SearchConfig(method="grid"), storage=place)
+    found = ft.tune(panel, RATES, model=SMALL, search=ft.SearchConfig(method="grid", storage=place))
     return found, place, steps._run_round._cache_size() - before
 
 
@@ -71,8 +71,8 @@ def test_the_best_trial_comes_first_and_its_settings_are_fitted_to_all_data(
 def test_the_figure_is_the_leaderboards(grid: Any, panel: ft.Panel) -> None:
     found = grid[0]
     again = with_settings(SMALL, found.best)
-    row = ft.evaluate(panel, horizon=4, models=[again]).rows[0]
-    assert row.mase == pytest.approx(found.value, rel=1e-4)
+    figures = ft.evaluate(panel, horizon=4, models=[again]).figures(again.name)
+    assert figures["mase"] == pytest.approx(found.value, rel=1e-4)
 
 
 def test_importances_are_shares_and_drawn(grid: Any) -> None:
@@ -89,8 +89,7 @@ def test_a_finished_search_is_not_run_again(grid: Any, panel: ft.Panel) -> None:
         panel,
         RATES,
         model=SMALL,
-        search=ft.SearchConfig(method="grid"),
-        storage=grid[1],
+        search=ft.SearchConfig(method="grid", storage=grid[1]),
         progress=heard.append,
     )
     assert heard == []
@@ -99,7 +98,7 @@ def test_a_finished_search_is_not_run_again(grid: Any, panel: ft.Panel) -> None:
 
 def test_a_file_of_another_search_is_refused(grid: Any, panel: ft.Panel) -> None:
     with pytest.raises(StorageError, match="another search"):
-        ft.tune(panel, {"ensemble": [1, 2]}, model=SMALL, storage=grid[1])
+        ft.tune(panel, {"ensemble": [1, 2]}, model=SMALL, search=ft.SearchConfig(storage=grid[1]))
 
 
 def test_a_search_that_was_broken_off_goes_on(panel: ft.Panel, tmp_path: Path) -> None:
@@ -110,8 +109,8 @@ def test_a_search_that_was_broken_off_goes_on(panel: ft.Panel, tmp_path: Path) -
         if news.done == 1:
             raise BrokenOffError
 
-    options: dict[str, Any] = {"model": SMALL, "storage": tmp_path / "search.db"}
-    search = ft.SearchConfig(trials=3, together=1)
+    options: dict[str, Any] = {"model": SMALL}
+    search = ft.SearchConfig(trials=3, together=1, storage=tmp_path / "search.db")
     space = {"training.learning_rate": Between(1e-3, 1e-1, log=True)}
     with pytest.raises(BrokenOffError):
         ft.tune(panel, space, search=search, progress=stop, **options)
@@ -192,8 +191,8 @@ def test_events_are_tuned_by_a_figure_of_theirs(small_log: ft.EventLog, small: A
     found = ft.tune(log, {"seed": [0, 1, 9]}, model=ScriptedEvents(), horizon="60d", search=search)
     assert found.model.log_ is log
     assert found.best == {"seed": 1}
-    figures = ft.evaluate(log, log.date(log.as_of - 60), "60d", [ScriptedEvents(seed=1)]).rows[0]
-    assert found.value == figures.rmse
+    figures = ft.evaluate(log, log.date(log.as_of - 60), "60d", [ScriptedEvents(seed=1)])
+    assert found.value == figures.table()["rmse"].item()
     by_order = ft.tune(log, {"seed": [0, 1]}, model=ScriptedEvents(), objective="auc_active", search=search)
     assert by_order.best == {"seed": 1}  # the higher, the better
 

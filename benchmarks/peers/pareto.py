@@ -18,11 +18,11 @@ def compare() -> list[dict[str, float | str]]:
     """Return fit and predict seconds and the error of both; ours also forecasts weeks and next events."""
     events = load_cdnow()
     log = ft.read_events(events, id="customer_id", time="date", as_of="1998-06-30")
-    row = ft.evaluate(log, CUTOFF, HORIZON, ["pareto/nbd"]).rows[0]
+    row = ft.evaluate(log, CUTOFF, HORIZON, ["pareto/nbd"]).figures("Pareto/NBD")
     ours: dict[str, float | str] = {
-        "model": f"foretell {row.model}", "fit_s": row.fit_s, "predict_s": row.predict_s,
-        "rmse": row.rmse, "bias_pct": row.bias_pct or 0.0,
-    }  # fmt: skip
+        "model": "foretell Pareto/NBD",
+        **{name: row[name] or 0.0 for name in ("fit_s", "predict_s", "rmse", "bias_pct")},
+    }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.csv"
         events.select("customer_id", "date").write_csv(path)

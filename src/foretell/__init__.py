@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from foretell.data.log import EventLog
     from foretell.data.panel import Panel
     from foretell.data.series import read_series
-    from foretell.evaluation.backtest import backtest
-    from foretell.evaluation.comparison import evaluate
+    from foretell.evaluation.backtest import backtest, evaluate
+    from foretell.evaluation.folds import BacktestConfig
     from foretell.evaluation.search_space import Between
     from foretell.evaluation.tuning import SearchConfig, tune
     from foretell.events.forecaster import EventForecaster
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from foretell.storage import load
 
 __all__ = [
+    "BacktestConfig",
     "Between",
     "EventForecaster",
     "EventLog",
@@ -70,8 +71,8 @@ _ROOMS = {
     "foretell.data.log": ("EventLog",),
     "foretell.data.panel": ("Panel",),
     "foretell.data.series": ("read_series",),
-    "foretell.evaluation.backtest": ("backtest",),
-    "foretell.evaluation.comparison": ("evaluate",),
+    "foretell.evaluation.backtest": ("backtest", "evaluate"),
+    "foretell.evaluation.folds": ("BacktestConfig",),
     "foretell.evaluation.search_space": ("Between",),
     "foretell.evaluation.tuning": ("SearchConfig", "tune"),
     "foretell.events.forecaster": ("EventForecaster",),

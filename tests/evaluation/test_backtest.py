@@ -9,6 +9,7 @@ import pytest
 import foretell as ft
 from foretell.core.outlook import Outlook, period_edges
 from foretell.errors import DataError, ParameterError
+from foretell.evaluation import Evaluation
 from foretell.evaluation.event_folds import censored_crps
 from foretell.evaluation.series_folds import last_steps
 from foretell.series.fitting import Reading
@@ -92,18 +93,20 @@ def visits(small, small_log):
 @pytest.fixture(scope="module")
 def steps():
     panel = ft.Panel.from_arrays(waves(**LONG))
-    return ft.backtest(panel, [tiny_series(), "drift"], horizon=H, n_folds=2, season=12)
+    return ft.backtest(
+        panel, [tiny_series(), "drift"], horizon=H, cutoffs=2, config=ft.BacktestConfig(season=12)
+    )
 
 
 class TestFolds:
     def test_cut_offs_step_back_from_a_horizon_before_the_end(self, small_log):
-        found = ft.backtest(small_log, RULES, horizon="60d", n_folds=3, step="30d")
+        found = ft.backtest(small_log, RULES, horizon="60d", cutoffs=3, config=ft.BacktestConfig(step="30d"))
         days = [small_log.tick(one) for one in found.cutoffs]
         assert days == [small_log.as_of - 120, small_log.as_of - 90, small_log.as_of - 60]
 
     def test_the_table_has_a_row_for_each_cut_off_model_and_customer_known_by_then(self, small_log):
         found = ft.backtest(small_log, RULES, horizon="60d", cutoffs=CUTS)
-        table = found.table()
+        table = found.rows()
         for cut in CUTS:
             past = small_log.until(small_log.tick(cut))
             rows = table.filter(pl.col("cutoff") == pl.lit(cut).str.to_date(), pl.col("model") == "mean gap")
@@ -112,17 +115,17 @@ class TestFolds:
 
     def test_one_fold_is_the_leaderboard(self, small_log):
         board = ft.evaluate(small_log, CUTS[1], "60d", RULES)
-        found = ft.backtest(small_log, RULES, horizon="60d", cutoffs=CUTS[1:]).scores(pooled=True)
-        for row in board.rows:
-            one = found.row(by_predicate=pl.col("model") == row.model, named=True)
-            assert (one["rmse"], one["mae"]) == pytest.approx((row.rmse, row.mae))
-            assert one["bias_pct"] == pytest.approx(row.bias_pct)
+        found = ft.backtest(small_log, RULES, horizon="60d", cutoffs=CUTS[1:])
+        assert isinstance(board, Evaluation)
+        times = ["fit_s", "predict_s"]
+        assert found.table().drop(times).equals(board.table().drop(times))
+        assert found.rows().equals(board.rows())
 
     def test_the_truth_of_series_is_what_came_and_null_where_nothing_was_observed(self):
         series = waves()
         series["s1"][70] = np.nan
         panel = ft.Panel.from_arrays(series)
-        table = ft.backtest(panel, ["naive"], horizon=3, n_folds=2, season=6).table()
+        table = ft.backtest(panel, ["naive"], horizon=3, cutoffs=2, config=ft.BacktestConfig(season=6)).rows()
         assert len(table) == 2 * 4 * 3
         for row in table.iter_rows(named=True):
             truth = series[row["unique_id"]][row["ds"]]
@@ -133,7 +136,9 @@ class TestFolds:
         late = steps.copy()
         late[15:17] = np.nan
         panel = ft.Panel.from_arrays({"a": steps, "late": late})
-        table = ft.backtest(panel, ["drift"], horizon=3, n_folds=1, season=1).fold(0)
+        table = ft.backtest(panel, ["drift"], horizon=3, cutoffs=1, config=ft.BacktestConfig(season=1)).fold(
+            0
+        )
         assert table["ds"].to_list() == [17, 18, 19] * 2
         np.testing.assert_allclose(table["forecast"], table["y"])
 
@@ -146,15 +151,16 @@ class TestFolds:
         assert len(found.fold(1)) > 0
 
     def test_temporary_files_go_with_the_result(self, small_log):
-        found = ft.backtest(small_log, ["mean gap"], horizon="60d", n_folds=1)
-        place = found._place
+        found = ft.backtest(small_log, ["mean gap"], horizon="60d", cutoffs=1)
+        place = found.directory
         assert place.exists()
         del found
         assert not place.exists()
 
     def test_json_has_figures_by_cut_off_and_a_verdict(self, small_log):
         content = json.loads(ft.backtest(small_log, RULES, horizon="60d", cutoffs=CUTS).to_json())
-        assert len(content["rows"]) == 4
+        assert len(content["rows"]) == 2
+        assert len(content["by_cutoff"]) == 4
         assert content["cutoffs"] == CUTS
         assert "nothing to compare" in content["verdict"]
 
@@ -166,15 +172,17 @@ class TestPolicies:
     )
     def test_models_are_refitted_as_asked(self, refit, fitted):
         panel = ft.Panel.from_arrays(waves())
-        found = ft.backtest(panel, [Mean()], horizon=3, n_folds=4, season=6, refit=refit)
+        found = ft.backtest(
+            panel, [Mean()], horizon=3, cutoffs=4, config=ft.BacktestConfig(season=6, refit=refit)
+        )
         means = [np.mean(panel.up_to(found.folds.origins[k]).values) for k in fitted]
         assert [found.fold(k)["forecast"][0] for k in range(4)] == pytest.approx(means)
         assert found.seconds["refitted"].sum() == len(set(fitted))
 
     def test_a_sliding_period_is_as_long_as_the_first(self):
         panel = ft.Panel.from_arrays(waves(length=60))
-        options = {"horizon": 3, "n_folds": 3, "step": 10, "season": 6, "training": "sliding"}
-        found = ft.backtest(panel, [Mean()], **options)
+        config = ft.BacktestConfig(step=10, season=6, training="sliding")
+        found = ft.backtest(panel, [Mean()], horizon=3, cutoffs=3, config=config)
         window = found.folds.origins[0] + 1
         for k, origin in enumerate(found.folds.origins):
             values = panel.values.reshape(4, 60)[:, origin + 1 - window : origin + 1]
@@ -186,7 +194,7 @@ class TestPolicies:
 
     def test_sliding_over_visits_learns_from_recent_customers_and_forecasts_all(self, small_log):
         options = {"horizon": "60d", "cutoffs": ["2023-01-31", "2023-08-31"]}
-        sliding = ft.backtest(small_log, [Counter()], training="sliding", **options)
+        sliding = ft.backtest(small_log, [Counter()], **options, config=ft.BacktestConfig(training="sliding"))
         whole = ft.backtest(small_log, [Counter()], **options)
         assert said(sliding, 1).equals(said(whole, 1))
         seen = sliding.folds.training(1, sliding=True)
@@ -220,7 +228,9 @@ class TestNoLeakage:
     def test_changing_values_after_a_cut_off_changes_no_forecast_of_series_made_at_it(self, steps):
         origin = steps.folds.origins[0]
         panel = ft.Panel.from_arrays(changed_after(origin))
-        found = ft.backtest(panel, [tiny_series(), "drift"], horizon=H, cutoffs=[origin], season=12)
+        found = ft.backtest(
+            panel, [tiny_series(), "drift"], horizon=H, cutoffs=[origin], config=ft.BacktestConfig(season=12)
+        )
         assert not found.fold(0)["y"].equals(steps.fold(0)["y"])
         assert said(found).equals(said(steps))
 
@@ -235,14 +245,18 @@ class TestNoLeakage:
 
     def test_a_fold_of_series_does_not_depend_on_the_folds_before_it(self, steps):
         panel, origin = ft.Panel.from_arrays(waves(**LONG)), steps.folds.origins[1]
-        alone = ft.backtest(panel, [tiny_series(), "drift"], horizon=H, cutoffs=[origin], season=12)
+        alone = ft.backtest(
+            panel, [tiny_series(), "drift"], horizon=H, cutoffs=[origin], config=ft.BacktestConfig(season=12)
+        )
         assert said(alone).equals(said(steps, 1))
 
     def test_a_model_that_was_fitted_before_starts_anew(self, steps):
         panel, origin = ft.Panel.from_arrays(waves(**LONG)), steps.folds.origins[0]
         other = ft.Panel.from_arrays(waves(**LONG, seed=9)).up_to(origin)
         seen_others = tiny_series().fit(other)
-        found = ft.backtest(panel, [seen_others, "drift"], horizon=H, cutoffs=[origin], season=12)
+        found = ft.backtest(
+            panel, [seen_others, "drift"], horizon=H, cutoffs=[origin], config=ft.BacktestConfig(season=12)
+        )
         assert said(found).equals(said(steps, 0))
         assert seen_others.panel_ is other
 
@@ -250,7 +264,9 @@ class TestNoLeakage:
 class TestWarmStart:
     def test_of_visits_goes_on_from_the_last_weights(self, small, small_log):
         model = small.forecaster(ensemble=1)
-        found = ft.backtest(small_log, [model], horizon="60d", cutoffs=CUTS, refit="warm")
+        found = ft.backtest(
+            small_log, [model], horizon="60d", cutoffs=CUTS, config=ft.BacktestConfig(refit="warm")
+        )
         by_hand = [small_log.until(small_log.tick(cut)) for cut in CUTS]
         first = small.forecaster(ensemble=1).fit(by_hand[0])
         second = small.forecaster(ensemble=1).fit(by_hand[1], warm_start=first)
@@ -287,14 +303,16 @@ class TestScores:
 
     def test_the_truth_has_the_best_crps(self, small_log):
         found = ft.backtest(small_log, ["mbg/nbd", "pareto/nbd"], horizon="60d", cutoffs=CUTS)
-        assert found.scores(pooled=True)["crps"].is_between(0, 60).all()
-        table = found.table()
+        assert found.table()["crps"].is_between(0, 60).all()
+        table = found.rows()
         assert (table["pit_lo"] <= table["pit_hi"]).all()
         assert table["pit_hi"].is_null().equals(table["next_event"].is_null())
 
     def test_the_verdict_is_over_all_folds(self):
         panel = ft.Panel.from_arrays(waves(12))
-        found = ft.backtest(panel, ["seasonal naive", "naive"], horizon=3, n_folds=3, season=6)
+        found = ft.backtest(
+            panel, ["seasonal naive", "naive"], horizon=3, cutoffs=3, config=ft.BacktestConfig(season=6)
+        )
         assert found.losses()["naive"].shape == (12,)
         assert found.losses()["naive"].mean() > found.losses()["seasonal naive"].mean()
 
@@ -302,11 +320,8 @@ class TestScores:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"refit": "sometimes"}, "refit='sometimes'"),
-        ({"refit": 0}, "refit=0"),
-        ({"training": "all"}, "training='all'"),
-        ({"n_folds": 0}, "n_folds=0"),
-        ({"n_folds": 99}, "would fit"),
+        ({"cutoffs": 0}, "cutoffs=0"),
+        ({"cutoffs": 99}, "would fit"),
         ({"cutoffs": []}, "cutoffs is empty"),
         ({"cutoffs": [60, 50]}, "sort them"),
         ({"cutoffs": [71]}, "leaves less than the horizon"),
@@ -317,7 +332,47 @@ class TestScores:
 def test_wrong_use_is_told(given, said):
     panel = ft.Panel.from_arrays(waves())
     with pytest.raises(ParameterError, match=said):
-        ft.backtest(panel, **{"models": ["naive"], "horizon": 3, "season": 6} | given)
+        ft.backtest(panel, **{"models": ["naive"], "horizon": 3} | given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"refit": "sometimes"}, "refit='sometimes'"),
+        ({"refit": 0}, "refit=0"),
+        ({"training": "all"}, "training='all'"),
+        ({"seeds": 0}, "seeds=0"),
+    ],
+)
+def test_unknown_policies_are_refused(given, said):
+    with pytest.raises(ParameterError, match=said):
+        ft.BacktestConfig(**given)
+
+
+class Silent(Counter):
+    """Knows when, but not how many."""
+
+    name = "silent"
+
+    def outlook(self, log, horizon, *, period, window):
+        return Outlook(p_return=np.full(log.n_customers, 0.5))
+
+
+def test_a_model_without_counts_has_null_figures_in_a_backtest(small_log):
+    found = ft.backtest(small_log, [Silent(), "mean gap"], horizon="60d", cutoffs=CUTS)
+    figures = found.figures("silent")
+    missing = {name for name, value in figures.items() if value is None}
+    assert missing == {
+        "rmse",
+        "mae",
+        "bias_pct",
+        "weekly_mape_pct",
+        "correlation",
+        "auc_active",
+        "coverage_80",
+    } | {"crps"}
+    assert figures["brier_30d"] == pytest.approx(0.25)
+    assert found.table()["model"][-1] == "silent"
 
 
 def test_neither_log_nor_panel():

@@ -1,4 +1,4 @@
-"""Calibration over folds: coverage, PIT and repairs, against definitions and on simulated truth."""
+"""Calibration over folds: coverage, PIT and recalibrations, against definitions and on simulated truth."""
 
 import numpy as np
 import polars as pl
@@ -10,10 +10,10 @@ import foretell as ft
 from foretell.errors import ParameterError
 from foretell.evaluation import calibration
 from foretell.evaluation.recalibration import (
-    LevelRepair,
-    ProbabilityRepair,
-    QuantileRepair,
-    repair_on_last_fold,
+    ConformalRecalibration,
+    IsotonicRecalibration,
+    PITRecalibration,
+    recalibration_on_last_fold,
 )
 from foretell.stats import event_metrics as metrics
 
@@ -39,12 +39,16 @@ class Normal:
 def steps():
     noise = np.random.default_rng(0).normal(size=(60, 90))
     panel = ft.Panel.from_arrays(list(noise))
-    return ft.backtest(panel, [Normal(), Normal(0.4)], horizon=10, n_folds=4, season=1)
+    return ft.backtest(
+        panel, [Normal(), Normal(0.4)], horizon=10, cutoffs=4, config=ft.BacktestConfig(season=1)
+    )
 
 
 @pytest.fixture(scope="module")
 def visits(small_log):
-    return ft.backtest(small_log, ["mbg/nbd", "mean gap"], horizon="60d", n_folds=4, step="30d")
+    return ft.backtest(
+        small_log, ["mbg/nbd", "mean gap"], horizon="60d", cutoffs=4, config=ft.BacktestConfig(step="30d")
+    )
 
 
 class TestCoverage:
@@ -58,7 +62,7 @@ class TestCoverage:
 
     def test_the_figure_of_the_scores_is_the_80_per_cent_level(self, steps):
         found = calibration.coverage_by_level(steps, "normal").filter(pl.col("level") == 80)
-        scores = steps.scores(pooled=True).filter(pl.col("model") == "normal")
+        scores = steps.table().filter(pl.col("model") == "normal")
         assert found["observed"].item() == pytest.approx(scores["coverage_80"].item())
 
 
@@ -78,85 +82,94 @@ class TestPlaces:
         assert (found["share"] > 0.0).all()
 
 
-class TestRepairs:
-    def test_quantiles_hold_on_truths_that_the_repair_has_not_seen(self):
+class TestRecalibration:
+    def test_quantiles_hold_on_truths_that_the_recalibration_has_not_seen(self):
         rng = np.random.default_rng(1)
         truth, said = rng.normal(1.0, 2.0, 8_000), np.tile([-1.28, 0.0, 1.28], (8_000, 1))
-        repair = QuantileRepair.fit(truth[:4_000], said[:4_000], [0.1, 0.5, 0.9])
-        found = repair.apply(said[4_000:])
+        recalibration = ConformalRecalibration.fit(truth[:4_000], said[:4_000], [0.1, 0.5, 0.9])
+        found = recalibration.apply(said[4_000:])
         shares = (truth[4_000:, None] <= found).mean(axis=0)
         np.testing.assert_allclose(shares, [0.1, 0.5, 0.9], atol=0.02)
 
     @given(st.integers(50, 300), st.integers(0, 1_000))
-    def test_repaired_quantiles_are_in_order_and_finite(self, n, seed):
+    def test_recalibrated_quantiles_are_in_order_and_finite(self, n, seed):
         rng = np.random.default_rng(seed)
         said = np.sort(rng.normal(size=(n, 3)), axis=1)
-        found = QuantileRepair.fit(rng.normal(size=n), said, [0.1, 0.5, 0.9]).apply(said)
+        found = ConformalRecalibration.fit(rng.normal(size=n), said, [0.1, 0.5, 0.9]).apply(said)
         assert np.isfinite(found).all()
         assert (np.diff(found, axis=1) >= 0).all()
 
-    def test_probabilities_come_true_on_cases_that_the_repair_has_not_seen(self):
+    def test_probabilities_come_true_on_cases_that_the_recalibration_has_not_seen(self):
         rng = np.random.default_rng(2)
         chance = rng.random(20_000)
         happened = rng.random(20_000) < chance**3
-        repair = ProbabilityRepair.fit(happened[:10_000], chance[:10_000])
-        found = repair.apply(chance[10_000:])
+        recalibration = IsotonicRecalibration.fit(happened[:10_000], chance[:10_000])
+        found = recalibration.apply(chance[10_000:])
         assert metrics.expected_calibration_error(happened[10_000:], chance[10_000:]) > 0.2
         assert metrics.expected_calibration_error(happened[10_000:], found) < 0.02
 
     @given(st.lists(st.floats(0, 1), min_size=60, max_size=90), st.integers(0, 1_000))
-    def test_repaired_probabilities_keep_their_order_and_are_probabilities(self, chances, seed):
+    def test_recalibrated_probabilities_keep_their_order_and_are_probabilities(self, chances, seed):
         chance = np.sort(chances)
-        repair = ProbabilityRepair.fit(np.random.default_rng(seed).random(len(chance)) < chance, chance)
-        found = repair.apply(chance)
+        recalibration = IsotonicRecalibration.fit(
+            np.random.default_rng(seed).random(len(chance)) < chance, chance
+        )
+        found = recalibration.apply(chance)
         assert (np.diff(found) >= -1e-12).all()
         assert 0.0 <= found.min() <= found.max() <= 1.0
 
-    def test_levels_hold_on_places_that_the_repair_has_not_seen(self):
+    def test_levels_hold_on_places_that_the_recalibration_has_not_seen(self):
         place = np.random.default_rng(3).beta(0.5, 0.7, 20_000)  # too narrow, and off to one side
-        repair = LevelRepair.fit(place[:10_000], place[:10_000])
-        found = (place[10_000:, None] <= repair.levels([0.1, 0.5, 0.9])).mean(axis=0)
+        recalibration = PITRecalibration.fit(place[:10_000], place[:10_000])
+        found = (place[10_000:, None] <= recalibration.levels([0.1, 0.5, 0.9])).mean(axis=0)
         np.testing.assert_allclose(found, [0.1, 0.5, 0.9], atol=0.015)
 
-    def test_what_was_wrong_in_all_folds_is_repaired_and_what_contradicts_itself_is_not(self):
+    def test_what_was_wrong_in_all_folds_is_recalibrated_and_what_contradicts_itself_is_not(self):
         rng = np.random.default_rng(4)
         folds = np.repeat([0, 1, 2, 3], 2_000)
         chance = rng.random(8_000)
-        steady = ProbabilityRepair.fit(rng.random(8_000) < 0.5 * chance, chance, folds)
+        steady = IsotonicRecalibration.fit(rng.random(8_000) < 0.5 * chance, chance, folds)
         assert steady.apply([0.8]) == pytest.approx(0.4, abs=0.06)
         # In every other fold fewer come than said, else as many more: the mean says little of the next.
         come = np.where(folds % 2 == 0, 0.5, 1.3) * chance
-        wavering = ProbabilityRepair.fit(rng.random(8_000) < come, chance, folds)
+        wavering = IsotonicRecalibration.fit(rng.random(8_000) < come, chance, folds)
         assert wavering.apply([0.4]) == pytest.approx(0.4, abs=0.03)
         said = np.tile([-1.28, 0.0, 1.28], (8_000, 1))
-        wide = QuantileRepair.fit(2.0 * rng.normal(size=8_000), said, [0.1, 0.5, 0.9], folds)
+        wide = ConformalRecalibration.fit(2.0 * rng.normal(size=8_000), said, [0.1, 0.5, 0.9], folds)
         assert wide.shifts[-1] > 0.4
         moved = np.where(folds % 2 == 0, 2.0, -2.0)
         assert (
-            abs(QuantileRepair.fit(moved + rng.normal(size=8_000), said, [0.1, 0.5, 0.9], folds).shifts[1])
+            abs(
+                ConformalRecalibration.fit(
+                    moved + rng.normal(size=8_000), said, [0.1, 0.5, 0.9], folds
+                ).shifts[1]
+            )
             < 0.2
         )
         low, high = rng.beta(2, 2, 8_000), rng.beta(0.5, 0.5, 8_000)
-        assert LevelRepair.fit(low, low, folds).levels([0.1]) == pytest.approx(0.2, abs=0.03)
+        assert PITRecalibration.fit(low, low, folds).levels([0.1]) == pytest.approx(0.2, abs=0.03)
         both = np.where(folds % 2 == 0, low, high)
-        assert LevelRepair.fit(both, both, folds).levels([0.1]) == pytest.approx(0.1, abs=0.03)
+        assert PITRecalibration.fit(both, both, folds).levels([0.1]) == pytest.approx(0.1, abs=0.03)
 
-    def test_too_few_forecasts_repair_nothing(self):
-        assert QuantileRepair.fit([1.0] * 9, [[0.0, 1.0]] * 9, [0.1, 0.9]).shifts.tolist() == [0.0, 0.0]
-        assert ProbabilityRepair.fit([1] * 9, [0.3] * 9).apply([0.3]).tolist() == [0.3]
+    def test_too_few_forecasts_recalibrate_nothing(self):
+        assert ConformalRecalibration.fit([1.0] * 9, [[0.0, 1.0]] * 9, [0.1, 0.9]).shifts.tolist() == [
+            0.0,
+            0.0,
+        ]
+        assert IsotonicRecalibration.fit([1] * 9, [0.3] * 9).apply([0.3]).tolist() == [0.3]
 
     def test_of_a_backtest_of_series(self, steps):
-        last = repair_on_last_fold(steps, "normal (2)").partition_by("kind", as_dict=True)
+        last = recalibration_on_last_fold(steps, "normal (2)").partition_by("kind", as_dict=True)
         error = {
             kind: (part["claimed"] - part["observed"]).abs().mean() for (kind,), part in last.items()
         }  # fmt: skip
         assert error["as forecast"] > 0.15
-        assert error["repaired"] < 0.05
-        assert QuantileRepair.of(steps, "normal (2)").shifts[-1] > 0.2
+        assert error["recalibrated"] < 0.05
+        assert ConformalRecalibration.of(steps, "normal (2)").shifts[-1] > 0.2
 
     def test_of_a_backtest_of_visits(self, visits):
-        assert ProbabilityRepair.of(visits, "MBG/NBD").apply([0.0, 1.0]).tolist() == [0.0, 1.0]
-        asked = LevelRepair.of(visits, "MBG/NBD").levels([0.0, 0.1, 0.9, 1.0])
+        assert IsotonicRecalibration.of(visits, "MBG/NBD").apply([0.0, 1.0]).tolist() == [0.0, 1.0]
+        asked = PITRecalibration.of(visits, "MBG/NBD").levels([0.0, 0.1, 0.9, 1.0])
         assert (np.diff(asked) > 0).all()
         assert asked[[0, 3]].tolist() == [0.0, 1.0]
         found = calibration.reliability_over_folds(visits, "MBG/NBD")
@@ -181,7 +194,7 @@ class TestWrongUse:
 
     def test_quantiles_of_another_shape(self):
         with pytest.raises(ParameterError, match="a column for each level"):
-            QuantileRepair.fit([1.0, 2.0], [[0.0, 1.0]], [0.1, 0.9])
+            ConformalRecalibration.fit([1.0, 2.0], [[0.0, 1.0]], [0.1, 0.9])
 
 
 class TestPictures:
@@ -190,14 +203,14 @@ class TestPictures:
             "coverage": ft.plotting.plot_coverage(steps),
             "visits": ft.plotting.plot_coverage(visits),
             "pit": ft.plotting.plot_pit(visits, "MBG/NBD"),
-            "repair": ft.plotting.plot_repair(steps, "normal (2)"),
-            "returns": ft.plotting.plot_repair(visits, "MBG/NBD"),
+            "recalibration": ft.plotting.plot_recalibration(steps, "normal (2)"),
+            "returns": ft.plotting.plot_recalibration(visits, "MBG/NBD"),
         }
         for name, chart in charts.items():
             assert "config" in chart.to_dict()
             assert ft.plotting.save(chart, tmp_path / f"{name}.svg").stat().st_size > 1_000
 
-    def test_a_repair_needs_two_folds(self, small_log):
-        found = ft.backtest(small_log, ["mbg/nbd"], horizon="60d", n_folds=1)
+    def test_a_recalibration_needs_two_folds(self, small_log):
+        found = ft.backtest(small_log, ["mbg/nbd"], horizon="60d", cutoffs=1)
         with pytest.raises(ParameterError, match="two cut-offs or more"):
-            ft.plotting.plot_repair(found, "MBG/NBD")
+            ft.plotting.plot_recalibration(found, "MBG/NBD")

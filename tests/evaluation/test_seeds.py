@@ -3,19 +3,21 @@
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 
 import foretell as ft
 from foretell.core.estimator import Estimator
 from foretell.core.outlook import Outlook, period_edges
 from foretell.errors import ParameterError
-from foretell.evaluation.seeds import other_seeds, spread_table
+from foretell.evaluation.evaluation import spread_table
+from foretell.evaluation.folds import other_seeds
 
 
 class Lucky(Estimator):
     """Forecasts a number that its seed draws."""
 
-    name = "foretell"
+    name, is_ours = "foretell", True
 
     def __init__(self, seed=0):
         self.seed = seed
@@ -41,7 +43,8 @@ def test_the_spread_over_seeds_of_visits_is_told(small_log):
     assert rmse["lowest"] < rmse["mean"] < rmse["highest"]
     assert "foretell over 4 seeds: rmse" in str(board)
     assert json.loads(board.to_json())["seeds"][0]["figure"] == "rmse"
-    assert len(board.rows) == 2
+    assert board.names == ("foretell", "mean gap")
+    assert "foretell" in board.to_html()
 
 
 def test_the_spread_over_seeds_of_series_is_told():
@@ -61,7 +64,7 @@ def test_seeds_are_farther_apart_than_the_members_of_an_ensemble():
     seeds = [one.seed for one in other_seeds(ft.EventForecaster(ensemble=50, seed=3), 3)]
     assert seeds == [1_003, 2_003]
     assert other_seeds(ft.baselines.Naive(), 3) == []
-    assert len(spread_table([], [])) == 0
+    assert len(spread_table(pl.DataFrame({"model": []}), None)) == 0
 
 
 def test_wrong_numbers_of_seeds_are_refused(small_log):

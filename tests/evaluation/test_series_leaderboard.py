@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 
 import foretell as ft
+from foretell.evaluation import Evaluation
 from foretell.stats import series_metrics as metrics
 
 RNG = np.random.default_rng(4)
@@ -21,7 +23,7 @@ def panel() -> ft.Panel:
 
 
 @pytest.fixture(scope="module")
-def board(panel: ft.Panel) -> ft.SeriesLeaderboard:
+def board(panel: ft.Panel) -> Evaluation:
     return ft.evaluate(panel, horizon=6, models=["naive", "seasonal naive", "drift"], season=6)
 
 
@@ -47,28 +49,23 @@ class TestMetrics:
 
 
 class TestLeaderboard:
-    def test_the_season_wins(self, board: ft.SeriesLeaderboard) -> None:
-        assert board.rows[0].model == "seasonal naive"
+    def test_the_season_wins(self, board: Evaluation) -> None:
+        assert board.table()["model"][0] == "seasonal naive"
         assert board.table()["mase"].is_sorted()
 
-    def test_json(self, board: ft.SeriesLeaderboard) -> None:
+    def test_json(self, board: Evaluation) -> None:
         content = json.loads(board.to_json())
         assert content["n_series"] == 5
         assert (content["h"], content["cutoff"], content["end"]) == (6, "2024-02-23", "2024-02-29")
-        assert {"model", "mase", "smape", "mae", "rmse", "wql", "coverage_80", "fit_s", "predict_s"} == set(
-            content["rows"][0]
-        )
+        figures = {"mase", "smape", "mae", "rmse", "wql", "coverage_80", "bias_pct", "crps"}
+        assert set(content["rows"][0]) == {"model", "fit_s", "predict_s", "n"} | figures
 
-    def test_a_cut_off_holds_back_what_comes_after(
-        self, panel: ft.Panel, board: ft.SeriesLeaderboard
-    ) -> None:
+    def test_a_cut_off_holds_back_what_comes_after(self, panel: ft.Panel, board: Evaluation) -> None:
         by_date = ft.evaluate(panel, "2024-02-23", models=["naive", "seasonal naive", "drift"], season=6)
         figures = [name for name in board.table().columns if not name.endswith("_s")]
         assert by_date.table().select(figures).equals(board.table().select(figures))
 
-    def test_utilsforecast_reads_our_tables_and_agrees(
-        self, panel: ft.Panel, board: ft.SeriesLeaderboard
-    ) -> None:
+    def test_utilsforecast_reads_our_tables_and_agrees(self, panel: ft.Panel, board: Evaluation) -> None:
         evaluation = pytest.importorskip("utilsforecast.evaluation")
         losses = pytest.importorskip("utilsforecast.losses")
         found = evaluation.evaluate(
@@ -76,27 +73,50 @@ class TestLeaderboard:
             metrics=[losses.mae, losses.smape],
             models=["naive", "seasonal naive"],
         )
-        for row in board.rows:
-            if row.model in found.columns:
-                theirs = found.filter(metric="mae")[row.model].mean()
-                assert row.mae == pytest.approx(theirs)
-                theirs = found.filter(metric="smape")[row.model].mean()
-                assert row.smape == pytest.approx(200 * theirs)
+        for name in ("naive", "seasonal naive"):
+            theirs = (
+                found.group_by("metric")
+                .agg(pl.col(name).mean())
+                .rows_by_key("metric", named=True, unique=True)
+            )
+            assert board.figures(name)["mae"] == pytest.approx(theirs["mae"][name])
+            assert board.figures(name)["smape"] == pytest.approx(200 * theirs["smape"][name])
 
     @pytest.mark.filterwarnings("ignore")  # matplotlib's own
-    def test_utilsforecast_plots_our_tables(self, panel: ft.Panel, board: ft.SeriesLeaderboard) -> None:
+    def test_utilsforecast_plots_our_tables(self, panel: ft.Panel, board: Evaluation) -> None:
         plotting = pytest.importorskip("utilsforecast.plotting")
         pytest.importorskip("matplotlib")
         history = board.train.to_frame()
         assert plotting.plot_series(history, board.forecasts().drop("y"), level=[80], max_ids=2) is not None
 
+    def test_its_figures_are_those_of_the_numpy_metrics(self, panel: ft.Panel) -> None:
+        values = panel.values.reshape(5, 60).copy()
+        values[1, -5:] = np.nan
+        values[2, -2] = np.nan
+        holes = ft.Panel.from_arrays({f"s{i}": row for i, row in enumerate(values)})
+        found = ft.evaluate(holes, 53, 6, models=["naive", "drift"], season=6)
+        truth, seen = values[:, -6:, None], values[:, :54, None]
+        scale = np.stack([metrics.naive_scale(one, 6) for one in seen])
+        for name, model in found.models.items():
+            quantiles = model.forecast(holes.up_to(53), 6, [k / 10 for k in range(1, 10)])
+            median = quantiles[..., 4]
+            expected = {
+                "mase": metrics.mase(truth, median, scale),
+                "smape": metrics.smape(truth, median),
+                "mae": metrics.mae(truth, median),
+                "rmse": metrics.rmse(truth, median),
+                "wql": metrics.wql(truth, quantiles, [k / 10 for k in range(1, 10)]),
+                "coverage_80": metrics.coverage(truth, quantiles[..., 0], quantiles[..., -1]),
+            }
+            assert {key: found.figures(name)[key] for key in expected} == pytest.approx(expected)
+
     def test_short_series_are_counted(self) -> None:
         panel = ft.Panel.from_arrays({"long": np.arange(20.0), "short": [1.0, 2.0]})
         board = ft.evaluate(panel, horizon=4, models=["naive"], season=1)
-        assert board.n_left_out == 1
+        assert board.folds.summary()["n_left_out"] == 1
         assert "1 too short" in str(board)
 
-    def test_the_verdict_names_the_simple_rule(self, board: ft.SeriesLeaderboard) -> None:
+    def test_the_verdict_names_the_simple_rule(self, board: Evaluation) -> None:
         assert "nothing to compare" in str(board.verdict())
 
     @pytest.mark.parametrize(
@@ -116,7 +136,7 @@ class TestLeaderboard:
         with pytest.raises(ft.errors.DataError, match="read_series"):
             ft.evaluate([1, 2, 3], horizon=1)  # type: ignore[call-overload]
 
-    def test_pictures(self, board: ft.SeriesLeaderboard) -> None:
+    def test_pictures(self, board: Evaluation) -> None:
         assert ft.plotting.plot_error_by_step(board).to_dict()["title"]["text"] == "Error by step ahead"
         with pytest.raises(ft.errors.ParameterError, match="no model of ours"):
             ft.plotting.plot_forecast(board)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from foretell.evaluation.holdout import hold_out
+from foretell.data.holdout import hold_out
 from foretell.stats import event_metrics as metrics
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "simulated.py"

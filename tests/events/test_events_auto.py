@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 import foretell as ft
+from foretell.data.holdout import hold_out
 from foretell.errors import ParameterError, SmallDataWarning
-from foretell.evaluation.holdout import hold_out
-from foretell.evaluation.registry import build_model
+from foretell.evaluation.tasks import EVENTS
 
 
 def simulated(n=300, seed=8):
@@ -65,7 +65,7 @@ class TestChoice:
             assert min(weights.values()) > 0
 
     def test_on_the_held_out_part_it_is_not_worse_than_the_true_model(self, auto, held):
-        true = build_model("mbg/nbd").fit(held.train)
+        true = EVENTS.build("mbg/nbd").fit(held.train)
         found = [one.outlook(held.train, 100, period=7, window=30).expected for one in (auto, true)]
         assert rmse(held.count, found[0]) <= 1.02 * rmse(held.count, found[1])
 

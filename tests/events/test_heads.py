@@ -368,11 +368,11 @@ def test_the_leaderboard_leaves_empty_what_a_head_does_not_forecast_and_sorts_it
     board = ft.evaluate(
         small_log, small.cutoff, "91d", models=[small.forecaster(head="hazard"), "repeat rate"]
     )
-    assert [row.model for row in board.rows] == ["repeat rate", "foretell, hazard"]
-    row = board.rows[-1]
-    assert row.rmse is row.mae is row.bias_pct is row.auc_active is None
-    assert 0.0 < row.brier_30d < 0.3
-    assert 0.5 < row.coverage_80 <= 1.0
+    assert board.table()["model"].to_list() == ["repeat rate", "foretell, hazard"]
+    row = board.figures("foretell, hazard")
+    assert [row[name] for name in ("rmse", "mae", "bias_pct", "auc_active")] == [None] * 4
+    assert 0.0 < row["brier_30d"] < 0.3
+    assert 0.5 < row["coverage_80"] <= 1.0
     assert "–" in str(board)
     with pytest.raises(ParameterError, match="forecasts no numbers of visits"):
         ft.plotting.plot_tracking(board, models=["foretell, hazard"])

@@ -27,7 +27,7 @@ def sample_in_weeks(sample):
 @pytest.fixture(scope="module")
 def board(cdnow_log):
     board = ft.evaluate(cdnow_log, "1997-09-30", "273d", ["bg/nbd", "pareto/nbd"])
-    return {row.model: row for row in board.rows}
+    return {name: board.figures(name) for name in board.names}
 
 
 # Fader, Hardie, Lee (2005), and Fader, Hardie (2005), "Implementing the BG/NBD model in Excel".
@@ -60,8 +60,8 @@ def test_fit_does_not_depend_on_the_unit_of_time(model_class, sample, sample_in_
     ("model", "rmse", "bias_pct"), [("BG/NBD", 1.733, -14.3), ("Pareto/NBD", 1.726, -12.9)]
 )
 def test_figures_on_the_full_cdnow_log(board, model, rmse, bias_pct):
-    assert board[model].rmse == pytest.approx(rmse, rel=0.01)
-    assert board[model].bias_pct == pytest.approx(bias_pct, abs=0.3)
+    assert board[model]["rmse"] == pytest.approx(rmse, rel=0.01)
+    assert board[model]["bias_pct"] == pytest.approx(bias_pct, abs=0.3)
 
 
 # Figures of an independent implementation.
@@ -69,7 +69,10 @@ def test_figures_on_the_full_cdnow_log(board, model, rmse, bias_pct):
 def test_figures_on_the_grocery_log():
     log = ft.read_events(GROCERY, id="customer_id", time="date", start="2006-01-01", as_of="2007-12-30")
     board = ft.evaluate(log, "2006-12-31", "364d", ["bg/nbd", "pareto/nbd"])
-    assert {row.model: round(row.rmse, 3) for row in board.rows} == {"BG/NBD": 3.150, "Pareto/NBD": 3.194}
+    assert {name: round(board.figures(name)["rmse"], 3) for name in board.names} == {
+        "BG/NBD": 3.150,
+        "Pareto/NBD": 3.194,
+    }
 
 
 def test_figures_on_the_complete_journey_log():
@@ -77,6 +80,6 @@ def test_figures_on_the_complete_journey_log():
         load_complete_journey(), id="household_id", time="timestamp", start="2017-01-01", as_of="2017-12-30"
     )
     board = ft.evaluate(log, "2017-09-30", "91d", ["bg/nbd", "pareto/nbd"])
-    assert board.holdout.train.n_customers == 2_446
-    rmse = {row.model: row.rmse for row in board.rows}
+    assert board.train.n_customers == 2_446
+    rmse = dict(board.table().select("model", "rmse").rows())
     assert rmse == pytest.approx({"BG/NBD": 6.666, "Pareto/NBD": 6.658}, abs=0.003)

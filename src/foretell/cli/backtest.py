@@ -14,7 +14,7 @@ from foretell.errors import ParameterError
 if TYPE_CHECKING:
     from foretell.data.log import EventLog
     from foretell.data.panel import Panel
-    from foretell.evaluation.backtest import Backtest
+    from foretell.evaluation.evaluation import Evaluation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +47,7 @@ def run(data: EventLog | Panel, ours: Any, horizon: str | int, plan: Plan) -> No
     """Run the backtest, show the figures, write what was asked for."""
     from foretell.data.panel import Panel  # noqa: PLC0415
     from foretell.evaluation.backtest import backtest  # noqa: PLC0415
+    from foretell.evaluation.folds import BacktestConfig  # noqa: PLC0415
 
     step: str | int | None = plan.step
     if isinstance(data, Panel) and plan.step is not None:
@@ -58,11 +59,12 @@ def run(data: EventLog | Panel, ours: Any, horizon: str | int, plan: Plan) -> No
             data,
             _models(data, ours, plan.models),
             horizon=horizon,
-            cutoffs=plan.cutoffs,
-            n_folds=plan.folds,
-            step=step,
-            refit=int(plan.refit) if plan.refit.isdigit() else plan.refit,  # type: ignore[arg-type]
-            training=plan.training,  # type: ignore[arg-type]
+            cutoffs=plan.cutoffs or plan.folds,
+            config=BacktestConfig(
+                step=step,
+                refit=int(plan.refit) if plan.refit.isdigit() else plan.refit,  # type: ignore[arg-type]
+                training=plan.training,  # type: ignore[arg-type]
+            ),
             out=plan.out,
         )
     _show(found, plan)
@@ -70,21 +72,18 @@ def run(data: EventLog | Panel, ours: Any, horizon: str | int, plan: Plan) -> No
 
 def _models(data: EventLog | Panel, ours: Any, asked: list[str] | None) -> list[Any]:
     """Return the models, ours with the options of the command line."""
-    from foretell.data.log import EventLog  # noqa: PLC0415
-    from foretell.evaluation.registry import model_names  # noqa: PLC0415
-    from foretell.evaluation.series_leaderboard import DEFAULT_MODELS  # noqa: PLC0415
+    from foretell.evaluation.tasks import task_of  # noqa: PLC0415
 
-    known = model_names() if isinstance(data, EventLog) else DEFAULT_MODELS
-    return [ours if name.lower() == "foretell" else name for name in asked or known]
+    return [ours if name.lower() == "foretell" else name for name in asked or task_of(data).defaults]
 
 
-def _show(found: Backtest, plan: Plan) -> None:
+def _show(found: Evaluation, plan: Plan) -> None:
     if plan.json_path == "-":
         terminal.tell(found.to_json())
     else:
         first, last = found.cutoffs[0], found.cutoffs[-1]
         title = f"{len(found.cutoffs)} cut-offs, {first} to {last}, together; best first"
-        terminal.show_table(found.scores(pooled=True), title=title)
+        terminal.show_table(found.table(), title=title)
         terminal.show_table(found.scores(), title="Cut-off by cut-off")
         terminal.tell(str(found.verdict()))
     if plan.json_path not in {None, "-"}:
@@ -96,14 +95,13 @@ def _show(found: Backtest, plan: Plan) -> None:
         _draw(found, plan.pictures)
 
 
-def _draw(found: Backtest, place: Path) -> None:
-    """Draw coverage of all models, and of ours where the truth fell and what a repair brings."""
+def _draw(found: Evaluation, place: Path) -> None:
+    """Draw coverage of all models, and of ours the PIT histogram and what recalibration brings."""
     from foretell import plotting  # noqa: PLC0415
-    from foretell.evaluation.referee import is_ours  # noqa: PLC0415
 
     charts = {"coverage": functools.partial(plotting.plot_coverage, found)}
-    for name in [name for name in found.names if is_ours(name)][:1]:
+    for name in found.ours[:1]:
         charts["pit"] = functools.partial(plotting.plot_pit, found, name)
         if len(found.cutoffs) > 1:
-            charts["repair"] = functools.partial(plotting.plot_repair, found, name)
+            charts["recalibration"] = functools.partial(plotting.plot_recalibration, found, name)
     draw_all(charts, place)

@@ -108,16 +108,13 @@ def demo(
     epochs: Epochs = None,
 ) -> None:
     """Forecast the customers of a real shop and the visits of real stores; compare models; draw it all."""
-    from foretell.cli.demo import CUTOFF, END, run_demo  # noqa: PLC0415
+    from foretell.cli.demo import CUTOFF, run_demo  # noqa: PLC0415
 
     with terminal.busy("fitting and comparing the models on CDNOW (a minute or two)"):
         made = run_demo(
             out, sample=sample, forecaster=cli_events.build(ensemble, seed, epochs, seasonal=True)
         )
-    customers = made.board.holdout.train.n_customers
-    terminal.show_table(
-        made.board.table(), title=f"{customers:,} customers seen by {CUTOFF}, forecast to {END}; best first"
-    )
+    terminal.show_table(made.board.table(), title=f"{made.board.headline}; best first")
     terminal.tell(str(made.board.verdict()))
     first = ["unique_id", "n_events", "last_event", "p_active", "next_event"]
     first += ["next_event-lo-80", "next_event-hi-80", "p_return_30d", "expected_events_90d", "overdue"]
@@ -336,18 +333,17 @@ def evaluate(  # noqa: PLR0917  # typer names every option by a parameter
         source, id, time, mark, group, query=query, table=table, unit=unit.value, merge=merge.value,
         time_format=time_format, time_zone=time_zone, start=start, as_of=as_of, min_events=min_events,
     )  # fmt: skip
-    from foretell.evaluation.leaderboard import evaluate as compare  # noqa: PLC0415
-    from foretell.evaluation.registry import model_names  # noqa: PLC0415
+    from foretell.evaluation.backtest import evaluate as compare  # noqa: PLC0415
+    from foretell.evaluation.tasks import EVENTS  # noqa: PLC0415
 
     ours = cli_events.build(ensemble, seed, epochs, seasonal=seasonal)
-    chosen = [ours if name.lower() == "foretell" else name for name in model or model_names()]
+    chosen = [ours if name.lower() == "foretell" else name for name in model or EVENTS.defaults]
     with terminal.busy(f"fitting and comparing {len(chosen)} models"):
         board = compare(log, cutoff, horizon, models=chosen, seeds=seeds)
     if json_path == "-":
         terminal.tell(board.to_json())
     else:
-        count = board.holdout.train.n_customers
-        title = f"{count:,} customers seen by {board.cutoff}, forecast to {board.end}; best first"
+        title = f"{board.headline}; best first"
         terminal.show_table(board.table(), title=title)
         terminal.tell(str(board.verdict()))
         if seeds > 1:
@@ -440,7 +436,7 @@ def backtest(  # noqa: PLR0917  # typer names every option by a parameter
     out: Annotated[
         Path | None, typer.Option(help="Directory for the rows of each cut-off, as Parquet files.")
     ] = None,
-    pictures: Annotated[Path | None, typer.Option(help="Directory for coverage, PIT and repair.")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Directory for coverage, PIT, recalibration.")] = None,
     id: Id = "unique_id",  # noqa: A002
     time: Time = "ds",
     mark: Mark = None,

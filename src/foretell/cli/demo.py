@@ -12,9 +12,9 @@ from foretell.data.events import read_events
 from foretell.data.series import read_series
 from foretell.datasets import load_cdnow, load_complete_journey
 from foretell.errors import StorageError
-from foretell.evaluation.comparison import evaluate
-from foretell.evaluation.leaderboard import Leaderboard
-from foretell.evaluation.series_leaderboard import SeriesLeaderboard
+from foretell.evaluation.backtest import evaluate
+from foretell.evaluation.evaluation import Evaluation
+from foretell.evaluation.tasks import EVENTS
 from foretell.events.forecaster import EventForecaster
 from foretell.series.forecaster import SeriesForecaster
 
@@ -32,13 +32,13 @@ class Demo(NamedTuple):
 
     Attributes
     ----------
-    board : Leaderboard
+    board : Evaluation
     forecasts : polars.DataFrame
         One row per customer, as of the cut-off.
     files : tuple of Path
     """
 
-    board: Leaderboard
+    board: Evaluation
     forecasts: pl.DataFrame
     files: tuple[Path, ...]
 
@@ -48,11 +48,11 @@ class SeriesDemo(NamedTuple):
 
     Attributes
     ----------
-    board : SeriesLeaderboard
+    board : Evaluation
     files : tuple of Path
     """
 
-    board: SeriesLeaderboard
+    board: Evaluation
     files: tuple[Path, ...]
 
 
@@ -80,7 +80,8 @@ def run_series_demo(out: str | Path, *, forecaster: SeriesForecaster | None = No
     fitted.predict().write_csv(files[1])
     board.save_json(files[2])
     fitted.save(files[3])
-    largest = panel.ids[int(np.argmax(board.truth.sum(axis=(1, 2))))]
+    rows = board.rows().filter(pl.col("model") == "foretell")
+    largest = rows.group_by("unique_id").agg(pl.col("y").sum()).sort("y")["unique_id"][-1]
     charts = {
         "forecast": plotting.plot_forecast(board, largest),
         "error_by_step": plotting.plot_error_by_step(board),
@@ -128,12 +129,11 @@ def run_demo(
         Ours; by default with its default settings.
     """
     from foretell import plotting  # noqa: PLC0415  # altair is slow to import; the other commands do without
-    from foretell.evaluation.registry import model_names  # noqa: PLC0415
 
     place = _directory(out)
     rows = load_cdnow(sample=sample)
     log = read_events(rows, id="customer_id", time="date", marks=["amount"], as_of=END)
-    others = [name for name in model_names() if name != "foretell"] if models is None else list(models)
+    others = [name for name in EVENTS.defaults if name != "foretell"] if models is None else list(models)
     board = evaluate(log, CUTOFF, HORIZON, models=[forecaster or EventForecaster(), *others])
     ours = cast("EventForecaster", board.models["foretell"])
     forecasts = ours.predict()
@@ -148,12 +148,13 @@ def run_demo(
     files[3].write_text(f"{board}\n", encoding="utf-8")
     ours.save(files[4])
     customer = _regular(ours.log_)
-    came = int(board.holdout.next_event[customer])
+    rows = board.rows().filter(pl.col("model") == "foretell")
+    returned = rows.filter(pl.col("unique_id") == ours.log_.ids[customer])["next_event"].item()
     pictures = {
         "next_event": plotting.plot_next_event(
             ours,
             ours.log_.ids[customer],
-            actual=str(ours.log_.date(came)) if came <= board.holdout.end else None,
+            actual=None if returned is None else str(returned),
         ),
         "tracking": plotting.plot_tracking(board),
         "reliability": plotting.plot_reliability(board),

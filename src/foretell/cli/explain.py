@@ -87,8 +87,7 @@ def tune(
             model=model,
             horizon=steps,
             objective=objective,
-            search=SearchConfig(**search),
-            storage=storage,
+            search=SearchConfig(**search, storage=storage),
             progress=progress,
         )
     terminal.show_table(result.table(), title="Trials, the best first")

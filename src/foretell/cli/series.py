@@ -97,7 +97,7 @@ def evaluate(
     seeds: int = 1,
 ) -> None:
     """Compare models on the last steps, and write table, figures and pictures."""
-    from foretell.evaluation.comparison import evaluate as compare  # noqa: PLC0415
+    from foretell.evaluation.backtest import evaluate as compare  # noqa: PLC0415
 
     named: list[Any] = models or ["foretell", "seasonal naive", "naive", "drift"]
     chosen = [ours if name == "foretell" else name for name in named]
@@ -106,13 +106,11 @@ def evaluate(
     if json_path == "-":
         terminal.tell(board.to_json())
     else:
-        title = f"{board.train.n_series:,} series, {board.h} steps held back, to {board.end}; best first"
+        title = f"{board.headline}; best first"
         terminal.show_table(board.table(), title=title)
         terminal.tell(str(board.verdict()))
         if seeds > 1:
             terminal.show_table(board.seed_spread(), title=f"Ours with {seeds} seeds")
-        if board.n_left_out:
-            terminal.say(f"{board.n_left_out:,} series had nothing before the held-back steps: left out")
     if json_path not in {None, "-"}:
         board.save_json(Path(str(json_path)))
         terminal.say(f"{json_path} written")
@@ -129,7 +127,7 @@ def draw_board(board: Any, place: Path) -> None:
     from foretell import plotting  # noqa: PLC0415
 
     charts = {"error_by_step": functools.partial(plotting.plot_error_by_step, board)}
-    if any(name.startswith("foretell") for name in board.models):
+    if board.ours:
         charts["forecast"] = functools.partial(plotting.plot_forecast, board)
     draw_all(charts, place)
 

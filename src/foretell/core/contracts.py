@@ -7,12 +7,16 @@ are declared once, and which evaluation, referee, report, pictures and command l
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
+from foretell.errors import ParameterError
 
 Kind = Literal["events", "series"]
 Arrays = dict[str, npt.NDArray[np.generic]]
@@ -27,20 +31,36 @@ class Figure:
     name : str
         The column's, such as ``"rmse"``.
     expression : polars.Expr
-        An aggregation of evaluation rows.
-    better : {"lower", "higher", "nearer"}
-        Which way is better; ``"nearer"`` to ``ideal``.
+        An aggregation of evaluation rows; null or not finite where they cannot say.
     label : str
         In words, for people who read a report.
+    better : {"lower", "higher", "nearer"}
+        Which way is better; ``"nearer"`` to ``ideal``.
     ideal : float
         The value of a perfect forecast.
+    of_totals : bool
+        It aggregates the totals of all customers by period instead of the rows.
     """
 
     name: str
     expression: pl.Expr
+    label: str
     better: Literal["lower", "higher", "nearer"] = "lower"
-    label: str = ""
     ideal: float = 0.0
+    of_totals: bool = False
+
+    def loss(self, value: float | None) -> float:
+        """Return what a search minimises: infinite where the figure is missing.
+
+        Examples
+        --------
+        >>> coverage = Figure("coverage_80", pl.col("covered").mean(), "coverage", "nearer", 0.8)
+        >>> round(coverage.loss(0.75), 2), coverage.loss(None)
+        (0.05, inf)
+        """
+        if value is None or not math.isfinite(value):
+            return math.inf
+        return {"lower": value, "higher": -value, "nearer": abs(value - self.ideal)}[self.better]
 
 
 class Forecaster(Protocol):
@@ -80,17 +100,103 @@ class Forecaster(Protocol):
         """Return the fitted forecaster that `state` described."""
 
 
-class Task(Protocol):
-    """One of the two questions: how its data are cut, what came, and by which figures models are judged."""
+class Folds(Protocol):
+    """How one kind of data is cut at some dates, shown to models, asked and scored.
+
+    Attributes
+    ----------
+    origins : tuple of int
+        Last tick or step that the models see in each fold, ascending.
+    horizon : int
+        Ticks or steps that are forecast.
+    unit : str
+        What a tick is.
+    """
+
+    origins: tuple[int, ...]
+    horizon: int
+    unit: str
+
+    def label(self, fold: int) -> object:
+        """Return the time of a cut-off."""
+
+    def model_settings(self) -> dict[str, Any]:
+        """Return what a model has to know when it is built by its name."""
+
+    def seen(self, fold: int) -> Any:
+        """Return the data as they stood at a cut-off."""
+
+    def training(self, fold: int, *, sliding: bool) -> Any:
+        """Return what a model is fitted to."""
+
+    def ask(self, fold: int, model: Any) -> Any:
+        """Return what a fitted model forecasts at the cut-off."""
+
+    def rows(self, fold: int, model: Any, forecast: Any) -> pl.DataFrame:
+        """Return what was forecast beside what came, a row each; missing values are null."""
+
+    def totals(self, fold: int, forecast: Any) -> pl.DataFrame | None:
+        """Return totals of all by period: ``y`` and ``forecast``; None where there are none."""
+
+    def summary(self) -> dict[str, object]:
+        """Return what the last fold holds, for JSON: sizes and dates."""
+
+    def headline(self) -> str:
+        """Return what the last fold holds, in a sentence."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One of the two questions: how its data are cut, what came, and by which figures models are judged.
+
+    Attributes
+    ----------
+    kind : {"events", "series"}
+    question, entity : str
+        In words: ``"When next"``; ``"customer"``.
+    figures : mapping of str to Figure
+    rank : tuple of str
+        The figures by which models are ranked, the first that is known.
+    loss : polars.Expr
+        What the referee compares, of one row.
+    root : bool
+        Whether losses are compared by the root of their mean.
+    units : tuple of str
+        Columns that name what the referee resamples: the customer; the series.
+    part : polars.Expr or None
+        Which part of a fold a row belongs to, resampled where there are few units.
+    models : mapping of str to class
+        Forecasters by name.
+    defaults : tuple of str
+        The models that are compared where none is named.
+    cut : callable
+        Returns the `Folds` of data, a horizon, and dates.
+    inner_cut : callable
+        Returns the cut-off and the horizon by which settings of a model are searched.
+    """
 
     kind: Kind
+    question: str
     entity: str
     figures: Mapping[str, Figure]
-    rank: str
+    rank: tuple[str, ...]
+    loss: pl.Expr
+    root: bool
+    units: tuple[str, ...]
+    part: pl.Expr | None
+    models: Mapping[str, Any]
     defaults: tuple[str, ...]
+    cut: Callable[..., Folds]
+    inner_cut: Callable[..., tuple[object, int]]
 
-    def build(self, name: str, **settings: Any) -> Forecaster:
-        """Return a new forecaster by its name."""
-
-    def folds(self, data: Any, *, horizon: Any, cutoffs: Sequence[Any] | None, **options: Any) -> Any:
-        """Return how data are cut, shown to models, asked and scored."""
+    def build(self, name: str, **settings: Any) -> Any:
+        """Return a new model by its name in any case, with those of the settings that it takes."""
+        if name.lower() not in self.models:
+            # Some have two spellings.
+            names = {model: repr(known) for known, model in reversed(list(self.models.items()))}
+            raise ParameterError(
+                f"there is no model {name!r} for {self.kind}; expected one of "
+                f"{', '.join(reversed(list(names.values())))}, or a forecaster"
+            )
+        model = self.models[name.lower()]
+        return model(**{key: settings[key] for key in inspect.signature(model).parameters if key in settings})

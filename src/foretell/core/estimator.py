@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from foretell.errors import NotFittedError, ParameterError
 
@@ -46,6 +46,8 @@ class Estimator:
 
 class NetworkForecaster(Estimator):
     """What the forecasters with networks share: saving them and showing them."""
+
+    is_ours: ClassVar[bool] = True
 
     model_: Any
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.contracts import Kind
 from foretell.data.moments import is_plain_date, to_moment
 from foretell.data.report import reason_lines
 from foretell.errors import DataError, EmptyLogError, ParameterError
@@ -98,6 +99,8 @@ class EventLog:
         First and last observed tick, both inclusive: silence after ``as_of`` is not observed.
     report : ReadReport
     """
+
+    kind: ClassVar[Kind] = "events"
 
     ids: pl.Series
     offsets: IntArray

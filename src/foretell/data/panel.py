@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.contracts import Kind
 from foretell.data.covariates import Covariates, seen_only
 from foretell.data.grid import BoolArray, FloatArray, Grid, IntArray
 from foretell.data.report import SeriesReport
@@ -42,6 +43,8 @@ class Panel:
     grid : Grid
     report : SeriesReport
     """
+
+    kind: ClassVar[Kind] = "series"
 
     ids: pl.Series
     offsets: IntArray

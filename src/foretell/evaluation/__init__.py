@@ -1,1 +1,5 @@
-"""Metrics, cut-date evaluation, the leaderboard, calibration."""
+"""Models side by side: backtests, figures, verdict, calibration, search."""
+
+from foretell.evaluation.evaluation import Evaluation
+
+__all__ = ["Evaluation"]

@@ -1,132 +1,89 @@
-"""`backtest`: the same models at several cut-offs, one after the other, as they would have been used."""
+"""`backtest`: the same models at several cut-offs, as they would have been used; `evaluate`: at one."""
 
 from __future__ import annotations
 
 import copy
-import json
-import math
-import shutil
 import tempfile
 import time
-import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from foretell.core.constraints import Whole, check
+from foretell.core.contracts import Folds, Task
 from foretell.data.log import EventLog
 from foretell.data.panel import Panel
-from foretell.errors import DataError, ParameterError, StorageError
-from foretell.evaluation.event_folds import EventFolds
-from foretell.evaluation.folds import Folds, Refit, Training, check_policy, fresh, is_refitted
-from foretell.evaluation.referee import FEW, Verdict, judge
-from foretell.evaluation.series_folds import SeriesFolds
+from foretell.errors import ParameterError, StorageError
+from foretell.evaluation.evaluation import Evaluation, fold_file, remove_with
+from foretell.evaluation.folds import BacktestConfig, free_name, fresh, other_seeds
+from foretell.evaluation.tasks import task_of
 
-FloatArray = npt.NDArray[np.float64]
+Hear = Callable[[int, int, str], None]
 
 
-class Backtest:
-    """What models said at each cut-off, and what came.
+def evaluate(
+    data: EventLog | Panel,
+    cutoff: object = None,
+    horizon: str | int | None = None,
+    models: Sequence[Any] | None = None,
+    *,
+    season: int | None = None,
+    seeds: int = 1,
+) -> Evaluation:
+    """Compare models on a period that is held back from them: a `backtest` with one cut-off.
 
-    The rows lie in files, one for each fold, and are read when they are asked for: memory does not grow with
-    the folds. Without ``out`` the files are temporary and go with this object.
+    Each model is fitted to the data up to the cut-off, and forecasts what comes after it, of every customer
+    or series known by then.
 
-    Attributes
+    Parameters
     ----------
-    cutoffs : tuple
-        Date (time) of each cut-off.
-    names : tuple of str
-        The models.
-    seconds : polars.DataFrame
-        ``cutoff``, ``model``, ``refitted``, ``fit_s``, ``predict_s``.
-    folds : EventFolds or SeriesFolds
-        How the data were cut.
+    data : EventLog or Panel
+        What happened, to the end of the held-back period.
+    cutoff : date, datetime or str
+        Last day (step) that the models see. Of series, instead, the last ``horizon`` steps of each can be
+        held back.
+    horizon : str or int
+        Length of the held-back period: of visits such as ``"273d"`` (the default), ``"26w"``, or ticks; of
+        series in steps, by default as many as come after the cut-off.
+    models : sequence of models or str, optional
+        Models, or their names; they are copied before they are fitted. By default ours and the statistics
+        and rules that it has to beat.
+    season : int, optional
+        Of series: steps of the season by which MASE is scaled and the seasonal-naive rule repeats; by default
+        it is found in the data.
+    seeds : int
+        Fit our models again with other seeds, so many in all, to see how far the figures differ.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    ParameterError
+        The data do not reach the end of the horizon, or a name is unknown.
+    EmptyLogError
+        No customer was seen by the cut-off.
+
+    Examples
+    --------
+    >>> import foretell as ft
+    >>> from foretell.datasets import load_cdnow
+    >>> log = ft.read_events(load_cdnow(sample=True), id="customer_id", time="date", as_of="1998-06-30")
+    >>> comparison = ft.evaluate(log, "1997-09-30", models=["bg/nbd", "repeat rate"])
+    >>> comparison.table()["model"].to_list()
+    ['BG/NBD', 'repeat rate']
+    >>> round(comparison.figures("BG/NBD")["rmse"], 2)
+    1.61
+    >>> panel = ft.Panel.from_arrays({"a": [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3]})
+    >>> ft.evaluate(panel, horizon=3, models=["naive", "seasonal naive"], season=3).table()["model"][0]
+    'seasonal naive'
     """
-
-    def __init__(self, folds: Folds, names: Sequence[str], place: Path, *, temporary: bool) -> None:
-        self.folds, self.names = folds, tuple(names)
-        self.cutoffs = tuple(folds.label(k) for k in range(len(folds.origins)))
-        self.seconds = pl.DataFrame()
-        self._place = place
-        if temporary:
-            weakref.finalize(self, shutil.rmtree, place, ignore_errors=True)
-
-    def __repr__(self) -> str:
-        return f"Backtest({len(self.cutoffs)} folds, {', '.join(self.names)})"
-
-    def __str__(self) -> str:
-        first, last = self.cutoffs[0], self.cutoffs[-1]
-        head = f"{len(self.cutoffs)} cut-offs from {first} to {last}, all folds together"
-        with pl.Config(tbl_rows=-1, tbl_cols=-1, float_precision=4, tbl_hide_dataframe_shape=True):
-            return f"{head}\n{self.scores(pooled=True)}\n{self.verdict()}"
-
-    @property
-    def unit(self) -> str:
-        """What one tick is: ``"day"`` or ``"hour"`` of visits, ``"step"`` of series."""
-        return self.folds.unit
-
-    def table(self) -> pl.DataFrame:
-        """Return all rows: ``cutoff``, ``unique_id``, ``model``, ``y``, ``forecast`` and more.
-
-        Of visits one row per customer: ``y`` and ``forecast`` count the events within the horizon;
-        ``returned`` and ``p_return`` are of 30 days, ``next_event`` comes with its 80 % interval, ``crps``
-        and, of who came, the place of the truth in the distribution given that (``pit_lo``, ``pit_hi``).
-        Of series one row per step ``ds`` (and ``target``): the median ``forecast``, its 80 % interval, the
-        other quantiles ``q0.2`` …, and the ``scale`` of MASE. What is not known is null.
-        """
-        return self.scan().collect()
-
-    def scan(self) -> pl.LazyFrame:
-        """Return `table` to be reduced before it is read; keep this object until it is collected."""
-        return pl.scan_parquet(self._place / "fold_*.parquet")
-
-    def fold(self, number: int) -> pl.DataFrame:
-        """Return the rows of one fold, counted from 0."""
-        return pl.read_parquet(self._place / _file(number))
-
-    def scores(self, *, pooled: bool = False) -> pl.DataFrame:
-        """Return the figures of each cut-off and model, or of each model over all; the best first."""
-        keys = ["model"] if pooled else ["cutoff", "model"]
-        found = self.scan().group_by(keys).agg(**self.folds.figures).collect(engine="streaming")
-        time_spent = self.seconds.group_by(keys).agg(pl.col("fit_s", "predict_s").sum())
-        order = [*keys[:-1], self.folds.order, "model"]
-        return found.join(time_spent, on=keys).sort(order, nulls_last=True)
-
-    def losses(self) -> dict[str, FloatArray]:
-        """Return each model's mean loss by customer (series), over the folds, in one order."""
-        units = list(self.folds.units)
-        if self.scan().select(pl.struct(units).n_unique()).collect().item() < FEW:
-            units.append("cutoff")  # of few series, each is resampled fold by fold
-        found = (
-            self.scan()
-            .group_by([*units, "model"])
-            .agg(loss=self.folds.loss.mean())
-            .collect(engine="streaming")
-            .pivot("model", index=units, values="loss")
-            .sort(units)
-        )
-        return {name: found[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in self.names}
-
-    def verdict(self) -> Verdict:
-        """Say which model to use, and how sure that is; see `foretell.evaluation.referee.judge`."""
-        return judge(self.losses(), root=self.folds.root)
-
-    def to_json(self) -> str:
-        """Return ``{"rows": [… by cut-off], "pooled": […], "cutoffs", "verdict"}``."""
-        content = {
-            "rows": _plain(self.scores()),
-            "pooled": _plain(self.scores(pooled=True)),
-            "cutoffs": [str(one) for one in self.cutoffs],
-            "verdict": str(self.verdict()),
-        }
-        return json.dumps(content, indent=2, ensure_ascii=False)
-
-    def save_json(self, path: str | Path) -> None:
-        """Write `to_json` to a file."""
-        Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
+    task, config = task_of(data), BacktestConfig(season=season, seeds=seeds)
+    folds = task.cut(data, horizon, None if cutoff is None else [cutoff], config)
+    return _run(task, folds, models, config, None, None)
 
 
 def backtest(
@@ -134,15 +91,11 @@ def backtest(
     models: Sequence[Any] | None = None,
     *,
     horizon: str | int,
-    cutoffs: Sequence[Any] | None = None,
-    n_folds: int = 4,
-    step: str | int | None = None,
-    refit: Refit = "always",
-    training: Training = "expanding",
-    season: int | None = None,
+    cutoffs: Sequence[Any] | int = 4,
+    config: BacktestConfig | None = None,
     out: str | Path | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
-) -> Backtest:
+    progress: Hear | None = None,
+) -> Evaluation:
     """Let models forecast at several cut-offs, as they would have been used, and compare.
 
     At each cut-off a model sees the data up to it and nothing later, and starts from its settings alone.
@@ -154,19 +107,11 @@ def backtest(
         Models, or their names; by default ours and the statistics and rules that it has to beat.
     horizon : str or int
         What is forecast at each cut-off: of visits a duration such as ``"90d"``, of series steps.
-    cutoffs : sequence of dates, optional
-        By default ``n_folds`` of them, ``step`` apart, the last one a horizon before the end.
-    n_folds : int
-    step : str or int, optional
-        By default the horizon, so that no day is forecast twice.
-    refit : {"always", "never", "warm"} or int
-        Fit at every cut-off; at the first only; from the last fold's weights with few epochs (of models that
-        can: ours); or at every k-th.
-    training : {"expanding", "sliding"}
-        All that lies before a cut-off, or a period as long as the first fold's. Of visits a sliding period
-        holds the customers who first came in it, with their whole histories. Forecasts are made for all.
-    season : int, optional
-        Of series: steps of the season; by default it is found in what the first fold sees.
+    cutoffs : sequence of dates, or int
+        Dates; or how many there are to be, the last one a horizon before the end, each a horizon (or the
+        config's ``step``) after the one before.
+    config : BacktestConfig, optional
+        When models are refitted, on how much, and with how many seeds.
     out : str or Path, optional
         Directory that keeps the rows of each fold as a Parquet file.
     progress : callable, optional
@@ -174,45 +119,92 @@ def backtest(
 
     Returns
     -------
-    Backtest
+    Evaluation
 
     Examples
     --------
     >>> import foretell as ft
     >>> panel = ft.Panel.from_arrays({"a": [1, 2, 3] * 8, "b": [5, 1, 3] * 8})
-    >>> found = ft.backtest(panel, ["naive", "seasonal naive"], horizon=3, n_folds=2, season=3)
-    >>> found.scores(pooled=True)["model"].to_list()
+    >>> result = ft.backtest(panel, ["naive", "seasonal naive"], horizon=3, cutoffs=2)
+    >>> result.table()["model"].to_list()
     ['seasonal naive', 'naive']
     """
-    check_policy(refit, training)
-    folds = _folds(data, horizon, cutoffs, n_folds, step, season)
-    templates = folds.models(models)
-    place = _place(out)
-    result = Backtest(folds, list(templates), place, temporary=out is None)
+    task, config = task_of(data, "backtest"), config or BacktestConfig()
+    if isinstance(cutoffs, (bool, int)):
+        check("cutoffs", cutoffs, Whole(1))
+    return _run(task, task.cut(data, horizon, cutoffs, config), models, config, out, progress)
+
+
+def _run(
+    task: Task,
+    folds: Folds,
+    named: Sequence[Any] | None,
+    config: BacktestConfig,
+    out: str | Path | None,
+    progress: Hear | None,
+) -> Evaluation:
+    """Evaluate models, and ours again with other seeds."""
+    models: dict[str, Any] = {}
+    for entry in task.defaults if named is None else named:
+        built = isinstance(entry, str)
+        model = task.build(entry, **folds.model_settings()) if built else fresh(entry)
+        models[free_name(model.name, models)] = model
+    again = {
+        f"{name} #{k}": other
+        for name, model in models.items()
+        for k, other in enumerate(other_seeds(model, config.seeds), 2)
+    }
+    others = _go_through(task, folds, again, config, None, progress) if again else None
+    return _go_through(task, folds, models, config, out, progress, others)
+
+
+def _go_through(
+    task: Task,
+    folds: Folds,
+    models: Mapping[str, Any],
+    config: BacktestConfig,
+    out: str | Path | None,
+    progress: Hear | None,
+    others: Evaluation | None = None,
+) -> Evaluation:
+    """Fit and ask the models fold by fold, and write the rows of each fold to a file."""
+    directory = _directory(out)
     fitted: dict[str, Any] = {}
-    seconds = []
-    for k in range(len(folds.origins)):
-        parts = []
-        again = is_refitted(k, refit)
-        for name, template in templates.items():
+    seconds, totals = [], []
+    for fold in range(len(folds.origins)):
+        rows = []
+        key = {"cutoff": folds.label(fold)}
+        for name, template in models.items():
             if progress is not None:
-                progress(k, len(folds.origins), name)
+                progress(fold, len(folds.origins), name)
             started = time.perf_counter()
-            if again:
-                seen = folds.training(k, sliding=training == "sliding")
-                fitted[name] = _fit(template, seen, fitted.get(name) if refit == "warm" else None)
+            if config.is_refitted(fold):
+                seen = folds.training(fold, sliding=config.training == "sliding")
+                fitted[name] = _fit(template, seen, fitted.get(name) if config.refit == "warm" else None)
             fit_s = time.perf_counter() - started
-            started = time.perf_counter()
             # A copy, so that what a model keeps of one forecast is not there at the next.
-            parts.append(folds.answers(k, name, copy.copy(fitted[name])))
+            model = copy.copy(fitted[name])
+            started = time.perf_counter()
+            forecast = folds.ask(fold, model)
             spent = {"fit_s": fit_s, "predict_s": time.perf_counter() - started}
-            seconds.append({"cutoff": result.cutoffs[k], "model": name, "refitted": again, **spent})
-        pl.concat(parts).write_parquet(place / _file(k))
-    result.seconds = pl.DataFrame(seconds)
-    return result
+            seconds.append({**key, "model": name, "refitted": config.is_refitted(fold), **spent})
+            rows.append(_keyed(folds.rows(fold, model, forecast), key["cutoff"], name))
+            total = folds.totals(fold, forecast)
+            totals += [] if total is None else [_keyed(total, key["cutoff"], name)]
+        pl.concat(rows).write_parquet(directory / fold_file(fold))
+    totalled = pl.concat(totals) if totals else pl.DataFrame()
+    evaluation = Evaluation(task, folds, fitted, pl.DataFrame(seconds), totalled, directory, others)
+    if out is None:
+        remove_with(evaluation)
+    return evaluation
 
 
-def _fit(template: Any, data: Any, previous: Any) -> Any:
+def _keyed(rows: pl.DataFrame, cutoff: object, model: str) -> pl.DataFrame:
+    keys = pl.DataFrame({"cutoff": [cutoff], "model": [model]})
+    return keys.select(pl.all().repeat_by(len(rows)).explode()).hstack(rows)
+
+
+def _fit(template: Any, data: object, previous: object) -> Any:
     """Fit a fresh model; from the last fold's weights where there are some and the model can."""
     model = fresh(template)
     if previous is not None and getattr(model, "starts_warm", False):
@@ -220,20 +212,9 @@ def _fit(template: Any, data: Any, previous: Any) -> Any:
     return model.fit(data)
 
 
-def _folds(data: Any, horizon: Any, cutoffs: Any, n_folds: int, step: Any, season: int | None) -> Folds:
-    if isinstance(data, EventLog):
-        return EventFolds(data, horizon, cutoffs, n_folds, step)
-    if isinstance(data, Panel):
-        return SeriesFolds(data, horizon, cutoffs, n_folds, step, season)
-    raise DataError(
-        f"backtest takes an EventLog or a Panel, got {type(data).__name__}; read one with "
-        "foretell.read_events or foretell.read_series"
-    )
-
-
-def _place(out: str | Path | None) -> Path:
+def _directory(out: str | Path | None) -> Path:
     if out is None:
-        return Path(tempfile.mkdtemp(prefix="foretell-backtest-"))
+        return Path(tempfile.mkdtemp(prefix="foretell-evaluation-"))
     place = Path(out)
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise ParameterError(f"out={str(out)!r} exists and is not an empty directory; choose another")
@@ -242,18 +223,3 @@ def _place(out: str | Path | None) -> Path:
     except OSError as error:
         raise StorageError(f"cannot write to {place}: {error.strerror}") from error
     return place
-
-
-def _file(fold: int) -> str:
-    return f"fold_{fold:04d}.parquet"
-
-
-def _plain(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return rows for JSON: dates as text, what is not finite as null."""
-
-    def told(value: Any) -> Any:
-        if isinstance(value, float):
-            return value if math.isfinite(value) else None
-        return value if value is None or isinstance(value, (int, str)) else str(value)
-
-    return [{key: told(value) for key, value in row.items()} for row in frame.to_dicts()]

@@ -1,4 +1,4 @@
-"""Calibration over folds: how often forecasts came true, and where the truth fell."""
+"""Calibration over folds: how often forecasts came true, and the histogram of the PIT."""
 
 from __future__ import annotations
 
@@ -10,23 +10,21 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.errors import ParameterError
-from foretell.evaluation.backtest import Backtest
-from foretell.evaluation.event_folds import EventFolds
-from foretell.evaluation.series_folds import quantile_column
-from foretell.evaluation.series_leaderboard import LEVELS
+from foretell.evaluation.evaluation import Evaluation
+from foretell.evaluation.series_folds import LEVELS, quantile_column
 from foretell.stats import event_metrics as metrics
 
 FloatArray = npt.NDArray[np.float64]
 
 
-def coverage_by_level(found: Backtest, model: str) -> pl.DataFrame:
+def coverage_by_level(evaluation: Evaluation, model: str) -> pl.DataFrame:
     """Return how often the truth lay within central intervals: ``level`` (%), ``observed``, ``n``.
 
-    Of series from the quantiles; of visits from the places of the next events in their forecast
-    distributions given that the customer comes within the horizon, among those who came.
+    Of series from the quantiles; of visits from the probability integral transforms of the next events, given
+    that the customer comes within the horizon, among those who came.
     """
-    rows = rows_of(found, model)
-    if is_of_visits(found):
+    rows = rows_of(evaluation, model)
+    if has_pit(evaluation):
         low, high = (rows[name].to_numpy() for name in ("pit_lo", "pit_hi"))
         levels = np.array([20, 40, 60, 80, 90])
         inside = [mass_within(low, high, 0.5 - one / 200, 0.5 + one / 200).mean() for one in levels]
@@ -37,14 +35,14 @@ def coverage_by_level(found: Backtest, model: str) -> pl.DataFrame:
     return pl.DataFrame({"level": levels, "observed": inside, "n": len(rows)})
 
 
-def reliability_over_folds(found: Backtest, model: str, bins: int = 10) -> metrics.Reliability:
+def reliability_over_folds(evaluation: Evaluation, model: str, bins: int = 10) -> metrics.Reliability:
     """Return observed against forecast frequencies of a return within 30 days, over all folds."""
-    rows = returns_of(found, model)
+    rows = returns_of(evaluation, model)
     return metrics.reliability(rows["returned"].to_numpy(), rows["p_return"].to_numpy(), bins)
 
 
-def pit_histogram(found: Backtest, model: str, bins: int = 10) -> pl.DataFrame:
-    """Return where the truth fell in its forecast distribution: ``low``, ``high``, ``share`` of each bin.
+def pit_histogram(evaluation: Evaluation, model: str, bins: int = 10) -> pl.DataFrame:
+    """Return the histogram of the probability integral transform: ``low``, ``high``, ``share`` of each bin.
 
     All shares are 1 / bins where the distributions are right; a U shape means that they are too narrow.
     What is known only to lie between two probabilities (a whole day; between two quantiles) is spread evenly
@@ -55,8 +53,8 @@ def pit_histogram(found: Backtest, model: str, bins: int = 10) -> pl.DataFrame:
     Czado, Gneiting, Held (2009), "Predictive model assessment for count data", Biometrics 65(4): the
     non-randomised histogram for what is not continuous.
     """
-    rows = rows_of(found, model)
-    if is_of_visits(found):
+    rows = rows_of(evaluation, model)
+    if has_pit(evaluation):
         low, high = (rows[name].to_numpy() for name in ("pit_lo", "pit_hi"))
     else:
         quantiles = rows.select([quantile_column(level) for level in LEVELS]).to_numpy()
@@ -70,9 +68,9 @@ def pit_histogram(found: Backtest, model: str, bins: int = 10) -> pl.DataFrame:
     return pl.DataFrame({"low": cuts[:-1], "high": cuts[1:], "share": share})
 
 
-def is_of_visits(found: Backtest) -> bool:
-    """Return whether a backtest is of visits, not of series."""
-    return isinstance(found.folds, EventFolds)
+def has_pit(evaluation: Evaluation) -> bool:
+    """Return whether the rows hold PIT values, as of visits, instead of quantiles."""
+    return "pit_lo" in evaluation.columns
 
 
 def mass_within(low: FloatArray, high: FloatArray, begin: float, end: float) -> FloatArray:
@@ -84,23 +82,22 @@ def mass_within(low: FloatArray, high: FloatArray, begin: float, end: float) -> 
     return part
 
 
-def rows_of(found: Backtest, model: str, needed: Sequence[str] | None = None) -> pl.DataFrame:
+def rows_of(evaluation: Evaluation, model: str, needed: Sequence[str] | None = None) -> pl.DataFrame:
     """Return a model's rows with a truth and a forecast distribution, or with all that is needed."""
-    if model not in found.names:
-        raise ParameterError(f"the backtest has no model {model!r}; it has {', '.join(found.names)}")
+    evaluation.check_names([model])
     if needed is None:
-        needed = ["pit_lo"] if is_of_visits(found) else ["y", "forecast"]
-    rows = found.scan().filter(pl.col("model") == model).drop_nulls(needed).collect()
+        needed = ["pit_lo"] if has_pit(evaluation) else ["y", "forecast"]
+    rows = evaluation.scan().filter(pl.col("model") == model).drop_nulls(needed).collect()
     if not len(rows):
         raise ParameterError(
-            f"{model} has no rows with {' and '.join(needed)}: it does not tell that, or nothing was "
+            f"{model} has no rows with {' and '.join(needed)}: it does not forecast that, or nothing was "
             "observed; choose another model or earlier cut-offs"
         )
     return rows
 
 
-def returns_of(found: Backtest, model: str) -> pl.DataFrame:
+def returns_of(evaluation: Evaluation, model: str) -> pl.DataFrame:
     """Return a model's rows of visits with a probability of a return within 30 days and what came of it."""
-    if not is_of_visits(found):
+    if not has_pit(evaluation):
         raise ParameterError("only visits have a probability of a return; of series look at the quantiles")
-    return rows_of(found, model, ["returned", "p_return"])
+    return rows_of(evaluation, model, ["returned", "p_return"])

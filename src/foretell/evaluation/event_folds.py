@@ -3,124 +3,170 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.outlook import Outlook, period_edges
+from foretell.data.holdout import Holdout, hold_out
 from foretell.data.log import EventLog, to_dates
-from foretell.evaluation.folds import ascending, free_name, fresh, origins_back
-from foretell.evaluation.holdout import Holdout, hold_out
-from foretell.evaluation.registry import build_model, model_names
+from foretell.errors import ForetellError, ParameterError
+from foretell.evaluation.folds import BacktestConfig, ascending, origins_back
 
 FloatArray = npt.NDArray[np.float64]
 
 _WINDOW, _PERIOD, _GRID = "30d", "7d", 24
+_HORIZON = "273d"
 
 
 class EventFolds:
-    """See `foretell.evaluation.folds.Folds`."""
-
-    units: tuple[str, ...] = ("unique_id",)
-    order = "rmse"
-    root = True
-    loss = (pl.col("forecast") - pl.col("y")) ** 2
-    figures: ClassVar[dict[str, pl.Expr]] = {
-        "n": pl.len(),
-        "rmse": ((pl.col("forecast") - pl.col("y")) ** 2).mean().sqrt(),
-        "mae": (pl.col("forecast") - pl.col("y")).abs().mean(),
-        "bias_pct": 100 * (pl.col("forecast").sum() / pl.col("y").sum() - 1),
-        "brier_30d": ((pl.col("p_return") - pl.col("returned")) ** 2).mean(),
-        "crps": pl.col("crps").mean(),
-        "coverage_80": pl.col("next_event").is_between("next_event-lo-80", "next_event-hi-80").mean(),
-    }
+    """See `foretell.core.contracts.Folds`."""
 
     def __init__(
         self,
         log: EventLog,
-        horizon: str | int,
-        cutoffs: Sequence[Any] | None,
-        n_folds: int,
-        step: str | int | None,
+        horizon: str | int | None,
+        cutoffs: Sequence[object] | int | None,
+        config: BacktestConfig,
     ) -> None:
-        self.log, self.horizon = log, log.ticks_of(horizon)
+        self.log, self.horizon = log, log.ticks_of(_HORIZON if horizon is None else horizon)
         self.unit: str = log.unit
         self.period, self.window = log.ticks_of(_PERIOD), log.ticks_of(_WINDOW)
         if cutoffs is None:
-            apart = self.horizon if step is None else log.ticks_of(step)
+            raise ParameterError(
+                "evaluate needs a cutoff for visits: the last day that the models see, such as 1997-09-30"
+            )
+        if isinstance(cutoffs, int):
+            apart = self.horizon if config.step is None else log.ticks_of(config.step)
             last = log.as_of - self.horizon
-            self.origins = origins_back(last, int(log.first.min()), n_folds, apart, f"{log.unit}s")
+            self.origins = origins_back(last, int(log.first.min()), cutoffs, apart, f"{log.unit}s")
         else:
-            self.origins = ascending([log.tick(one) for one in cutoffs], cutoffs)
+            self.origins = ascending([log.tick(cutoff) for cutoff in cutoffs], cutoffs)
         if self.origins[-1] + self.horizon > log.as_of:
             hold_out(log, self.origins[-1], self.horizon, self.period)  # refuses it, with the dates
         # The predictive distribution of the next event is looked at on a grid that is dense at the start.
         self.grid = np.unique(np.geomspace(1, self.horizon, _GRID).round().astype(np.int64))
+        self._held_back: tuple[int, Holdout] | None = None
 
-    def label(self, fold: int) -> Any:
+    def label(self, fold: int) -> object:
         """Return the date of a cut-off."""
         return to_dates([self.origins[fold]], self.log.unit)[0]
 
-    def models(self, named: Sequence[Any] | None) -> dict[str, Any]:
-        """Return the models by free names."""
-        chosen: dict[str, Any] = {}
-        for entry in model_names() if named is None else named:
-            model = build_model(entry) if isinstance(entry, str) else fresh(entry)
-            chosen[free_name(model.name, chosen)] = model
-        return chosen
+    def model_settings(self) -> dict[str, Any]:
+        """Models of visits know all from the log."""
+        return {}
+
+    def held_back(self, fold: int) -> Holdout:
+        """Return what came after a cut-off; of the last one asked for it is kept."""
+        if self._held_back is None or self._held_back[0] != fold:
+            self._held_back = fold, hold_out(self.log, self.origins[fold], self.horizon, self.period)
+        return self._held_back[1]
+
+    def seen(self, fold: int) -> EventLog:
+        """Return the log as it stood at the cut-off."""
+        return self.held_back(fold).train
 
     def training(self, fold: int, *, sliding: bool) -> EventLog:
         """Return the log at the cut-off; sliding, of customers who first came as late as the window reaches.
 
         Cutting off the start of histories instead would make regulars of many years look like new customers.
         """
-        seen = self.log.until(self.origins[fold])
+        seen = self.seen(fold)
         if not sliding:
             return seen
         window = self.origins[0] - int(self.log.first.min())
         return seen.select(seen.first >= self.origins[fold] - window)
 
-    def answers(self, fold: int, name: str, model: Any) -> pl.DataFrame:
+    def ask(self, fold: int, model: Any) -> Outlook:
+        """Return a fitted model's outlook on the customers known by the cut-off."""
+        outlook: Outlook = model.outlook(
+            self.seen(fold), self.horizon, period=self.period, window=self.window
+        )
+        return outlook
+
+    def rows(self, fold: int, model: Any, forecast: Outlook) -> pl.DataFrame:
         """Return one row per customer known by the cut-off."""
-        held = hold_out(self.log, self.origins[fold], self.horizon, self.period)
-        log = held.train
-        outlook = model.outlook(log, self.horizon, period=self.period, window=self.window)
-        within = held.returned_within(self.window)
-        came = held.next_event <= held.end
+        truth = self.held_back(fold)
+        log = truth.train
+        returned = truth.next_event <= truth.end
         n, unit = log.n_customers, log.unit
-        columns: dict[str, Any] = {
-            "cutoff": pl.repeat(self.label(fold), n, eager=True),
+        next_event = to_dates(np.where(returned, truth.next_event, truth.end), unit)
+        columns: dict[str, pl.Series] = {
             "unique_id": log.ids,
-            "model": pl.repeat(name, n, dtype=pl.String, eager=True),
-            "y": held.count,
-            "forecast": np.asarray(outlook.expected, dtype=np.float64),
-            "returned": _or_null(within, n, pl.Boolean),
-            "p_return": _or_null(outlook.p_return, n, pl.Float64),
-            "p_active": _or_null(outlook.p_active, n, pl.Float64),
-            "next_event": _where(came, to_dates(np.where(came, held.next_event, held.end), unit)),
+            "y": pl.Series(truth.count),
+            "forecast": _or_null(forecast.expected, n, pl.Float64),
+            "returned": _or_null(truth.returned_within(self.window), n, pl.Boolean),
+            "p_return": _or_null(forecast.p_return, n, pl.Float64),
+            "p_active": _or_null(forecast.p_active, n, pl.Float64),
+            "next_event": next_event.set(pl.Series(~returned), None),
         }
         for side, edge in enumerate(("lo", "hi")):
-            dates = None if outlook.interval is None else to_dates(outlook.interval[:, side], unit)
+            dates = None if forecast.interval is None else to_dates(forecast.interval[:, side], unit)
             columns[f"next_event-{edge}-80"] = _or_null(dates, n, columns["next_event"].dtype)
-        columns |= self._distribution(model, held, n)
+        columns |= self._distribution(model, truth, n)
         return pl.DataFrame(columns)
 
-    def _distribution(self, model: Any, held: Holdout, n: int) -> dict[str, Any]:
-        """Return how well the distribution of the next event's time did: CRPS, and where the truth fell."""
-        chances = getattr(model, "return_chances", None)
+    def totals(self, fold: int, forecast: Outlook) -> pl.DataFrame:
+        """Return the events of all together by week: ``period`` (its last day), ``y``, ``forecast``."""
+        truth = self.held_back(fold)
+        edges = truth.cutoff + period_edges(self.horizon, self.period)
+        totals = {
+            "period": to_dates(edges, self.log.unit),
+            "y": pl.Series(truth.cohort),
+            "forecast": _or_null(forecast.cohort, len(edges), pl.Float64),
+        }
+        return pl.DataFrame(totals)
+
+    def summary(self) -> dict[str, object]:
+        """Return the number of customers, and the dates of the last fold."""
+        truth = self.held_back(len(self.origins) - 1)
+        dates = {"cutoff": truth.cutoff, "end": truth.end}
+        sizes = {"n_customers": truth.train.n_customers, "n_events": int(truth.count.sum())}
+        return sizes | {name: str(self.log.date(tick)) for name, tick in dates.items()}
+
+    def headline(self) -> str:
+        """Return who is forecast in the last fold."""
+        what = self.summary()
+        return (
+            f"{what['n_customers']:,} customers seen by {what['cutoff']}, forecast to {what['end']}: "
+            f"{what['n_events']:,} events"
+        )
+
+    def _distribution(self, model: Any, truth: Holdout, n: int) -> dict[str, pl.Series]:
+        """Return how well the distribution of the next event's time did: CRPS and PIT."""
+        chances = self._chances(model, truth)
         if chances is None:
             return {key: _or_null(None, n, pl.Float64) for key in ("crps", "pit_lo", "pit_hi")}
-        found = np.concatenate([np.zeros((n, 1)), chances(held.train, self.grid)], axis=1)
+        by_time = np.concatenate([np.zeros((n, 1)), chances], axis=1)
         times = np.concatenate([[0], self.grid]).astype(np.float64)
-        waited = np.minimum(held.next_event - held.cutoff, self.horizon + 1).astype(np.float64)
+        waited = np.minimum(truth.next_event - truth.cutoff, self.horizon + 1).astype(np.float64)
         # Given that the customer came, so that the distribution ends with the horizon.
-        came = waited <= self.horizon
+        returned = waited <= self.horizon
         places = [
-            _at(times, found, when) / np.maximum(found[:, -1], 1e-12) for when in (waited - 1.0, waited)
+            _at(times, by_time, when) / np.maximum(by_time[:, -1], 1e-12) for when in (waited - 1.0, waited)
         ]
-        pit = [pl.Series(np.where(came, place, np.nan)).fill_nan(None) for place in places]
-        return {"crps": censored_crps(times, found, waited), "pit_lo": pit[0], "pit_hi": pit[1]}
+        pit = [pl.Series(np.where(returned, place, np.nan)).fill_nan(None) for place in places]
+        crps = pl.Series(censored_crps(times, by_time, waited))
+        return {"crps": crps, "pit_lo": pit[0], "pit_hi": pit[1]}
+
+    def _chances(self, model: Any, truth: Holdout) -> FloatArray | None:
+        """Return the chance of a return by each time of the grid; None of a model that does not know it."""
+        if not hasattr(model, "return_chances"):
+            return None
+        try:
+            chances: FloatArray = model.return_chances(truth.train, self.grid)
+        except ForetellError:
+            return None
+        return chances
+
+
+def inner_cut(log: EventLog, model: object, horizon: str | int | None) -> tuple[object, int]:  # noqa: ARG001
+    """Return the cut-off and the ticks by which settings are searched: by default the last quarter."""
+    ticks = (log.as_of - log.start) // 4 if horizon is None else log.ticks_of(horizon)
+    ticks = max(ticks, 1)
+    return log.date(log.as_of - ticks), ticks
 
 
 def censored_crps(times: FloatArray, chances: FloatArray, waited: FloatArray) -> FloatArray:
@@ -171,10 +217,9 @@ def _at(times: FloatArray, chances: FloatArray, when: FloatArray) -> FloatArray:
     return found
 
 
-def _or_null(values: Any, n: int, dtype: Any) -> pl.Series:
-    """Return values, or nulls where a model does not tell."""
-    return pl.repeat(None, n, dtype=dtype, eager=True) if values is None else pl.Series(values, dtype=dtype)
-
-
-def _where(known: npt.NDArray[np.bool_], values: pl.Series) -> pl.Series:
-    return values.set(pl.Series(~known), None)
+def _or_null(values: object, n: int, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
+    """Return values, or nulls where a model does not know them."""
+    if values is None:
+        return pl.repeat(None, n, dtype=dtype, eager=True)
+    column = pl.Series(values, dtype=dtype)  # type: ignore[arg-type]
+    return column.fill_nan(None) if column.dtype.is_float() else column

@@ -1,13 +1,13 @@
-"""Folds of a rolling-origin backtest: where they are cut, and when models are fitted anew."""
+"""Where a rolling-origin backtest is cut, and when its models are fitted anew."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Protocol
+import dataclasses
+from collections.abc import Collection, Sequence
+from typing import Any, Literal
 
-import polars as pl
-
+from foretell.core.constraints import Whole, check
 from foretell.core.estimator import Estimator
 from foretell.errors import ParameterError
 
@@ -15,46 +15,61 @@ Refit = Literal["always", "never", "warm"] | int
 Training = Literal["expanding", "sliding"]
 
 
-class Folds(Protocol):
-    """How one kind of data is cut, shown to models, asked, and scored.
+@dataclasses.dataclass(frozen=True)
+class BacktestConfig:
+    """How a backtest goes from fold to fold.
 
-    Attributes
+    Parameters
     ----------
-    origins : tuple of int
-        Last tick or step that the models see in each fold, ascending.
-    unit : str
-        What a tick is.
-    units : tuple of str
-        Columns of the table that name what is resampled by the referee: the customer, the series.
-    loss : polars.Expr
-        What the referee compares, of one row of the table.
-    order : str
-        The figure by which models are ranked.
-    root : bool
-        Whether losses are compared by the root of their mean.
-    figures : dict of str to polars.Expr
-        Scores as aggregations of rows of the table.
+    step : str or int, optional
+        From one cut-off to the next; by default the horizon, so that no day is forecast twice.
+    refit : {"always", "never", "warm"} or int
+        Fit at every cut-off; at the first only; from the last fold's weights with few epochs (of models that
+        can: ours); or at every k-th.
+    training : {"expanding", "sliding"}
+        All that lies before a cut-off, or a period as long as the first fold's. Of visits a sliding period
+        holds the customers who first came in it, with their whole histories. Forecasts are made for all.
+    season : int, optional
+        Of series: steps of the season by which errors are scaled; by default it is found in what the first
+        fold sees.
+    seeds : int
+        Fit our models again with other seeds, so many in all, to see how far the figures differ.
+
+    Examples
+    --------
+    >>> BacktestConfig(refit="sometimes")
+    Traceback (most recent call last):
+    foretell.errors.ParameterError: refit='sometimes'; expected 'always', 'never', 'warm', or a whole number \
+k: every k-th fold
     """
 
-    origins: tuple[int, ...]
-    unit: str
-    units: tuple[str, ...]
-    loss: pl.Expr
-    order: str
-    root: bool
-    figures: ClassVar[dict[str, pl.Expr]]
+    step: str | int | None = None
+    refit: Refit = "always"
+    training: Training = "expanding"
+    season: int | None = None
+    seeds: int = 1
 
-    def label(self, fold: int) -> Any:
-        """Return the time of a cut-off."""
+    def __post_init__(self) -> None:
+        if not Whole(1).allows(self.refit) and self.refit not in {"always", "never", "warm"}:
+            raise ParameterError(
+                f"refit={self.refit!r}; expected 'always', 'never', 'warm', or a whole number k: every k-th "
+                "fold"
+            )
+        if self.training not in {"expanding", "sliding"}:
+            raise ParameterError(f"training={self.training!r}; expected 'expanding' or 'sliding'")
+        check("seeds", self.seeds, Whole(1))
 
-    def models(self, named: Sequence[Any] | None) -> dict[str, Any]:
-        """Return the models by free names; by default those that have to be compared."""
+    def is_refitted(self, fold: int) -> bool:
+        """Return whether models are fitted in a fold, or asked as they are.
 
-    def training(self, fold: int, *, sliding: bool) -> Any:
-        """Return what a model is fitted to."""
-
-    def answers(self, fold: int, name: str, model: Any) -> pl.DataFrame:
-        """Ask a fitted model at the cut-off, and set the truth beside."""
+        Examples
+        --------
+        >>> [BacktestConfig(refit=2).is_refitted(fold) for fold in range(4)]
+        [True, False, True, False]
+        """
+        if isinstance(self.refit, int):
+            return fold % self.refit == 0
+        return fold == 0 or self.refit != "never"
 
 
 def origins_back(last: int, first: int, n_folds: int, step: int, unit: str) -> tuple[int, ...]:
@@ -65,9 +80,8 @@ def origins_back(last: int, first: int, n_folds: int, step: int, unit: str) -> t
     >>> origins_back(100, 0, 3, 10, "days")
     (80, 90, 100)
     """
-    for name, value in (("n_folds", n_folds), ("step", step)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ParameterError(f"{name}={value!r}; expected a whole number of at least 1")
+    check("cutoffs", n_folds, Whole(1))
+    check("step", step, Whole(1))
     origins = tuple(last - step * back for back in range(n_folds - 1, -1, -1))
     if origins[0] < first:
         most = max((last - first) // step + 1, 0)
@@ -78,39 +92,15 @@ def origins_back(last: int, first: int, n_folds: int, step: int, unit: str) -> t
     return origins
 
 
-def ascending(origins: Sequence[int], shown: Sequence[Any]) -> tuple[int, ...]:
+def ascending(origins: Sequence[int], shown: Sequence[object]) -> tuple[int, ...]:
     """Refuse cut-offs that do not go forward."""
     if not origins:
-        raise ParameterError("cutoffs is empty; name at least one date, or leave it out and give n_folds")
+        raise ParameterError("cutoffs is empty; name at least one date, or how many folds there are to be")
     if list(origins) != sorted(set(origins)):
         raise ParameterError(
             f"cutoffs={list(shown)!r}; expected dates that go forward, each of them once: sort them"
         )
     return tuple(origins)
-
-
-def check_policy(refit: Any, training: Any) -> None:
-    """Refuse unknown policies."""
-    whole = isinstance(refit, int) and not isinstance(refit, bool) and refit >= 1
-    if not whole and refit not in {"always", "never", "warm"}:
-        raise ParameterError(
-            f"refit={refit!r}; expected 'always', 'never', 'warm', or a whole number k: every k-th fold"
-        )
-    if training not in {"expanding", "sliding"}:
-        raise ParameterError(f"training={training!r}; expected 'expanding' or 'sliding'")
-
-
-def is_refitted(fold: int, refit: Refit) -> bool:
-    """Return whether models are fitted in a fold, or asked as they are.
-
-    Examples
-    --------
-    >>> [is_refitted(fold, 2) for fold in range(4)]
-    [True, False, True, False]
-    """
-    if isinstance(refit, int):
-        return fold % refit == 0
-    return fold == 0 or refit != "never"
 
 
 def fresh(model: Any) -> Any:
@@ -120,7 +110,18 @@ def fresh(model: Any) -> Any:
     return copy.deepcopy(model)
 
 
-def free_name(name: str, taken: dict[str, Any]) -> str:
+def free_name(name: str, taken: Collection[str]) -> str:
     """Return the name, numbered if taken: two settings of one model are often what is compared."""
     candidates = [name] + [f"{name} ({k})" for k in range(2, len(taken) + 2)]
     return next(candidate for candidate in candidates if candidate not in taken)
+
+
+# Apart from each other by more than the members of an ensemble, which count up from the seed.
+_SEEDS_APART = 1_000
+
+
+def other_seeds(model: Any, seeds: int) -> list[Any]:
+    """Return ``seeds - 1`` unfitted models that differ by their seed; none of a model without one."""
+    if not hasattr(model, "set_params") or not hasattr(model, "seed"):
+        return []
+    return [fresh(model).set_params(seed=model.seed + _SEEDS_APART * k) for k in range(1, seeds)]

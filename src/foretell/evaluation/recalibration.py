@@ -1,9 +1,9 @@
-"""Repairs learned from out-of-fold forecasts: of quantiles, of the levels to ask for, and of probabilities.
+"""Recalibration learned from out-of-fold forecasts: conformal, by the PIT, and isotonic.
 
-A repair is worth having if what was wrong at the earlier cut-offs is wrong at the next one too. So with
-two folds or more each says what a share of the others' repair would have brought it: to the coverage of its
-central intervals, or to the Brier score. The best share is taken if the folds agree, by more than chance,
-that it is better than none.
+It is worth having if what was wrong at the earlier cut-offs is wrong at the next one too. So with two folds
+or more each says what a share of what the others teach would have brought it: to the coverage of its central
+intervals, or to the Brier score. The best share is taken if the folds agree, by more than chance, that it is
+better than none.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ import polars as pl
 from scipy.optimize import isotonic_regression
 
 from foretell.errors import ParameterError
-from foretell.evaluation.backtest import Backtest
-from foretell.evaluation.calibration import is_of_visits, mass_within, returns_of, rows_of
-from foretell.evaluation.series_folds import quantile_column
-from foretell.evaluation.series_leaderboard import LEVELS
+from foretell.evaluation.calibration import has_pit, mass_within, returns_of, rows_of
+from foretell.evaluation.evaluation import Evaluation
+from foretell.evaluation.series_folds import LEVELS, quantile_column
 from foretell.stats import event_metrics as metrics
 from foretell.stats.significance import surely_positive
 
@@ -29,10 +28,10 @@ FloatArray = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Learned = TypeVar("Learned")
 
-# With fewer forecasts than this nothing is repaired.
+# With fewer forecasts than this nothing is recalibrated.
 _ENOUGH = 50
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-# Parts of a distribution, counted from its middle, by which the repair of levels is judged.
+# Parts of a distribution, counted from its middle, by which the recalibration of levels is judged.
 _CENTRAL = (0.5, 0.8, 0.9)
 
 
@@ -41,25 +40,28 @@ def steady_share(
     learn: Callable[[Mask], Learned],
     error: Callable[[Learned, Mask, float], float],
 ) -> float:
-    """Return which share of a repair to take: the best over the folds left out in turn, or none.
+    """Return which share of recalibration to take: the best over the folds left out in turn, or none.
 
     Parameters
     ----------
     folds : array, shape (n,), optional
-        The fold of each forecast; with fewer than two the whole repair is taken.
+        The fold of each forecast; with fewer than two the whole recalibration is taken.
     learn : callable
-        Of rows: the whole repair that they show.
+        Of rows: the whole recalibration that they show.
     error : callable
-        Of a repair, rows to try it on, and the share of it that is taken.
+        Of recalibration, rows to try it on, and the share of it that is taken.
     """
     labels = np.zeros(1) if folds is None else np.unique(np.asarray(folds))
     if len(labels) < 2:
         return 1.0
     of = np.asarray(folds)
-    repairs = [learn(of != one) for one in labels]
+    recalibrations = [learn(of != one) for one in labels]
     found = np.array(
         [
-            [error(repair, of == one, share) for repair, one in zip(repairs, labels, strict=True)]
+            [
+                error(recalibration, of == one, share)
+                for recalibration, one in zip(recalibrations, labels, strict=True)
+            ]
             for share in _SHARES
         ]
     )
@@ -68,7 +70,7 @@ def steady_share(
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class QuantileRepair:
+class ConformalRecalibration:
     """Moves quantiles so that they would have held on out-of-fold forecasts (conformal).
 
     Each quantile moves by a part of the interval's width: the part that would have put the right share of
@@ -89,8 +91,8 @@ class QuantileRepair:
     --------
     >>> truth = np.random.default_rng(0).normal(0.0, 2.0, 4_000)
     >>> narrow = np.tile([-1.28, 0.0, 1.28], (4_000, 1))
-    >>> repair = QuantileRepair.fit(truth, narrow, [0.1, 0.5, 0.9])
-    >>> low, _, high = repair.apply(narrow).T
+    >>> recalibration = ConformalRecalibration.fit(truth, narrow, [0.1, 0.5, 0.9])
+    >>> low, _, high = recalibration.apply(narrow).T
     >>> round(float(np.mean((low <= truth) & (truth <= high))), 2)
     0.8
     """
@@ -132,26 +134,28 @@ class QuantileRepair:
         return cls(tuple(levels), share * learned(np.ones(len(came), dtype=bool)))
 
     def apply(self, quantiles: npt.ArrayLike) -> FloatArray:
-        """Return repaired quantiles, shape (…, n_levels), in ascending order."""
+        """Return recalibrated quantiles, shape (…, n_levels), in ascending order."""
         said = np.asarray(quantiles, dtype=np.float64)
         moved: FloatArray = np.sort(said + self.shifts * _width(said), axis=-1)
         return moved
 
     @classmethod
-    def of(cls, found: Backtest, model: str) -> Self:
+    def of(cls, evaluation: Evaluation, model: str) -> Self:
         """Learn from the folds of a backtest of series."""
-        if is_of_visits(found):
-            raise ParameterError("of visits the levels are repaired: LevelRepair.of(found, model)")
-        rows = rows_of(found, model)
+        if has_pit(evaluation):
+            raise ParameterError(
+                "visits are recalibrated by their PIT: PITRecalibration.of(evaluation, model)"
+            )
+        rows = rows_of(evaluation, model)
         said = rows.select([quantile_column(level) for level in LEVELS]).to_numpy()
         return cls.fit(rows["y"].to_numpy(), said, LEVELS, rows["cutoff"].to_numpy())
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class LevelRepair:
+class PITRecalibration:
     """Says which levels to ask for, so that quantiles would have held on out-of-fold forecasts.
 
-    Where the truth fell in its forecast distribution can be compared whatever was forecast for whom: if a
+    The probability integral transform (PIT) can be compared whatever was forecast for whom: if a
     tenth of the truths fell below the 0.13 quantile, the 0.1 quantile to come is the 0.13 one.
 
     Attributes
@@ -166,7 +170,7 @@ class LevelRepair:
     Examples
     --------
     >>> place = np.random.default_rng(0).beta(2.0, 2.0, 10_000)  # too wide: the truth keeps to the middle
-    >>> LevelRepair.fit(place, place).levels([0.1, 0.5, 0.9]).round(1)
+    >>> PITRecalibration.fit(place, place).levels([0.1, 0.5, 0.9]).round(1)
     array([0.2, 0.5, 0.8])
     """
 
@@ -175,7 +179,7 @@ class LevelRepair:
 
     @classmethod
     def fit(cls, low: npt.ArrayLike, high: npt.ArrayLike, folds: npt.ArrayLike | None = None) -> Self:
-        """Learn from places of the truth, each somewhere between two probabilities, shape (n,) each."""
+        """Learn from PIT values, each known to lie between two probabilities, shape (n,) each."""
         below, above = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
         grid = np.linspace(0.0, 1.0, 101)
         if len(below) < _ENOUGH:
@@ -183,15 +187,15 @@ class LevelRepair:
 
         def learned(rows: Mask) -> FloatArray:
             found = [float(mass_within(below[rows], above[rows], 0.0, level).mean()) for level in grid]
-            # The truth is never quite as far out as the outermost point: a level is never repaired to 0 or 1.
+            # The truth is never quite as far out as the outermost point: no level becomes 0 or 1.
             return np.interp(grid, np.maximum.accumulate(np.array([0.0, *found[1:-1], 1.0])), grid)
 
         def partly(given: FloatArray, share: float) -> FloatArray:
             return (1.0 - share) * grid + share * given
 
         def uneven(given: FloatArray, out: Mask, share: float) -> float:
-            repair = cls(grid, partly(given, share))
-            ends = [repair.levels([0.5 - part / 2, 0.5 + part / 2]) for part in _CENTRAL]
+            recalibration = cls(grid, partly(given, share))
+            ends = [recalibration.levels([0.5 - part / 2, 0.5 + part / 2]) for part in _CENTRAL]
             held = [float(mass_within(below[out], above[out], *pair).mean()) for pair in ends]
             return float(np.square(np.array(held) - _CENTRAL).sum())
 
@@ -204,16 +208,16 @@ class LevelRepair:
         return found
 
     @classmethod
-    def of(cls, found: Backtest, model: str) -> Self:
-        """Learn from the folds of a backtest of visits: where the next events of those who came fell."""
-        if not is_of_visits(found):
-            raise ParameterError("of series the quantiles are repaired: QuantileRepair.of(found, model)")
-        rows = rows_of(found, model)
+    def of(cls, evaluation: Evaluation, model: str) -> Self:
+        """Learn from the folds of a backtest of visits: the PIT of the next events of those who came."""
+        if not has_pit(evaluation):
+            raise ParameterError("series have quantiles: ConformalRecalibration.of(evaluation, model)")
+        rows = rows_of(evaluation, model)
         return cls.fit(*(rows[name].to_numpy() for name in ("pit_lo", "pit_hi", "cutoff")))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ProbabilityRepair:
+class IsotonicRecalibration:
     """Maps probabilities so that they would have come true on out-of-fold forecasts (isotonic regression).
 
     Attributes
@@ -231,8 +235,8 @@ class ProbabilityRepair:
     >>> rng = np.random.default_rng(0)
     >>> chance = rng.random(20_000)
     >>> happened = rng.random(20_000) < chance**2
-    >>> repair = ProbabilityRepair.fit(happened, chance)
-    >>> repair.apply([0.3, 0.8]).round(1)
+    >>> recalibration = IsotonicRecalibration.fit(happened, chance)
+    >>> recalibration.apply([0.3, 0.8]).round(1)
     array([0.1, 0.6])
     """
 
@@ -266,40 +270,40 @@ class ProbabilityRepair:
         return cls(*partly(learned(np.ones(len(said), dtype=bool)), share))
 
     def apply(self, probability: npt.ArrayLike) -> FloatArray:
-        """Return repaired probabilities."""
+        """Return recalibrated probabilities."""
         ends_in, ends_out = np.array([0.0]), np.array([1.0])
         x = np.concatenate([ends_in, self.forecast, ends_out])
         y = np.concatenate([ends_in, self.observed, ends_out])
-        repaired: FloatArray = np.interp(np.asarray(probability, dtype=np.float64), x, y)
-        return repaired
+        recalibrated: FloatArray = np.interp(np.asarray(probability, dtype=np.float64), x, y)
+        return recalibrated
 
     @classmethod
-    def of(cls, found: Backtest, model: str) -> Self:
+    def of(cls, evaluation: Evaluation, model: str) -> Self:
         """Learn from the folds of a backtest of visits: P(return within 30 days)."""
-        rows = returns_of(found, model)
+        rows = returns_of(evaluation, model)
         return cls.fit(*(rows[name].to_numpy() for name in ("returned", "p_return", "cutoff")))
 
 
-def repair_on_last_fold(found: Backtest, model: str) -> pl.DataFrame:
-    """Return what a repair that is learned from the earlier folds does to the last: an honest look at it.
+def recalibration_on_last_fold(evaluation: Evaluation, model: str) -> pl.DataFrame:
+    """Return what recalibration learned from the earlier folds does to the last: an honest look at it.
 
     Returns
     -------
     polars.DataFrame
-        ``kind`` (``"as forecast"``, ``"repaired"``), ``claimed``, ``observed``: of visits the reliability of
-        P(return within 30 days), of series the coverage of central intervals.
+        ``kind`` (``"as forecast"``, ``"recalibrated"``), ``claimed``, ``observed``: of visits the
+        reliability of P(return within 30 days), of series the coverage of central intervals.
     """
-    if len(found.cutoffs) < 2:
-        raise ParameterError("a repair is learned from earlier folds: backtest at two cut-offs or more")
-    last = pl.col("cutoff") == found.cutoffs[-1]
-    if is_of_visits(found):
-        rows = returns_of(found, model)
+    if len(evaluation.cutoffs) < 2:
+        raise ParameterError("recalibration is learned from earlier folds: backtest at two cut-offs or more")
+    last = pl.col("cutoff") == evaluation.cutoffs[-1]
+    if has_pit(evaluation):
+        rows = returns_of(evaluation, model)
         before, now = rows.filter(~last), rows.filter(last)
-        repair = ProbabilityRepair.fit(
+        recalibration = IsotonicRecalibration.fit(
             *(before[name].to_numpy() for name in ("returned", "p_return", "cutoff"))
         )
         said, came = now["p_return"].to_numpy(), now["returned"].to_numpy()
-        kinds = {"as forecast": said, "repaired": repair.apply(said)}
+        kinds = {"as forecast": said, "recalibrated": recalibration.apply(said)}
         points = {kind: metrics.reliability(came, chance) for kind, chance in kinds.items()}
         return pl.concat(
             [
@@ -307,14 +311,16 @@ def repair_on_last_fold(found: Backtest, model: str) -> pl.DataFrame:
                 for kind, p in points.items()
             ]
         )
-    rows = rows_of(found, model)
+    rows = rows_of(evaluation, model)
     columns = [quantile_column(level) for level in LEVELS]
     before, now = rows.filter(~last), rows.filter(last)
     folds = before["cutoff"].to_numpy()
-    mend = QuantileRepair.fit(before["y"].to_numpy(), before.select(columns).to_numpy(), LEVELS, folds)
+    mend = ConformalRecalibration.fit(
+        before["y"].to_numpy(), before.select(columns).to_numpy(), LEVELS, folds
+    )
     said, came = now.select(columns).to_numpy(), now["y"].to_numpy()[:, None]
     parts = []
-    for kind, quantiles in {"as forecast": said, "repaired": mend.apply(said)}.items():
+    for kind, quantiles in {"as forecast": said, "recalibrated": mend.apply(said)}.items():
         k = np.arange(len(LEVELS) // 2)[::-1]
         inside = (quantiles[:, k] <= came) & (came <= quantiles[:, ::-1][:, k])
         claimed = [LEVELS[-1 - one] - LEVELS[one] for one in k]

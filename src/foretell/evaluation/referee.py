@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ FloatArray = npt.NDArray[np.float64]
 _RESAMPLES, _GROUPS, _SEED = 1_000, 1_000, 20_240
 # With fewer customers or series, parts of their time are resampled instead.
 FEW = 10
-OURS = "foretell"
 
 # How the rules are called in a sentence.
 _SPOKEN = {
@@ -57,7 +56,7 @@ class Verdict:
         return dataclasses.asdict(self)
 
 
-def judge(losses: Mapping[str, npt.ArrayLike], *, root: bool) -> Verdict:
+def judge(losses: Mapping[str, npt.ArrayLike], ours: Collection[str], *, root: bool) -> Verdict:
     """Compare the network with the best of the others on the same customers or series.
 
     The interval is a percentile bootstrap: customers (series) are drawn with replacement, each with all its
@@ -67,6 +66,8 @@ def judge(losses: Mapping[str, npt.ArrayLike], *, root: bool) -> Verdict:
     ----------
     losses : mapping of model to array, shape (n_units,)
         Mean loss of each customer or series; NaN where it has none.
+    ours : collection of str
+        The models that are networks.
     root : bool
         Compare the roots of the mean losses (RMSE of squared errors) instead of their means.
 
@@ -78,32 +79,27 @@ def judge(losses: Mapping[str, npt.ArrayLike], *, root: bool) -> Verdict:
     --------
     >>> rng = np.random.default_rng(0)
     >>> hard = rng.gamma(2.0, 1.0, 500)
-    >>> print(judge({"foretell": 0.9 * hard, "mean gap": hard}, root=False))
+    >>> print(judge({"foretell": 0.9 * hard, "mean gap": hard}, ["foretell"], root=False))
     the network is 10 % better than the customers' own mean gap (95 % interval 10 to 10 %): use it
     >>> noise = rng.normal(1.0, 0.5, 500)
-    >>> print(judge({"foretell": hard * noise, "mean gap": hard}, root=False).use)
+    >>> print(judge({"foretell": hard * noise, "mean gap": hard}, ["foretell"], root=False).use)
     mean gap
     """
     known = {name: np.asarray(loss, dtype=np.float64) for name, loss in losses.items()}
-    told = [name for name, loss in known.items() if not np.isnan(loss).all()]
-    ours, rules = [name for name in told if is_ours(name)], [name for name in told if not is_ours(name)]
-    if not ours or not rules:
+    scored = [name for name, loss in known.items() if not np.isnan(loss).all()]
+    networks, rules = ([n for n in scored if (n in ours) is which] for which in (True, False))
+    if not networks or not rules:
         return Verdict("nothing to compare: it takes the network and at least one rule or statistic")
-    table = np.stack([known[name] for name in told], axis=1)
+    table = np.stack([known[name] for name in scored], axis=1)
     table = table[~np.isnan(table).any(axis=1)]
     if not len(table):
         return Verdict("nothing to compare: no customer or series was forecast by all models")
-    totals = dict(zip(told, table.mean(axis=0), strict=True))
-    own, rival = min(ours, key=totals.__getitem__), min(rules, key=totals.__getitem__)
-    pair = table[:, [told.index(own), told.index(rival)]]
+    totals = dict(zip(scored, table.mean(axis=0), strict=True))
+    own, rival = min(networks, key=totals.__getitem__), min(rules, key=totals.__getitem__)
+    pair = table[:, [scored.index(own), scored.index(rival)]]
     gain = _gain(pair.mean(axis=0), root=root)
     interval = _interval(pair, root=root)
     return _sentence(own, rival, float(gain), interval)
-
-
-def is_ours(name: str) -> bool:
-    """Return whether a model's name is of the network (or of several settings of it)."""
-    return name.startswith(OURS)
 
 
 def _gain(means: FloatArray, *, root: bool) -> FloatArray:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.constraints import Whole
 from foretell.data.panel import Panel, flat_ranges, to_offsets
 from foretell.data.seasons import find_season
 from foretell.errors import ParameterError
-from foretell.evaluation.folds import ascending, free_name, fresh, origins_back
-from foretell.evaluation.series_leaderboard import DEFAULT_MODELS, LEVELS, build_series_model, scales
+from foretell.evaluation.folds import BacktestConfig, ascending, origins_back
+from foretell.stats.series_metrics import naive_scale
 
 FloatArray = npt.NDArray[np.float64]
+LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
 
 def quantile_column(level: float) -> str:
@@ -24,119 +26,176 @@ def quantile_column(level: float) -> str:
     return {0.1: "forecast-lo-80", 0.5: "forecast", 0.9: "forecast-hi-80"}.get(level, f"q{level:g}")
 
 
-def _pinball(level: float) -> pl.Expr:
-    error = pl.col("y") - pl.col(quantile_column(level))
-    return pl.max_horizontal(level * error, (level - 1.0) * error)
-
-
 class SeriesFolds:
-    """See `foretell.evaluation.folds.Folds`."""
+    """See `foretell.core.contracts.Folds`.
+
+    Without cut-offs there is one fold, in which the last ``horizon`` steps of each series are held back,
+    wherever the series ends.
+    """
 
     unit = "step"
-    order = "mase"
-    root = False
-    loss = (pl.col("forecast") - pl.col("y")).abs() / pl.col("scale")
-    figures: ClassVar[dict[str, pl.Expr]] = {
-        "n": pl.col("y").count(),
-        "mase": ((pl.col("forecast") - pl.col("y")).abs() / pl.col("scale")).mean(),
-        "mae": (pl.col("forecast") - pl.col("y")).abs().mean(),
-        "rmse": ((pl.col("forecast") - pl.col("y")) ** 2).mean().sqrt(),
-        "bias_pct": 100 * ((pl.col("forecast") - pl.col("y")).sum() / pl.col("y").abs().sum()),
-        "crps": 2 * pl.mean_horizontal([_pinball(level) for level in LEVELS]).mean(),
-        "coverage_80": pl.col("y").is_between("forecast-lo-80", "forecast-hi-80").mean(),
-    }
 
     def __init__(
         self,
         panel: Panel,
-        horizon: int,
-        cutoffs: Sequence[Any] | None,
-        n_folds: int,
-        step: int | None,
-        season: int | None = None,
+        horizon: int | None,
+        cutoffs: Sequence[object] | int | None,
+        config: BacktestConfig,
     ) -> None:
-        if isinstance(horizon, bool) or not isinstance(horizon, (int, np.integer)) or horizon < 1:
-            raise ParameterError(f"horizon={horizon!r}; expected a whole number of steps for series")
-        self.panel, self.horizon = panel, int(horizon)
+        self.panel, self.own_ends = panel, cutoffs is None
+        self.horizon = _horizon(panel, horizon, cutoffs)
         last = int(panel.ends.max()) - self.horizon
         if cutoffs is None:
-            apart = self.horizon if step is None else step
-            self.origins = origins_back(last, int(panel.starts.min()) + 1, n_folds, apart, "steps")
+            self.origins: tuple[int, ...] = (last,)
+        elif isinstance(cutoffs, int):
+            apart: Any = self.horizon if config.step is None else config.step
+            self.origins = origins_back(last, int(panel.starts.min()) + 1, cutoffs, apart, "steps")
         else:
-            self.origins = ascending([panel.grid.last_until(one) for one in cutoffs], cutoffs)
+            self.origins = ascending([panel.grid.last_until(cutoff) for cutoff in cutoffs], cutoffs)
         if self.origins[-1] > last:
             latest = panel.time_of(last)[0]
             raise ParameterError(
                 f"the last cut-off, {panel.time_of(self.origins[-1])[0]}, leaves less than the horizon of "
-                f"{horizon} steps after it; choose cut-offs up to {latest}, or a shorter horizon"
+                f"{self.horizon} steps after it; choose cut-offs up to {latest}, or a shorter horizon"
             )
-        first = panel.up_to(self.origins[0])
-        self.season = find_season(first) if season is None else season
-        self.units: tuple[str, ...] = ("unique_id", "target") if len(panel.targets) > 1 else ("unique_id",)
+        self._seen: tuple[int, Panel] | None = None
+        self.season = find_season(self._up_to(0)) if config.season is None else config.season
 
-    def label(self, fold: int) -> Any:
+    def label(self, fold: int) -> object:
         """Return the time of a cut-off."""
         return self.panel.time_of([self.origins[fold]])[0]
 
-    def models(self, named: Sequence[Any] | None) -> dict[str, Any]:
-        """Return the models by free names."""
-        chosen: dict[str, Any] = {}
-        for entry in DEFAULT_MODELS if named is None else named:
-            built = isinstance(entry, str)
-            model = build_series_model(entry, self.horizon, self.season) if built else fresh(entry)
-            chosen[free_name(model.name, chosen)] = model
-        return chosen
+    def model_settings(self) -> dict[str, Any]:
+        """Return the horizon and the season."""
+        return {"horizon": self.horizon, "season": self.season}
+
+    def _up_to(self, fold: int) -> Panel:
+        """Return the panel up to a cut-off; of the last one asked for it is kept."""
+        if self._seen is None or self._seen[0] != fold:
+            panel, origin = self.panel, self.origins[fold]
+            self._seen = fold, panel.tail_split(self.horizon)[0] if self.own_ends else panel.up_to(origin)
+        return self._seen[1]
+
+    def seen(self, fold: int) -> Panel:
+        """Return the series that are forecast, up to the cut-off.
+
+        Series that were last observed more than a horizon before the cut-off are not.
+        """
+        seen = self._up_to(fold)
+        late = self.origins[fold] - seen.ends >= self.horizon
+        return seen if self.own_ends or not late.any() else seen.take(~late)
 
     def training(self, fold: int, *, sliding: bool) -> Panel:
         """Return the panel at the cut-off; sliding, as many steps as the first fold has."""
-        seen = self.panel.up_to(self.origins[fold])
+        seen = self._up_to(fold)
         if not sliding:
             return seen
         window = self.origins[0] + 1 - int(self.panel.starts.min())
         return last_steps(seen, self.origins[fold] + 1 - window)
 
-    def answers(self, fold: int, name: str, model: Any) -> pl.DataFrame:
-        """Return one row per series, target and step after the cut-off.
+    def ask(self, fold: int, model: Any) -> FloatArray:
+        """Return quantiles of the steps after the cut-off, shape (n_series, horizon, n_targets, n_levels)."""
+        seen = self.seen(fold)
+        late = self._late(fold, seen)
+        quantiles = np.asarray(model.forecast(seen, self.horizon + int(late.max()), LEVELS))
+        if not late.any():
+            return quantiles
+        return np.take_along_axis(
+            quantiles, (late[:, None] + np.arange(self.horizon))[..., None, None], axis=1
+        )
 
-        Series that were last observed more than a horizon before the cut-off are not forecast.
-        """
-        origin, h = self.origins[fold], self.horizon
-        seen = self.panel.up_to(origin)
-        seen = seen.take(origin - seen.ends < h) if (origin - seen.ends < h).any() else seen
-        lag = np.minimum(origin - seen.ends, h - 1)
-        found = np.asarray(model.forecast(seen, h + int(lag.max()), LEVELS))
-        steps = lag[:, None] + np.arange(h)
-        found = np.take_along_axis(found, steps[:, :, None, None], axis=1)
-        truth, scale = self._truth(seen, origin), scales(seen, self.season)
-        n = seen.n_series
-        times = self.panel.time_of(np.tile(np.arange(origin + 1, origin + 1 + h), n))
+    def rows(self, fold: int, model: object, forecast: FloatArray) -> pl.DataFrame:  # noqa: ARG002
+        """Return one row per series, target and step after the cut-off."""
+        h, seen = self.horizon, self.seen(fold)
+        n, targets = seen.n_series, self.panel.targets
+        truth, scale = self._truth(fold, seen), scales(seen, self.season)
+        ends = seen.ends + self._late(fold, seen)
+        common: dict[str, pl.Series] = {
+            "unique_id": seen.ids.gather(np.repeat(np.arange(n), h)),
+            "ds": self.panel.time_of(flat_ranges(ends + 1, np.full(n, h))),
+            "step": pl.Series(np.tile(np.arange(1, h + 1), n)),
+        }
         parts = []
-        for k, target in enumerate(self.panel.targets):
-            columns: dict[str, Any] = {
-                "cutoff": pl.repeat(self.label(fold), n * h, eager=True),
-                "unique_id": seen.ids.gather(np.repeat(np.arange(n), h)),
-                "ds": times,
-            }
-            if len(self.panel.targets) > 1:
+        for k, target in enumerate(targets):
+            columns = dict(common)
+            if len(targets) > 1:
                 columns["target"] = pl.repeat(target, n * h, eager=True)
-            columns["model"] = pl.repeat(name, n * h, dtype=pl.String, eager=True)
-            columns["y"] = pl.Series(truth[:, :, k].ravel()).fill_nan(None)
+            columns["y"] = _nullable(truth[:, :, k])
             for j, level in enumerate(LEVELS):
-                columns[quantile_column(level)] = pl.Series(found[:, :, k, j].ravel()).fill_nan(None)
-            columns["scale"] = pl.Series(np.repeat(scale[:, k], h)).fill_nan(None)
+                columns[quantile_column(level)] = _nullable(forecast[:, :, k, j])
+            columns["scale"] = _nullable(np.repeat(scale[:, k], h))
+            # Each series counts as one, however many of its steps were observed.
+            known = (~np.isnan(truth[:, :, k] + forecast[:, :, k, LEVELS.index(0.5)])).sum(axis=1)
+            columns["weight"] = pl.Series(np.repeat(1.0 / np.maximum(known, 1), h))
             parts.append(pl.DataFrame(columns))
         return pl.concat(parts)
 
-    def _truth(self, seen: Panel, origin: int) -> FloatArray:
+    def totals(self, fold: int, forecast: object) -> None:
+        """Totals of different series mean nothing."""
+
+    def summary(self) -> dict[str, object]:
+        """Return the number of series, horizon, season, and the times of the last fold."""
+        fold = len(self.origins) - 1
+        seen, cutoff = self.seen(fold), self.origins[fold]
+        dates = {"cutoff": cutoff, "end": cutoff + self.horizon}
+        sizes = {"n_series": seen.n_series, "n_left_out": self.panel.n_series - seen.n_series}
+        sizes |= {"h": self.horizon, "season": self.season}
+        return sizes | {name: str(self.panel.time_of([step])[0]) for name, step in dates.items()}
+
+    def headline(self) -> str:
+        """Return what is forecast in the last fold."""
+        what = self.summary()
+        short = f"; {what['n_left_out']:,} too short" if what["n_left_out"] else ""
+        return f"{what['n_series']:,} series, the last {what['h']} steps held back, to {what['end']}{short}"
+
+    def _late(self, fold: int, seen: Panel) -> npt.NDArray[np.int64]:
+        """Return how many steps before the cut-off each series was last observed."""
+        if self.own_ends:
+            return np.zeros(seen.n_series, dtype=np.int64)
+        return self.origins[fold] - seen.ends
+
+    def _truth(self, fold: int, seen: Panel) -> FloatArray:
         """Return what came, shape (n_series, h, n_targets); NaN where nothing was observed."""
         panel = self.panel
         place = np.asarray(panel.ids.search_sorted(seen.ids).to_numpy())
-        steps = np.arange(origin + 1, origin + 1 + self.horizon)
+        steps = (seen.ends + self._late(fold, seen))[:, None] + np.arange(1, self.horizon + 1)
         inside = steps <= panel.ends[place][:, None]
         rows = panel.offsets[place][:, None] + steps - panel.starts[place][:, None]
         values = panel.values[np.where(inside, rows, 0)]
         truth: FloatArray = np.where(inside[..., None], values, np.nan)
         return truth
+
+
+def inner_cut(panel: Panel, model: Any, horizon: object) -> tuple[None, int]:  # noqa: ARG001
+    """Return the steps at the end by which settings are searched: by default the model's horizon."""
+    steps = getattr(model, "horizon", 1) if horizon is None else horizon
+    if not Whole(1).allows(steps):
+        raise ParameterError(f"horizon={horizon!r}; expected a whole number of steps for series")
+    return None, int(steps)  # type: ignore[call-overload]
+
+
+def _horizon(panel: Panel, horizon: object, cutoffs: Sequence[object] | int | None) -> int:
+    """Return the steps to forecast: by default as many as come after the only cut-off."""
+    if horizon is not None:
+        if not Whole(1).allows(horizon):
+            raise ParameterError(f"horizon={horizon!r}; expected a whole number of steps for series")
+        return int(horizon)  # type: ignore[call-overload, no-any-return]
+    if cutoffs is None or isinstance(cutoffs, int) or len(cutoffs) != 1:
+        raise ParameterError("series need a cutoff or a horizon: the number of steps to hold back")
+    after = int(panel.ends.max()) - panel.grid.last_until(cutoffs[0])
+    if after < 1:
+        raise ParameterError(f"cutoff={cutoffs[0]!r}: no series goes on after it; choose an earlier date")
+    return after
+
+
+def scales(panel: Panel, season: int) -> FloatArray:
+    """Return each series' scale for MASE, shape (n_series, n_targets)."""
+    bounds = zip(panel.offsets[:-1], panel.offsets[1:], strict=True)
+    return np.stack([naive_scale(panel.values[a:b], season) for a, b in bounds])
+
+
+def _nullable(values: FloatArray) -> pl.Series:
+    return pl.Series(values.ravel()).fill_nan(None)
 
 
 def last_steps(panel: Panel, first: int) -> Panel:

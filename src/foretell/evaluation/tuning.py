@@ -6,20 +6,20 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
+from foretell.core.contracts import Figure
+from foretell.core.estimator import Estimator
 from foretell.data.log import EventLog
 from foretell.data.panel import Panel
-from foretell.data.seasons import find_season
-from foretell.errors import DataError, ForetellError, ParameterError, StorageError
-from foretell.evaluation.leaderboard import Row
-from foretell.evaluation.leaderboard import evaluate as evaluate_events
+from foretell.errors import ForetellError, ParameterError, StorageError
+from foretell.evaluation.backtest import evaluate
 from foretell.evaluation.search_space import Between, Knobs, Space, shape_of, with_settings
-from foretell.evaluation.series_leaderboard import SeriesRow, evaluate_series
+from foretell.evaluation.tasks import task_of
 from foretell.events.forecaster import EventForecaster
 from foretell.nn.training import Progress, side_by_side
 from foretell.series.forecaster import SeriesForecaster
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Between", "SearchConfig", "SearchProgress", "SearchResult", "tune"]
 
 METHODS = ("tpe", "random", "grid")
-# Figures that are best at a value, and those that are the better the higher; of all others less is better.
-_BEST_AT = {"bias_pct": 0.0, "coverage_80": 0.8}
-_HIGHER = {"auc_active", "correlation"}
 # Knobs that change the scale of the validation loss: trials that differ in them cannot be pruned by it.
 _SCALES = {"window.normalise", "window.log", "window.season", "method", "variables", "training.loss"}
 _STARTUP = 8
@@ -57,6 +54,8 @@ class SearchConfig:
     prune : bool
         Stop trials whose validation loss is worse than the median of the others' after as many epochs.
     seed : int
+    storage : str or Path, optional
+        SQLite file; a search that was broken off goes on from it.
     """
 
     method: str = "tpe"
@@ -65,6 +64,7 @@ class SearchConfig:
     together: int = 4
     prune: bool = True
     seed: int = 0
+    storage: str | Path | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -90,7 +90,8 @@ class SearchResult:
 
     Attributes
     ----------
-    objective : str
+    figure : Figure
+        What was searched for.
     best : dict of str to value
         The best trial's settings.
     value : float
@@ -100,11 +101,16 @@ class SearchResult:
     study : optuna.Study
     """
 
-    objective: str
+    figure: Figure
     best: dict[str, Any]
     value: float
     model: EventForecaster | SeriesForecaster
     study: optuna.Study
+
+    @property
+    def objective(self) -> str:
+        """The name of the figure that was searched for."""
+        return self.figure.name
 
     def __str__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.best.items())
@@ -125,7 +131,7 @@ class SearchResult:
                 self.objective: told.get("figure"),
             }
             rows.append(row | {"seconds": told.get("seconds")} | trial.params | {"why": told.get("why")})
-        order = sorted(rows, key=lambda row: _loss(self.objective, row[self.objective]))
+        order = sorted(rows, key=lambda row: self.figure.loss(row[self.objective]))
         names = list(dict.fromkeys(name for row in order for name in row))
         return pl.DataFrame({name: _column([row.get(name) for row in order]) for name in names})
 
@@ -150,7 +156,6 @@ def tune(
     horizon: str | int | None = None,
     objective: str | None = None,
     search: SearchConfig | None = None,
-    storage: str | Path | None = None,
     progress: Callable[[SearchProgress], None] | None = None,
 ) -> SearchResult:
     """Search settings, then fit the best ones to all data.
@@ -170,10 +175,8 @@ def tune(
         Length of the inner held-back part: of series by default the model's horizon, of visits a quarter of
         the log.
     objective : str
-        A figure of the leaderboard; by default ``"rmse"`` of visits and ``"mase"`` of series.
+        A figure of the evaluation; by default ``"rmse"`` of visits and ``"mase"`` of series.
     search : SearchConfig, optional
-    storage : str or Path, optional
-        SQLite file; a search that was broken off goes on from it.
     progress : callable, optional
         Hears a `SearchProgress` after each trial.
 
@@ -210,17 +213,24 @@ def tune(
     grid = knobs.combinations() if search.method == "grid" else None
     planned = search.trials or (len(grid) if grid is not None else 20)
     with _quiet_optuna():
-        study = _study(search, storage, trainee.describe(space))
+        study = _study(search, trainee.describe(space))
         _Run(study, trainee, knobs, search, planned, progress).go(grid)
         finished = [t for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
         if not finished:
             why = [t.user_attrs["why"] for t in study.get_trials(deepcopy=False) if "why" in t.user_attrs]
-            raise ParameterError(f"none of the trials could be scored on {trainee.objective}: {why[:1]}")
+            raise ParameterError(f"none of the trials could be scored on {trainee.objective.name}: {why[:1]}")
         best = study.best_trial
     settings = knobs.settings(best.params)
     fitted = with_settings(trainee.model, settings)
     fitted.fit(data)  # type: ignore[arg-type]  # the trainee has checked that they go together
     return SearchResult(trainee.objective, settings, best.user_attrs["figure"], fitted, study)
+
+
+# What can be searched for besides the task's figures.
+_SECONDS = {
+    "fit_s": Figure("fit_s", pl.col("fit_s").sum(), "seconds of fitting"),
+    "predict_s": Figure("predict_s", pl.col("predict_s").sum(), "seconds of forecasting"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,9 +239,9 @@ class _Trainee:
 
     data: EventLog | Panel
     model: EventForecaster | SeriesForecaster
+    cutoff: object
     horizon: int
-    objective: str
-    season: int
+    objective: Figure
 
     @classmethod
     def of(
@@ -241,61 +251,44 @@ class _Trainee:
         horizon: str | int | None,
         objective: str | None,
     ) -> _Trainee:
-        if isinstance(data, EventLog):
-            kind: type[Any] = EventForecaster
-            figures: type[Any] = Row
-        elif isinstance(data, Panel):
-            kind, figures = SeriesForecaster, SeriesRow
-        else:
-            raise DataError(
-                f"tune takes an EventLog or a Panel, got {type(data).__name__}; read one with "
-                "foretell.read_events or foretell.read_series"
+        task = task_of(data, "tune")
+        ours = task.build("foretell")
+        model = ours if model is None else model
+        if not isinstance(model, type(ours)):
+            raise ParameterError(
+                f"model={model!r}; expected a foretell.{type(ours).__name__}(…) for these data"
             )
-        model = kind() if model is None else model
-        if not isinstance(model, kind):
-            raise ParameterError(f"model={model!r}; expected a foretell.{kind.__name__}(…) for these data")
-        objective = objective or ("rmse" if kind is EventForecaster else "mase")
-        known = [field.name for field in dataclasses.fields(figures) if field.name != "model"]
+        known = {**task.figures, **_SECONDS}
+        objective = objective or task.rank[0]
         if objective not in known:
             raise ParameterError(f"objective={objective!r}; expected one of {', '.join(known)}")
-        if isinstance(data, EventLog):
-            ticks = (data.as_of - data.start) // 4 if horizon is None else data.ticks_of(horizon)
-            return cls(data, model, max(ticks, 1), objective, 1)
-        steps = getattr(model, "horizon", 1) if horizon is None else horizon
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise ParameterError(f"horizon={horizon!r}; expected a whole number of steps for series")
-        return cls(data, model, steps, objective, find_season(data.tail_split(steps)[0]))
+        cutoff, ticks = task.inner_cut(data, model, horizon)
+        return cls(data, model, cutoff, ticks, known[objective])
 
     def describe(self, space: Space) -> str:
         """Say what a storage has to agree with to be gone on from."""
-        size = self.data.n_events if isinstance(self.data, EventLog) else self.data.n_rows
         searched = {
             name: values if isinstance(values, Between) else list(values) for name, values in space.items()
         }
-        return f"{self.objective} over {self.horizon} of {size} rows, {searched}, of {self.model!r}"
+        size = int(self.data.offsets[-1])
+        return f"{self.objective.name} over {self.horizon} of {size} rows, {searched}, of {self.model!r}"
 
     def figure(self, model: Any, hear: Callable[[Progress], None]) -> float | None:
         """Return the objective of a forecaster on the inner held-back part."""
-        candidate: Any = _Candidate(model, hear)
-        rows: Sequence[Any]
-        if isinstance(self.data, EventLog):
-            cutoff = self.data.date(self.data.as_of - self.horizon)
-            rows = evaluate_events(self.data, cutoff, self.horizon, [candidate]).rows
-        else:
-            rows = evaluate_series(self.data, self.horizon, [candidate], season=self.season).rows
-        value: float | None = getattr(rows[0], self.objective)
+        result = evaluate(self.data, self.cutoff, self.horizon, [_Candidate(model, hear)])
+        value: float | None = result.table()[self.objective.name].item()
         return value
 
 
-class _Candidate:
-    """A forecaster that tells its progress when the leaderboard fits it."""
+class _Candidate(Estimator):
+    """A forecaster that reports its progress while it is fitted."""
 
     name = "candidate"
 
     def __init__(self, model: Any, hear: Callable[[Progress], None]) -> None:
         self.model, self.hear = model, hear
 
-    def fit(self, data: Any) -> _Candidate:
+    def fit(self, data: EventLog | Panel) -> _Candidate:
         self.model.fit(data, progress=self.hear)
         return self
 
@@ -305,14 +298,10 @@ class _Candidate:
     def forecast(self, *given: Any, **named: Any) -> Any:
         return self.model.forecast(*given, **named)
 
-
-def _loss(objective: str, figure: float | None) -> float:
-    """Return what is minimised."""
-    if figure is None or not math.isfinite(figure):
-        return math.inf
-    if objective in _BEST_AT:
-        return abs(figure - _BEST_AT[objective])
-    return -figure if objective in _HIGHER else figure
+    def return_chances(self, log: EventLog, ticks: Any) -> Any:
+        if not hasattr(self.model, "return_chances"):
+            raise ParameterError("this model knows no chance of a return")
+        return self.model.return_chances(log, ticks)
 
 
 class _Run:
@@ -365,7 +354,7 @@ class _Run:
 
     def _best(self) -> float | None:
         found = [t.user_attrs["figure"] for t in self._done() if t.state.name == "COMPLETE"]
-        return min(found, key=lambda figure: _loss(self.trainee.objective, figure), default=None)
+        return min(found, key=self.trainee.objective.loss, default=None)
 
     def _try(self, trial: optuna.Trial, settings: dict[str, Any]) -> None:
         """Score one trial and tell the study."""
@@ -376,17 +365,17 @@ class _Run:
         try:
             model = with_settings(self.trainee.model, settings)
             figure = self.trainee.figure(model, self._hearing(trial))
-            if math.isfinite(_loss(self.trainee.objective, figure)):
+            if math.isfinite(self.trainee.objective.loss(figure)):
                 state = TrialState.COMPLETE
                 trial.set_user_attr("figure", figure)
             else:
-                trial.set_user_attr("why", f"the held-back part cannot tell {self.trainee.objective}")
+                trial.set_user_attr("why", f"the held-back part cannot show {self.trainee.objective.name}")
         except TrialPruned:
             state = TrialState.PRUNED
         except ForetellError as error:
             trial.set_user_attr("why", str(error))
         trial.set_user_attr("seconds", round(time.monotonic() - begun, 3))
-        value = _loss(self.trainee.objective, figure) if state is TrialState.COMPLETE else None
+        value = self.trainee.objective.loss(figure) if state is TrialState.COMPLETE else None
         self.study.tell(trial, value, state)
         if self.progress is not None:
             self.progress(SearchProgress(len(self._done()), self.planned, self._best()))
@@ -412,10 +401,11 @@ class _Run:
         return hear
 
 
-def _study(search: SearchConfig, storage: str | Path | None, description: str) -> optuna.Study:
+def _study(search: SearchConfig, description: str) -> optuna.Study:
     """Return a new study, or the one that a file holds."""
     import optuna  # noqa: PLC0415  # slow to import
 
+    storage = search.storage
     try:
         study = optuna.create_study(
             study_name="foretell",

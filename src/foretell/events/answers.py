@@ -142,7 +142,7 @@ def answer_table(
     known = [chance for chance in chances if chance is not None]
     answers = EventAnswers(
         next_event=moments[0],
-        intervals=moments[1:].reshape(len(levels), 2, -1),
+        intervals=moments[1:].reshape(len(levels), 2, len(moments[0])),
         p_active=active,
         p_return=np.stack(known, axis=1) if known else None,
         expected=expected,

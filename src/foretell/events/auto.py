@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.baselines.bgnbd import BGNBDParams
-from foretell.baselines.heuristics import GapParams
-from foretell.baselines.pareto_nbd import ParetoNBDParams
+from foretell.baselines import EVENT_BASELINES, BGNBDParams, GapParams, ParetoNBDParams
 from foretell.core.outlook import EventModel, Outlook
+from foretell.data.holdout import hold_out
 from foretell.data.log import EventLog
 from foretell.errors import EmptyLogError
-from foretell.evaluation.holdout import hold_out
-from foretell.evaluation.registry import build_model, model_names
 from foretell.events.simulation import Expected
 from foretell.stats import event_metrics as metrics
 from foretell.stats.blending import blend_weights
@@ -65,7 +62,7 @@ class EventChoice:
     chances: dict[str, float]
     losses: dict[str, float]
     too_little_data: bool
-    statistics: dict[str, EventModel]
+    statistics: Mapping[str, EventModel]
 
     def expected(
         self,
@@ -130,7 +127,7 @@ class EventChoice:
     def refitted(self, log: EventLog) -> EventChoice:
         """Return the same choice with its statistics fitted to another log."""
         return dataclasses.replace(
-            self, statistics={name: build_model(name).fit(log) for name in self.statistics}
+            self, statistics={name: EVENT_BASELINES[name]().fit(log) for name in self.statistics}
         )
 
     def describe(self) -> dict[str, Any]:
@@ -142,7 +139,7 @@ class EventChoice:
     @classmethod
     def from_description(cls, kept: dict[str, Any]) -> EventChoice:
         """Return the choice that `describe` described."""
-        statistics: dict[str, Any] = {name: build_model(name) for name in kept["statistics"]}
+        statistics: dict[str, Any] = {name: EVENT_BASELINES[name]() for name in kept["statistics"]}
         for name, given in kept["statistics"].items():
             if given is not None:
                 statistics[name].params_ = _PARAMS[name](*given)
@@ -161,8 +158,8 @@ def choose(log: EventLog, network: EventModel | None) -> EventChoice:
     network : EventModel or None
         An unfitted network; None where there is too little for it to learn from.
     """
-    names = [name for name in model_names() if name != "foretell"]
-    candidates: dict[str, Any] = {name: build_model(name) for name in names}
+    names = list(dict.fromkeys(model.name.lower() for model in EVENT_BASELINES.values()))
+    candidates: dict[str, Any] = {name: EVENT_BASELINES[name]() for name in names}
     if network is not None:
         candidates[NETWORK] = network
     horizon = max(round(_HELD_BACK * (log.as_of - int(log.first.min()))), 1)
@@ -171,7 +168,7 @@ def choose(log: EventLog, network: EventModel | None) -> EventChoice:
         said = {name: _ask(model.fit(held.train), held.train, horizon) for name, model in candidates.items()}
     except EmptyLogError:  # nobody came back so early: nothing to choose by
         only = "mbg/nbd" if network is None else NETWORK
-        statistics = {} if only == NETWORK else {only: build_model(only).fit(log)}
+        statistics = {} if only == NETWORK else {only: EVENT_BASELINES[only]().fit(log)}
         return EventChoice({only: 1.0}, {only: 1.0}, {}, network is None, statistics)
     told = {name: one.counts for name, one in said.items()}
     counts = blend_weights(lambda found: (held.count - found) ** 2, told)
@@ -182,7 +179,7 @@ def choose(log: EventLog, network: EventModel | None) -> EventChoice:
     blended = np.sum([share * told[name] for name, share in counts.items()], axis=0)
     losses["blend"] = metrics.rmse(held.count, blended)
     used = [name for name in names if name in counts or name in chances]
-    fitted = {name: build_model(name).fit(log) for name in used}
+    fitted = {name: EVENT_BASELINES[name]().fit(log) for name in used}
     return EventChoice(counts, chances, losses, network is None, fitted)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.contracts import Kind
 from foretell.core.estimator import NetworkForecaster
 from foretell.core.outlook import Outlook, period_edges
 from foretell.data.log import EventLog, to_dates, training_log
@@ -104,6 +105,7 @@ class EventForecaster(NetworkForecaster):
     ['unique_id', 'as_of', 'n_events', 'last_event', 'p_active', 'next_event']
     """
 
+    kind: ClassVar[Kind] = "events"
     starts_warm = True
 
     auto_: EventChoice | None = None

@@ -6,7 +6,7 @@ Charts show themselves in a notebook; `save` writes them to PNG, SVG or HTML wit
 from __future__ import annotations
 
 from foretell.plotting.activity import plot_activity
-from foretell.plotting.calibration import plot_coverage, plot_pit, plot_repair
+from foretell.plotting.calibration import plot_coverage, plot_pit, plot_recalibration
 from foretell.plotting.explanation import plot_explanation
 from foretell.plotting.forecast import plot_error_by_step, plot_forecast
 from foretell.plotting.gaps import plot_predicted, plot_qq, plot_training
@@ -32,8 +32,8 @@ __all__ = [
     "plot_predicted",
     "plot_qq",
     "plot_quantiles",
+    "plot_recalibration",
     "plot_reliability",
-    "plot_repair",
     "plot_tracking",
     "plot_training",
     "save",

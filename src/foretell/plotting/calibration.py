@@ -1,4 +1,4 @@
-"""Calibration over the folds of a backtest: coverage, where the truth fell, and what a repair brings."""
+"""Calibration over folds: coverage, the PIT histogram, and what recalibration brings."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import polars as pl
 
 from foretell.errors import ParameterError
 from foretell.evaluation import calibration
-from foretell.evaluation.backtest import Backtest
-from foretell.evaluation.recalibration import repair_on_last_fold
+from foretell.evaluation.evaluation import Evaluation
+from foretell.evaluation.recalibration import recalibration_on_last_fold
 from foretell.plotting.look import BLUE, GREY, PALETTE, VERMILION, finish
 
 _SIDE, _WIDTH, _HEIGHT = 430, 520, 280
-_BEFORE, _AFTER = "as forecast", "repaired"
+_BEFORE, _AFTER = "as forecast", "recalibrated"
 
 
-def plot_coverage(found: Backtest, *, models: Sequence[str] | None = None) -> Any:
+def plot_coverage(evaluation: Evaluation, *, models: Sequence[str] | None = None) -> Any:
     """Show how often the truth lay within the central intervals, over all folds.
 
     Parameters
     ----------
-    found : Backtest
+    evaluation : Evaluation
     models : sequence of str, optional
-        By default all that tell a distribution.
+        By default all that forecast a distribution.
 
     Returns
     -------
@@ -35,31 +35,31 @@ def plot_coverage(found: Backtest, *, models: Sequence[str] | None = None) -> An
     --------
     >>> import foretell as ft
     >>> panel = ft.Panel.from_arrays({"a": [1, 2, 4, 3, 5, 4] * 4})
-    >>> found = ft.backtest(panel, ["naive"], horizon=2, n_folds=3, season=1)
-    >>> plot_coverage(found).to_dict()["title"]["text"]
+    >>> evaluation = ft.backtest(panel, ["naive"], horizon=2, cutoffs=3)
+    >>> plot_coverage(evaluation).to_dict()["title"]["text"]
     'How often the truth lay within the interval'
     """
-    names = _telling(found) if models is None else list(models)
+    names = _distributional(evaluation) if models is None else list(models)
     parts = [
-        calibration.coverage_by_level(found, name).select(
+        calibration.coverage_by_level(evaluation, name).select(
             pl.lit(name).alias("model"), claimed=pl.col("level") / 100, observed="observed"
         )
         for name in names
     ]
     subtitle = [
-        _folds(found),
+        _folds(evaluation),
         "Below the dashed line they hold less than they claim: too narrow.",
     ]
     chart = _against_diagonal(pl.concat(parts), "model", names, "interval claims", "share within it")
     return finish(chart, "How often the truth lay within the interval", subtitle)
 
 
-def plot_pit(found: Backtest, model: str, *, bins: int = 10) -> Any:
-    """Show where the truth fell in its forecast distribution, over all folds.
+def plot_pit(evaluation: Evaluation, model: str, *, bins: int = 10) -> Any:
+    """Show the histogram of the probability integral transform (PIT), over all folds.
 
     Parameters
     ----------
-    found : Backtest
+    evaluation : Evaluation
     model : str
     bins : int
 
@@ -67,8 +67,8 @@ def plot_pit(found: Backtest, model: str, *, bins: int = 10) -> Any:
     -------
     altair.LayerChart
     """
-    table = calibration.pit_histogram(found, model, bins)
-    x = alt.X("low:Q", title="place in the forecast distribution", axis=alt.Axis(format="%"), bin="binned")
+    table = calibration.pit_histogram(evaluation, model, bins)
+    x = alt.X("low:Q", title="probability integral transform", axis=alt.Axis(format="%"), bin="binned")
     bars = (
         alt.Chart(table)
         .mark_bar(color=BLUE, opacity=0.85, stroke="white")
@@ -78,20 +78,20 @@ def plot_pit(found: Backtest, model: str, *, bins: int = 10) -> Any:
     line = level.mark_rule(color=VERMILION, strokeDash=[5, 3], strokeWidth=1.5).encode(y="share:Q")
     chart = alt.layer(bars, line).properties(width=_WIDTH, height=_HEIGHT)
     subtitle = [
-        f"{model}; {_folds(found)}",
+        f"{model}; {_folds(evaluation)}",
         "Level with the dashed line: right. A U: too narrow. A hill: too wide. A slope: biased.",
     ]
-    return finish(chart, "Where the truth fell", subtitle)
+    return finish(chart, "PIT histogram", subtitle)
 
 
-def plot_repair(found: Backtest, model: str) -> Any:
-    """Show what a repair that is learned from the earlier folds does to the last one.
+def plot_recalibration(evaluation: Evaluation, model: str) -> Any:
+    """Show what recalibration that is learned from the earlier folds does to the last one.
 
     Of visits the reliability of P(return within 30 days); of series the coverage of central intervals.
 
     Parameters
     ----------
-    found : Backtest
+    evaluation : Evaluation
         At least two folds.
     model : str
 
@@ -99,15 +99,15 @@ def plot_repair(found: Backtest, model: str) -> Any:
     -------
     altair.LayerChart
     """
-    table = repair_on_last_fold(found, model)
-    visits = calibration.is_of_visits(found)
+    table = recalibration_on_last_fold(evaluation, model)
+    visits = calibration.has_pit(evaluation)
     words = (
         ("forecast probability", "share that returned") if visits else ("interval claims", "share within it")
     )
     chart = _against_diagonal(table, "kind", [_BEFORE, _AFTER], *words, root=visits)
     what = "A return within 30 days" if visits else "Intervals"
-    subtitle = [f"{model}; learned from the cut-offs before {found.cutoffs[-1]}, shown there."]
-    return finish(chart, f"{what}: as forecast, and repaired", subtitle)
+    subtitle = [f"{model}; learned from the cut-offs before {evaluation.cutoffs[-1]}, shown there."]
+    return finish(chart, f"{what}: as forecast, and recalibrated", subtitle)
 
 
 def _against_diagonal(
@@ -133,20 +133,20 @@ def _against_diagonal(
     ).properties(width=_SIDE, height=_SIDE)
 
 
-def _telling(found: Backtest) -> list[str]:
-    """Return the models that tell a distribution."""
-    told = []
-    for name in found.names:
+def _distributional(evaluation: Evaluation) -> list[str]:
+    """Return the models that forecast a distribution."""
+    names = []
+    for name in evaluation.names:
         try:
-            calibration.coverage_by_level(found, name)
+            calibration.coverage_by_level(evaluation, name)
         except ParameterError:
             continue
-        told.append(name)
-    if not told:
-        raise ParameterError("none of these models tells a distribution: there is no coverage to show")
-    return told
+        names.append(name)
+    if not names:
+        raise ParameterError("none of these models forecasts a distribution: there is no coverage to show")
+    return names
 
 
-def _folds(found: Backtest) -> str:
-    n = len(found.cutoffs)
-    return f"{n} cut-off{'s' if n > 1 else ''}, {found.cutoffs[0]} to {found.cutoffs[-1]}."
+def _folds(evaluation: Evaluation) -> str:
+    n = len(evaluation.cutoffs)
+    return f"{n} cut-off{'s' if n > 1 else ''}, {evaluation.cutoffs[0]} to {evaluation.cutoffs[-1]}."

@@ -10,7 +10,7 @@ import polars as pl
 
 from foretell.data.panel import Panel
 from foretell.errors import ParameterError
-from foretell.evaluation.series_leaderboard import SeriesLeaderboard
+from foretell.evaluation.evaluation import Evaluation
 from foretell.plotting.look import GREY, INK, PALETTE, WIDTH, apart, finish
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _LEVELS = (50, 80, 95)
 
 
 def plot_forecast(
-    source: SeriesForecaster | SeriesLeaderboard,
+    source: SeriesForecaster | Evaluation,
     id: Any = None,  # noqa: A002  # the option's name everywhere
     *,
     h: int | None = None,
@@ -33,8 +33,8 @@ def plot_forecast(
 
     Parameters
     ----------
-    source : SeriesForecaster or SeriesLeaderboard
-        A leaderboard shows our model's forecast beside what really happened.
+    source : SeriesForecaster or Evaluation
+        An evaluation shows our model's forecast beside what really happened.
     id : optional
         The series; by default the first.
     h : int, optional
@@ -53,17 +53,17 @@ def plot_forecast(
     Raises
     ------
     ParameterError
-        There is no such series or target, or no model of ours on the leaderboard.
+        There is no such series or target, or no model of ours in the evaluation.
     """
     actual = None
-    if isinstance(source, SeriesLeaderboard):
-        ours = [name for name in source.models if name.startswith("foretell")]
-        if not ours:
+    if isinstance(source, Evaluation):
+        if not source.ours:
             raise ParameterError(
-                f"the leaderboard has no model of ours, but {', '.join(source.models)}; add foretell"
+                f"the evaluation has no model of ours, but {', '.join(source.names)}; add foretell"
             )
-        model: Any = source.models[ours[0]]
-        panel, h, actual = source.train, source.h, source.truth
+        model: Any = source.models[source.ours[0]]
+        panel, h = source.train, source.horizon
+        actual = source.fold(len(source.cutoffs) - 1).filter(pl.col("model") == source.ours[0])
     else:
         model = source
         panel = source.panel_ if panel is None else panel
@@ -82,9 +82,11 @@ def plot_forecast(
     ahead = table.select("ds", y=model.name, what=pl.lit(model.name))
     lines = [(past, INK, 1.4), (ahead, PALETTE[0], 2.4)]
     if actual is not None:
-        place = panel.ids.to_list().index(one.ids[0])
-        came = pl.DataFrame({"ds": table["ds"], "y": actual[place, :, k], "what": "actual"})
-        lines[0] = (pl.concat([past, came]), INK, 1.4)
+        truth = actual.filter(pl.col("unique_id") == one.ids[0])
+        if "target" in truth.columns:
+            truth = truth.filter(pl.col("target") == panel.targets[k])
+        truth = truth.drop_nulls("y").select("ds", "y", what=pl.lit("actual"))
+        lines[0] = (pl.concat([past, truth]), INK, 1.4)
     kind = "T" if one.grid.frequency.unit != "number" else "Q"
     x = alt.X(f"ds:{kind}", title=None, axis=alt.Axis(grid=False, labelOverlap="greedy"))
     y = alt.Y("y:Q", title=panel.targets[k], scale=alt.Scale(zero=False))
@@ -103,12 +105,13 @@ def plot_forecast(
     return finish(chart, f"{one.ids[0]}: the next {h} steps", subtitle)
 
 
-def plot_error_by_step(board: SeriesLeaderboard) -> Any:
+def plot_error_by_step(evaluation: Evaluation) -> Any:
     """Show how each model's scaled error grows with the step ahead.
 
     Parameters
     ----------
-    board : SeriesLeaderboard
+    evaluation : Evaluation
+        Of series.
 
     Returns
     -------
@@ -118,16 +121,16 @@ def plot_error_by_step(board: SeriesLeaderboard) -> Any:
     --------
     >>> import foretell as ft
     >>> panel = ft.Panel.from_arrays({"a": [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 4]})
-    >>> board = ft.evaluate(panel, horizon=3, models=["naive", "drift"], season=3)
-    >>> plot_error_by_step(board).to_dict()["title"]["text"]
+    >>> evaluation = ft.evaluate(panel, horizon=3, models=["naive", "drift"], season=3)
+    >>> plot_error_by_step(evaluation).to_dict()["title"]["text"]
     'Error by step ahead'
     """
-    data = board.error_by_step().filter(pl.col("mase").is_finite())
-    names = [row.model for row in board.rows]
+    data = evaluation.error_by_step().filter(pl.col("mase").is_finite())
+    names = evaluation.table()["model"].to_list()
     colours = alt.Scale(domain=names, range=[PALETTE[k % len(PALETTE)] for k in range(len(names))])
     x = alt.X("step:Q", title="steps ahead", axis=alt.Axis(grid=False, tickMinStep=1))
     y = alt.Y("mase:Q", title="mean absolute scaled error", scale=alt.Scale(zero=True))
-    lines = alt.Chart(data).mark_line(strokeWidth=2.2, point=board.h == 1)
+    lines = alt.Chart(data).mark_line(strokeWidth=2.2, point=evaluation.horizon == 1)
     lines = lines.encode(x=x, y=y, color=alt.Color("model:N", scale=colours, legend=None))
     ends = data.group_by("model", maintain_order=True).last()
     places = apart(ends["mase"].to_list(), 16 * float(np.max(data["mase"].to_numpy())) / _HEIGHT)
@@ -135,6 +138,6 @@ def plot_error_by_step(board: SeriesLeaderboard) -> Any:
     labels = labels.mark_text(align="left", dx=7, fontSize=13, fontWeight="bold").encode(
         x=x, y="place:Q", text="model:N", color=alt.Color("model:N", scale=colours, legend=None)
     )
-    subtitle = [f"{board.train.n_series:,} series, the last {board.h} steps held back, to {board.end}."]
+    subtitle = [f"{evaluation.headline}."]
     chart = alt.layer(lines, labels).properties(width=WIDTH - 90, height=_HEIGHT)
     return finish(chart, "Error by step ahead", subtitle)

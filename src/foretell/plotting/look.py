@@ -11,7 +11,7 @@ import numpy as np
 
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError
-from foretell.evaluation.leaderboard import Leaderboard
+from foretell.evaluation.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster
@@ -63,10 +63,9 @@ def finish(chart: Any, title: str, subtitle: Sequence[str] = ()) -> Any:
     )
 
 
-def ours_first(board: Leaderboard) -> list[str]:
-    """Return the names of a leaderboard's models, the best first, but our best before all."""
-    ranked = [row.model for row in board.rows]
-    return sorted(ranked, key=lambda name: not hasattr(board.models[name], "simulate"))
+def ours_first(evaluation: Evaluation) -> list[str]:
+    """Return the names of the models, the best first, but our best before all."""
+    return sorted(evaluation.table()["model"], key=lambda name: name not in evaluation.ours)
 
 
 def needs_mixture(model: EventForecaster) -> None:

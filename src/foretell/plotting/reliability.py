@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from foretell.errors import ParameterError
-from foretell.evaluation.leaderboard import Leaderboard
+from foretell.evaluation.evaluation import Evaluation
 from foretell.plotting.look import GREY, PALETTE, finish, ours_first, spelled
 from foretell.stats import event_metrics as metrics
 
@@ -19,7 +19,7 @@ _WINDOW = "30d"
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 
 
-def plot_reliability(board: Leaderboard, *, models: Sequence[str] | None = None, bins: int = 10) -> Any:
+def plot_reliability(evaluation: Evaluation, *, models: Sequence[str] | None = None, bins: int = 10) -> Any:
     """Show how often customers returned within 30 days, against the forecast probability.
 
     Each model's customers are sorted by its probability and parted into bins of equal counts. Both axes are
@@ -27,7 +27,7 @@ def plot_reliability(board: Leaderboard, *, models: Sequence[str] | None = None,
 
     Parameters
     ----------
-    board : Leaderboard
+    evaluation : Evaluation
     models : sequence of str, optional
         Which models; by default all that forecast the probability.
     bins : int
@@ -46,11 +46,11 @@ def plot_reliability(board: Leaderboard, *, models: Sequence[str] | None = None,
     >>> import foretell as ft
     >>> from foretell.datasets import load_cdnow
     >>> log = ft.read_events(load_cdnow(sample=True), id="customer_id", time="date", as_of="1998-06-30")
-    >>> board = ft.evaluate(log, "1997-09-30", models=["bg/nbd"])
-    >>> plot_reliability(board).to_dict()["title"]["text"]
+    >>> evaluation = ft.evaluate(log, "1997-09-30", models=["bg/nbd"])
+    >>> plot_reliability(evaluation).to_dict()["title"]["text"]
     'A return within 30 days: forecast against actual'
     """
-    points = _points(board, models, bins)
+    points = _points(evaluation, models, bins)
     names = points["model"].unique(maintain_order=True).to_list()
     # Room beyond the outermost point; a square picture, so that the diagonal is one.
     most = min(1.0, 1.08 * float(np.max(points.select("forecast", "high").to_numpy())))
@@ -75,7 +75,7 @@ def plot_reliability(board: Leaderboard, *, models: Sequence[str] | None = None,
         base.mark_line(strokeWidth=1.2, opacity=0.6).encode(x=x, y=y, color=colour),
         base.mark_point(filled=True, size=70, opacity=0.95).encode(x=x, y=y, color=colour, shape=shape),
     ).properties(width=_SIDE, height=_SIDE)
-    train = board.holdout.train
+    train = evaluation.train
     lines = [
         f"{train.n_customers:,} customers as of {spelled(train.as_of, train)}, in {bins} equal bins.",
         f"On the dashed line forecasts come true. Bars: 80% interval of chance, for {names[0]}.",
@@ -90,23 +90,22 @@ def _cycled(values: Sequence[str], names: Sequence[str]) -> list[str]:
     return [values[k % len(values)] for k in range(len(names))]
 
 
-def _points(board: Leaderboard, models: Sequence[str] | None, bins: int) -> pl.DataFrame:
-    happened = board.holdout.returned_within(board.holdout.train.ticks_of(_WINDOW))
-    if happened is None:
+def _points(evaluation: Evaluation, models: Sequence[str] | None, bins: int) -> pl.DataFrame:
+    if "p_return" not in evaluation.columns:
+        raise ParameterError("only visits have a probability of a return; of series look at plot_quantiles")
+    rows = evaluation.rows().select("model", "returned", "p_return").drop_nulls("returned")
+    if not len(rows):
         raise ParameterError(
-            f"the log ends less than 30 days after the cut-off {board.cutoff}: who returned is not known; "
-            "choose an earlier cut-off"
+            f"the log ends less than 30 days after the cut-off {evaluation.cutoff}: who returned is not "
+            "known; choose an earlier cut-off"
         )
+    evaluation.check_names(list(models or ()))
     parts = []
-    for name in ours_first(board) if models is None else models:
-        outlook = board.outlooks.get(name)
-        if outlook is None:
-            raise ParameterError(
-                f"there is no model {name!r} on the leaderboard; it has {', '.join(board.outlooks)}"
-            )
-        if outlook.p_return is None:
+    for name in models or ours_first(evaluation):
+        known = rows.filter(pl.col("model") == name).drop_nulls()
+        if not len(known):
             continue
-        table = metrics.reliability(happened, outlook.p_return, bins)
+        table = metrics.reliability(known["returned"].to_numpy(), known["p_return"].to_numpy(), bins)
         spread = 1.2816 * np.sqrt(table.observed * (1.0 - table.observed) / table.size)
         parts.append(
             pl.DataFrame(

@@ -13,7 +13,7 @@ import polars as pl
 
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError
-from foretell.evaluation.leaderboard import Leaderboard
+from foretell.evaluation.evaluation import Evaluation
 from foretell.plotting.look import GREY, INK, PALETTE, WIDTH, apart, finish, moments, ours_first, spelled
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class _Tracks:
 
 
 def plot_tracking(
-    source: Leaderboard | EventForecaster,
+    source: Evaluation | EventForecaster,
     *,
     models: Sequence[str] | None = None,
     horizon: str | int = "26w",
@@ -47,11 +47,11 @@ def plot_tracking(
 
     Parameters
     ----------
-    source : Leaderboard or EventForecaster
-        A leaderboard shows what really happened in its held-back period beside the forecasts; a model shows
+    source : Evaluation or EventForecaster
+        An evaluation shows what really happened after its last cut-off beside the forecasts; a model shows
         its forecast alone.
     models : sequence of str, optional
-        Which of the leaderboard's models; by default the first ``foretell`` and the best other one.
+        Which of the evaluated models; by default the best of ours and the best other one.
     horizon : str or int
         How far ahead, for a model.
     band : polars.DataFrame, optional
@@ -67,19 +67,19 @@ def plot_tracking(
     Raises
     ------
     ParameterError
-        The leaderboard has no model of that name.
+        There is no model of that name, or it forecasts no numbers.
 
     Examples
     --------
     >>> import foretell as ft
     >>> from foretell.datasets import load_cdnow
     >>> log = ft.read_events(load_cdnow(sample=True), id="customer_id", time="date", as_of="1998-06-30")
-    >>> board = ft.evaluate(log, "1997-09-30", models=["mbg/nbd"])
-    >>> plot_tracking(board).to_dict()["title"]["text"]
+    >>> evaluation = ft.evaluate(log, "1997-09-30", models=["mbg/nbd"])
+    >>> plot_tracking(evaluation).to_dict()["title"]["text"]
     'Visits per week: forecast against actual'
     """
-    if isinstance(source, Leaderboard):
-        tracks = _of_board(source, models, band, paths)
+    if isinstance(source, Evaluation):
+        tracks = _of_evaluation(source, models, band, paths)
         title = "Visits per week: forecast against actual"
     else:
         cohort = source.simulate(horizon, paths=paths).cohort(_PERIOD) if band is None else band
@@ -96,26 +96,28 @@ def plot_tracking(
     return finish(_chart(tracks).properties(width=WIDTH - 90, height=_HEIGHT), title, subtitle)
 
 
-def _of_board(
-    board: Leaderboard, models: Sequence[str] | None, band: pl.DataFrame | None, paths: int
+def _of_evaluation(
+    evaluation: Evaluation, models: Sequence[str] | None, band: pl.DataFrame | None, paths: int
 ) -> _Tracks:
-    ranked = [name for name in ours_first(board) if models or board.outlooks[name].cohort is not None]
-    names = ranked[:2] if models is None else list(models)
-    for name in names:
-        if name not in board.outlooks:
-            raise ParameterError(f"there is no model {name!r} on the leaderboard; it has {', '.join(ranked)}")
-    forecasts = {name: board.outlooks[name].cohort for name in names}
-    told = {name: cohort for name, cohort in forecasts.items() if cohort is not None}
-    if len(told) < len(names):
+    if not evaluation.totals.width:
+        raise ParameterError("only visits have totals by week; of series look at plot_forecast")
+    totals = evaluation.totals.filter(pl.col("cutoff") == evaluation.cutoffs[-1])
+    forecasts = {
+        name: week["forecast"].to_numpy()
+        for (name,), week in totals.drop_nulls("forecast").partition_by("model", as_dict=True).items()
+    }
+    evaluation.check_names(list(models or ()))
+    names = list(models) if models else [name for name in ours_first(evaluation) if name in forecasts][:2]
+    if missing := [name for name in names if name not in forecasts]:
         raise ParameterError(
-            f"{', '.join(name for name in names if name not in told)}: its head forecasts no numbers of "
-            "visits; name other models with models=[…]"
+            f"{', '.join(missing)}: its head forecasts no numbers of visits; name other models with "
+            "models=[…]"
         )
-    horizon = board.holdout.end - board.holdout.cutoff
-    first: Any = board.models[names[0]] if names else None
-    if band is None and hasattr(first, "simulate"):
-        band = first.simulate(horizon, paths=paths).cohort(_PERIOD)
-    return _Tracks(board.holdout.train, horizon, board.holdout.cohort, told, band)
+    actual = totals.filter(pl.col("model") == evaluation.names[0])["y"].to_numpy()
+    if band is None and names and names[0] in evaluation.ours:
+        band = evaluation.models[names[0]].simulate(evaluation.horizon, paths=paths).cohort(_PERIOD)
+    shown = {name: forecasts[name] for name in names}
+    return _Tracks(evaluation.train, evaluation.horizon, actual, shown, band)
 
 
 def _chart(tracks: _Tracks) -> Any:

@@ -13,8 +13,8 @@ import polars as pl
 
 from foretell import plotting
 from foretell.errors import ParameterError, StorageError
-from foretell.evaluation.leaderboard import Leaderboard
-from foretell.evaluation.series_leaderboard import SeriesLeaderboard
+from foretell.evaluation.evaluation import Evaluation
+from foretell.evaluation.tables import html_table
 
 _MOST_OVERDUE = 20
 # Customers who have surely left are not worth a letter.
@@ -33,19 +33,15 @@ tr.ours td { font-weight: bold; }
 """
 
 
-def write_report(
-    board: Leaderboard | SeriesLeaderboard, path: str | Path, *, seeds: pl.DataFrame | None = None
-) -> Path:
+def write_report(evaluation: Evaluation, path: str | Path) -> Path:
     """Write a comparison as one HTML file that needs nothing else: no network, no scripts.
 
     Parameters
     ----------
-    board : Leaderboard or SeriesLeaderboard
+    evaluation : Evaluation
         See `foretell.evaluate`.
     path : str or Path
         Ends in ``.html``.
-    seeds : polars.DataFrame, optional
-        Figures of the same model from other seeds, a row each.
 
     Returns
     -------
@@ -64,9 +60,9 @@ def write_report(
     >>> import tempfile
     >>> import foretell as ft
     >>> panel = ft.Panel.from_arrays({"a": [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 4]})
-    >>> board = ft.evaluate(panel, horizon=3, models=["naive", "drift"], season=3)
+    >>> evaluation = ft.evaluate(panel, horizon=3, models=["naive", "drift"], season=3)
     >>> with tempfile.TemporaryDirectory() as place:
-    ...     write_report(board, f"{place}/report.html").name
+    ...     write_report(evaluation, f"{place}/report.html").name
     'report.html'
     """
     target = Path(path)
@@ -74,7 +70,7 @@ def write_report(
         raise ParameterError(
             f"{target.name!r} is not the name of a web page; expected one that ends in .html"
         )
-    page = report_html(board, seeds=seeds)
+    page = report_html(evaluation)
     try:
         target.write_text(page, encoding="utf-8")
     except OSError as error:
@@ -82,31 +78,25 @@ def write_report(
     return target
 
 
-def report_html(board: Leaderboard | SeriesLeaderboard, *, seeds: pl.DataFrame | None = None) -> str:
+def report_html(evaluation: Evaluation) -> str:
     """Return the page of `write_report`."""
-    if isinstance(board, SeriesLeaderboard):
-        title = "What next: how good are the forecasts?"
-        about = (
-            f"{board.train.n_series:,} series; the last {board.h:,} steps, to {board.end}, were held back "
-            "from all models."
-        )
-        sections = _of_series(board)
-    else:
-        title = "When next: how good are the forecasts?"
-        about = (
-            f"{board.holdout.train.n_customers:,} customers seen by {board.cutoff}; the models forecast to "
-            f"{board.end}: {int(board.holdout.count.sum()):,} visits came."
-        )
-        sections = _of_visits(board)
-    if seeds is not None:
+    title = f"{evaluation.task.question}: how good are the forecasts?"
+    table = evaluation.table()
+    labels = {figure.name: figure.label for figure in evaluation.task.figures.values()}
+    missing = "The best first. A dash: the model does not forecast that, or the data cannot show it."
+    legend = "".join(f"<dt>{name}</dt><dd>{html.escape(label)}</dd>" for name, label in labels.items())
+    leaders = html_table(table, table["model"].to_list()[:1]) + _note(missing)
+    sections = [
+        ("Leaderboard", f"{leaders}<details><summary>The figures</summary><dl>{legend}</dl></details>"),
+        *_pictures(evaluation),
+    ]
+    if evaluation.other_seeds is not None:
         note = "The same model from other random starts: differences as small as these mean nothing."
-        sections.append(("Spread over seeds", _table(seeds) + _note(note)))
-    leaders = _table(board.table(), ours=board.rows[0].model if board.rows else None)
+        sections.append(("Spread over seeds", html_table(evaluation.seed_spread()) + _note(note)))
     body = [
         f"<h1>{html.escape(title)}</h1>",
-        f'<p class="about">{html.escape(about)}</p>',
-        f'<p class="verdict">{html.escape(_verdict(board))}</p>',
-        f"<h2>Leaderboard</h2>{leaders}{_note('The best first. A dash: the model does not tell.')}",
+        _note(evaluation.headline + "."),
+        f'<p class="verdict">{html.escape(str(evaluation.verdict()))}</p>',
         *(f"<h2>{html.escape(heading)}</h2>{content}" for heading, content in sections),
     ]
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -120,43 +110,47 @@ def report_html(board: Leaderboard | SeriesLeaderboard, *, seeds: pl.DataFrame |
     )
 
 
-def _verdict(board: Any) -> str:
-    """Return the board's own sentence, or who is first."""
-    if hasattr(board, "verdict"):
-        return str(board.verdict())
-    return f"{board.rows[0].model} errs least here: RMSE {board.rows[0].rmse:.4g}."
+# What can be drawn of rows that have a column.
+_PICTURES: tuple[tuple[str, str, Callable[[Evaluation], Any]], ...] = (
+    ("Visits by week", "p_return", plotting.plot_tracking),
+    ("Does 20 % mean 20 %?", "p_return", plotting.plot_reliability),
+    ("Error by step ahead", "step", plotting.plot_error_by_step),
+    ("One of the series", "step", plotting.plot_forecast),
+    ("Do the intervals hold?", "q0.2", plotting.plot_quantiles),
+)
 
 
-def _of_visits(board: Leaderboard) -> list[tuple[str, str]]:
+def _pictures(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Return headings and contents of what this evaluation can show."""
+    columns = evaluation.columns
     sections = [
-        ("Visits by week", _picture("tracking", plotting.plot_tracking, board)),
-        ("Does 20 % mean 20 %?", _picture("reliability", plotting.plot_reliability, board)),
+        (heading, _picture(draw.__name__, draw, evaluation))
+        for heading, needed, draw in _PICTURES
+        if needed in columns and (draw is not plotting.plot_forecast or evaluation.ours)
     ]
-    ours = [model for model in board.models.values() if hasattr(model, "predict")]
-    if ours:
-        customers: pl.DataFrame = ours[0].predict(horizons=["30d"], levels=[80])
-        late = customers.filter(pl.col("p_active") >= _LEAST_ACTIVE).sort("overdue", descending=True)
-        shown = ["unique_id", "n_events", "last_event", "overdue", "p_active", "p_return_30d", "next_event"]
-        note = (
-            f"As of {board.cutoff}: whose silence reaches farthest into their own gaps (1: longer than any), "
-            f"among those who are still active with a probability of at least {_LEAST_ACTIVE:.0%}."
-        )
-        sections.append(("Overdue", _table(late.select(shown).head(_MOST_OVERDUE)) + _note(note)))
+    if evaluation.ours and "p_active" in columns:
+        sections += _overdue(evaluation)
     return sections
 
 
-def _of_series(board: SeriesLeaderboard) -> list[tuple[str, str]]:
-    sections = [("Error by step ahead", _picture("error", plotting.plot_error_by_step, board))]
-    sections.append(("Do the intervals hold?", _picture("quantiles", plotting.plot_quantiles, board)))
-    if any(name.startswith("foretell") for name in board.models):
-        sections.insert(1, ("One of the series", _picture("forecast", plotting.plot_forecast, board)))
-    return sections
+def _overdue(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Return the customers whose silence is the longest for their own gaps, of our first model."""
+    customers: pl.DataFrame = evaluation.models[evaluation.ours[0]].predict(horizons=["30d"], levels=[80])
+    shown = ["unique_id", "n_events", "last_event", "overdue", "p_active", "p_return_30d", "next_event"]
+    if not {"p_active", "overdue"} <= set(customers.columns):
+        return []
+    late = customers.filter(pl.col("p_active") >= _LEAST_ACTIVE).sort("overdue", descending=True)
+    note = (
+        f"As of {evaluation.cutoff}: whose silence reaches farthest into their own gaps (1: longer than "
+        f"any), among those who are still active with a probability of at least {_LEAST_ACTIVE:.0%}."
+    )
+    return [("Overdue", html_table(late.select(shown).head(_MOST_OVERDUE)) + _note(note))]
 
 
-def _picture(name: str, draw: Callable[[Any], Any], board: Any) -> str:
+def _picture(name: str, draw: Callable[[Evaluation], Any], evaluation: Evaluation) -> str:
     """Return a chart as inline SVG; where the data cannot show it, the reason."""
     try:
-        chart = draw(board)
+        chart = draw(evaluation)
     except ParameterError as error:
         return _note(str(error))
     drawn = io.StringIO()
@@ -168,33 +162,5 @@ def _picture(name: str, draw: Callable[[Any], Any], board: Any) -> str:
     return f"<figure>{re.sub(r'<[?!][^>]*>', '', svg)}</figure>"
 
 
-def _table(frame: pl.DataFrame, ours: str | None = None) -> str:
-    """Return a table; numbers to the right, the row of the best model in bold."""
-    text = [not dtype.is_numeric() for dtype in frame.dtypes]
-    kinds = [' class="text"' if left else "" for left in text]
-    names = [html.escape(name.replace("_", " ")) for name in frame.columns]
-    head = "".join(f"<th{kind}>{name}</th>" for kind, name in zip(kinds, names, strict=True))
-    rows = []
-    for row in frame.iter_rows():
-        cells = "".join(
-            f"<td{kind}>{html.escape(_shown(value))}</td>" for kind, value in zip(kinds, row, strict=True)
-        )
-        best = ' class="ours"' if ours is not None and row[0] == ours else ""
-        rows.append(f"<tr{best}>{cells}</tr>")
-    return (
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
-    )
-
-
 def _note(text: str) -> str:
     return f'<p class="about">{html.escape(text)}</p>'
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        if 0.0 < abs(value) < 0.001:
-            return "< 0.001" if value > 0 else "> −0.001"
-        return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) and abs(value) >= 100_000 else str(value)

@@ -7,12 +7,13 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.contracts import Kind
 from foretell.core.estimator import NetworkForecaster
 from foretell.data.panel import Panel, check_panel
 from foretell.data.tables import forecast_table, quantiles_for
@@ -85,6 +86,7 @@ class SeriesForecaster(NetworkForecaster):
     """
 
     name = "foretell"
+    kind: ClassVar[Kind] = "series"
     starts_warm = True
 
     model_: SeriesModel
