@@ -188,6 +188,16 @@ def test_a_model_comes_back_from_its_state(model_class, ids, log):
 
 
 @every_model
+def test_a_saved_model_answers_as_before_and_an_update_goes_on_from_it(model_class, fitted, log, tmp_path):
+    model = fitted[model_class]
+    model.save(tmp_path / "model")
+    back = ft.load(tmp_path / "model")
+    assert type(back) is model_class
+    assert back.predict().equals(model.predict())
+    assert back.update(arrival(log, -5, log.as_of + 1)).predict(ids=[-5])["n_events"].to_list() == [1]
+
+
+@every_model
 def test_pickles_and_copies_answer_alike(model_class, fitted):
     model = fitted[model_class]
     for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):

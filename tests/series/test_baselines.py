@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -155,6 +156,13 @@ class TestForecasters:
         back = type(model).from_state(json.loads(json.dumps(described)), arrays)
         assert back.predict().equals(model.predict())
         assert back.get_params() == model.get_params()
+
+    def test_a_saved_model_answers_as_before(self, name: str, panel: ft.Panel, tmp_path: Path) -> None:
+        model = model_named(name).fit(panel)
+        model.save(tmp_path / "model")
+        back = ft.load(tmp_path / "model")
+        assert type(back) is type(model)
+        assert back.predict().equals(model.predict())
 
     def test_a_series_is_answered_alone_as_among_others(self, name: str, panel: ft.Panel) -> None:
         model = model_named(name).fit(panel)

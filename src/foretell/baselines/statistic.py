@@ -12,7 +12,7 @@ import polars as pl
 
 from foretell.core.constraints import Whole, check
 from foretell.core.contracts import Arrays, Kind
-from foretell.core.estimator import Estimator
+from foretell.core.estimator import SavedForecaster
 from foretell.core.outlook import Outlook
 from foretell.data.log import EventLog, training_log
 from foretell.data.panel import Panel, check_panel
@@ -90,7 +90,7 @@ def distinct(*columns: FloatArray) -> tuple[list[FloatArray], IntArray]:
     return list(rows.T), inverse.reshape(-1)
 
 
-class _Statistic(Estimator):
+class _Statistic(SavedForecaster):
     """What the statistics of both questions share."""
 
     kind: ClassVar[Kind]

@@ -44,7 +44,20 @@ class Estimator:
             )
 
 
-class NetworkForecaster(Estimator):
+class SavedForecaster(Estimator):
+    """What the forecasters share that can be written to a directory."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model to a directory; see `foretell.load`."""
+        return self._save(path, "arrays")
+
+    def _save(self, path: str | Path, weights: str) -> Path:
+        from foretell.storage.directory import save  # noqa: PLC0415  # storage knows the forecasters, not they it
+
+        return save(self, path, weights=weights)  # type: ignore[arg-type]
+
+
+class NetworkForecaster(SavedForecaster):
     """What the forecasters with networks share: saving them and showing them."""
 
     is_ours: ClassVar[bool] = True
@@ -53,7 +66,8 @@ class NetworkForecaster(Estimator):
 
     def save(self, path: str | Path) -> Path:
         """Write the model to a directory; see `foretell.load`."""
-        return self._save(path, "arrays")
+        self._check_fitted("model_")
+        return super().save(path)
 
     def save_keras(self, path: str | Path) -> Path:
         """Write the model to a directory, its networks as Keras keeps them.
@@ -66,13 +80,8 @@ class NetworkForecaster(Estimator):
         ----------
         path : str or Path
         """
-        return self._save(path, "keras")
-
-    def _save(self, path: str | Path, weights: str) -> Path:
-        from foretell.storage.directory import save  # noqa: PLC0415  # storage knows the forecasters, not they it
-
         self._check_fitted("model_")
-        return save(self, path, weights=weights)  # type: ignore[arg-type]
+        return self._save(path, "keras")
 
     def summary(self) -> str:
         """Return Keras' summary of the network: its layers, their shapes, their parameters."""

@@ -7,18 +7,23 @@ import os
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import polars as pl
 
 from foretell._version import __version__
+from foretell.baselines import EVENT_BASELINES, SERIES_BASELINES
+from foretell.baselines.statistic import EventStatistic, SeriesStatistic
 from foretell.errors import ParameterError, StorageError
 
 if TYPE_CHECKING:  # the engine is imported when a model is loaded, not with this module
     from foretell.events.forecaster import EventForecaster
     from foretell.series.forecaster import SeriesForecaster
+
+    Saved: TypeAlias = EventForecaster | SeriesForecaster | EventStatistic | SeriesStatistic
 
 FORMAT = 1
 _DAMAGE = (
@@ -27,12 +32,12 @@ _DAMAGE = (
 _MODEL, _ARRAYS = "model.json", "arrays.npz"
 
 
-def save(model: EventForecaster | SeriesForecaster, path: str | Path, *, weights: str = "arrays") -> Path:
+def save(model: Saved, path: str | Path, *, weights: str = "arrays") -> Path:
     """Write a fitted forecaster to a directory; an older model of the same place is replaced.
 
     Parameters
     ----------
-    model : EventForecaster or SeriesForecaster
+    model : EventForecaster, SeriesForecaster, or a model of `foretell.baselines`
     path : str or Path
         The directory. One that exists and holds no model is refused.
     weights : {"arrays", "keras"}
@@ -150,13 +155,16 @@ def load_keras(path: str | Path) -> list[Any]:
         raise StorageError(f"the Keras files in {source} are damaged ({error}); save them again") from error
 
 
-def _write(model: EventForecaster | SeriesForecaster, place: Path, weights: str) -> None:
+def _write(model: Saved, place: Path, weights: str) -> None:
     """Write the model's files; the engine that knows its kind describes it."""
     from foretell.events.forecaster import EventForecaster  # noqa: PLC0415
     from foretell.storage.events import write_events  # noqa: PLC0415
 
     head: dict[str, Any] = {"format": FORMAT, "version": __version__}
-    if isinstance(model, EventForecaster):
+    if isinstance(model, (EventStatistic, SeriesStatistic)):
+        kind, (described, arrays) = model.kind, model.state()
+        described |= {"model": model.shell_name}
+    elif isinstance(model, EventForecaster):
         kind, (described, arrays) = "events", write_events(model, place)
     else:
         from foretell.storage.series import write_series  # noqa: PLC0415
@@ -165,11 +173,11 @@ def _write(model: EventForecaster | SeriesForecaster, place: Path, weights: str)
     if weights == "keras":
         from foretell.nn.keras_files import write_members  # noqa: PLC0415
 
-        fitted = model.model_
+        fitted = cast("EventForecaster | SeriesForecaster", model).model_
         order = write_members(fitted.network.whole, fitted.network.variables, fitted.members, place)
         described["keras_order"] = order
         arrays = {name: values for name, values in arrays.items() if not name.startswith("member")}
-    np.savez(place / _ARRAYS, **arrays)
+    np.savez(place / _ARRAYS, allow_pickle=False, **cast("dict[str, Any]", arrays))
     text = json.dumps(head | {"kind": kind} | described, indent=1, ensure_ascii=False)
     (place / _MODEL).write_text(text, encoding="utf-8")
     os.chmod(place, 0o755)  # noqa: PTH101, S103  # a temporary directory is private; a model is as open as others
@@ -183,6 +191,11 @@ def _read(described: dict[str, Any], place: Path) -> EventForecaster | SeriesFor
         from foretell.nn.keras_files import read_arrays  # noqa: PLC0415
 
         arrays |= read_arrays(place, described["members"], described["keras_order"])
+    if "model" in described:
+        known: Mapping[str, type[Any]] = {**EVENT_BASELINES, **SERIES_BASELINES}
+        return cast(
+            "EventForecaster | SeriesForecaster", known[described["model"]].from_state(described, arrays)
+        )
     if described["kind"] == "events":
         from foretell.storage.events import read_event_model  # noqa: PLC0415
 
