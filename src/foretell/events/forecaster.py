@@ -44,7 +44,7 @@ from foretell.events.groups import group_totals
 from foretell.events.heads.config import HeadConfig, as_head
 from foretell.events.heads.grid import GridNetwork
 from foretell.events.simulation import Expected, expected_events, simulate_paths
-from foretell.events.states import GapModel, States, encode, newcomer
+from foretell.events.states import GapModel, States, encode, newcomer, remembered_states
 from foretell.nn.custom import check_network
 from foretell.nn.settings import as_config
 from foretell.nn.training import Progress, TrainConfig
@@ -212,8 +212,10 @@ class EventForecaster(NetworkForecaster):
                 "other kinds are fitted without warm_start"
             )
         other._check_fitted("model_")
-        alike = ("ensemble", "network", "drop_out", "seasonal")
-        differ = [name for name in alike if getattr(self, name) != getattr(other, name)]
+        # The head in one spelling: "bins" and HeadConfig("bins") are the same.
+        mine, theirs = (one.get_params() | {"head": as_head(one.head)} for one in (self, other))
+        free = {"seed", "training", "paths", "model"}
+        differ = [name for name in mine if name not in free and mine[name] != theirs[name]]
         if differ or log.mark_names != other.log_.mark_names:
             raise ParameterError(
                 f"warm_start differs in {', '.join(differ) or 'the marks of its log'}; expected a forecaster "
@@ -246,8 +248,18 @@ class EventForecaster(NetworkForecaster):
 
     def _stand(self, log: EventLog, states: States | None = None) -> Self:
         self.log_ = log
-        self.states_: States = encode(self.model_, log) if states is None else states
+        self.states_: States = self._encode(log) if states is None else states
         return self
+
+    def _encode(self, log: EventLog) -> States:
+        """Return where the customers of a log stand."""
+        return encode(self.model_, log)
+
+    def _states_of(self, log: EventLog) -> States:
+        """Return where the customers of any log stand, without moving to it: a query changes nothing."""
+        if log is self.log_:
+            return self.states_
+        return remembered_states(self.model_, log, self._encode)
 
     def predict(
         self,
@@ -446,11 +458,10 @@ class EventForecaster(NetworkForecaster):
     def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
         """Look ahead from the end of the log it was fitted to (for `foretell.evaluate`)."""
         self._check_fitted("model_")
-        if log is not self.log_:
-            self._stand(log)
-        at = standing(self.model_, log, self.states_)
+        states = self._states_of(log)
+        at = standing(self.model_, log, states)
         edges = period_edges(horizon, period)
-        expected = self._expected(log, self.states_, [horizon], edges) if self._counts else None
+        expected = self._expected(log, states, [horizon], edges) if self._counts else None
         ours = Outlook(
             expected=None if expected is None else expected.counts[:, 0],
             cohort=None if expected is None else expected.cohort,
@@ -463,9 +474,7 @@ class EventForecaster(NetworkForecaster):
     def return_chances(self, log: EventLog, ticks: Sequence[int] | npt.NDArray[np.int64]) -> FloatArray:
         """Return P(an event within so many ticks after the log's end), shape (n_customers, n_ticks)."""
         self._check_fitted("model_")
-        if log is not self.log_:
-            self._stand(log)
-        at = standing(self.model_, log, self.states_)
+        at = standing(self.model_, log, self._states_of(log))
         told = [p_return(at, int(one)) for one in ticks]
         known = [chance for chance in told if chance is not None]
         if len(known) < len(told):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import weakref
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -213,3 +215,19 @@ def silence(model: GapModel, log: EventLog, states: States) -> npt.NDArray[np.fl
 def next_gaps(model: GapModel, states: States) -> NextGap:
     """Return the ensemble's distribution of each customer's gap since the last event, in double precision."""
     return model.network.next_gap(np.asarray(states.packed, dtype=np.float64), model.residuals)
+
+
+# States of a log that is asked about more than once, such as a fold of a backtest; they go with the log.
+_REMEMBERED: weakref.WeakKeyDictionary[EventLog, tuple[weakref.ref[GapModel], States]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def remembered_states(model: GapModel, log: EventLog, read: Callable[[EventLog], States]) -> States:
+    """Return the states of a log's customers, read once for each log and model."""
+    known = _REMEMBERED.get(log)
+    if known is not None and known[0]() is model:
+        return known[1]
+    states = read(log)
+    _REMEMBERED[log] = (weakref.ref(model), states)
+    return states

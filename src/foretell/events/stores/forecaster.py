@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -135,8 +135,8 @@ class StoreForecaster(EventForecaster):
             )
         return super()._save(path, weights)
 
-    def _stand(self, log: EventLog, states: States | None = None) -> Self:
-        return super()._stand(log, states or encode_stores(self.model_, log, self._plan.numbers(log)))
+    def _encode(self, log: EventLog) -> States:
+        return encode_stores(self.model_, log, self._plan.numbers(log))
 
     def _aligned(self, merged: EventLog, seen: npt.NDArray[np.int64]) -> States:
         states = super()._aligned(merged, seen)

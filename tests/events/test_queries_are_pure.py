@@ -1,0 +1,24 @@
+"""A question never changes the forecaster; a warm start agrees on all that the networks are built from."""
+
+import pytest
+from polars.testing import assert_frame_equal
+
+import foretell as ft
+
+
+def test_chances_and_outlooks_of_another_log_leave_the_model_where_it_stands(small_model, small_log):
+    before = dict(vars(small_model))
+    expected = small_model.predict(horizons=["7d"], levels=[80])
+    small_model.return_chances(small_log, [7, 30])
+    small_model.outlook(small_log, 30, period=7, window=30)
+    assert {name: id(value) for name, value in vars(small_model).items()} == {
+        name: id(value) for name, value in before.items()
+    }
+    assert_frame_equal(small_model.predict(horizons=["7d"], levels=[80]), expected)
+
+
+@pytest.mark.parametrize("head", ["bins", "gap", "hazard"])
+def test_a_warm_start_from_another_head_is_refused(head, small, small_log, small_model):
+    cold = small.forecaster(head=head)
+    with pytest.raises(ft.errors.ParameterError, match="warm_start differs in head"):
+        cold.fit(small_log, as_of=small.cutoff, warm_start=small_model)
