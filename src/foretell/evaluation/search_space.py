@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from foretell.core.contracts import Kind
 from foretell.errors import ParameterError
 from foretell.events.forecaster import EventForecaster
 from foretell.nn.networks import NetworkConfig
@@ -127,12 +128,15 @@ def _label(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
 
 
+_DEFAULTS: dict[Kind, dict[str, Any]] = {
+    "events": {"network": NetworkConfig(), "training": TrainConfig()},
+    "series": {"network": DEFAULT_NETWORK, "training": DEFAULT_TRAINING, "window": WindowConfig()},
+}
+
+
 def _configurations(model: EventForecaster | SeriesForecaster) -> dict[str, Any]:
     """Return the configurations that a forecaster works with, by argument."""
-    if isinstance(model, EventForecaster):
-        defaults: dict[str, Any] = {"network": NetworkConfig(), "training": TrainConfig()}
-    else:
-        defaults = {"network": DEFAULT_NETWORK, "training": DEFAULT_TRAINING, "window": WindowConfig()}
+    defaults = _DEFAULTS[model.kind]
     return {name: getattr(model, name) or default for name, default in defaults.items()}
 
 
