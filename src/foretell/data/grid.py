@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.time import end_us, to_moment
 from foretell.data.frequency import DAY_US, WEEK_US, Frequency
-from foretell.data.moments import end_us, to_moment
 from foretell.errors import ParameterError
 
 IntArray = npt.NDArray[np.int64]

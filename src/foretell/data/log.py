@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from typing import ClassVar, Literal, NamedTuple
 
@@ -12,17 +11,13 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core.contracts import Kind
-from foretell.data.moments import is_plain_date, to_moment
+from foretell.core.time import UNIT_SECONDS, Unit, parse_duration, to_dates, to_tick
 from foretell.data.report import reason_lines
 from foretell.errors import DataError, EmptyLogError, ParameterError
 
-Unit = Literal["day", "hour"]
 Merge = Literal["hour", "day", "week"]
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
-
-UNIT_SECONDS = {"hour": 3_600, "day": 86_400, "week": 604_800}
-_DURATION = re.compile(r"\s*(\d+)\s*(h|d|w)\s*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,13 +178,16 @@ class EventLog:
     def tick(self, when: object) -> int:
         """Return the tick of a date, a datetime, an ISO string or a numpy datetime.
 
-        A plain date on an hourly clock means its last hour, so that a cut-off day is included whole.
+        A day, month or year means its last tick, so that a cut-off day is included whole.
         """
         return to_tick(when, self.unit)
 
-    def ticks_of(self, duration: str | int) -> int:
-        """Return a duration such as ``"7d"``, ``"26w"`` or ``"36h"`` in ticks."""
-        return parse_duration(duration, self.unit)
+    def ticks_of(self, duration: object, from_: int | None = None) -> int:
+        """Return a duration in ticks: ``"36h"``, ``"7d"``, ``"26w"``, ``"3mo"``, ``"1y"``, or a timedelta.
+
+        Months and years are counted from the tick ``from_``, by default from ``as_of``.
+        """
+        return parse_duration(duration, self.unit, self.as_of if from_ is None else from_)
 
     def until(self, as_of: int) -> EventLog:
         """Return the log as it stood at the end of tick ``as_of``; later customers are not in it."""
@@ -334,43 +332,6 @@ def _period(ticks: IntArray, unit: Unit, merge: Merge) -> IntArray:
     length = UNIT_SECONDS[merge]
     shift = 3 * UNIT_SECONDS["day"] if merge == "week" else 0
     return (ticks * UNIT_SECONDS[unit] + shift) // length
-
-
-def to_dates(ticks: npt.ArrayLike, unit: Unit) -> pl.Series:
-    """Return ticks as a polars Date (day) or Datetime (hour) series."""
-    if unit == "day":
-        return pl.Series(np.asarray(ticks, dtype=np.int64)).cast(pl.Int32).cast(pl.Date)
-    return (pl.Series(np.asarray(ticks, dtype=np.int64)) * 3_600_000_000).cast(pl.Datetime("us"))
-
-
-def to_tick(when: object, unit: Unit) -> int:
-    """Return the tick of a date; on an hourly clock a plain date means its last hour."""
-    moment = to_moment(when)
-    if unit == "day":
-        return int(moment.astype("datetime64[D]").astype(np.int64))
-    hours = int(moment.astype("datetime64[h]").astype(np.int64))
-    return hours + 23 if is_plain_date(moment) else hours
-
-
-def parse_duration(duration: str | int, unit: Unit) -> int:
-    """Return a duration (``"7d"``, ``"26w"``, ``"36h"``, or a count of ticks) in ticks, at least 1."""
-    if isinstance(duration, (int, np.integer)) and not isinstance(duration, bool):
-        ticks, whole = int(duration), True
-    else:
-        match = _DURATION.fullmatch(str(duration))
-        if match is None:
-            raise ParameterError(
-                f"{duration!r} is not a duration; expected a whole number and h, d or w, "
-                "such as '12h', '7d' or '26w'"
-            )
-        seconds = int(match[1]) * UNIT_SECONDS[{"h": "hour", "d": "day", "w": "week"}[match[2]]]
-        ticks, rest = divmod(seconds, UNIT_SECONDS[unit])
-        whole = rest == 0
-    if ticks < 1 or not whole:
-        raise ParameterError(
-            f"{duration!r} is not a whole, positive number of {unit}s; the clock's unit is {unit!r}"
-        )
-    return ticks
 
 
 def training_log(log: object, as_of: object = None) -> EventLog:

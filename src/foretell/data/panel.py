@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.constraints import closest
 from foretell.core.contracts import Kind
 from foretell.data.covariates import Covariates, seen_only
 from foretell.data.grid import BoolArray, FloatArray, Grid, IntArray
 from foretell.data.report import SeriesReport
-from foretell.data.rows import closest
 from foretell.errors import DataError, EmptyLogError, ParameterError
 
 

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core.outlook import Outlook, period_edges
+from foretell.core.time import to_dates
 from foretell.data.holdout import Holdout, hold_out
-from foretell.data.log import EventLog, to_dates
+from foretell.data.log import EventLog
 from foretell.errors import ForetellError, ParameterError
 from foretell.evaluation.folds import BacktestConfig, ascending, origins_back
 

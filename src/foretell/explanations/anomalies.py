@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.data.log import EventLog, to_dates
+from foretell.core.time import to_dates
+from foretell.data.log import EventLog
 from foretell.data.panel import Panel
 from foretell.errors import DataError
 from foretell.events.answers import gap_limits, standing
