@@ -35,7 +35,7 @@ def test_counts_first_and_last_belong_to_the_customers(log):
 
 
 def test_as_it_stood_at_a_date_it_has_no_later_events_and_no_later_customers(log):
-    past = log.until(log.tick("2024-01-05"))
+    past = log.until("2024-01-05")
     assert past.ids.to_list() == ["a", "b"]
     assert past.counts.tolist() == [1, 1]
     assert past.marks.ravel().tolist() == [0.0, 2.0]
@@ -45,12 +45,12 @@ def test_as_it_stood_at_a_date_it_has_no_later_events_and_no_later_customers(log
 
 def test_before_the_first_event_nothing_is_left(log):
     with pytest.raises(EmptyLogError, match="runs from 2024-01-01 to 2024-02-01"):
-        log.until(log.tick("2023-12-31"))
+        log.until("2023-12-31")
 
 
 @pytest.mark.parametrize("chosen", [[2, 0], np.array([True, False, True])])
-def test_customers_are_selected_by_position_or_mask_in_order(log, chosen):
-    some = log.select(chosen)
+def test_customers_are_taken_by_position_or_mask_in_order(log, chosen):
+    some = log.take(chosen)
     assert some.ids.to_list() == ["a", "c"]
     assert some.to_polars().equals(log.to_polars().filter(pl.col("unique_id") != "b"))
     assert some.as_of == log.as_of
@@ -140,3 +140,31 @@ def test_a_month_without_a_date_to_count_from_is_refused():
 def test_months_of_numpy_are_refused_with_the_mend(log, duration, mend):
     with pytest.raises(ParameterError, match=f"write '{mend}'"):
         log.ticks_of(np.timedelta64(*duration))
+
+
+def test_customers_are_selected_by_id_as_series_are(log):
+    assert log.select(["c", "a"]).to_polars().equals(log.take([0, 2]).to_polars())
+    with pytest.raises(ParameterError, match="the log has no customer 'B'; did you mean 'b'"):
+        log.select(["B"])
+
+
+@pytest.mark.parametrize("positions", [[3], [True], []])
+def test_positions_that_there_are_not_are_refused(log, positions):
+    with pytest.raises(ParameterError):
+        log.take(positions)
+
+
+def test_until_takes_dates_and_up_to_takes_ticks_in_logs_as_in_panels(log):
+    assert log.until("2024-01").to_polars().equals(log.up_to(log.tick("2024-01-31")).to_polars())
+    panel = ft.Panel.from_arrays([[1, 2, 3]], freq="1d", start="2024-01-01")
+    assert panel.until("2024-01-02").n_rows == panel.up_to(int(panel.starts[0]) + 1).n_rows == 2
+    with pytest.raises(ParameterError, match="up_to"):
+        log.until(19_727)
+
+
+def test_durations_of_a_panel_are_its_steps():
+    panel = ft.Panel.from_arrays([np.arange(30.0)], freq="1w", start="2024-01-01")
+    assert panel.ticks_of("26w") == panel.ticks_of(26) == 26
+    assert panel.ticks_of("1y") == 52
+    with pytest.raises(ParameterError, match="shorter than a step"):
+        panel.ticks_of("3d")

@@ -30,12 +30,12 @@ every_model = pytest.mark.parametrize("model_class", MODELS, ids=lambda model: m
 @pytest.fixture(scope="module")
 def whole():
     log = ft.read_events(load_cdnow(sample=True), id="customer_id", time="date", as_of="1998-06-30")
-    return log.select(np.arange(0, log.n_customers, 6))
+    return log.take(np.arange(0, log.n_customers, 6))
 
 
 @pytest.fixture(scope="module")
 def log(whole):
-    return whole.until(whole.tick(CUT))
+    return whole.until(CUT)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def family(column):
 @pytest.fixture(scope="module")
 def ours(log):
     quick = ft.EventForecaster(ensemble=1, training=ft.TrainConfig(epochs=1), seasonal=False)
-    return quick.fit(log.select(np.arange(60))).predict(horizons=["7d", 90], levels=[80])
+    return quick.fit(log.take(np.arange(60))).predict(horizons=["7d", 90], levels=[80])
 
 
 @every_model

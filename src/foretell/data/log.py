@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -11,13 +10,12 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core.contracts import Kind
-from foretell.core.time import UNIT_SECONDS, Unit, parse_duration, to_dates, to_tick
+from foretell.core.ragged import FloatArray, IntArray, Positions, Ragged, to_offsets
+from foretell.core.time import UNIT_SECONDS, Unit, is_count, parse_duration, to_dates, to_tick
 from foretell.data.report import reason_lines
 from foretell.errors import DataError, EmptyLogError, ParameterError
 
 Merge = Literal["hour", "day", "week"]
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Gaps(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class EventLog:
+class EventLog(Ragged):
     """Events of many customers as ragged arrays.
 
     The events of customer ``i`` are ``times[offsets[i]:offsets[i + 1]]``, ascending; every customer has
@@ -96,6 +94,7 @@ class EventLog:
     """
 
     kind: ClassVar[Kind] = "events"
+    holder, entity = "log", "customer"
 
     ids: pl.Series
     offsets: IntArray
@@ -129,7 +128,7 @@ class EventLog:
     @property
     def counts(self) -> IntArray:
         """Events of each customer, shape (n_customers,)."""
-        return np.diff(self.offsets)
+        return self.lengths
 
     @property
     def first(self) -> IntArray:
@@ -140,11 +139,6 @@ class EventLog:
     def last(self) -> IntArray:
         """Last event of each customer, in ticks."""
         return self.times[self.offsets[1:] - 1]
-
-    @property
-    def owner(self) -> IntArray:
-        """Customer index of each event, shape (n_events,)."""
-        return np.repeat(np.arange(self.n_customers), self.counts)
 
     def gaps(self) -> Gaps:
         """Return the gaps between the successive events of each customer.
@@ -189,15 +183,19 @@ class EventLog:
         """
         return parse_duration(duration, self.unit, self.as_of if from_ is None else from_)
 
-    def until(self, as_of: int) -> EventLog:
-        """Return the log as it stood at the end of tick ``as_of``; later customers are not in it."""
-        return self._keep(self.times <= as_of, as_of)
+    def last_tick(self, when: object) -> int:
+        """Return the last tick that is over by ``when``; see :meth:`tick`."""
+        if is_count(when):
+            raise ParameterError(f"{when!r} is no date; expected one such as '1997-09-30', or up_to({when})")
+        return self.tick(when)
 
-    def select(self, customers: Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> EventLog:
+    def up_to(self, tick: int) -> EventLog:
+        """Return the log as it stood at the end of a tick; later customers and groups are not in it."""
+        return self._keep(self.times <= tick, tick)
+
+    def take(self, positions: Positions) -> EventLog:
         """Return the log of some customers (positions or a mask), in ascending position."""
-        chosen = np.zeros(self.n_customers, dtype=bool)
-        chosen[np.asarray(customers)] = True
-        return self._keep(np.repeat(chosen, self.counts), self.as_of)
+        return self._keep(np.repeat(self.chosen(positions), self.counts), self.as_of)
 
     def _keep(self, events: npt.NDArray[np.bool_], as_of: int) -> EventLog:
         counts = np.bincount(self.owner[events], minlength=self.n_customers)
@@ -215,7 +213,7 @@ class EventLog:
         return dataclasses.replace(
             self,
             ids=self.ids.filter(pl.Series(present)),
-            offsets=np.concatenate([[0], np.cumsum(counts[present])]).astype(np.int64),
+            offsets=to_offsets(counts[present]),
             times=self.times[events],
             marks=self.marks[events],
             groups=groups,
@@ -267,7 +265,7 @@ class EventLog:
         merged = dataclasses.replace(
             self,
             ids=ids,
-            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            offsets=to_offsets(counts),
             times=times[~same],
             marks=summed,
             groups=None if groups is None else groups[~same],
@@ -357,4 +355,4 @@ def training_log(log: object, as_of: object = None) -> EventLog:
             f"as_of={as_of!r} lies after the end of the log, {log.date(log.as_of)}: nobody knows whether "
             "there were events in between; if the log does reach that far, read it with as_of=…"
         )
-    return log.until(tick)
+    return log.up_to(tick)

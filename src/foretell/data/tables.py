@@ -11,9 +11,10 @@ import polars as pl
 
 from foretell.core.constraints import as_ids, as_levels
 from foretell.core.outlook import interval_ticks
+from foretell.core.ragged import flat_ranges
 from foretell.core.time import as_durations, to_dates
 from foretell.data.log import EventLog
-from foretell.data.panel import Panel, flat_ranges
+from foretell.data.panel import Panel
 from foretell.errors import ParameterError
 
 FloatArray = npt.NDArray[np.float64]
@@ -95,7 +96,7 @@ def interval_tails(levels: Sequence[float]) -> FloatArray:
 
     Examples
     --------
-    >>> interval_tails([50, 80]).tolist()
+    >>> interval_tails([50, 80]).round(3).tolist()
     [0.25, 0.75, 0.1, 0.9]
     """
     return np.array([tail for level in as_levels(levels) for tail in (0.5 - level / 200, 0.5 + level / 200)])

@@ -78,7 +78,7 @@ class EventFolds:
         if not sliding:
             return seen
         window = self.origins[0] - int(self.log.first.min())
-        return seen.select(seen.first >= self.origins[fold] - window)
+        return seen.take(seen.first >= self.origins[fold] - window)
 
     def ask(self, fold: int, model: Any) -> Outlook:
         """Return a fitted model's outlook on the customers known by the cut-off."""
