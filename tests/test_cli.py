@@ -102,9 +102,7 @@ def test_wrong_use_is_exit_code_2(arguments, hint):
     [
         (["fit", "nowhere.csv", "--out", "m"], "nowhere.csv"),
         (["predict", "nowhere"], "nowhere"),
-        (["predict", "nowhere", "--out", "table.xlsx"], ".parquet"),
         (["predict", "nowhere", "--out", "nodir/table.csv"], "nodir"),
-        (["plot", "nowhere", "--id", "1", "--out", "next.gif"], ".svg"),
     ],
 )
 def test_failure_is_one_line_and_exit_code_1(arguments, hint, tmp_path):
@@ -139,7 +137,7 @@ def test_fit_takes_a_head_by_name_and_predict_leaves_empty_what_it_cannot_know(v
     table = pl.read_csv(foretell("predict", out, "--horizon", "7d", "--id", "4").stdout.encode())
     assert table["p_active"].null_count() == table["p_return_7d"].null_count() == 1
     assert table["next_event"].null_count() == 0
-    wrong = foretell("fit", visits, "--target", "amount", "--h", "3", "--head", "gap", "--out", out)
+    wrong = foretell("fit", visits, "--target", "amount", "--horizon", "3", "--head", "gap", "--out", out)
     assert wrong.exit_code == 2
     assert "--head" in wrong.output
 
@@ -192,7 +190,7 @@ def test_a_stranger_is_forecast_as_a_new_customer_and_named(model):
     assert "999999" in done.stderr
     assert pl.read_csv(done.stdout.encode())["n_events"].to_list()[1] == 0
     wrong = foretell("predict", model, "--id", "four")
-    assert wrong.exit_code == 1
+    assert wrong.exit_code == 2
     assert "whole numbers" in wrong.stderr
 
 
@@ -233,8 +231,8 @@ def test_models_are_compared_in_a_table_or_as_json(visits, tmp_path):
 def test_a_model_without_a_name_is_refused_with_the_names(visits):
     span = ["--as-of", "1998-06-30", "--cutoff", "1997-09-30"]
     done = foretell("evaluate", visits, *COLUMNS, *span, "--model", "prophet")
-    assert done.exit_code == 1
-    assert "'bg/nbd'" in done.stderr
+    assert done.exit_code == 2
+    assert "'bg-nbd'" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -325,5 +323,5 @@ def test_backtest_of_named_days_is_json_on_stdout(visits):
 
 def test_backtest_refuses_unknown_policies(visits):
     done = foretell("backtest", visits, *COLUMNS, "--refit", "often", "--model", "mean gap")
-    assert done.exit_code == 1
-    assert "refit='often'; expected 'always', 'never', 'warm'" in done.stderr
+    assert done.exit_code == 2
+    assert "--refit 'often'; expected 'always', 'never', 'warm'" in done.stderr

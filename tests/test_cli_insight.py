@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import foretell as ft
 from foretell.cli.commands import app
-from foretell.cli.explain import read_knob
+from foretell.cli.settings import read_knob
 from foretell.errors import ParameterError
 
 runner = CliRunner()
@@ -53,7 +53,7 @@ def test_silent_customers_are_listed(place: Path, small_model: ft.EventForecaste
 
 
 def test_settings_are_searched_and_the_best_model_kept(place: Path) -> None:
-    words = ["tune", str(place / "sales.csv"), "--time", "day", "--target", "sales", "--h", "3"]
+    words = ["tune", str(place / "sales.csv"), "--time", "day", "--target", "sales", "--horizon", "3"]
     words += ["--epochs", "1", "--ensemble", "1", "--knob", "network.units=4", "--knob", "network.layers=0"]
     words += ["--knob", "seed=0,1", "--id", "", "--knob", "window.lookback=6", "--method", "grid"]
     out = runner.invoke(app, [*words, "--out", str(place / "best"), "--storage", str(place / "search.db")])
@@ -88,7 +88,7 @@ def test_knobs_that_cannot_be_read_are_refused(text: str) -> None:
 
 def test_wrong_use_is_told(place: Path) -> None:
     out = runner.invoke(app, ["explain", str(place / "visits"), "--id", "nobody"])
-    assert out.exit_code == 1
+    assert out.exit_code == 2
     assert "no customer 'nobody'" in out.output
     sales = str(place / "sales.csv")
     out = runner.invoke(app, ["tune", sales, "--knob", "seed=1", "--out", sales])

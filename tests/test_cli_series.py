@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from foretell.cli.commands import app
 
 runner = CliRunner()
-H_NEW = ["--h", "2", "--out", "NEW"]
+H_NEW = ["--horizon", "2", "--out", "NEW"]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fit_words(place: Path, verb: str = "fit") -> list[str]:
-    columns = ["--id", "store", "--time", "day", "--target", "sales", "--h", "7"]
+    columns = ["--id", "store", "--time", "day", "--target", "sales", "--horizon", "7"]
     return [verb, str(place / "sales.csv"), *columns, "--epochs", "2", "--ensemble", "1"]
 
 
@@ -64,7 +64,7 @@ def test_several_targets_covariates_and_a_cut_off(place: Path) -> None:
     columns = {"day": days, "sales": wave, "visits": 3 * wave, "rain": wave % 3, "promo": wave % 2}
     pl.DataFrame(columns | {"region": ["north"] * 150}).write_csv(place / "one.csv")
     words = ["--id", "", "--time", "day", "--target", "sales", "--target", "visits", "--past", "rain"]
-    words += ["--future", "promo", "--static", "region", "--freq", "1d", "--h", "7"]
+    words += ["--future", "promo", "--static", "region", "--freq", "1d", "--horizon", "7"]
     words += ["--epochs", "1", "--ensemble", "1"]
     out = runner.invoke(
         app, ["evaluate", str(place / "one.csv"), *words, "--cutoff", "2024-05-20", "--json", "-"]
@@ -84,10 +84,10 @@ def test_plot_draws_one_series(place: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said", "code"),
     [
-        (["predict", "MODEL", "--horizon", "7d"], "whole number of steps", 2),
-        (["predict", "MODEL", "--id", "north"], "no series 'north'", 1),
-        (["update", "MODEL", "CSV"], "takes a model of visits", 1),
-        (["fit", "CSV", "--target", "sales", "--out", "NEW"], "--h", 2),
+        (["predict", "MODEL", "--horizon", "36h"], "whole steps of 1d", 2),
+        (["predict", "MODEL", "--id", "north"], "no series 'north'", 2),
+        (["update", "MODEL", "CSV"], "takes a model of visits", 2),
+        (["fit", "CSV", "--target", "sales", "--out", "NEW"], "--horizon", 2),
         (["fit", "CSV", "--id", "store", "--time", "day", "--target", "sale", *H_NEW], "sale", 1),
     ],
 )
@@ -99,7 +99,7 @@ def test_wrong_use_is_told(place: Path, words: list[str], said: str, code: int) 
 
 
 def test_backtest_goes_back_step_by_step(place: Path) -> None:
-    words = [*fit_words(place, "backtest"), "--folds", "2", "--step", "3"]
+    words = [*fit_words(place, "backtest"), "--folds", "2", "--step", "3d"]
     out = runner.invoke(app, [*words, "--model", "naive", "--model", "seasonal naive", "--json", "-"])
     assert out.exit_code == 0, out.output
     found = json.loads(out.stdout)
@@ -108,6 +108,6 @@ def test_backtest_goes_back_step_by_step(place: Path) -> None:
 
 
 def test_backtest_of_series_steps_in_whole_steps(place: Path) -> None:
-    out = runner.invoke(app, [*fit_words(place, "backtest"), "--step", "3d"])
-    assert out.exit_code == 1
-    assert "whole number of steps" in out.output
+    out = runner.invoke(app, [*fit_words(place, "backtest"), "--step", "3h"])
+    assert out.exit_code == 2
+    assert "--step 3h; expected whole steps of 1d" in out.output

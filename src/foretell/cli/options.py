@@ -1,12 +1,36 @@
-"""The options that the commands share."""
+"""The options of the commands, each declared once, with the question that it belongs to.
+
+A command takes instances of these classes; `foretell.cli.entry` makes its options of their fields.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from foretell.cli import terminal
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclasses.dataclass(frozen=True)
+class Belongs:
+    """Marks an option that one of the two questions has alone.
+
+    Attributes
+    ----------
+    kind : {"events", "series"}
+    """
+
+    kind: Literal["events", "series"]
+
+
+EVENTS, SERIES = Belongs("events"), Belongs("series")
 
 
 class Unit(enum.StrEnum):
@@ -26,6 +50,22 @@ class Merge(enum.StrEnum):
     week = "week"
 
 
+class Closed(enum.StrEnum):
+    """Whether slots of the week that never occur are steps."""
+
+    infer = "infer"
+    keep = "keep"
+
+
+class Duplicates(enum.StrEnum):
+    """What becomes of rows of the same series and time."""
+
+    error = "error"
+    mean = "mean"
+    sum = "sum"
+    last = "last"
+
+
 class HeadName(enum.StrEnum):
     """What is learned of the next visit's time."""
 
@@ -35,7 +75,7 @@ class HeadName(enum.StrEnum):
     hazard = "hazard"
 
 
-class Kind(enum.StrEnum):
+class Picture(enum.StrEnum):
     """Pictures of a model."""
 
     next = "next"
@@ -44,101 +84,193 @@ class Kind(enum.StrEnum):
     reliability = "reliability"
 
 
-READ, LEARN = "What to read", "How to learn"
-Source = Annotated[
-    list[str],
-    typer.Argument(
-        help="CSV, TSV, NDJSON or Parquet files, or one database URL (with --query or --table).",
-        metavar="SOURCE",
-    ),
-]
+def _of(panel: str) -> Any:
+    """Return a maker of options that stand together in the help."""
+
+    def option(*names: str, **settings: Any) -> Any:
+        return typer.Option(*names, rich_help_panel=panel, **settings)
+
+    return option
+
+
+_read, _visits, _series = _of("What to read"), _of("Visits"), _of("Regular series, with --target")
+_learn, _show = _of("How to learn"), _of("What to write")
+_Names = list[str] | None
+
 Model = Annotated[Path, typer.Argument(help="A directory that fit wrote.", metavar="MODEL")]
-Id = Annotated[
-    str,
-    typer.Option(
-        "--id", help="Column of the customer or series; empty for a single series.", rich_help_panel=READ
-    ),
-]
-Time = Annotated[str, typer.Option("--time", help="Column of the time.", rich_help_panel=READ)]
-Mark = Annotated[
-    list[str] | None,
-    typer.Option("--mark", help="Numeric column, such as the amount; repeatable.", rich_help_panel=READ),
-]
-Group = Annotated[
-    str | None, typer.Option("--group", help="Column of the place (store).", rich_help_panel=READ)
-]
-Query = Annotated[
-    str | None, typer.Option("--query", help="SELECT statement, for a database.", rich_help_panel=READ)
-]
-Table = Annotated[str | None, typer.Option("--table", help="Table of a database.", rich_help_panel=READ)]
-UnitOption = Annotated[Unit, typer.Option("--unit", help="The clock's tick.", rich_help_panel=READ)]
-MergeOption = Annotated[
-    Merge,
-    typer.Option(
-        "--merge", help="One customer's events in the same period count as one.", rich_help_panel=READ
-    ),
-]
-TimeFormat = Annotated[
-    str | None,
-    typer.Option(
-        "--time-format", help="How times are written: strptime, or s, ms, us, ns.", rich_help_panel=READ
-    ),
-]
-TimeZone = Annotated[
-    str | None,
-    typer.Option("--time-zone", help="Zone whose days count, such as Europe/Berlin.", rich_help_panel=READ),
-]
-Start = Annotated[
-    str | None,
-    typer.Option("--start", help="First observed day; by default the first event's.", rich_help_panel=READ),
-]
-AsOf = Annotated[
-    str | None,
-    typer.Option(
-        "--as-of", help="Last observed day, inclusive; by default the last event's.", rich_help_panel=READ
-    ),
-]
-MinEvents = Annotated[
-    int,
-    typer.Option("--min-events", min=1, help="Leave out customers with fewer.", rich_help_panel=READ),
-]
-SERIES = "Regular series, with --target"
-Target = Annotated[
-    list[str] | None,
-    typer.Option("--target", help="Column to forecast; repeatable.", rich_help_panel=SERIES),
-]
-Steps = Annotated[int | None, typer.Option("--h", min=1, help="Steps to forecast.", rich_help_panel=SERIES)]
-Past = Annotated[
-    list[str] | None,
-    typer.Option("--past", help="Covariate known up to now; repeatable.", rich_help_panel=SERIES),
-]
-Future = Annotated[
-    list[str] | None,
-    typer.Option("--future", help="Covariate known ahead; repeatable.", rich_help_panel=SERIES),
-]
-Static = Annotated[
-    list[str] | None,
-    typer.Option("--static", help="Covariate of a whole series; repeatable.", rich_help_panel=SERIES),
-]
-Freq = Annotated[
-    str | None,
-    typer.Option("--freq", help="Step, such as 1d, 1w, 15m; by default inferred.", rich_help_panel=SERIES),
-]
-Ensemble = Annotated[
-    int, typer.Option("--ensemble", min=1, help="Networks that are averaged.", rich_help_panel=LEARN)
-]
-Seed = Annotated[int, typer.Option("--seed", help="Same seed, same answers.", rich_help_panel=LEARN)]
-Epochs = Annotated[
-    int | None,
-    typer.Option("--epochs", min=1, help="Passes over the data at the most.", rich_help_panel=LEARN),
-]
-Seasonal = Annotated[
-    bool,
-    typer.Option(help="Run on the shop's own weekly and yearly rhythm.", rich_help_panel=LEARN),
-]
+ModelOut = Annotated[Path, typer.Option(help="Directory for the model.")]
 
 
-HeadOption = Annotated[
-    HeadName,
-    typer.Option("--head", help="What is learned of the next visit's time.", rich_help_panel=LEARN),
-]
+@dataclasses.dataclass(frozen=True)
+class RowOptions:
+    """Where the rows are, and how they are written."""
+
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            help="CSV, TSV, NDJSON or Parquet files, or one database URL (with --query or --table).",
+            metavar="SOURCE",
+        ),
+    ]
+    id: Annotated[str, _read("--id", help="Column of the customer or series; empty for a single series.")] = (
+        "unique_id"
+    )
+    time: Annotated[str, _read("--time", help="Column of the time.")] = "ds"
+    query: Annotated[str | None, _read("--query", help="SELECT statement, for a database.")] = None
+    table: Annotated[str | None, _read("--table", help="Table of a database.")] = None
+    time_format: Annotated[
+        str | None, _read("--time-format", help="How times are written: strptime, or s, ms, us, ns.")
+    ] = None
+    time_zone: Annotated[
+        str | None, _read("--time-zone", help="Zone whose days count, such as Europe/Berlin.")
+    ] = None
+    as_of: Annotated[
+        str | None, _read("--as-of", help="Last observed day, inclusive; by default the last event's.")
+    ] = None
+    chunk_rows: Annotated[
+        int, _read("--chunk-rows", min=1, help="Rows that a database delivers at a time.")
+    ] = 100_000
+    group: Annotated[str | None, _visits("--group", help="Column of the place (store)."), EVENTS] = None
+
+    def shared(self) -> dict[str, Any]:
+        """Return the arguments that the readers of both questions take, the columns apart."""
+        names = ("query", "table", "time_format", "time_zone", "as_of", "chunk_rows")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadOptions(RowOptions):
+    """What to read, of visits or of regular series."""
+
+    start: Annotated[
+        str | None, _read("--start", help="First observed day; by default the first event's.")
+    ] = None
+    mark: Annotated[
+        _Names, _visits("--mark", help="Numeric column, such as the amount; repeatable."), EVENTS
+    ] = None
+    unit: Annotated[Unit, _visits("--unit", help="The clock's tick."), EVENTS] = Unit.day
+    merge: Annotated[
+        Merge, _visits("--merge", help="One customer's events in the same period count as one."), EVENTS
+    ] = Merge.auto
+    min_events: Annotated[
+        int, _visits("--min-events", min=1, help="Leave out customers with fewer."), EVENTS
+    ] = 1
+    target: Annotated[_Names, _series("--target", help="Column to forecast; repeatable."), SERIES] = None
+    past: Annotated[_Names, _series("--past", help="Covariate known up to now; repeatable."), SERIES] = None
+    future: Annotated[_Names, _series("--future", help="Covariate known ahead; repeatable."), SERIES] = None
+    static: Annotated[
+        _Names, _series("--static", help="Covariate of a whole series; repeatable."), SERIES
+    ] = None
+    categorical: Annotated[
+        _Names, _series("--categorical", help="Covariate whose numbers are names; repeatable."), SERIES
+    ] = None
+    freq: Annotated[
+        str | None, _series("--freq", help="Step, such as 1d, 1w, 15m; by default inferred."), SERIES
+    ] = None
+    closed: Annotated[
+        Closed, _series("--closed", help="Slots of the week that never occur: none, or missing."), SERIES
+    ] = Closed.infer
+    duplicates: Annotated[
+        Duplicates, _series("--duplicates", help="Rows of the same series and time."), SERIES
+    ] = Duplicates.error
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions:
+    """How long to learn; what is not given is the forecaster's own default."""
+
+    ensemble: Annotated[
+        int | None, _learn("--ensemble", min=1, help="Networks that are averaged; by default 3.")
+    ] = None
+    seed: Annotated[int | None, _learn("--seed", min=0, help="Same seed, same answers; by default 0.")] = None
+    epochs: Annotated[int | None, _learn("--epochs", min=1, help="Passes over the data at the most.")] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelOptions(TrainOptions):
+    """All settings of a forecaster."""
+
+    head: Annotated[
+        HeadName | None, _learn("--head", help="What is learned of the next visit's time."), EVENTS
+    ] = None
+    seasonal: Annotated[
+        bool | None,
+        _learn("--seasonal/--no-seasonal", help="Run on the shop's own weekly and yearly rhythm."),
+        EVENTS,
+    ] = None
+    assignments: Annotated[
+        _Names, _learn("--set", metavar="NAME=VALUE", help="A setting: network.units=64; repeatable.")
+    ] = None
+    config: Annotated[
+        Path | None, _learn("--config", help="TOML file of settings; --set and options go before it.")
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareOptions:
+    """Which models are compared, and where the figures go."""
+
+    model: Annotated[
+        _Names, typer.Option(help="foretell, pareto-nbd, seasonal-naive, …; repeatable; by default all.")
+    ] = None
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Fit ours with so many seeds; show how far the figures differ.")
+    ] = 1
+    json_path: Annotated[
+        str | None, _show("--json", metavar="FILE", help="Write the figures; - for stdout.")
+    ] = None
+    pictures: Annotated[Path | None, _show("--pictures", help="Directory for pictures.")] = None
+
+    @property
+    def json_file(self) -> Path | None:
+        """The file for the figures, if they go to one."""
+        return None if self.json_path in {None, "-"} else Path(str(self.json_path))
+
+
+@dataclasses.dataclass(frozen=True)
+class BacktestOptions:
+    """How a backtest goes from fold to fold."""
+
+    folds: Annotated[int, typer.Option(min=1, help="Cut-offs, counted back from the end.")] = 4
+    step: Annotated[
+        str | None, typer.Option(help="From one cut-off to the next; by default the horizon.")
+    ] = None
+    refit: Annotated[str, typer.Option(help="always, never, warm, or k for every k-th cut-off.")] = "always"
+    training: Annotated[str, typer.Option(help="expanding or sliding.")] = "expanding"
+    out: Annotated[
+        Path | None, _show("--out", help="Directory for the rows of each cut-off, as Parquet files.")
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchOptions:
+    """Which settings are searched, and how."""
+
+    knob: Annotated[
+        list[str],
+        typer.Option(help="network.units=16,32 or training.learning_rate=1e-4..1e-2:log; repeatable."),
+    ]
+    method: Annotated[str, typer.Option(help="tpe, random or grid.")] = "tpe"
+    trials: Annotated[int | None, typer.Option(min=1, help="By default 20, of a grid all.")] = None
+    seconds: Annotated[float | None, typer.Option(help="Begin no trial after so long.")] = None
+    objective: Annotated[str | None, typer.Option(help="A figure of the comparison.")] = None
+    storage: Annotated[Path | None, typer.Option(help="SQLite file, to go on after a break.")] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class TableOptions:
+    """Where a table goes."""
+
+    out: Annotated[
+        Path | None,
+        _show("--out", help="File that ends in .csv, .parquet or .json; by default CSV on stdout."),
+    ] = None
+    as_json: Annotated[bool, _show("--json", help="JSON on stdout, instead of CSV.")] = False
+
+    def check(self) -> None:
+        """Refuse a file that cannot be written, before any work is done for it."""
+        terminal.check_file(self.out, terminal.TABLE_FORMATS, "table")
+
+    def write(self, table: pl.DataFrame) -> None:
+        """Write the table."""
+        terminal.write_table(table, self.out, as_json=self.as_json)

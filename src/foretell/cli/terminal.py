@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +107,19 @@ def check_file(path: Path | None, endings: tuple[str, ...], what: str) -> None:
         )
     if not path.absolute().parent.is_dir():
         raise StorageError(f"cannot write {path}: the directory {path.parent} is not there")
+
+
+def draw_all(charts: Mapping[str, Callable[[], Any]], place: Path) -> None:
+    """Make the directory, then draw each chart into it as a PNG of its name, and say so."""
+    from foretell import plotting  # noqa: PLC0415
+
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot write to {place}: {error.strerror}") from error
+    with busy("drawing"):
+        for name, draw in charts.items():
+            say(f"{plotting.save(draw(), place / f'{name}.png')} written")
 
 
 def write_table(frame: pl.DataFrame, path: Path | None, *, as_json: bool = False) -> None:

@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from foretell.core.contracts import Kind
 from foretell.errors import ParameterError
 from foretell.events.forecaster import EventForecaster
+from foretell.events.heads.config import as_head
 from foretell.nn.networks import NetworkConfig
 from foretell.nn.training import TrainConfig
 from foretell.series.forecaster import DEFAULT_NETWORK, DEFAULT_TRAINING, SeriesForecaster
@@ -128,16 +128,16 @@ def _label(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
 
 
-_DEFAULTS: dict[Kind, dict[str, Any]] = {
-    "events": {"network": NetworkConfig(), "training": TrainConfig()},
-    "series": {"network": DEFAULT_NETWORK, "training": DEFAULT_TRAINING, "window": WindowConfig()},
-}
-
-
-def _configurations(model: EventForecaster | SeriesForecaster) -> dict[str, Any]:
+def _configurations(model: object) -> dict[str, Any]:
     """Return the configurations that a forecaster works with, by argument."""
-    defaults = _DEFAULTS[model.kind]
-    return {name: getattr(model, name) or default for name, default in defaults.items()}
+    if isinstance(model, EventForecaster):
+        defaults: dict[str, Any] = {"network": NetworkConfig(), "training": TrainConfig()}
+    elif isinstance(model, SeriesForecaster):
+        defaults = {"network": DEFAULT_NETWORK, "training": DEFAULT_TRAINING, "window": WindowConfig()}
+    else:
+        return {}
+    found = {name: getattr(model, name) or default for name, default in defaults.items()}
+    return found | ({"head": as_head(model.head)} if isinstance(model, EventForecaster) else {})
 
 
 def knob_names(model: EventForecaster | SeriesForecaster) -> list[str]:
@@ -149,7 +149,8 @@ def knob_names(model: EventForecaster | SeriesForecaster) -> list[str]:
     True
     """
     configurations = _configurations(model)
-    names = [name for name in model.get_params() if name not in {*configurations, "horizon"}]
+    whole = {*configurations, "horizon"} - {"head"}  # a head goes by its name alone, too
+    names = [name for name in model.get_params() if name not in whole]
     for part, configuration in configurations.items():
         if dataclasses.is_dataclass(configuration):
             names += [f"{part}.{field.name}" for field in dataclasses.fields(configuration)]
@@ -164,7 +165,7 @@ def with_settings(model: Forecaster, settings: Mapping[str, Any]) -> Forecaster:
     >>> with_settings(EventForecaster(), {"network.units": 8, "ensemble": 1}).network.units
     8
     """
-    params, configurations = model.get_params(), _configurations(model)
+    params = model.get_params()
     changed: dict[str, dict[str, Any]] = {}
     for name, value in settings.items():
         part, _, field = name.partition(".")
@@ -172,6 +173,7 @@ def with_settings(model: Forecaster, settings: Mapping[str, Any]) -> Forecaster:
             changed.setdefault(part, {})[field] = value
         else:
             params[name] = value
+    configurations = _configurations(type(model)(**params))
     for part, fields in changed.items():
         params[part] = dataclasses.replace(configurations[part], **fields)
     return type(model)(**params)

@@ -7,8 +7,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from foretell.core.time import Unit
-from foretell.data.log import EventLog
+from foretell.data.log import EventLog, Unit
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

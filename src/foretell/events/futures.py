@@ -11,8 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core.outlook import period_edges
-from foretell.core.time import to_dates
-from foretell.data.log import EventLog
+from foretell.data.log import EventLog, to_dates
 
 
 @dataclasses.dataclass(frozen=True)

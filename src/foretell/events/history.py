@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from foretell.core.time import Unit
-from foretell.data.log import EventLog
+from foretell.data.log import EventLog, Unit
 from foretell.events.clock import ClockTable
 
 Array = Any

@@ -1,0 +1,234 @@
+"""The way into a command: its options from the classes of `options`, its question, its exit code.
+
+Exit codes: 0, 1 (it failed: the data, a directory, the system), 2 (a wrong call).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_type_hints
+
+import typer
+
+from foretell.cli import terminal
+from foretell.cli.options import Belongs, Picture, ReadOptions, RowOptions
+from foretell.errors import ForetellError, ParameterError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from foretell.core.contracts import Task
+    from foretell.evaluation.evaluation import Evaluation
+
+Kind = Literal["events", "series"]
+Charts = dict[str, Callable[[], Any]]
+
+# Arguments of the library under another name than the options.
+_ALIASES = {
+    "horizons": "horizon",
+    "h": "horizon",
+    "levels": "level",
+    "marks": "mark",
+    "models": "model",
+    "cutoffs": "cutoff",
+    "n_folds": "folds",
+    "ids": "id",
+}
+_QUOTES = "'\""
+_WHOSE = {"events": "logs of visits", "series": "regular series"}
+
+
+class Question(Protocol):
+    """What the commands do differently for the two questions; see `foretell.cli.questions`."""
+
+    kind: ClassVar[Kind]
+    needs_cutoff: ClassVar[bool]
+
+    @property
+    def task(self) -> Task:
+        """The models and the figures."""
+
+    def read(self, options: ReadOptions) -> Any:
+        """Read the data; say on stderr what was read and what was left out."""
+
+    def read_later(self, model: Any, options: RowOptions) -> Any:
+        """Read what came after a model's as-of date."""
+
+    def check_horizon(self, text: str | None) -> None:
+        """Refuse to do without a horizon, where there is no default, before any work is done."""
+
+    def horizon(self, text: str, data: Any, option: str = "--horizon") -> str | int:
+        """Return a horizon as the library takes it."""
+
+    def prepare(self, model: Any, horizon: str | int) -> None:
+        """Set what a forecaster has to know of the horizon before it is fitted."""
+
+    def summary(self, model: Any) -> tuple[str, dict[str, Any]]:
+        """Return what a fitted model was fitted to, in words and for JSON."""
+
+    def data(self, model: Any) -> Any:
+        """Return what a fitted model was fitted to."""
+
+    def predict(
+        self, model: Any, horizons: Sequence[str] | None, levels: Sequence[int], ids: Sequence[str] | None
+    ) -> pl.DataFrame:
+        """Return the table of forecasts."""
+
+    def predict_groups(self, model: Any, horizons: Sequence[str] | None) -> pl.DataFrame:
+        """Return the forecasts of whole groups."""
+
+    def comparison(self, evaluation: Evaluation) -> Charts:
+        """Return the pictures of a comparison, by name."""
+
+    def check_picture(self, kind: Picture, customer: str | None) -> None:
+        """Refuse a picture that cannot be drawn, before the model is loaded."""
+
+    def picture(
+        self,
+        model: Any,
+        kind: Picture,
+        customer: str | None,
+        *,
+        actual: str | None,
+        horizon: str,
+    ) -> Any:
+        """Return a picture of a model."""
+
+
+def kind_of_source(given: Mapping[str, Any]) -> Kind:
+    """Return the question that is asked of rows: with ``--target`` that of regular series."""
+    return "series" if given.get("target") else "events"
+
+
+def kind_of_model(given: Mapping[str, Any]) -> Kind | None:
+    """Return the question that a model answers, by its description alone; None where there is no model."""
+    from foretell.cli.questions import kind_of_directory  # noqa: PLC0415
+
+    return kind_of_directory(Path(given["model"]))
+
+
+def command(
+    app: typer.Typer, ask: Callable[[Mapping[str, Any]], Kind | None] | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function as a command.
+
+    Parameters
+    ----------
+    app : typer.Typer
+    ask : callable, optional
+        Says from the options which question is asked. Options that belong to the other one are refused, and
+        the function's first argument is what the commands do with the question, see `questions`.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(function, include_extras=True)
+        arguments = list(inspect.signature(function).parameters.values())[ask is not None :]
+        classes = {p.name: hints[p.name] for p in arguments if dataclasses.is_dataclass(hints[p.name])}
+        options: dict[str, inspect.Parameter] = {}
+        for argument in arguments:
+            if argument.name not in classes:
+                kept = argument.replace(annotation=hints[argument.name], kind=argument.KEYWORD_ONLY)
+                options[argument.name] = kept
+                continue
+            for name, default, hint in _fields(classes[argument.name]):
+                options[name] = inspect.Parameter(
+                    name, argument.KEYWORD_ONLY, default=default, annotation=hint
+                )
+
+        @functools.wraps(function)
+        def call(ctx: typer.Context, **given: Any) -> None:
+            with _failures(ctx):
+                first = [] if ask is None else [_question(ctx, ask(given), options)]
+                for name, kind in classes.items():
+                    given[name] = kind(
+                        **{field.name: given.pop(field.name) for field in dataclasses.fields(kind)}
+                    )
+                function(*first, **given)
+
+        context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        call.__signature__ = inspect.Signature([context, *options.values()])  # type: ignore[attr-defined]
+        call.__annotations__ = {"ctx": typer.Context} | {p.name: p.annotation for p in options.values()}
+        app.command()(call)
+        return function
+
+    return register
+
+
+def _fields(kind: type[Any]) -> list[tuple[str, Any, Any]]:
+    """Return name, default and annotation of the options of a class."""
+    hints = get_type_hints(kind, include_extras=True)
+    empty = inspect.Parameter.empty
+    return [
+        (field.name, empty if field.default is dataclasses.MISSING else field.default, hints[field.name])
+        for field in dataclasses.fields(kind)
+    ]
+
+
+def _question(ctx: typer.Context, kind: Kind | None, options: Mapping[str, inspect.Parameter]) -> Any:
+    """Return what the commands do with a question, once no option of the other one was given."""
+    from foretell.cli.questions import QUESTIONS  # noqa: PLC0415
+
+    if kind is not None:
+        for name, parameter in options.items():
+            marks = getattr(parameter.annotation, "__metadata__", ())
+            whose = [mark.kind for mark in marks if isinstance(mark, Belongs)]
+            source = ctx.get_parameter_source(name)
+            if whose and kind not in whose and source is not None and source.name == "COMMANDLINE":
+                series = ", or name a column to forecast with --target" if "target" in options else ""
+                raise ParameterError(
+                    f"{_spellings(ctx)[name]} belongs to {_WHOSE[whose[0]]}, and these are {_WHOSE[kind]}: "
+                    f"leave it out{series if kind == 'events' else ''}"
+                )
+    return QUESTIONS[kind or "events"]
+
+
+@contextlib.contextmanager
+def _failures(ctx: typer.Context) -> Iterator[None]:
+    """Say in one line what foretell raises on purpose, and end with the exit code for it."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except (ForetellError, OSError) as error:
+        spelled = _spellings(ctx)
+        about = [
+            spelled[name]
+            for name, value in ctx.params.items()
+            if name in spelled and isinstance(value, str) and str(error).startswith(f"{value!r} ")
+        ]
+        terminal.say(" ".join(["foretell:", *about[:1], in_options(str(error), spelled)]))
+        raise typer.Exit(2 if isinstance(error, ParameterError) else 1) from error
+
+
+def _spellings(ctx: typer.Context) -> dict[str, str]:
+    """Return the options of the running command by the arguments of the library that they stand for."""
+    spelled = {str(p.name): p.opts[0] for p in ctx.command.params if p.opts[0].startswith("--")}
+    return spelled | {name: spelled[other] for name, other in _ALIASES.items() if other in spelled}
+
+
+def in_options(message: str, spelled: Mapping[str, str]) -> str:
+    """Return a message that speaks of options instead of Python's arguments.
+
+    Examples
+    --------
+    >>> in_options("as_of='1997'; expected a date", {"as_of": "--as-of"})
+    "--as-of '1997'; expected a date"
+    >>> in_options("levels has 120; name marks=['amount', 'items']", {"levels": "--level", "marks": "--mark"})
+    '--level 120; name --mark amount --mark items'
+    """
+    names = "|".join(sorted(map(re.escape, spelled), key=len, reverse=True))
+
+    def option(match: re.Match[str]) -> str:
+        name, items = spelled[match[1]], match[2]
+        if items is None:
+            return f"{name} "
+        return " ".join(f"{name} {item.strip().strip(_QUOTES)}" for item in items.split(","))
+
+    message = re.sub(r"\blevels has ", "levels=", message)
+    return re.sub(rf"(?<![\w.\-])({names})=(?:\[([^\]]+)\]|(?=\S))", option, message) if names else message

@@ -1,0 +1,416 @@
+"""What the commands do differently for visits and for regular series: chosen once, at the way in."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from foretell.cli import terminal
+from foretell.cli.options import Picture, ReadOptions, RowOptions, TrainOptions
+from foretell.cli.settings import closest, configured
+from foretell.errors import EmptyLogError, ParameterError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from foretell.cli.entry import Charts, Kind, Question
+    from foretell.core.contracts import Task
+    from foretell.data.log import EventLog
+    from foretell.data.panel import Panel
+    from foretell.evaluation.evaluation import Evaluation
+
+_OURS = {"foretell", "network", "auto"}
+
+
+class Events:
+    """Logs of visits: when each customer comes next."""
+
+    kind: ClassVar[Kind] = "events"
+    needs_cutoff: ClassVar[bool] = True
+
+    @property
+    def task(self) -> Task:
+        """The models and the figures."""
+        from foretell.evaluation.tasks import EVENTS  # noqa: PLC0415
+
+        return EVENTS
+
+    def read(self, options: ReadOptions) -> EventLog:
+        """Read a log of visits."""
+        return self._read(
+            options,
+            marks=options.mark or (),
+            unit=options.unit.value,
+            merge=None if options.merge == "none" else options.merge.value,
+            start=options.start,
+            min_events=options.min_events,
+        )
+
+    def read_later(self, model: Any, options: RowOptions) -> EventLog:
+        """Read what came after a model's as-of date, with its own unit, merging and marks."""
+        log = model.log_
+        start = log.date(log.as_of + 1)
+        try:
+            return self._read(options, marks=log.mark_names, unit=log.unit, merge=log.merge, start=start)
+        except EmptyLogError:
+            if options.as_of is None:
+                raise
+        terminal.say(f"no visits from {start} to {options.as_of}")
+        return _without_events(log, log.tick(options.as_of))
+
+    @staticmethod
+    def _read(options: RowOptions, **given: Any) -> EventLog:
+        from foretell.data.events import read_events  # noqa: PLC0415
+
+        given |= options.shared() | {"id": options.id, "time": options.time, "group": options.group}
+        with terminal.busy("reading"):
+            log = read_events(_source(options), **given)
+        terminal.say(log.report)
+        last = log.date(log.as_of)
+        terminal.say(f"{log.n_customers:,} customers, observed from {log.date(log.start)} to {last}")
+        return log
+
+    def check_horizon(self, text: str | None) -> None:
+        """Do nothing: what is not given has a default."""
+
+    def horizon(self, text: str, data: EventLog, option: str = "--horizon") -> str | int:
+        """Return a duration, or a number of ticks of the log's clock."""
+        horizon = int(text) if text.isdecimal() else text
+        try:
+            data.ticks_of(horizon)
+        except ParameterError as error:
+            raise ParameterError(f"{option}: {error}") from error
+        return horizon
+
+    def prepare(self, model: Any, horizon: str | int) -> None:
+        """Do nothing: models of visits answer for any horizon."""
+
+    def summary(self, model: Any) -> tuple[str, dict[str, Any]]:
+        """Return customers, events and dates."""
+        log = self.data(model)
+        words = f"model of {log.n_customers:,} customers as of {log.date(log.as_of)}"
+        return words, {
+            "customers": log.n_customers,
+            "events": log.n_events,
+            "start": str(log.date(log.start)),
+            "as_of": str(log.date(log.as_of)),
+            "rows_read": log.report.rows_read,
+            "left_out": log.report.left_out,
+            "adjusted": log.report.adjusted,
+        }
+
+    def data(self, model: Any) -> EventLog:
+        """Return the log."""
+        log: EventLog = model.log_
+        return log
+
+    def predict(
+        self, model: Any, horizons: Sequence[str] | None, levels: Sequence[int], ids: Sequence[str] | None
+    ) -> pl.DataFrame:
+        """Return one row per customer; ids that the log does not know are new customers."""
+        log = self.data(model)
+        chosen = typed_ids(log.ids, ids) if ids else None
+        known = set(log.ids.to_list())
+        strangers = [str(customer) for customer in chosen or () if customer not in known]
+        if strangers:
+            terminal.say(f"not in the log, forecast as new customers: {', '.join(strangers)}")
+        table: pl.DataFrame = model.predict(self._horizons(horizons, log), levels, chosen)
+        return table
+
+    def predict_groups(self, model: Any, horizons: Sequence[str] | None) -> pl.DataFrame:
+        """Return the expected visits of each group."""
+        if not hasattr(model, "predict_groups"):
+            raise ParameterError(f"--by-group: {model.name} knows no groups; expected a model of ours")
+        table: pl.DataFrame = model.predict_groups(self._horizons(horizons, self.data(model)))
+        return table
+
+    def _horizons(self, asked: Sequence[str] | None, log: EventLog) -> list[str | int]:
+        return [self.horizon(text, log) for text in asked or ("7d", "30d", "90d")]
+
+    def check_picture(self, kind: Picture, customer: str | None) -> None:
+        """Refuse a picture of one customer without the customer."""
+        if kind is Picture.next and customer is None:
+            raise ParameterError("the kind next shows one customer: name it with --id")
+
+    def comparison(self, evaluation: Evaluation) -> Charts:
+        """Draw the weekly totals, and how probabilities came true."""
+        from foretell import plotting  # noqa: PLC0415
+
+        return {
+            "tracking": functools.partial(plotting.plot_tracking, evaluation),
+            "reliability": functools.partial(plotting.plot_reliability, evaluation),
+        }
+
+    def picture(
+        self,
+        model: Any,
+        kind: Picture,
+        customer: str | None,
+        *,
+        actual: str | None,
+        horizon: str,
+    ) -> Any:
+        """Draw a customer's next visit, the weekly visits of all, or who is active."""
+        from foretell import plotting  # noqa: PLC0415
+
+        log = self.data(model)
+        if kind is Picture.next:
+            return plotting.plot_next_event(model, typed_ids(log.ids, [str(customer)])[0], actual=actual)
+        if kind is Picture.tracking:
+            return plotting.plot_tracking(model, horizon=self.horizon(horizon, log))
+        return plotting.plot_activity(model)
+
+
+class Series:
+    """Regular series: what comes next."""
+
+    kind: ClassVar[Kind] = "series"
+    needs_cutoff: ClassVar[bool] = False
+
+    @property
+    def task(self) -> Task:
+        """The models and the figures."""
+        from foretell.evaluation.tasks import SERIES  # noqa: PLC0415
+
+        return SERIES
+
+    def read(self, options: ReadOptions) -> Panel:
+        """Read a panel, of one series if the id is empty."""
+        from foretell.data.series import read_series  # noqa: PLC0415
+
+        names = ("target", "past", "future", "static", "categorical")
+        given: dict[str, Any] = {name: getattr(options, name) or () for name in names}
+        given |= options.shared() | {
+            "id": options.id or None,
+            "time": options.time,
+            "freq": options.freq,
+            "closed": options.closed.value,
+            "duplicates": options.duplicates.value,
+            "start": options.start,
+        }
+        with terminal.busy("reading"):
+            panel = read_series(_source(options), **given)
+        terminal.say(panel.report)
+        terminal.say(repr(panel))
+        return panel
+
+    def read_later(self, model: Any, options: RowOptions) -> Panel:
+        """Refuse: models of series are not updated."""
+        del model, options
+        raise ParameterError(
+            "update takes a model of visits, and this is one of regular series: fit it again"
+        )
+
+    def check_horizon(self, text: str | None) -> None:
+        """Refuse to do without."""
+        if text is None:
+            raise ParameterError(
+                "--target needs --horizon: how far to forecast, in steps or as a duration, such as "
+                "--horizon 13 or --horizon 4w"
+            )
+
+    def horizon(self, text: str, data: Panel, option: str = "--horizon") -> int:
+        """Return a number of steps, or a duration turned into steps."""
+        return steps_of(text, data, option)
+
+    def prepare(self, model: Any, horizon: str | int) -> None:
+        """Set the steps that a forecaster is trained for."""
+        model.set_params(horizon=horizon)
+
+    def summary(self, model: Any) -> tuple[str, dict[str, Any]]:
+        """Return series, rows, step and targets; of a network also its window."""
+        panel = self.data(model)
+        summary: dict[str, Any] = {
+            "series": panel.n_series,
+            "rows": panel.n_rows,
+            "freq": panel.grid.freq,
+            "targets": panel.targets,
+            "horizon": model.horizon,
+        }
+        if hasattr(model, "model_"):
+            shape = model.model_.network.shape
+            summary |= {name: getattr(shape, name) for name in ("season", "lookback", "patch")}
+        return f"model of {panel.n_series:,} series", summary
+
+    def data(self, model: Any) -> Panel:
+        """Return the panel."""
+        panel: Panel = model.panel_
+        return panel
+
+    def predict(
+        self, model: Any, horizons: Sequence[str] | None, levels: Sequence[int], ids: Sequence[str] | None
+    ) -> pl.DataFrame:
+        """Return one row per series and step."""
+        if horizons is not None and len(horizons) > 1:
+            raise ParameterError(
+                f"--horizon {' --horizon '.join(horizons)}; expected one: all steps up to it come out"
+            )
+        panel = self.data(model)
+        steps = None if horizons is None else self.horizon(horizons[0], panel)
+        if ids:
+            panel = panel.select(typed_ids(panel.ids, ids))
+        table: pl.DataFrame = model.predict(panel, h=steps, levels=levels)
+        return table
+
+    def comparison(self, evaluation: Evaluation) -> Charts:
+        """Draw the error by step, and of ours a forecast beside what came."""
+        from foretell import plotting  # noqa: PLC0415
+
+        charts: Charts = {"error_by_step": functools.partial(plotting.plot_error_by_step, evaluation)}
+        if evaluation.ours:
+            charts["forecast"] = functools.partial(plotting.plot_forecast, evaluation)
+        return charts
+
+    def predict_groups(self, model: Any, horizons: Sequence[str] | None) -> pl.DataFrame:
+        """Refuse: series have no groups."""
+        del model, horizons
+        raise ParameterError("--by-group belongs to logs of visits, and these are regular series")
+
+    def check_picture(self, kind: Picture, customer: str | None) -> None:
+        """Refuse the pictures that visits alone have."""
+        del customer
+        if kind is not Picture.next:
+            raise ParameterError(
+                f"--kind {kind.value} belongs to logs of visits; of series expected --kind next"
+            )
+
+    def picture(
+        self,
+        model: Any,
+        kind: Picture,
+        customer: str | None,
+        *,
+        actual: str | None,
+        horizon: str,
+    ) -> Any:
+        """Draw one series with its forecast."""
+        from foretell import plotting  # noqa: PLC0415
+
+        del kind, actual, horizon
+        return plotting.plot_forecast(
+            model, None if customer is None else typed_ids(self.data(model).ids, [customer])[0]
+        )
+
+
+QUESTIONS: Mapping[Kind, Events | Series] = {"events": Events(), "series": Series()}
+
+
+def _without_events(log: EventLog, as_of: int) -> EventLog:
+    """Return a log that goes on from another, to a later date, without any event."""
+    return dataclasses.replace(
+        log,
+        ids=log.ids.head(0),
+        offsets=log.offsets[:1],
+        times=log.times[:0],
+        marks=log.marks[:0],
+        groups=None if log.groups is None else log.groups[:0],
+        start=log.as_of + 1,
+        as_of=as_of,
+    )
+
+
+def kind_of_directory(place: Path) -> Kind | None:
+    """Return the question that a kept model answers, without the engine; None if there is no model."""
+    try:
+        kept = json.loads((place / "model.json").read_text(encoding="utf-8"))["kind"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return kept if kept in QUESTIONS else None
+
+
+def build(question: Question, learn: TrainOptions, name: str = "network") -> Any:
+    """Return the forecaster that the options describe: ours, or a statistic or rule by its name."""
+    name = known_model(question, name)
+    model = question.task.build("foretell" if name in _OURS else name)
+    return configured(model.set_params(model="auto") if name == "auto" else model, learn)
+
+
+def known_model(question: Question, name: str) -> str:
+    """Return a model's name in small letters; refuse one that answers no such question."""
+    models, name = question.task.models, name.lower()
+    if name not in {*_OURS, *models}:
+        spelled = [known for known in models if not {"/", " "} & set(known)]
+        known = list(dict.fromkeys(["network", "auto", *spelled]))
+        raise ParameterError(f"--model {name}: there is no such model; {closest(name, known)}")
+    return name
+
+
+def compared(question: Question, asked: Sequence[str] | None, learn: TrainOptions) -> list[Any]:
+    """Return the models of a comparison: ours with the options of the command line, others by name."""
+    names = [known_model(question, name) for name in asked or question.task.defaults]
+    return [build(question, learn, name) if name in _OURS else name for name in names]
+
+
+def typed_ids(ids: pl.Series, asked: Sequence[str]) -> list[Any]:
+    """Return ids from the command line in the type of the model's own."""
+    if not ids.dtype.is_integer():
+        return list(asked)
+    try:
+        return [int(text) for text in asked]
+    except ValueError as error:
+        raise ParameterError(f"--id {', '.join(asked)}: the ids of this model are whole numbers") from error
+
+
+_DURATION = re.compile(r"(\d+)(h|d|w|mo|y)")
+_HOURS = {"h": 1, "d": 24, "w": 168}
+_MONTHS = {"mo": 1, "y": 12}
+
+
+def steps_of(text: str, panel: Panel, option: str = "--horizon") -> int:
+    """Return a number of steps, or a duration after the last of them, in steps of a panel.
+
+    Examples
+    --------
+    >>> import foretell as ft
+    >>> days = ft.Panel.from_arrays([[1, 2, 3, 4]], start="2024-01-28", freq="1d")
+    >>> steps_of("13", days), steps_of("2w", days), steps_of("1mo", days)
+    (13, 14, 29)
+    """
+    grid, end = panel.grid, int(panel.ends.max())
+    match = _DURATION.fullmatch(text)
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    if match is None or not int(match[1]):
+        raise ParameterError(
+            f"{option} {text}; expected a whole number of steps, or of h, d, w, mo or y, such as 13 or 4w"
+        )
+    count, unit = int(match[1]), match[2]
+    step, months = grid.frequency, int(match[1]) * _MONTHS.get(unit, 0)
+    if step.unit == "number":
+        raise ParameterError(
+            f"{option} {text}; the steps of these series are numbers: expected one, such as 13"
+        )
+    if step.unit == "month":
+        steps, rest = divmod(months, step.size)
+        whole = rest == 0
+    else:
+        begin = np.datetime64(int(grid.numbers_of([end])[0]), "us")
+        ahead = _months_later(begin, months) if months else begin + np.timedelta64(count * _HOURS[unit], "h")
+        last, on_grid = grid.locate([int(ahead.astype(np.int64))])
+        steps = int(last[0]) - end
+        whole = bool(on_grid[0]) or months > 0 or grid.open_slots is not None
+    if steps < 1 or not whole:
+        raise ParameterError(
+            f"{option} {text}; expected whole steps of {grid.freq}, or their number, such as 13"
+        )
+    return steps
+
+
+def _months_later(moment: np.datetime64, months: int) -> np.datetime64:
+    """Return the same day and time some months later; of shorter months the last day."""
+    day, month = moment.astype("datetime64[D]"), moment.astype("datetime64[M]")
+    later = (month + months).astype("datetime64[D]") + (day - month.astype("datetime64[D]"))
+    last = (month + months + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
+    same: np.datetime64 = min(later, last) + (moment - day)
+    return same
+
+
+def _source(options: RowOptions) -> str | list[str]:
+    return options.source[0] if len(options.source) == 1 else options.source
