@@ -43,7 +43,7 @@ def next_gap(log: ft.EventLog, head: str, cell: str) -> dict[str, float]:
     last_gap = lengths[np.cumsum(log.counts - 1)[log.counts > 1] - 1]
     chosen = np.flatnonzero(seen.counts >= LEAST_VISITS - 1)
     truth = last_gap[chosen]
-    bins = ft.prep.Bins.quantiles(seen.select(chosen).gaps().lengths, N_BINS)
+    bins = ft.prep.Bins.quantiles(seen.take(chosen).gaps().lengths, N_BINS)
     config = ft.HeadConfig(head, bins=tuple(bins.edges), censored=False)
     network = ft.NetworkConfig(cell=cell)
     model = ft.EventForecaster(head=config, network=network, seasonal=False, ensemble=1).fit(seen)

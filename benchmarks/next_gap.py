@@ -49,7 +49,7 @@ def naive_rules(seen: ft.EventLog, chosen: np.ndarray) -> dict[str, np.ndarray]:
         "own median": np.array([np.median(one) for one in own]),
         "own last gap": np.array([one[-1] for one in own]),
         "median of all": np.full(len(chosen), np.median(gaps)),
-        "median of theirs": np.full(len(chosen), np.median(seen.select(chosen).gaps().lengths)),
+        "median of theirs": np.full(len(chosen), np.median(seen.take(chosen).gaps().lengths)),
     }
 
 
@@ -149,7 +149,7 @@ def measure(name: str, heads: list[str], *, inner: bool) -> dict[str, object] | 
     rules = naive_rules(task.seen, task.chosen)
     best = min(float(np.abs(task.truth - said).mean()) for said in rules.values())
     right = set_right_rules(task, before)
-    bins = ft.prep.Bins.quantiles(task.seen.select(task.chosen).gaps().lengths, N_BINS)
+    bins = ft.prep.Bins.quantiles(task.seen.take(task.chosen).gaps().lengths, N_BINS)
     classes = bins.encode(task.truth)
     majority = float(np.bincount(classes).max() / len(classes))
     own = float((bins.encode(rules["own median"]) == classes).mean())

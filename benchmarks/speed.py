@@ -58,7 +58,7 @@ def beside_lifetimes(runs: int) -> None:
 def growth(runs: int) -> None:
     """Time half of CDNOW's customers and all of them."""
     log = ft.read_events(ft.datasets.load_cdnow(), id="customer_id", time="date", as_of="1998-06-30")
-    half = log.select(np.arange(0, log.n_customers, 2))
+    half = log.take(np.arange(0, log.n_customers, 2))
     ratios = []
     for _ in range(runs):
         seconds = []

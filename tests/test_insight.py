@@ -122,7 +122,7 @@ class TestCustomers:
         later = ft.anomalies(small_model, small_log, level=90)
         assert str(later["ds"][0]) == "2023-12-31"
         with pytest.raises(DataError, match="before the model's date"):
-            ft.anomalies(small_model, small_log.until(small_log.as_of - 300))
+            ft.anomalies(small_model, small_log.up_to(small_log.as_of - 300))
 
 
 class TestSeries:

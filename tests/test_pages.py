@@ -8,7 +8,7 @@ from tests.pages import DOCS, run_page
 
 @pytest.mark.parametrize(
     ("page", "at_least"),
-    [("tutorial.md", 35), ("questions.md", 20), ("heads.md", 17), ("backtest.md", 10)],
+    [("tutorial.md", 35), ("questions.md", 20), ("heads.md", 17), ("backtest.md", 10), ("baselines.md", 20)],
 )
 def test_the_code_of_the_page_runs(page, at_least, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where its pictures go

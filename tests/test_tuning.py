@@ -186,7 +186,7 @@ class ScriptedEvents(ft.EventForecaster):
 
 
 def test_events_are_tuned_by_a_figure_of_theirs(small_log: ft.EventLog, small: Any) -> None:
-    log = small_log.until(small_log.tick(small.cutoff))
+    log = small_log.until(small.cutoff)
     search = ft.SearchConfig(method="grid")
     found = ft.tune(log, {"seed": [0, 1, 9]}, model=ScriptedEvents(), horizon="60d", search=search)
     assert found.model.log_ is log

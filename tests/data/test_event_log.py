@@ -3,13 +3,14 @@
 import datetime as dt
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import foretell as ft
-from foretell.data.log import parse_duration, to_tick
+from foretell.core.time import parse_duration, to_tick
 from foretell.errors import EmptyLogError, ParameterError
 
 
@@ -34,7 +35,7 @@ def test_counts_first_and_last_belong_to_the_customers(log):
 
 
 def test_as_it_stood_at_a_date_it_has_no_later_events_and_no_later_customers(log):
-    past = log.until(log.tick("2024-01-05"))
+    past = log.until("2024-01-05")
     assert past.ids.to_list() == ["a", "b"]
     assert past.counts.tolist() == [1, 1]
     assert past.marks.ravel().tolist() == [0.0, 2.0]
@@ -44,12 +45,12 @@ def test_as_it_stood_at_a_date_it_has_no_later_events_and_no_later_customers(log
 
 def test_before_the_first_event_nothing_is_left(log):
     with pytest.raises(EmptyLogError, match="runs from 2024-01-01 to 2024-02-01"):
-        log.until(log.tick("2023-12-31"))
+        log.until("2023-12-31")
 
 
 @pytest.mark.parametrize("chosen", [[2, 0], np.array([True, False, True])])
-def test_customers_are_selected_by_position_or_mask_in_order(log, chosen):
-    some = log.select(chosen)
+def test_customers_are_taken_by_position_or_mask_in_order(log, chosen):
+    some = log.take(chosen)
     assert some.ids.to_list() == ["a", "c"]
     assert some.to_polars().equals(log.to_polars().filter(pl.col("unique_id") != "b"))
     assert some.as_of == log.as_of
@@ -68,14 +69,19 @@ def test_it_prints_its_size_period_and_clock(log):
 
 
 @pytest.mark.parametrize(
-    "when", ["2024-01-05", dt.date(2024, 1, 5), np.datetime64("2024-01-05"), "2024-01-05T07"]
+    "when", ["2024-01-05", "20240105", dt.date(2024, 1, 5), np.datetime64("2024-01-05"), "2024-01-05T07"]
 )
 def test_a_date_is_the_same_tick_however_it_is_given(when):
     assert to_tick(when, "day") == 19_727
     assert to_tick(when, "hour") == 19_727 * 24 + (7 if str(when).endswith("T07") else 23)
 
 
-@pytest.mark.parametrize("when", ["soon", "", "NaT", None])
+@pytest.mark.parametrize(("when", "last"), [("2024-02", "2024-02-29"), ("2024", "2024-12-31")])
+def test_a_month_and_a_year_are_meant_whole(log, when, last):
+    assert str(log.date(log.tick(when))) == last
+
+
+@pytest.mark.parametrize("when", ["soon", "", "NaT", None, "20241305", "99999999999"])
 def test_what_is_no_date_is_refused(when):
     with pytest.raises(ParameterError, match="is not a date"):
         to_tick(when, "day")
@@ -91,3 +97,74 @@ def test_durations_agree_between_units(n):
 def test_what_is_no_whole_positive_duration_is_refused(duration):
     with pytest.raises(ParameterError):
         parse_duration(duration, "day")
+
+
+@pytest.mark.parametrize(
+    ("duration", "days"),
+    [
+        (np.timedelta64(7, "D"), 7),
+        (np.timedelta64(2, "W"), 14),
+        (np.timedelta64(48, "h"), 2),
+        (dt.timedelta(days=3), 3),
+        (pd.Timedelta("7d"), 7),
+        ("1mo", 29),
+        ("1y", 366),
+    ],
+)
+def test_a_duration_has_its_days_and_months_are_counted_from_a_date(log, duration, days):
+    assert log.ticks_of(duration, log.tick("2024-01-31")) == days
+
+
+@pytest.mark.parametrize(
+    "duration",
+    [
+        "9999999999d",
+        "9" * 40 + "d",
+        10**12,
+        np.timedelta64(10**15, "h"),
+        np.timedelta64("NaT"),
+        np.timedelta64(7),
+    ],
+)
+def test_an_absurd_duration_is_refused_with_a_message(log, duration):
+    with pytest.raises(ParameterError, match=r"200 years|is not a duration"):
+        log.ticks_of(duration)
+
+
+def test_a_month_without_a_date_to_count_from_is_refused():
+    with pytest.raises(ParameterError, match="no fixed length"):
+        parse_duration("1mo", "day")
+
+
+@pytest.mark.parametrize(("duration", "mend"), [((3, "M"), "3mo"), ((1, "Y"), "1y")])
+def test_months_of_numpy_are_refused_with_the_mend(log, duration, mend):
+    with pytest.raises(ParameterError, match=f"write '{mend}'"):
+        log.ticks_of(np.timedelta64(*duration))
+
+
+def test_customers_are_selected_by_id_as_series_are(log):
+    assert log.select(["c", "a"]).to_polars().equals(log.take([0, 2]).to_polars())
+    with pytest.raises(ParameterError, match="the log has no customer 'B'; did you mean 'b'"):
+        log.select(["B"])
+
+
+@pytest.mark.parametrize("positions", [[3], [True], []])
+def test_positions_that_there_are_not_are_refused(log, positions):
+    with pytest.raises(ParameterError):
+        log.take(positions)
+
+
+def test_until_takes_dates_and_up_to_takes_ticks_in_logs_as_in_panels(log):
+    assert log.until("2024-01").to_polars().equals(log.up_to(log.tick("2024-01-31")).to_polars())
+    panel = ft.Panel.from_arrays([[1, 2, 3]], freq="1d", start="2024-01-01")
+    assert panel.until("2024-01-02").n_rows == panel.up_to(int(panel.starts[0]) + 1).n_rows == 2
+    with pytest.raises(ParameterError, match="up_to"):
+        log.until(19_727)
+
+
+def test_durations_of_a_panel_are_its_steps():
+    panel = ft.Panel.from_arrays([np.arange(30.0)], freq="1w", start="2024-01-01")
+    assert panel.ticks_of("26w") == panel.ticks_of(26) == 26
+    assert panel.ticks_of("1y") == 52
+    with pytest.raises(ParameterError, match="shorter than a step"):
+        panel.ticks_of("3d")

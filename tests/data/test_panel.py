@@ -134,7 +134,7 @@ def test_series_are_chosen_by_id_or_place():
 
 
 @pytest.mark.parametrize(
-    ("ids", "message"), [("a", r"\['a'\]"), (["A"], "did you mean 'a'"), ([], "is chosen")]
+    ("ids", "message"), [("a", r"\['a'\]"), (["A"], "did you mean 'a'"), ([], "at least one id")]
 )
 def test_series_that_there_are_not_are_refused(ids, message):
     with pytest.raises(ParameterError, match=message):

@@ -108,7 +108,7 @@ class TestFolds:
         found = ft.backtest(small_log, RULES, horizon="60d", cutoffs=CUTS)
         table = found.rows()
         for cut in CUTS:
-            past = small_log.until(small_log.tick(cut))
+            past = small_log.until(cut)
             rows = table.filter(pl.col("cutoff") == pl.lit(cut).str.to_date(), pl.col("model") == "mean gap")
             assert rows["unique_id"].to_list() == past.ids.to_list()
         assert table["y"].sum() > 0
@@ -267,7 +267,7 @@ class TestWarmStart:
         found = ft.backtest(
             small_log, [model], horizon="60d", cutoffs=CUTS, config=ft.BacktestConfig(refit="warm")
         )
-        by_hand = [small_log.until(small_log.tick(cut)) for cut in CUTS]
+        by_hand = [small_log.until(cut) for cut in CUTS]
         first = small.forecaster(ensemble=1).fit(by_hand[0])
         second = small.forecaster(ensemble=1).fit(by_hand[1], warm_start=first)
         outlook = second.outlook(by_hand[1], 60, period=7, window=30)

@@ -42,15 +42,8 @@ def test_perfect_probabilities_have_no_calibration_error():
     "figure",
     [
         metrics.auc([True, True], [0.1, 0.2]),
-        metrics.bias_pct([0, 0], [1, 1]),
-        metrics.weekly_mape_pct([0], [1]),
-        metrics.coverage([], np.empty((0, 2))),
         metrics.correlation([1, 1], [1, 2]),
     ],
 )
 def test_a_figure_that_the_data_cannot_tell_is_nan(figure):
     assert np.isnan(figure)
-
-
-def test_both_ends_of_an_interval_belong_to_it():
-    assert metrics.coverage([4, 6, 7], [[4, 6]] * 3) == pytest.approx(2 / 3)

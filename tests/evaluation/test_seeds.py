@@ -54,6 +54,12 @@ def test_the_spread_over_seeds_of_series_is_told():
     assert "foretell over 3 seeds: mase" in str(board)
 
 
+def test_the_verdict_ends_with_the_command_that_follows_it(small_log):
+    verdict = ft.evaluate(small_log, "2023-06-30", "60d", [Lucky(), "mbg/nbd"]).verdict()
+    assert verdict.use == "MBG/NBD"
+    assert str(verdict).endswith("use that: foretell fit … --model mbg-nbd")
+
+
 def test_one_seed_has_no_spread(small_log):
     board = ft.evaluate(small_log, "2023-06-30", "60d", [Lucky()])
     assert len(board.seed_spread()) == 0

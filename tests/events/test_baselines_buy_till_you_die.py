@@ -36,7 +36,7 @@ HISTORIES = [
 @pytest.fixture(scope="module")
 def sample():
     log = ft.read_events(load_cdnow(sample=True), id="customer_id", time="date", as_of="1998-06-30")
-    return log.until(log.tick("1997-09-30"))
+    return log.until("1997-09-30")
 
 
 def fitted(model_class, params=None):
@@ -237,7 +237,7 @@ def test_the_cohort_is_the_sum_of_its_customers(model_class, sample):
     outlook = model.outlook(sample, 100, period=7, window=30)
     assert outlook.cohort.shape == (15,)
     assert outlook.cohort.sum() == pytest.approx(outlook.expected.sum())
-    alone = model.outlook(sample.select([17]), 100, period=7, window=30)
+    alone = model.outlook(sample.take([17]), 100, period=7, window=30)
     for mine, all_of_them in [
         (alone.expected, outlook.expected), (alone.p_return, outlook.p_return),
         (alone.p_active, outlook.p_active), (alone.interval, outlook.interval),

@@ -23,7 +23,7 @@ def panel():
 @pytest.fixture(scope="module")
 def log(panel):
     whole = panel.log()
-    return whole.until(whole.tick(panel.cutoff))
+    return whole.until(panel.cutoff)
 
 
 @pytest.fixture(scope="module")
@@ -68,19 +68,19 @@ def test_a_shop_that_is_young_is_not_taken_for_a_quiet_season():
 
 
 def test_too_little_history_for_a_year_leaves_the_year_flat(log):
-    short = OperationalClock.fit(log.until(log.start + 400))
+    short = OperationalClock.fit(log.up_to(log.start + 400))
     assert set(short.year) == {1.0}
     np.testing.assert_allclose(short.cycle, np.array(WEEK) / np.mean(WEEK), atol=0.12)
 
 
 def test_thin_data_leave_the_clock_flat(log):
-    assert OperationalClock.fit(log.select(range(20))) == OperationalClock.flat("day")
+    assert OperationalClock.fit(log.take(range(20))) == OperationalClock.flat("day")
 
 
 def test_closed_days_are_slow_but_the_clock_never_stands_still():
     panel = closed_sundays_panel(800, seed=1)
     whole = panel.log()
-    found = OperationalClock.fit(whole.until(whole.tick(panel.cutoff)))
+    found = OperationalClock.fit(whole.until(panel.cutoff))
     assert 0 < found.cycle[6] < 0.06
     speeds = found.speed(np.arange(whole.start, whole.as_of))
     assert speeds.min() > 0

@@ -111,7 +111,7 @@ class Case:
     MAX_STEPS = 4
 
     def __init__(self, log, drop_out="mbg"):
-        self.log = log.select(range(12))
+        self.log = log.take(range(12))
         self.history = histories(self.log, FLAT.table(self.log.start, self.log.as_of))
         raw = log_features(self.history, self.log)
         scale = FeatureScale.fit(np.asarray(raw, dtype=float))

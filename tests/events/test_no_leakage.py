@@ -52,7 +52,7 @@ def everything(frame):
 
 
 def seen(log):
-    past = log.until(log.tick("2023-06-30"))
+    past = log.until("2023-06-30")
     return past.ids.to_list(), past.offsets, past.times, past.marks, past.groups, past.start, past.as_of
 
 
@@ -88,7 +88,7 @@ def test_forecasts_are_the_same_to_the_last_bit(small_model, other, small, small
     table = small_model.predict(horizons=["14d", "60d"])
     assert other.predict(horizons=["14d", "60d"]).equals(table)
     # Cutting the log by hand is the same as naming the date.
-    cut = small.forecaster().fit(small_log.until(small_log.tick(small.cutoff)))
+    cut = small.forecaster().fit(small_log.until(small.cutoff))
     assert cut.predict(horizons=["14d", "60d"]).equals(table)
 
 
@@ -106,4 +106,4 @@ def test_a_single_amount_before_the_date_does_change_weights_and_forecasts(small
 def test_shops_that_open_later_are_not_in_the_forecast(small, small_log):
     opened = small.events().with_columns(shop=pl.when(LATER).then(pl.lit("shop 9")).otherwise("shop"))
     log = small.read(opened)
-    assert log.until(log.tick(small.cutoff)).group_names.to_list() == ["shop 0", "shop 1", "shop 2"]
+    assert log.until(small.cutoff).group_names.to_list() == ["shop 0", "shop 1", "shop 2"]

@@ -25,7 +25,7 @@ def forecaster(small, **params):
 
 @pytest.fixture(scope="module")
 def train(small_log, small):
-    return small_log.until(small_log.tick(small.cutoff))
+    return small_log.until(small.cutoff)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ GROCERY = Path(__file__).parents[3] / "shared" / "data" / "grocery_elog.csv"
 
 @pytest.fixture(scope="module")
 def sample(cdnow_sample_log):
-    return cdnow_sample_log.until(cdnow_sample_log.tick("1997-09-30"))
+    return cdnow_sample_log.until("1997-09-30")
 
 
 @pytest.fixture(scope="module")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import ClassVar, NamedTuple, Self
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 import scipy.optimize
 
 from foretell.baselines.statistic import EventStatistic, Histories, Summary, distinct, summarise
+from foretell.core.contracts import Arrays
 from foretell.core.outlook import Outlook, interval_ticks, period_edges
 from foretell.data.log import EventLog
 from foretell.errors import DataError, ParameterError
@@ -88,6 +89,18 @@ class BuyTillYouDie(EventStatistic):
     _starts: ClassVar[tuple[tuple[float, ...], ...]]
 
     log_likelihood_: float
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """Return the log and what was learned from it, as values for JSON and plain arrays."""
+        described, arrays = super().state()
+        return described, arrays | {"log_likelihood": np.array([self.log_likelihood_])}
+
+    @classmethod
+    def from_state(cls, described: Mapping[str, Any], arrays: Arrays) -> Self:
+        """Return the fitted model that `state` described."""
+        model = super().from_state(described, arrays)
+        model.log_likelihood_ = float(arrays["log_likelihood"].item())
+        return model
 
     def _learn(self, log: EventLog) -> None:
         self.fit_summary(*summarise(log))

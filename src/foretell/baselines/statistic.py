@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.core.constraints import Whole, check
+from foretell.core.constraints import Whole, as_quantiles, check
 from foretell.core.contracts import Arrays, Kind
 from foretell.core.estimator import SavedForecaster
 from foretell.core.outlook import Outlook
@@ -20,7 +20,6 @@ from foretell.data.state import log_from_state, log_state, panel_from_state, pan
 from foretell.data.tables import (
     EventAnswers,
     asked_customers,
-    check_quantiles,
     event_table,
     forecast_table,
     interval_tails,
@@ -154,7 +153,7 @@ class EventStatistic(_Statistic, ABC):
     def predict(
         self,
         horizons: Sequence[str | int] = ("7d", "30d", "90d"),
-        levels: Sequence[int] = (50, 80, 95),
+        levels: Sequence[float] = (50, 80, 95),
         ids: Collection[Any] | None = None,
     ) -> pl.DataFrame:
         """Answer for every customer, or for some.
@@ -193,7 +192,7 @@ class EventStatistic(_Statistic, ABC):
     def quantiles(self, levels: Sequence[float], ids: Collection[Any] | None = None) -> pl.DataFrame:
         """Return quantiles of the next event's date given a return: ``unique_id``, ``q0.1`` …."""
         self._check_fitted("log_")
-        check_quantiles(levels)
+        as_quantiles(levels)
         customers = asked_customers(self.log_, ids)
         histories = self._histories(self.log_).at(customers.places)
         moments = self._next_event(histories, np.array(levels))
@@ -334,7 +333,7 @@ class SeriesStatistic(_Statistic, ABC):
         panel: Panel | None = None,
         *,
         h: int | None = None,
-        levels: Sequence[int] = (50, 80, 95),
+        levels: Sequence[float] = (50, 80, 95),
     ) -> pl.DataFrame:
         """Forecast the steps after each series' end.
 

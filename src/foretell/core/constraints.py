@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import numbers
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
+import polars as pl
 
 from foretell.errors import ParameterError
 
@@ -162,3 +164,73 @@ def check_all(values: Mapping[str, object], rules: Mapping[str, Constraint]) -> 
     """Refuse the first of some values that breaks its rule; values without a rule are free."""
     for name, rule in rules.items():
         check(name, values[name], rule)
+
+
+def as_levels(levels: object) -> tuple[float, ...]:
+    """Return the percentages of intervals as a tuple.
+
+    Raises
+    ------
+    ParameterError
+        A single one, or one that is not from 1 to below 100: 0.8 may mean 80 or 0.8 per cent.
+
+    Examples
+    --------
+    >>> as_levels([80, 95])
+    (80, 95)
+    """
+    given = _as_tuple("levels", levels, "percentages such as [80, 95]")
+    for level in given:
+        if not Number(1.0, 100.0, "[)").allows(level):
+            part = Number(0.0, 1.0, "()").allows(level)
+            mend = (
+                f"; {level!r} is {float(level) * 100:g} per cent: write {float(level) * 100:g}"
+                if part
+                else ""
+            )
+            raise ParameterError(
+                f"levels has {level!r}; expected percentages of at least 1 and below 100, such as 80{mend}"
+            )
+    return given
+
+
+def as_quantiles(levels: object, name: str = "levels") -> tuple[float, ...]:
+    """Return levels of quantiles, numbers between 0 and 1, as a tuple."""
+    given = _as_tuple(name, levels, "numbers between 0 and 1, such as [0.1, 0.9]")
+    for level in given:
+        if not Number(0.0, 1.0, "()").allows(level):
+            raise ParameterError(f"{name} has {level!r}; expected numbers between 0 and 1, such as 0.9")
+    return given
+
+
+def as_ids(ids: object) -> list[Any] | None:
+    """Return ids as a list, or None for all; a text or a number alone is refused.
+
+    Examples
+    --------
+    >>> as_ids([7, 9])
+    [7, 9]
+    """
+    if ids is None:
+        return None
+    if isinstance(ids, (str, bytes)) or not isinstance(ids, (Collection, pl.Series, np.ndarray)):
+        raise ParameterError(f"ids={ids!r}; expected a list of ids: ids=[{ids!r}]")
+    given = list(ids)
+    if not given or any(key is None for key in given):
+        raise ParameterError(
+            f"ids={given!r}; expected a list of at least one id and no None, such as ids=[42]"
+        )
+    return given
+
+
+def _as_tuple(name: str, values: object, expected: str) -> tuple[Any, ...]:
+    if isinstance(values, (str, bytes)) or not isinstance(values, (Collection, pl.Series, np.ndarray)):
+        mend = f"; write {name}=[{values!r}]" if isinstance(values, numbers.Real) else ""
+        raise ParameterError(f"{name}={values!r}; expected {expected}{mend}")
+    return tuple(values)
+
+
+def closest(name: str, available: Iterable[str]) -> list[str]:
+    """Return the name that is most like ``name``, if any is."""
+    by_lower = {candidate.strip().lower(): candidate for candidate in available}
+    return [by_lower[match] for match in difflib.get_close_matches(name.strip().lower(), by_lower, n=1)]

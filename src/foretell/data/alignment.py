@@ -8,13 +8,14 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from foretell.core.ragged import BoolArray, FloatArray, IntArray, to_offsets
 from foretell.data.cleaning import encode, in_order, opened, with_ids
 from foretell.data.covariates import Covariates, seen_only
 from foretell.data.frequency import Frequency
-from foretell.data.grid import BoolArray, FloatArray, Grid, IntArray
+from foretell.data.grid import Grid
 from foretell.data.grid_inference import fit_grid
 from foretell.data.options import SeriesOptions
-from foretell.data.panel import Panel, to_offsets
+from foretell.data.panel import Panel
 from foretell.data.report import SeriesReport, Tally
 from foretell.data.rows import ID, TIME, Rows, SeriesColumns
 from foretell.data.series_values import name_row, observed, single, static_values, with_steps, with_values

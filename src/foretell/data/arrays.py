@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.ragged import IntArray, flat_ranges, to_offsets
+from foretell.core.time import begin_us, to_moment
 from foretell.data.covariates import Covariates, seen_only
 from foretell.data.frequency import Frequency
-from foretell.data.grid import Grid, IntArray
+from foretell.data.grid import Grid
 from foretell.data.grid_inference import fit_grid
-from foretell.data.moments import begin_us, to_moment
-from foretell.data.panel import Panel, flat_ranges, to_offsets
+from foretell.data.panel import Panel
 from foretell.data.report import SeriesReport
 from foretell.errors import ParameterError
 

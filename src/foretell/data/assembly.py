@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.ragged import IntArray
+from foretell.core.time import UNIT_SECONDS
 from foretell.data.cleaning import encode, in_order, opened, with_ids, with_times, within
-from foretell.data.log import UNIT_SECONDS, EventLog, IntArray, Merge, ReadReport
+from foretell.data.log import EventLog, Merge, ReadReport
 from foretell.data.options import EventOptions
 from foretell.data.report import Tally
 from foretell.data.rows import GROUP, ID, TIME, EventColumns, Rows

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.data.grid import FloatArray
+from foretell.core.ragged import FloatArray
 
 Vocabulary = tuple[str, ...]
 

@@ -14,9 +14,10 @@ from urllib.parse import quote, quote_plus
 import polars as pl
 import sqlalchemy as sa
 
+from foretell.core.constraints import closest
 from foretell.data.options import ReadOptions
 from foretell.data.predicates import conditions
-from foretell.data.rows import Columns, Rows, closest, listed
+from foretell.data.rows import Columns, Rows, listed
 from foretell.errors import MissingDependencyError, ParameterError, SourceError
 
 # Drivers that foretell's own extras install, for URLs that name none.

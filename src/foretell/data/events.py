@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
+from foretell.core.time import Unit
 from foretell.data.assembly import assemble
-from foretell.data.log import EventLog, Merge, Unit
+from foretell.data.log import EventLog, Merge
 from foretell.data.options import EventOptions
 from foretell.data.reading import read_rows
 from foretell.data.rows import EventColumns

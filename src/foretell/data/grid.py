@@ -10,13 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.constraints import Whole, check
+from foretell.core.ragged import BoolArray, FloatArray, IntArray
+from foretell.core.time import Duration, end_us, is_count, to_moment
 from foretell.data.frequency import DAY_US, WEEK_US, Frequency
-from foretell.data.moments import end_us, to_moment
 from foretell.errors import ParameterError
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 # 1969-12-29: steps of a fixed length are counted from a Monday.
 _MONDAY: Final = -3 * DAY_US
@@ -196,6 +194,27 @@ class Grid:
         if isinstance(when, (int, np.integer)):
             raise ParameterError(f"{when!r} is no time of this grid; expected a date or a date-time")
         return int(self.last_step(end_us(to_moment(when)) - 1))
+
+    def steps_of(self, duration: object, from_: int = 0) -> int:
+        """Return how many whole steps after the step ``from_`` are within a duration, at least 1.
+
+        Examples
+        --------
+        >>> Grid("1d").steps_of("2w"), Grid("1mo").steps_of("1y"), Grid("B").steps_of("1w")
+        (14, 12, 5)
+        """
+        if is_count(duration):
+            check("horizon", duration, Whole(of="steps"))
+            return int(duration)
+        if self.frequency.unit == "number":
+            raise ParameterError(f"{duration!r}: times are whole numbers; expected a number of steps")
+        begin = int(self.numbers_of(from_))
+        steps = int(self.last_step(Duration.parse(duration).after(begin))) - from_
+        if steps < 1:
+            raise ParameterError(
+                f"{duration!r} is shorter than a step of {self.freq!r}; expected a longer one"
+            )
+        return steps
 
     def describe_off(self, number: int) -> str:
         """Say of a time off the grid between which steps it lies."""

@@ -80,7 +80,7 @@ def hold_out(log: EventLog, cutoff: int, horizon: int, period: int) -> Holdout:
     np.minimum.at(first_after, log.owner[after], log.times[after])
     n_periods = len(period_edges(horizon, period))
     return Holdout(
-        train=log.until(cutoff),
+        train=log.up_to(cutoff),
         cutoff=cutoff,
         end=end,
         count=np.bincount(log.owner[held_back], minlength=log.n_customers)[known],

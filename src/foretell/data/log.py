@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -12,17 +10,12 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core.contracts import Kind
-from foretell.data.moments import is_plain_date, to_moment
+from foretell.core.ragged import FloatArray, IntArray, Positions, Ragged, to_offsets
+from foretell.core.time import UNIT_SECONDS, Unit, is_count, parse_duration, to_dates, to_tick
 from foretell.data.report import reason_lines
 from foretell.errors import DataError, EmptyLogError, ParameterError
 
-Unit = Literal["day", "hour"]
 Merge = Literal["hour", "day", "week"]
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
-
-UNIT_SECONDS = {"hour": 3_600, "day": 86_400, "week": 604_800}
-_DURATION = re.compile(r"\s*(\d+)\s*(h|d|w)\s*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +66,7 @@ class Gaps(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class EventLog:
+class EventLog(Ragged):
     """Events of many customers as ragged arrays.
 
     The events of customer ``i`` are ``times[offsets[i]:offsets[i + 1]]``, ascending; every customer has
@@ -101,6 +94,7 @@ class EventLog:
     """
 
     kind: ClassVar[Kind] = "events"
+    holder, entity = "log", "customer"
 
     ids: pl.Series
     offsets: IntArray
@@ -134,7 +128,7 @@ class EventLog:
     @property
     def counts(self) -> IntArray:
         """Events of each customer, shape (n_customers,)."""
-        return np.diff(self.offsets)
+        return self.lengths
 
     @property
     def first(self) -> IntArray:
@@ -145,11 +139,6 @@ class EventLog:
     def last(self) -> IntArray:
         """Last event of each customer, in ticks."""
         return self.times[self.offsets[1:] - 1]
-
-    @property
-    def owner(self) -> IntArray:
-        """Customer index of each event, shape (n_events,)."""
-        return np.repeat(np.arange(self.n_customers), self.counts)
 
     def gaps(self) -> Gaps:
         """Return the gaps between the successive events of each customer.
@@ -183,23 +172,30 @@ class EventLog:
     def tick(self, when: object) -> int:
         """Return the tick of a date, a datetime, an ISO string or a numpy datetime.
 
-        A plain date on an hourly clock means its last hour, so that a cut-off day is included whole.
+        A day, month or year means its last tick, so that a cut-off day is included whole.
         """
         return to_tick(when, self.unit)
 
-    def ticks_of(self, duration: str | int) -> int:
-        """Return a duration such as ``"7d"``, ``"26w"`` or ``"36h"`` in ticks."""
-        return parse_duration(duration, self.unit)
+    def ticks_of(self, duration: object, from_: int | None = None) -> int:
+        """Return a duration in ticks: ``"36h"``, ``"7d"``, ``"26w"``, ``"3mo"``, ``"1y"``, or a timedelta.
 
-    def until(self, as_of: int) -> EventLog:
-        """Return the log as it stood at the end of tick ``as_of``; later customers are not in it."""
-        return self._keep(self.times <= as_of, as_of)
+        Months and years are counted from the tick ``from_``, by default from ``as_of``.
+        """
+        return parse_duration(duration, self.unit, self.as_of if from_ is None else from_)
 
-    def select(self, customers: Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> EventLog:
+    def last_tick(self, when: object) -> int:
+        """Return the last tick that is over by ``when``; see :meth:`tick`."""
+        if is_count(when):
+            raise ParameterError(f"{when!r} is no date; expected one such as '1997-09-30', or up_to({when})")
+        return self.tick(when)
+
+    def up_to(self, tick: int) -> EventLog:
+        """Return the log as it stood at the end of a tick; later customers and groups are not in it."""
+        return self._keep(self.times <= tick, tick)
+
+    def take(self, positions: Positions) -> EventLog:
         """Return the log of some customers (positions or a mask), in ascending position."""
-        chosen = np.zeros(self.n_customers, dtype=bool)
-        chosen[np.asarray(customers)] = True
-        return self._keep(np.repeat(chosen, self.counts), self.as_of)
+        return self._keep(np.repeat(self.chosen(positions), self.counts), self.as_of)
 
     def _keep(self, events: npt.NDArray[np.bool_], as_of: int) -> EventLog:
         counts = np.bincount(self.owner[events], minlength=self.n_customers)
@@ -217,7 +213,7 @@ class EventLog:
         return dataclasses.replace(
             self,
             ids=self.ids.filter(pl.Series(present)),
-            offsets=np.concatenate([[0], np.cumsum(counts[present])]).astype(np.int64),
+            offsets=to_offsets(counts[present]),
             times=self.times[events],
             marks=self.marks[events],
             groups=groups,
@@ -269,7 +265,7 @@ class EventLog:
         merged = dataclasses.replace(
             self,
             ids=ids,
-            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            offsets=to_offsets(counts),
             times=times[~same],
             marks=summed,
             groups=None if groups is None else groups[~same],
@@ -336,43 +332,6 @@ def _period(ticks: IntArray, unit: Unit, merge: Merge) -> IntArray:
     return (ticks * UNIT_SECONDS[unit] + shift) // length
 
 
-def to_dates(ticks: npt.ArrayLike, unit: Unit) -> pl.Series:
-    """Return ticks as a polars Date (day) or Datetime (hour) series."""
-    if unit == "day":
-        return pl.Series(np.asarray(ticks, dtype=np.int64)).cast(pl.Int32).cast(pl.Date)
-    return (pl.Series(np.asarray(ticks, dtype=np.int64)) * 3_600_000_000).cast(pl.Datetime("us"))
-
-
-def to_tick(when: object, unit: Unit) -> int:
-    """Return the tick of a date; on an hourly clock a plain date means its last hour."""
-    moment = to_moment(when)
-    if unit == "day":
-        return int(moment.astype("datetime64[D]").astype(np.int64))
-    hours = int(moment.astype("datetime64[h]").astype(np.int64))
-    return hours + 23 if is_plain_date(moment) else hours
-
-
-def parse_duration(duration: str | int, unit: Unit) -> int:
-    """Return a duration (``"7d"``, ``"26w"``, ``"36h"``, or a count of ticks) in ticks, at least 1."""
-    if isinstance(duration, (int, np.integer)) and not isinstance(duration, bool):
-        ticks, whole = int(duration), True
-    else:
-        match = _DURATION.fullmatch(str(duration))
-        if match is None:
-            raise ParameterError(
-                f"{duration!r} is not a duration; expected a whole number and h, d or w, "
-                "such as '12h', '7d' or '26w'"
-            )
-        seconds = int(match[1]) * UNIT_SECONDS[{"h": "hour", "d": "day", "w": "week"}[match[2]]]
-        ticks, rest = divmod(seconds, UNIT_SECONDS[unit])
-        whole = rest == 0
-    if ticks < 1 or not whole:
-        raise ParameterError(
-            f"{duration!r} is not a whole, positive number of {unit}s; the clock's unit is {unit!r}"
-        )
-    return ticks
-
-
 def training_log(log: object, as_of: object = None) -> EventLog:
     """Return the log that a model is fitted to, up to a date that it has to reach.
 
@@ -396,4 +355,4 @@ def training_log(log: object, as_of: object = None) -> EventLog:
             f"as_of={as_of!r} lies after the end of the log, {log.date(log.as_of)}: nobody knows whether "
             "there were events in between; if the log does reach that far, read it with as_of=…"
         )
-    return log.until(tick)
+    return log.up_to(tick)

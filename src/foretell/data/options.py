@@ -8,13 +8,12 @@ import datetime as dt
 from collections.abc import Collection
 from typing import Any, Literal
 
-import numpy as np
 import polars as pl
 
+from foretell.core.constraints import OneOf, Whole, as_ids, check, closest
+from foretell.core.time import UNIT_SECONDS, Unit, begin_us, end_us, first_tick, is_count, to_moment, to_tick
 from foretell.data.frequency import Frequency
-from foretell.data.log import UNIT_SECONDS, Merge, Unit, to_tick
-from foretell.data.moments import begin_us, end_us, is_plain_date, to_moment
-from foretell.data.rows import closest
+from foretell.data.log import Merge
 from foretell.errors import ParameterError
 
 Closed = Literal["infer", "keep"]
@@ -33,11 +32,8 @@ class ReadOptions(abc.ABC):
     chunk_rows: int = 100_000
 
     def __post_init__(self) -> None:
-        check_whole("chunk_rows", self.chunk_rows)
-        if isinstance(self.ids, str):
-            raise ParameterError(f"ids is the text {self.ids!r}; expected a list of ids: [{self.ids!r}]")
-        if self.ids is not None and not len(self.ids):
-            raise ParameterError("ids is empty; name at least one id, or leave it out to read all")
+        check("chunk_rows", self.chunk_rows, Whole())
+        as_ids(self.ids)
         if self.time_zone is not None:
             _check_zone(self.time_zone)
         if self.begin is not None and self.end is not None and self.begin >= self.end:
@@ -90,9 +86,9 @@ class EventOptions(ReadOptions):
     min_events: int = 1
 
     def __post_init__(self) -> None:
-        check_one_of("unit", self.unit, ("day", "hour"))
-        check_one_of("merge", self.merge, ("auto", "hour", "day", "week", None))
-        check_whole("min_events", self.min_events)
+        check("unit", self.unit, OneOf(("day", "hour")))
+        check("merge", self.merge, OneOf(("auto", "hour", "day", "week", None)))
+        check("min_events", self.min_events, Whole())
         super().__post_init__()
 
     @property
@@ -108,11 +104,7 @@ class EventOptions(ReadOptions):
     @property
     def first(self) -> int | None:
         """First tick to read; a plain date on an hourly clock is its first hour."""
-        if self.start is None:
-            return None
-        start = self.wall_clock(self.start)
-        tick = to_tick(start, self.unit)
-        return tick - 23 if self.unit == "hour" and is_plain_date(to_moment(start)) else tick
+        return None if self.start is None else first_tick(self.wall_clock(self.start), self.unit)
 
     @property
     def last(self) -> int | None:
@@ -142,10 +134,10 @@ class SeriesOptions(ReadOptions):
     def __post_init__(self) -> None:
         if self.freq is not None:
             Frequency.parse(self.freq)
-        check_one_of("closed", self.closed, ("infer", "keep"))
-        check_one_of("duplicates", self.duplicates, ("error", "mean", "sum", "last"))
+        check("closed", self.closed, OneOf(("infer", "keep")))
+        check("duplicates", self.duplicates, OneOf(("error", "mean", "sum", "last")))
         limits = [when for when in (self.start, self.as_of) if when is not None]
-        if any(_is_number(when) != self.whole_numbers for when in limits):
+        if any(is_count(when) != self.whole_numbers for when in limits):
             raise ParameterError(
                 f"start={self.start!r}, as_of={self.as_of!r} and freq={self.freq!r} do not go together; "
                 "expected dates, or whole numbers for times that are whole numbers"
@@ -155,7 +147,7 @@ class SeriesOptions(ReadOptions):
     @property
     def whole_numbers(self) -> bool:
         """Whether times are whole numbers that mean no date, as far as the settings say so."""
-        return any(map(_is_number, (self.freq, self.start, self.as_of)))
+        return any(map(is_count, (self.freq, self.start, self.as_of)))
 
     @property
     def begin(self) -> int | None:
@@ -175,22 +167,6 @@ class SeriesOptions(ReadOptions):
     def delivered_end(self) -> int | None:
         """First time after those that a source has to deliver: what is known ahead lies beyond the end."""
         return None if self.reads_ahead else self.end
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
-
-
-def check_one_of(name: str, value: object, allowed: tuple[str | None, ...]) -> None:
-    """Raise unless the value is one of those allowed."""
-    if value not in allowed:
-        raise ParameterError(f"{name}={value!r}; expected one of {', '.join(map(repr, allowed))}")
-
-
-def check_whole(name: str, value: object) -> None:
-    """Raise unless the value is a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ParameterError(f"{name}={value!r}; expected a whole number of at least 1")
 
 
 def _check_zone(zone: object) -> None:

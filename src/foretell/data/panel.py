@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.constraints import Whole, check
 from foretell.core.contracts import Kind
+from foretell.core.ragged import BoolArray, FloatArray, IntArray, Positions, Ragged, flat_ranges, to_offsets
 from foretell.data.covariates import Covariates, seen_only
-from foretell.data.grid import BoolArray, FloatArray, Grid, IntArray
+from foretell.data.grid import Grid
 from foretell.data.report import SeriesReport
-from foretell.data.rows import closest
 from foretell.errors import DataError, EmptyLogError, ParameterError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Panel:
+class Panel(Ragged):
     """Regular series as flat arrays.
 
     The steps of series ``i`` are the rows ``offsets[i]`` to ``offsets[i + 1]``, one for each step of the
@@ -45,6 +46,7 @@ class Panel:
     """
 
     kind: ClassVar[Kind] = "series"
+    holder, entity = "panel", "series"
 
     ids: pl.Series
     offsets: IntArray
@@ -113,19 +115,9 @@ class Panel:
         return len(self.values)
 
     @property
-    def lengths(self) -> IntArray:
-        """Steps of each series, shape (n_series,)."""
-        return np.diff(self.offsets)
-
-    @property
     def ends(self) -> IntArray:
         """Step of the grid that each series ends with, shape (n_series,)."""
         return self.starts + self.lengths - 1
-
-    @property
-    def owner(self) -> IntArray:
-        """Series of each row, shape (n_rows,)."""
-        return np.repeat(np.arange(self.n_series), self.lengths)
 
     @property
     def index(self) -> IntArray:
@@ -136,12 +128,20 @@ class Panel:
         """Return the times of steps of the grid."""
         return self.grid.time_of(index)
 
-    def until(self, as_of: object) -> Panel:
-        """Return the panel as it stood at the end of ``as_of``: nothing later is in it.
+    def last_tick(self, when: object) -> int:
+        """Return the last step that is over by ``when``: a day, month or year is meant whole."""
+        return self.grid.last_until(when)
 
-        A day, month or year is meant whole. Each series ends with its last observed step by then; series
-        that begin later are not in it, nor are categories that were first seen later. Future covariates
-        were known then: those of later steps become ``ahead``. The grid stays as it is.
+    def ticks_of(self, duration: object, from_: int | None = None) -> int:
+        """Return a duration in steps, such as ``"26w"``, counted from a step, by default the last of all."""
+        return self.grid.steps_of(duration, int(self.ends.max()) if from_ is None else from_)
+
+    def up_to(self, tick: int) -> Panel:
+        """Return the panel as it stood after a step of the grid: nothing later is in it.
+
+        Each series ends with its last observed step by then; series that begin later are not in it, nor are
+        categories that were first seen later. Future covariates were known then: those of later steps
+        become ``ahead``. The grid stays as it is.
 
         Examples
         --------
@@ -149,16 +149,12 @@ class Panel:
         >>> panel.until("2024-01-02").lengths.tolist()
         [2, 2]
         """
-        return self.up_to(self.grid.last_until(as_of))
-
-    def up_to(self, step: int) -> Panel:
-        """Return the panel as it stood after a step of the grid; see :meth:`until`."""
-        lengths = np.clip(step + 1 - self.starts, 0, self.lengths)
+        lengths = np.clip(tick + 1 - self.starts, 0, self.lengths)
         lengths = lengths_with_values(self.values, self.offsets[:-1], lengths)
         if not (lengths > 0).any():
             first = self.time_of(self.starts.min())[0]
             raise EmptyLogError(
-                f"no series has a value up to {self.time_of(step)[0]}: the first begins at {first}; choose a "
+                f"no series has a value up to {self.time_of(tick)[0]}: the first begins at {first}; choose a "
                 "later date"
             )
         return self._first(lengths, "series that begin after the as-of date, not in the panel")
@@ -178,8 +174,7 @@ class Panel:
         >>> before.values.ravel(), after.values.ravel()
         (array([1., 2., 4.]), array([3., 5.]))
         """
-        if isinstance(h, bool) or not isinstance(h, (int, np.integer)) or h < 1:
-            raise ParameterError(f"h={h!r}; expected a whole number of steps of at least 1")
+        check("h", h, Whole(of="steps"))
         lengths = self.lengths - int(h)
         observed = lengths_with_values(self.values, self.offsets[:-1], np.maximum(lengths, 0))
         lengths[observed == 0] = 0
@@ -193,23 +188,9 @@ class Panel:
         before = self._first(lengths, reason)
         return before, dataclasses.replace(self._last(int(h), long), report=before.report)
 
-    def select(self, ids: Collection[Any]) -> Panel:
-        """Return the panel of some series, by their ids."""
-        if isinstance(ids, str):
-            raise ParameterError(f"ids is the text {ids!r}; expected a list of ids: [{ids!r}]")
-        wanted, known = set(ids), self.ids.to_list()
-        strange = list(wanted.difference(known))
-        if strange:
-            hints = [f"; did you mean {match!r}?" for match in closest(str(strange[0]), map(str, known))]
-            raise ParameterError(f"the panel has no series {strange[0]!r}" + "".join(hints))
-        return self.take(np.array([one in wanted for one in known], dtype=bool))
-
-    def take(self, series: Sequence[int] | npt.NDArray[np.integer] | BoolArray) -> Panel:
+    def take(self, positions: Positions) -> Panel:
         """Return the panel of some series (positions or a mask), in ascending position."""
-        chosen = np.zeros(self.n_series, dtype=bool)
-        chosen[np.asarray(series)] = True
-        if not chosen.any():
-            raise ParameterError("no series is chosen; name at least one")
+        chosen = self.chosen(positions)
         lengths, n_ahead = self.lengths[chosen], np.diff(self.ahead_offsets)[chosen]
         rows = flat_ranges(self.offsets[:-1][chosen], lengths)
         return dataclasses.replace(
@@ -302,13 +283,6 @@ class Panel:
         )
 
 
-def flat_ranges(starts: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer]) -> IntArray:
-    """Return ``starts[i], starts[i] + 1, …`` of each length, one after the other."""
-    before = np.cumsum(lengths) - lengths
-    ranges: IntArray = np.arange(int(lengths.sum()), dtype=np.int64) + np.repeat(starts - before, lengths)
-    return ranges
-
-
 def lengths_with_values(values: FloatArray, begins: IntArray, lengths: IntArray) -> IntArray:
     """Return the lengths of runs of rows, cut back to the last row that is not all NaN."""
     if not len(values):
@@ -317,11 +291,6 @@ def lengths_with_values(values: FloatArray, begins: IntArray, lengths: IntArray)
     last = np.maximum.accumulate(np.where(given, np.arange(len(values)), -1))
     ends = last[np.maximum(begins + lengths - 1, 0)]
     return np.where(lengths > 0, np.maximum(ends + 1 - begins, 0), 0)
-
-
-def to_offsets(lengths: npt.NDArray[np.integer]) -> IntArray:
-    """Return where runs of these lengths begin and end."""
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
 def check_panel(panel: object) -> None:

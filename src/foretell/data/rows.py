@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import polars as pl
 
+from foretell.core.constraints import closest
 from foretell.errors import ColumnError, ParameterError
 
 ID, TIME, GROUP = "id", "time", "group"
@@ -163,12 +163,6 @@ def check_once(argument: str, names: Sequence[str]) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ParameterError(f"{argument} names {repeated[0]!r} more than once; name each column once")
-
-
-def closest(name: str, available: Iterable[str]) -> list[str]:
-    """Return the one name that is most like ``name``, if any is."""
-    by_lower = {candidate.strip().lower(): candidate for candidate in available}
-    return [by_lower[match] for match in difflib.get_close_matches(name.strip().lower(), by_lower, n=1)]
 
 
 def listed(names: Iterable[Any], limit: int = 20) -> str:

@@ -9,9 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.constraints import as_ids, as_levels
 from foretell.core.outlook import interval_ticks
-from foretell.data.log import EventLog, to_dates
-from foretell.data.panel import Panel, flat_ranges
+from foretell.core.ragged import flat_ranges
+from foretell.core.time import as_durations, to_dates
+from foretell.data.log import EventLog
+from foretell.data.panel import Panel
 from foretell.errors import ParameterError
 
 FloatArray = npt.NDArray[np.float64]
@@ -71,40 +74,32 @@ def asked_customers(log: EventLog, ids: Collection[Any] | None) -> Customers:
     ParameterError
         The ids are none, or not of the log's type.
     """
-    if ids is None:
+    wanted = as_ids(ids)
+    if wanted is None:
         return Customers(log.ids, np.arange(log.n_customers), log)
-    if isinstance(ids, (str, bytes)) or len(ids) == 0 or any(key is None for key in ids):
-        raise ParameterError(f"ids={ids!r}; expected a list of at least one id and no None, such as ids=[42]")
     try:
-        names = pl.Series(list(ids), dtype=log.ids.dtype)
+        names = pl.Series(wanted, dtype=log.ids.dtype)
     except (TypeError, pl.exceptions.PolarsError) as error:
-        raise ParameterError(f"ids are {log.ids.dtype} in this log; got {list(ids)[:3]!r}") from error
+        raise ParameterError(f"ids are {log.ids.dtype} in this log; got {wanted[:3]!r}") from error
     place = {key: i for i, key in enumerate(log.ids.to_list())}
     return Customers(names, np.array([place.get(key, -1) for key in names.to_list()], dtype=np.int64), log)
 
 
-def named_horizons(log: EventLog, horizons: Sequence[str | int]) -> list[tuple[str, int]]:
+def named_horizons(log: EventLog, horizons: object) -> list[tuple[str, int]]:
     """Return horizons by the names that columns carry, and in ticks: ``30`` is named ``"30t"``."""
-    return [(str(h) if isinstance(h, str) else f"{h}t", log.ticks_of(h)) for h in horizons]
+    timed = [(given, log.ticks_of(given)) for given in as_durations(horizons)]
+    return [(given if isinstance(given, str) else f"{ticks}t", ticks) for given, ticks in timed]
 
 
-def check_levels(levels: Sequence[int]) -> None:
-    """Refuse levels of intervals that are no percentages."""
-    for level in levels:
-        if not 0 < level < 100:
-            raise ParameterError(f"levels has {level!r}; expected percentages between 0 and 100, such as 80")
-
-
-def interval_tails(levels: Sequence[int]) -> FloatArray:
+def interval_tails(levels: Sequence[float]) -> FloatArray:
     """Return the probabilities below the ends of central intervals, shape (2 n_levels,).
 
     Examples
     --------
-    >>> interval_tails([50, 80]).tolist()
+    >>> interval_tails([50, 80]).round(3).tolist()
     [0.25, 0.75, 0.1, 0.9]
     """
-    check_levels(levels)
-    return np.array([tail for level in levels for tail in (0.5 - level / 200, 0.5 + level / 200)])
+    return np.array([tail for level in as_levels(levels) for tail in (0.5 - level / 200, 0.5 + level / 200)])
 
 
 def event_table(
@@ -112,7 +107,7 @@ def event_table(
     answers: EventAnswers,
     *,
     horizons: Sequence[tuple[str, int]],
-    levels: Sequence[int],
+    levels: Sequence[float],
 ) -> pl.DataFrame:
     """Return one row per customer; see `EventForecaster.predict` for the columns.
 
@@ -157,20 +152,13 @@ def quantile_table(customers: Customers, moments: FloatArray, levels: Sequence[f
     moments : array, shape (n_levels, n)
         Ticks after the as-of date.
     levels : sequence of float
-        Between 0 and 1; others are refused by `check_quantiles`.
+        Between 0 and 1; others are refused by `foretell.core.constraints.as_quantiles`.
     """
     ids, _, log = customers
     dates = {
         f"q{level:g}": moment_dates(row, log, len(ids)) for level, row in zip(levels, moments, strict=True)
     }
     return pl.DataFrame({"unique_id": ids} | dates)
-
-
-def check_quantiles(levels: Sequence[float]) -> None:
-    """Refuse quantiles that are not between 0 and 1."""
-    for level in levels:
-        if not 0.0 < level < 1.0:
-            raise ParameterError(f"levels has {level!r}; expected numbers between 0 and 1, such as 0.9")
 
 
 def moment_dates(moments: FloatArray | None, log: EventLog, n: int) -> pl.Series:
@@ -198,7 +186,7 @@ def null_unless(known: npt.NDArray[np.bool_], values: pl.Series) -> pl.Series:
     )
 
 
-def quantiles_for(levels: Sequence[int]) -> list[float]:
+def quantiles_for(levels: Sequence[float]) -> list[float]:
     """Return the median and the ends of central intervals, ascending.
 
     Examples
@@ -206,13 +194,12 @@ def quantiles_for(levels: Sequence[int]) -> list[float]:
     >>> quantiles_for([80])
     [0.1, 0.5, 0.9]
     """
-    check_levels(levels)
-    ends = {round((100 + side * level) / 200, 6) for level in levels for side in (-1, 1)}
+    ends = {round((100 + side * level) / 200, 6) for level in as_levels(levels) for side in (-1, 1)}
     return sorted(ends | {0.5})
 
 
 def forecast_table(
-    panel: Panel, values: npt.NDArray[np.float64], name: str, levels: Sequence[int]
+    panel: Panel, values: npt.NDArray[np.float64], name: str, levels: Sequence[float]
 ) -> pl.DataFrame:
     """Return forecasts as a table: ``unique_id``, ``ds``, the median by the model's name, its intervals.
 
@@ -241,7 +228,7 @@ def forecast_table(
             columns["target"] = pl.repeat(panel.targets[k], n * h, eager=True)
         flat = values[:, :, k].reshape(n * h, -1)
         columns[name] = pl.Series(flat[:, wanted.index(0.5)]).fill_nan(None)
-        for level in sorted(levels):
+        for level in sorted(as_levels(levels)):
             for side, word in ((-1, "lo"), (1, "hi")):
                 column = flat[:, wanted.index(round((100 + side * level) / 200, 6))]
                 columns[f"{name}-{word}-{level}"] = pl.Series(column).fill_nan(None)

@@ -188,7 +188,11 @@ class Evaluation:
 
     def verdict(self) -> Verdict:
         """Say which model to use, and how sure that is; see `foretell.evaluation.referee.judge`."""
-        return judge(self.losses(), self.ours, root=self.task.root)
+        verdict = judge(self.losses(), self.ours, root=self.task.root)
+        shell_name = getattr(self.models.get(verdict.use or ""), "shell_name", None)
+        if shell_name is None:
+            return verdict
+        return dataclasses.replace(verdict, command=f"foretell fit … --model {shell_name}")
 
     def seed_spread(self) -> pl.DataFrame:
         """Return how far figures differ with the seed.

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core.outlook import Outlook, period_edges
+from foretell.core.time import to_dates
 from foretell.data.holdout import Holdout, hold_out
-from foretell.data.log import EventLog, to_dates
+from foretell.data.log import EventLog
 from foretell.errors import ForetellError, ParameterError
 from foretell.evaluation.folds import BacktestConfig, ascending, origins_back
 
@@ -77,7 +78,7 @@ class EventFolds:
         if not sliding:
             return seen
         window = self.origins[0] - int(self.log.first.min())
-        return seen.select(seen.first >= self.origins[fold] - window)
+        return seen.take(seen.first >= self.origins[fold] - window)
 
     def ask(self, fold: int, model: Any) -> Outlook:
         """Return a fitted model's outlook on the customers known by the cut-off."""

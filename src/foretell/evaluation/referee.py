@@ -39,6 +39,8 @@ class Verdict:
         The best of the rules and statistics.
     gain_pct, low_pct, high_pct : float or None
         By how many per cent the network's loss is below the rival's, and the 95 % interval of that.
+    command : str or None
+        What follows it in the shell, where the rival is to be used.
     """
 
     sentence: str
@@ -47,9 +49,10 @@ class Verdict:
     gain_pct: float | None = None
     low_pct: float | None = None
     high_pct: float | None = None
+    command: str | None = None
 
     def __str__(self) -> str:
-        return self.sentence
+        return self.sentence if self.command is None else f"{self.sentence}: {self.command}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields by name."""

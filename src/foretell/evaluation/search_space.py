@@ -7,9 +7,10 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from foretell.core.contracts import Kind
 from foretell.errors import ParameterError
 from foretell.events.forecaster import EventForecaster
-from foretell.events.heads.config import as_head
+from foretell.events.heads.config import HeadConfig, as_head
 from foretell.nn.networks import NetworkConfig
 from foretell.nn.training import TrainConfig
 from foretell.series.forecaster import DEFAULT_NETWORK, DEFAULT_TRAINING, SeriesForecaster
@@ -128,16 +129,17 @@ def _label(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
 
 
-def _configurations(model: object) -> dict[str, Any]:
-    """Return the configurations that a forecaster works with, by argument."""
-    if isinstance(model, EventForecaster):
-        defaults: dict[str, Any] = {"network": NetworkConfig(), "training": TrainConfig()}
-    elif isinstance(model, SeriesForecaster):
-        defaults = {"network": DEFAULT_NETWORK, "training": DEFAULT_TRAINING, "window": WindowConfig()}
-    else:
-        return {}
+_DEFAULTS: dict[Kind, dict[str, Any]] = {
+    "events": {"network": NetworkConfig(), "training": TrainConfig(), "head": HeadConfig()},
+    "series": {"network": DEFAULT_NETWORK, "training": DEFAULT_TRAINING, "window": WindowConfig()},
+}
+
+
+def _configurations(model: Any) -> dict[str, Any]:
+    """Return the configurations that a forecaster works with, by argument; a statistic has none."""
+    defaults = _DEFAULTS[model.kind] if model.is_ours else {}
     found = {name: getattr(model, name) or default for name, default in defaults.items()}
-    return found | ({"head": as_head(model.head)} if isinstance(model, EventForecaster) else {})
+    return found | ({"head": as_head(found["head"])} if "head" in found else {})
 
 
 def knob_names(model: EventForecaster | SeriesForecaster) -> list[str]:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core.constraints import Whole
-from foretell.data.panel import Panel, flat_ranges, to_offsets
+from foretell.core.ragged import flat_ranges, to_offsets
+from foretell.data.panel import Panel
 from foretell.data.seasons import find_season
 from foretell.errors import ParameterError
 from foretell.evaluation.folds import BacktestConfig, ascending, origins_back

@@ -131,7 +131,7 @@ def answer_table(
     states: States,
     *,
     horizons: Sequence[tuple[str, int]],
-    levels: Sequence[int],
+    levels: Sequence[float],
     expected: FloatArray | None,
 ) -> pl.DataFrame:
     """Return one row per customer; see `EventForecaster.predict` for the columns."""

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from foretell.data.log import EventLog, Unit
+from foretell.core.time import Unit
+from foretell.data.log import EventLog
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

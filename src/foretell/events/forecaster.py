@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.constraints import as_levels, as_quantiles
 from foretell.core.contracts import Kind
 from foretell.core.estimator import NetworkForecaster
 from foretell.core.outlook import Outlook, period_edges
-from foretell.data.log import EventLog, to_dates, training_log
+from foretell.core.time import as_durations, to_dates
+from foretell.data.log import EventLog, training_log
 from foretell.data.tables import (
     Customers,
     asked_customers,
-    check_levels,
-    check_quantiles,
     interval_tails,
     named_horizons,
     null_unless,
@@ -264,7 +264,7 @@ class EventForecaster(NetworkForecaster):
     def predict(
         self,
         horizons: Sequence[str | int] = ("7d", "30d", "90d"),
-        levels: Sequence[int] = (50, 80, 95),
+        levels: Sequence[float] = (50, 80, 95),
         ids: Collection[Any] | None = None,
         *,
         disagreement: bool = False,
@@ -303,7 +303,7 @@ class EventForecaster(NetworkForecaster):
         """
         self._check_fitted("model_")
         named = named_horizons(self.log_, horizons)
-        check_levels(levels)
+        as_levels(levels)
         customers, states = self._chosen(ids)
         log, rows = customers.log, customers.places
         counts = np.zeros((len(rows), 0)) if self._counts else None
@@ -320,12 +320,14 @@ class EventForecaster(NetworkForecaster):
     def quantiles(self, levels: Sequence[float], ids: Collection[Any] | None = None) -> pl.DataFrame:
         """Return quantiles of the next event's date given a return: ``unique_id``, ``q0.1`` …."""
         self._check_fitted("model_")
-        check_quantiles(levels)
+        as_quantiles(levels)
         customers, states = self._chosen(ids)
         moments = next_event_moments(standing(self.model_, customers.log, states), list(levels))
         return quantile_table(customers, moments, levels)
 
-    def predict_gap(self, levels: Sequence[int] = (80,), ids: Collection[Any] | None = None) -> pl.DataFrame:
+    def predict_gap(
+        self, levels: Sequence[float] = (80,), ids: Collection[Any] | None = None
+    ) -> pl.DataFrame:
         """Forecast the gap after each customer's last event as it was seen at that event.
 
         Unlike `predict` it does not look at the silence since then: it is the forecast to hold against a gap
@@ -448,11 +450,11 @@ class EventForecaster(NetworkForecaster):
         self._check_counts()
         if self.log_.groups is None or self.log_.group_names is None:
             raise DataError("the log has no groups; read it with read_events(…, group='store_id')")
-        edges = [self.log_.ticks_of(h) for h in horizons]
+        edges = [self.log_.ticks_of(h) for h in as_durations(horizons)]
         expected = self._expected(self.log_, self.states_, edges)
         totals = group_totals(self.log_, expected.counts)
         columns: dict[str, Any] = {"group": self.log_.group_names}
-        columns |= {f"expected_events_{h}": totals[:, k] for k, h in enumerate(horizons)}
+        columns |= {f"expected_events_{h}": totals[:, k] for k, h in enumerate(as_durations(horizons))}
         return pl.DataFrame(columns)
 
     def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:

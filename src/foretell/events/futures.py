@@ -11,7 +11,8 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core.outlook import period_edges
-from foretell.data.log import EventLog, to_dates
+from foretell.core.time import to_dates
+from foretell.data.log import EventLog
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from foretell.data.log import EventLog, Unit
+from foretell.core.time import Unit
+from foretell.data.log import EventLog
 from foretell.events.clock import ClockTable
 
 Array = Any

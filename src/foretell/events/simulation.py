@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from foretell.data.log import EventLog, Unit
+from foretell.core.time import Unit
+from foretell.data.log import EventLog
 from foretell.events.heads.base import HistoryNetwork
 from foretell.events.history import on_device, standardised, step_features
 from foretell.events.states import GapModel, States, silence

@@ -50,7 +50,7 @@ def explain_customer(model: EventForecaster, id: Any, horizon: str | int = "30d"
             f"there is no customer {id!r} in the log; expected one of its ids, such as {log.ids[0]!r}"
         )
     ticks = log.ticks_of(horizon)
-    one = log.select([place])
+    one = log.take([place])
     table = fitted.clock.table(log.start, log.as_of + ticks)
     history = histories(one, table)
     features = standardised(fitted.scale.arrays(), log_features(history, one))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
 from foretell.data.log import EventLog
 from foretell.data.panel import Panel
 from foretell.errors import DataError, ParameterError
-from foretell.events.forecaster import EventForecaster
+from foretell.explanations.anomalies import silent_customers, unexpected_values
 from foretell.explanations.customers import explain_customer
 from foretell.explanations.explanation import Explanation
-from foretell.explanations.residuals import unexpected_values
 from foretell.explanations.series import explain_series
-from foretell.explanations.silence import silent_customers
-from foretell.series.forecaster import SeriesForecaster
+
+if TYPE_CHECKING:
+    from foretell.core.contracts import Kind
+    from foretell.events.forecaster import EventForecaster
+    from foretell.series.forecaster import SeriesForecaster
 
 
 def explain(
@@ -62,13 +65,7 @@ def explain(
     >>> ft.explain(model, "a").quantity
     'mean y of the next 6 steps'
     """
-    if isinstance(model, EventForecaster):
-        model._check_fitted("model_")  # noqa: SLF001  # the house's own
-        return explain_customer(model, id, horizon)
-    if isinstance(model, SeriesForecaster):
-        model._check_fitted("model_")  # noqa: SLF001
-        return explain_series(model, id, target)
-    raise _not_ours(model, "explain")
+    return _verbs_of(model, "explain").explain(model, id, horizon, target)
 
 
 def anomalies(
@@ -116,24 +113,39 @@ def anomalies(
     """
     if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level < 100:
         raise ParameterError(f"level={level!r}; expected a percentage between 0 and 100, such as 99")
-    kinds = {EventForecaster: EventLog, SeriesForecaster: Panel}
-    for kind, table in kinds.items():
-        if isinstance(model, kind) and data is not None and not isinstance(data, table):
-            raise DataError(
-                f"data of a {kind.__name__} are {'an' if table is EventLog else 'a'} {table.__name__}, got "
-                f"{type(data).__name__}"
-            )
-    if isinstance(model, EventForecaster):
-        model._check_fitted("model_")  # noqa: SLF001
-        return silent_customers(model, data, level)  # type: ignore[arg-type]  # checked above
-    if isinstance(model, SeriesForecaster):
-        model._check_fitted("model_")  # noqa: SLF001
-        return unexpected_values(model, data, level)  # type: ignore[arg-type]
-    raise _not_ours(model, "anomalies")
+    verbs = _verbs_of(model, "anomalies")
+    if data is not None and not isinstance(data, verbs.data):
+        article = "an" if verbs.data.__name__[0] in "AEIOU" else "a"
+        raise DataError(
+            f"data of a {type(model).__name__} are {article} {verbs.data.__name__}, got {type(data).__name__}"
+        )
+    return verbs.anomalies(model, data, level)
 
 
-def _not_ours(model: object, verb: str) -> ParameterError:
-    return ParameterError(
-        f"{verb} takes a fitted EventForecaster or SeriesForecaster, got {type(model).__name__}; fit one, or "
-        "load it with foretell.load(directory)"
-    )
+class _Verbs(NamedTuple):
+    """How one question is explained."""
+
+    data: type
+    explain: Callable[[Any, Any, str | int, str | None], Explanation]
+    anomalies: Callable[[Any, Any, float], pl.DataFrame]
+
+
+_VERBS: dict[Kind, _Verbs] = {
+    "events": _Verbs(
+        EventLog, lambda model, who, horizon, _: explain_customer(model, who, horizon), silent_customers
+    ),
+    "series": _Verbs(
+        Panel, lambda model, who, _, target: explain_series(model, who, target), unexpected_values
+    ),
+}
+
+
+def _verbs_of(model: EventForecaster | SeriesForecaster, verb: str) -> _Verbs:
+    """Return how a fitted network of ours is explained."""
+    if not getattr(model, "is_ours", False):
+        raise ParameterError(
+            f"{verb} takes a fitted EventForecaster or SeriesForecaster, got {type(model).__name__}; fit "
+            "one, or load it with foretell.load(directory)"
+        )
+    model._check_fitted("model_")  # noqa: SLF001  # the house's own
+    return _VERBS[model.kind]

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from foretell.core.outlook import interval_ticks
-from foretell.data.log import EventLog, IntArray
+from foretell.core.ragged import IntArray
+from foretell.data.log import EventLog
 from foretell.errors import ParameterError
 from foretell.events.answers import Standing, activity, next_event_moments, p_return, standing
 from foretell.plotting.look import (

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from foretell.data.moments import to_moment
+from foretell.core.time import to_moment
 from foretell.errors import ParameterError
 
 FloatArray = npt.NDArray[np.float64]

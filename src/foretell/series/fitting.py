@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from foretell.data.panel import Panel, flat_ranges
+from foretell.core.ragged import flat_ranges
+from foretell.data.panel import Panel
 from foretell.data.seasons import find_season
 from foretell.errors import DataError, ParameterError
 from foretell.nn.custom import OwnNetwork

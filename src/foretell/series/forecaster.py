@@ -209,7 +209,7 @@ class SeriesForecaster(NetworkForecaster):
         panel: Panel | None = None,
         *,
         h: int | None = None,
-        levels: Sequence[int] = (50, 80, 95),
+        levels: Sequence[float] = (50, 80, 95),
         disagreement: bool = False,
     ) -> pl.DataFrame:
         """Forecast the steps after each series' end.

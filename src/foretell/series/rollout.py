@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from foretell.data.panel import Panel, flat_ranges, to_offsets
+from foretell.core.ragged import flat_ranges, to_offsets
+from foretell.data.panel import Panel
 from foretell.series.fitting import SeriesModel
 from foretell.series.network import QUANTILES, SeriesNetwork
 from foretell.series.windows import Batch, Flat, Windows, at_ends, gather

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from foretell.data.panel import Panel, flat_ranges
+from foretell.core.ragged import flat_ranges
+from foretell.data.panel import Panel
 from foretell.errors import ParameterError
 
 Array = Any

@@ -45,41 +45,6 @@ def rmse(actual: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
     return float(np.sqrt(np.mean(_errors(actual, forecast) ** 2)))
 
 
-def mae(actual: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
-    """Return the mean absolute error.
-
-    Examples
-    --------
-    >>> mae([0, 2], [1, 5])
-    2.0
-    """
-    return float(np.mean(np.abs(_errors(actual, forecast))))
-
-
-def bias_pct(actual: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
-    """Return 100 (Σ forecast − Σ actual) / Σ actual: above 0, too much was forecast.
-
-    Examples
-    --------
-    >>> bias_pct([1, 3], [2, 4])
-    50.0
-    """
-    total = np.sum(_array(actual))
-    return float(100 * np.sum(_errors(actual, forecast)) / total) if total else float("nan")
-
-
-def weekly_mape_pct(actual: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
-    """Return 100 Σ_t |A_t − P_t| / Σ_t A_t of the totals A, P of all customers in each week t.
-
-    Examples
-    --------
-    >>> weekly_mape_pct([10, 10], [12, 9])
-    15.0
-    """
-    total = np.sum(_array(actual))
-    return float(100 * np.sum(np.abs(_errors(actual, forecast))) / total) if total else float("nan")
-
-
 def brier(happened: npt.ArrayLike, probability: npt.ArrayLike) -> float:
     """Return the Brier score: the mean squared distance of the probabilities to 0 or 1.
 
@@ -156,28 +121,6 @@ def auc(happened: npt.ArrayLike, score: npt.ArrayLike) -> float:
     if not positive or not negative:
         return float("nan")
     return float((ranks[truth].sum() - positive * (positive + 1) / 2) / (positive * negative))
-
-
-def coverage(when: npt.ArrayLike, interval: npt.ArrayLike) -> float:
-    """Return the share of next events that fall into their interval.
-
-    Parameters
-    ----------
-    when : array-like of int, shape (n,)
-        Tick of each customer's next event; only customers whose next event falls within the horizon, as
-        the interval is conditional on that.
-    interval : array-like of int, shape (n, 2)
-        First and last tick, both inclusive.
-
-    Examples
-    --------
-    >>> coverage([3, 9], [[1, 3], [1, 8]])
-    0.5
-    """
-    ticks, edges = np.asarray(when), np.asarray(interval)
-    if not len(ticks):
-        return float("nan")
-    return float(np.mean((edges[:, 0] <= ticks) & (ticks <= edges[:, 1])))
 
 
 def correlation(actual: npt.ArrayLike, forecast: npt.ArrayLike) -> float:

@@ -39,58 +39,6 @@ def mase(truth: FloatArray, forecast: FloatArray, scale: FloatArray) -> float:
     return _mean_of_series(np.abs(truth - forecast) / scale[:, None])
 
 
-def smape(truth: FloatArray, forecast: FloatArray) -> float:
-    """Return the symmetric mean absolute percentage error, 0 to 200, averaged over the series (M4)."""
-    size = np.abs(truth) + np.abs(forecast)
-    error = np.where(size > 0, 200.0 * np.abs(truth - forecast) / np.where(size > 0, size, 1.0), 0.0)
-    return _mean_of_series(np.where(np.isnan(truth), np.nan, error))
-
-
-def mae(truth: FloatArray, forecast: FloatArray) -> float:
-    """Return the mean absolute error of all values."""
-    return float(np.nanmean(np.abs(truth - forecast)))
-
-
-def rmse(truth: FloatArray, forecast: FloatArray) -> float:
-    """Return the root of the mean squared error of all values."""
-    return float(np.sqrt(np.nanmean((truth - forecast) ** 2)))
-
-
-def wql(truth: FloatArray, quantiles: FloatArray, levels: list[float]) -> float:
-    """Return the weighted quantile loss: 2 Σ pinball / Σ|y|, averaged over the quantiles.
-
-    Parameters
-    ----------
-    truth : array, shape (n_series, h, n_targets)
-    quantiles : array, shape (n_series, h, n_targets, n_quantiles)
-    levels : list of float
-    """
-    error = truth[..., None] - quantiles
-    share = np.asarray(levels)
-    losses = np.nansum(np.maximum(share * error, (share - 1.0) * error), axis=(0, 1, 2))
-    total = float(np.nansum(np.abs(truth)))
-    return float(2.0 * losses.mean() / total) if total > 0 else float("nan")
-
-
-def coverage(truth: FloatArray, low: FloatArray, high: FloatArray) -> float:
-    """Return the share of the observed values within their interval."""
-    known = ~np.isnan(truth)
-    return float(np.mean((truth[known] >= low[known]) & (truth[known] <= high[known])))
-
-
-def mean_by_step(errors: FloatArray) -> FloatArray:
-    """Return the mean of what is observed by step ahead, shape (h,); NaN where nothing is.
-
-    Parameters
-    ----------
-    errors : array, shape (n_series, h, n_targets)
-    """
-    known = ~np.isnan(errors)
-    count = known.sum(axis=(0, 2))
-    total = np.where(known, errors, 0.0).sum(axis=(0, 2))
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
 def mean_of_steps(values: FloatArray) -> FloatArray:
     """Return the mean over what is observed of the second axis; NaN where nothing is."""
     known = ~np.isnan(values)

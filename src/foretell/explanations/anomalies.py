@@ -1,4 +1,4 @@
-"""Values outside of their forecast interval, fold by fold."""
+"""What lies outside of its forecast: customers whose silence is too long, values beyond their interval."""
 
 from __future__ import annotations
 
@@ -8,15 +8,52 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.time import to_dates
+from foretell.data.log import EventLog
 from foretell.data.panel import Panel
 from foretell.errors import DataError
+from foretell.events.answers import gap_limits, standing
+from foretell.events.states import encode
 
 if TYPE_CHECKING:
+    from foretell.events.forecaster import EventForecaster
     from foretell.series.forecaster import SeriesForecaster
 
 FloatArray = npt.NDArray[np.float64]
 
 _SCHEMA = {"what": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "score": pl.Float64}
+
+
+def silent_customers(model: EventForecaster, log: EventLog | None, level: float) -> pl.DataFrame:
+    """List the customers whose silence is beyond their gap of some percentage; see `foretell.anomalies`."""
+    states = model.states_
+    if log is None:
+        log = model.log_
+    elif log.as_of < model.log_.as_of:
+        raise DataError(
+            f"the log ends {log.date(log.as_of)}, before the model's date "
+            f"{model.log_.date(model.log_.as_of)}; expected a log that goes on"
+        )
+    else:
+        states = encode(model.model_, log)
+    at = standing(model.model_, log, states)
+    limits = gap_limits(at, level / 100)
+    late = np.flatnonzero(log.as_of > limits)
+    days = 24.0 if log.unit == "hour" else 1.0
+    silent = (log.as_of - log.last[late]) / days
+    limit = (limits[late] - log.last[late]) / days
+    table = pl.DataFrame(
+        {
+            "unique_id": log.ids.gather(late),
+            "ds": to_dates(np.full(len(late), log.as_of), log.unit),
+            "what": pl.Series(["silence"] * len(late), dtype=pl.String),
+            "value": silent,
+            "low": np.zeros(len(late)),
+            "high": limit,
+            "score": silent / np.maximum(limit, 1.0 / days),
+        }
+    )
+    return table.sort("score", descending=True)
 
 
 def unexpected_values(model: SeriesForecaster, panel: Panel | None, level: float) -> pl.DataFrame:
@@ -36,7 +73,7 @@ def unexpected_values(model: SeriesForecaster, panel: Panel | None, level: float
             "goes on"
         )
     tails = (0.5 - level / 200, 0.5, 0.5 + level / 200)
-    found = []
+    parts = []
     for begin in range(first, last + 1, model.horizon):
         h = min(model.horizon, last - begin + 1)
         before = panel.up_to(begin - 1)
@@ -44,8 +81,8 @@ def unexpected_values(model: SeriesForecaster, panel: Panel | None, level: float
         missing = begin - 1 - before.ends
         for gap in np.unique(missing[missing < model.horizon]):
             part = before.take(missing == gap)
-            found.append(_fold(panel, part, model.forecast(part, int(h + gap), tails)[:, gap:], begin))
-    table = pl.concat(found) if found else _empty(panel)
+            parts.append(_fold(panel, part, model.forecast(part, int(h + gap), tails)[:, gap:], begin))
+    table = pl.concat(parts) if parts else _empty(panel)
     return table.sort("score", descending=True)
 
 

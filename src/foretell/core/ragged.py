@@ -1,0 +1,123 @@
+"""Runs of rows of unequal length, one for each id: what logs and panels have in common."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Collection, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from foretell.core.constraints import as_ids, closest
+from foretell.errors import ParameterError
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+Positions = Sequence[int] | range | npt.NDArray[np.integer] | BoolArray
+
+
+class Ragged(abc.ABC):
+    """Rows of many customers or series, one after the other.
+
+    The rows of ``ids[i]`` are ``offsets[i]`` to ``offsets[i + 1]``. A part of them is taken by the same verbs
+    of both: :meth:`select` by ids, :meth:`take` by positions, :meth:`until` by a date, :meth:`up_to` by a
+    tick.
+
+    Attributes
+    ----------
+    ids : polars.Series, shape (n,)
+    offsets : int64 array, shape (n + 1,)
+    """
+
+    # What holds the rows, and what an id names, for messages.
+    holder: ClassVar[str]
+    entity: ClassVar[str]
+
+    ids: pl.Series
+    offsets: IntArray
+
+    @property
+    def lengths(self) -> IntArray:
+        """Rows of each id, shape (n,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def owner(self) -> IntArray:
+        """Position of the id of each row, shape (n_rows,)."""
+        return np.repeat(np.arange(len(self.offsets) - 1), self.lengths)
+
+    @abc.abstractmethod
+    def take(self, positions: Positions) -> Self:
+        """Return a part by positions or a mask, in ascending position."""
+
+    @abc.abstractmethod
+    def up_to(self, tick: int) -> Self:
+        """Return the state at the end of a tick; see :meth:`until`."""
+
+    @abc.abstractmethod
+    def last_tick(self, when: object) -> int:
+        """Return the last tick that is over by ``when``: a day, month or year is meant whole."""
+
+    def select(self, ids: Collection[Any]) -> Self:
+        """Return a part by ids, in ascending position.
+
+        Raises
+        ------
+        ParameterError
+            There is no such id; the closest one is suggested.
+        """
+        wanted, known = set(as_ids(ids) or ()), self.ids.to_list()
+        unknown = list(wanted.difference(known))
+        if unknown:
+            hints = [f"; did you mean {match!r}?" for match in closest(str(unknown[0]), map(str, known))]
+            raise ParameterError(f"the {self.holder} has no {self.entity} {unknown[0]!r}" + "".join(hints))
+        return self.take(np.array([key in wanted for key in known], dtype=bool))
+
+    def until(self, when: object) -> Self:
+        """Return the state at the end of a date: nothing later is in it.
+
+        A day, month or year is meant whole. Those that begin later are not in it.
+        """
+        return self.up_to(self.last_tick(when))
+
+    def chosen(self, positions: Positions) -> BoolArray:
+        """Return positions, or a mask, as a mask that holds at least one."""
+        n = len(self.offsets) - 1
+        mask, given = np.zeros(n, dtype=bool), np.asarray(positions)
+        try:
+            mask[given if given.size else given.astype(np.int64)] = True
+        except IndexError as error:
+            raise ParameterError(
+                f"positions={positions!r}; expected positions from 0 to {n - 1}, or a mask of {n}; "
+                "ids are for select(ids)"
+            ) from error
+        if not mask.any():
+            raise ParameterError(f"no {self.entity} is chosen; name at least one")
+        return mask
+
+
+def flat_ranges(starts: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer]) -> IntArray:
+    """Return ``starts[i], starts[i] + 1, …`` of each length, one after the other.
+
+    Examples
+    --------
+    >>> flat_ranges(np.array([5, 0]), np.array([2, 3])).tolist()
+    [5, 6, 0, 1, 2]
+    """
+    before = np.cumsum(lengths) - lengths
+    ranges: IntArray = np.arange(int(lengths.sum()), dtype=np.int64) + np.repeat(starts - before, lengths)
+    return ranges
+
+
+def to_offsets(lengths: npt.NDArray[np.integer]) -> IntArray:
+    """Return where runs of these lengths begin and end.
+
+    Examples
+    --------
+    >>> to_offsets(np.array([2, 3])).tolist()
+    [0, 2, 5]
+    """
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

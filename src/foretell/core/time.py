@@ -1,0 +1,224 @@
+"""Time as both questions read it: moments that a user names, durations, and the ticks of a clock."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import re
+from collections.abc import Sequence
+from typing import Final, Literal, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from foretell.errors import ParameterError
+
+Unit = Literal["day", "hour"]
+
+UNIT_SECONDS: Final = {"hour": 3_600, "day": 86_400, "week": 604_800}
+_PERIODS: Final = {"Y", "M", "W", "D"}
+_OFFSET: Final = re.compile(r":\d{2}\S*(?:Z|[+-]\d{2}:?\d{2})$")
+_COMPACT: Final = re.compile(r"\s*(\d{4})(\d{2})(\d{2})\s*")
+_DURATION: Final = re.compile(r"\s*(\d{1,18})\s*(h|d|w|mo|y)\s*")
+_FIXED_US: Final = {name[0]: seconds * 1_000_000 for name, seconds in UNIT_SECONDS.items()}
+_MONTHS: Final = {"mo": 1, "y": 12}
+# How numpy writes calendar steps → how durations do.
+_CALENDAR: Final = {"M": "mo", "Y": "y"}
+# Dates end with the year 9999, and nobody forecasts farther than lives last.
+_LONGEST_YEARS: Final = 200
+_YEAR_DAYS: Final = 366
+
+
+def to_moment(when: object) -> np.datetime64:
+    """Return the moment that a date, a datetime, an ISO string or a numpy datetime means.
+
+    Examples
+    --------
+    >>> str(to_moment("20240630")), str(to_moment("2024-06"))
+    ('2024-06-30', '2024-06')
+    """
+    aware = isinstance(when, dt.datetime) and when.tzinfo is not None
+    if aware or (isinstance(when, str) and _OFFSET.search(when)):
+        raise ParameterError(
+            f"{when!s} carries a time zone; expected the time on the data's own clock, without one"
+        )
+    compact = _COMPACT.fullmatch(when) if isinstance(when, str) else None
+    try:
+        given = "-".join(compact.groups()) if compact else when
+        moment: np.datetime64 = np.datetime64(given)  # type: ignore[call-overload]
+    except (ValueError, TypeError) as error:
+        raise ParameterError(
+            f"{when!r} is not a date; expected something like '1997-09-30', a datetime.date or a datetime"
+        ) from error
+    if np.isnat(moment):
+        raise ParameterError(f"{when!r} is not a date; expected something like '1997-09-30'")
+    if not 1 <= int(moment.astype("datetime64[Y]").astype(np.int64)) + 1970 <= dt.MAXYEAR:
+        raise ParameterError(f"{when!r} is not a date of the years 1 to 9999; expected one like '1997-09-30'")
+    return moment
+
+
+def is_plain_date(moment: np.datetime64) -> bool:
+    """Tell whether a moment is a day, a month or a year, meant whole."""
+    return np.datetime_data(moment.dtype)[0] in _PERIODS
+
+
+def begin_us(moment: np.datetime64) -> int:
+    """Return the microsecond at which a moment, or the day, month or year that it names, begins."""
+    return int(moment.astype("datetime64[us]").astype(np.int64))
+
+
+def end_us(moment: np.datetime64) -> int:
+    """Return the first microsecond after a moment, or after the day, month or year that it names."""
+    return begin_us(moment + 1) if is_plain_date(moment) else begin_us(moment) + 1
+
+
+def to_dates(ticks: npt.ArrayLike, unit: Unit) -> pl.Series:
+    """Return ticks as a polars Date (day) or Datetime (hour) series."""
+    if unit == "day":
+        return pl.Series(np.asarray(ticks, dtype=np.int64)).cast(pl.Int32).cast(pl.Date)
+    return (pl.Series(np.asarray(ticks, dtype=np.int64)) * 3_600_000_000).cast(pl.Datetime("us"))
+
+
+def to_tick(when: object, unit: Unit) -> int:
+    """Return the last tick of a moment: of a day, month or year, which is meant whole, the last one in it."""
+    return (end_us(to_moment(when)) - 1) // (UNIT_SECONDS[unit] * 1_000_000)
+
+
+def first_tick(when: object, unit: Unit) -> int:
+    """Return the first tick of a moment, or of the day, month or year that it names."""
+    return begin_us(to_moment(when)) // (UNIT_SECONDS[unit] * 1_000_000)
+
+
+@dataclasses.dataclass(frozen=True)
+class Duration:
+    """A length of time: calendar months, which differ in length, or microseconds.
+
+    Examples
+    --------
+    >>> Duration.parse("3mo"), Duration.parse("2d").us // 1_000_000
+    (Duration(months=3, us=0), 172800)
+    """
+
+    months: int = 0
+    us: int = 0
+
+    @classmethod
+    def parse(cls, duration: object) -> Duration:
+        """Read ``"36h"``, ``"7d"``, ``"26w"``, ``"3mo"``, ``"1y"``, or a timedelta, numpy's and pandas' too.
+
+        Raises
+        ------
+        ParameterError
+            It is none of these, or longer than 200 years.
+        """
+        read = cls._of_numpy(duration) if isinstance(duration, np.timedelta64) else cls._of(duration)
+        if read is None:
+            raise ParameterError(
+                f"{duration!r} is not a duration; expected a whole number and h, d, w, mo or y, "
+                "such as '12h', '7d', '26w', '3mo' or '1y'"
+            )
+        days = read.months * 31 + read.us // _FIXED_US["d"]
+        if abs(days) > _LONGEST_YEARS * _YEAR_DAYS:
+            raise _too_long(duration)
+        return read
+
+    @classmethod
+    def _of(cls, duration: object) -> Duration | None:
+        if isinstance(duration, dt.timedelta):
+            return None if duration != duration else cls(us=duration // dt.timedelta(microseconds=1))  # noqa: PLR0124  # pandas' NaT
+        match = _DURATION.fullmatch(duration) if isinstance(duration, str) else None
+        if match is None:
+            return None
+        count, unit = int(match[1]), match[2]
+        return cls(months=count * _MONTHS[unit]) if unit in _MONTHS else cls(us=count * _FIXED_US[unit])
+
+    @classmethod
+    def _of_numpy(cls, duration: np.timedelta64) -> Duration | None:
+        unit, size = np.datetime_data(duration.dtype)
+        if np.isnat(duration) or unit == "generic":
+            return None
+        count = int(duration.astype(np.int64)) * size
+        if unit in _CALENDAR:
+            raise ParameterError(
+                f"{duration!r} is of no fixed length; for calendar steps write '{count}{_CALENDAR[unit]}', "
+                "else days or weeks"
+            )
+        seconds = count * float((np.ones(1, dtype=f"m8[{unit}]") / np.timedelta64(1, "s"))[0])
+        if abs(seconds) > _LONGEST_YEARS * _YEAR_DAYS * UNIT_SECONDS["day"]:
+            raise _too_long(duration)
+        return cls(us=round(seconds * 1_000_000))
+
+    def after(self, begin: int) -> int:
+        """Return the end of the duration that begins at ``begin``, in microseconds since 1970.
+
+        Months keep the day of the month, or take the last of a shorter one.
+        """
+        if not self.months:
+            return begin + self.us
+        day, clock = divmod(begin, _FIXED_US["d"])
+        month = np.datetime64(day, "D").astype("datetime64[M]")
+        place = int((np.datetime64(day, "D") - month.astype("datetime64[D]")).astype(np.int64))
+        later = month + self.months
+        first, following = (int(m.astype("datetime64[D]").astype(np.int64)) for m in (later, later + 1))
+        return min(first + place, following - 1) * _FIXED_US["d"] + clock
+
+
+def _too_long(duration: object) -> ParameterError:
+    return ParameterError(f"{duration!r} is longer than {_LONGEST_YEARS} years; expected a shorter duration")
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """Tell whether a value is a whole number; True, False and timedeltas are none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
+
+
+def parse_duration(duration: object, unit: Unit, from_: int | None = None) -> int:
+    """Return a duration in ticks, at least 1.
+
+    Parameters
+    ----------
+    duration : str, int or timedelta
+        See `Duration.parse`; a whole number is a count of ticks.
+    unit : {"day", "hour"}
+    from_ : int, optional
+        The tick from which months and years are counted.
+
+    Examples
+    --------
+    >>> parse_duration("26w", "day"), parse_duration("1mo", "day", from_=to_tick("2024-01-31", "day"))
+    (182, 29)
+    """
+    length = UNIT_SECONDS[unit] * 1_000_000
+    if is_count(duration):
+        ticks, rest = int(duration), 0
+    else:
+        read = Duration.parse(duration)
+        if read.months and from_ is None:
+            raise ParameterError(
+                f"{duration!r} is of no fixed length; expected one in h, d or w, such as '30d', here"
+            )
+        begin = (from_ or 0) * length
+        ticks, rest = divmod(read.after(begin) - begin, length)
+    if ticks < 1 or rest:
+        raise ParameterError(
+            f"{duration!r} is not a whole, positive number of {unit}s; the clock's unit is {unit!r}"
+        )
+    if ticks * length > _LONGEST_YEARS * _YEAR_DAYS * _FIXED_US["d"]:
+        raise _too_long(duration)
+    return ticks
+
+
+def as_durations(durations: object, name: str = "horizons") -> tuple[str | int | dt.timedelta, ...]:
+    """Return durations as a tuple; a single one is a tuple of one.
+
+    Examples
+    --------
+    >>> as_durations("7d"), as_durations(["7d", 30])
+    (('7d',), ('7d', 30))
+    """
+    if isinstance(durations, (str, dt.timedelta, np.timedelta64)) or is_count(durations):
+        return (durations,)  # type: ignore[return-value]
+    if not isinstance(durations, (Sequence, np.ndarray, pl.Series)):
+        raise ParameterError(f"{name}={durations!r}; expected durations such as ['7d', '30d']")
+    return tuple(durations)

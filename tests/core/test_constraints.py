@@ -1,0 +1,36 @@
+"""Arguments that mean several values: given alone, in the wrong scale, or as text."""
+
+import numpy as np
+import pytest
+
+from foretell.core.constraints import as_ids, as_levels, as_quantiles
+from foretell.core.time import as_durations
+from foretell.errors import ParameterError
+
+
+@pytest.mark.parametrize(("level", "mend"), [(0.8, "write 80"), (0, "such as 80"), (100, "such as 80")])
+def test_a_share_in_place_of_a_percentage_is_refused_with_the_mend(level, mend):
+    with pytest.raises(ParameterError, match=mend):
+        as_levels([level])
+
+
+def test_a_level_alone_and_text_are_refused():
+    assert as_levels(np.array([80, 95])) == (80, 95)
+    for levels in (80, "80", ["80"], [True], None):
+        with pytest.raises(ParameterError, match="expected percentages"):
+            as_levels(levels)
+    with pytest.raises(ParameterError, match="between 0 and 1"):
+        as_quantiles([80])
+
+
+@pytest.mark.parametrize("ids", [7, "a", b"a", [], [None]])
+def test_ids_that_are_no_list_are_refused(ids):
+    with pytest.raises(ParameterError, match="expected a list"):
+        as_ids(ids)
+
+
+def test_a_duration_alone_is_a_list_of_one():
+    assert as_durations("7d") == ("7d",)
+    assert as_durations(7) == (7,)
+    with pytest.raises(ParameterError, match="expected durations"):
+        as_durations(None)
