@@ -214,8 +214,8 @@ def _at(times: FloatArray, chances: FloatArray, when: FloatArray) -> FloatArray:
     k = np.clip(np.searchsorted(times, when, side="right") - 1, 0, len(times) - 2)
     share = np.clip((when - times[k]) / (times[k + 1] - times[k]), 0.0, 1.0)
     rows = np.arange(len(when))
-    found: FloatArray = chances[rows, k] * (1.0 - share) + chances[rows, k + 1] * share
-    return found
+    chance: FloatArray = chances[rows, k] * (1.0 - share) + chances[rows, k + 1] * share
+    return chance
 
 
 def _or_null(values: object, n: int, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:

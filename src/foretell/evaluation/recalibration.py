@@ -56,7 +56,7 @@ def steady_share(
         return 1.0
     of = np.asarray(folds)
     recalibrations = [learn(of != one) for one in labels]
-    found = np.array(
+    values = np.array(
         [
             [
                 error(recalibration, of == one, share)
@@ -65,8 +65,8 @@ def steady_share(
             for share in _SHARES
         ]
     )
-    best = int(np.argmin(found.mean(axis=1)))
-    return _SHARES[best] if surely_positive(found[0] - found[best]) else 0.0
+    best = int(np.argmin(values.mean(axis=1)))
+    return _SHARES[best] if surely_positive(values[0] - values[best]) else 0.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -109,34 +109,34 @@ class ConformalRecalibration:
         folds: npt.ArrayLike | None = None,
     ) -> Self:
         """Learn from truths, shape (n,), and their forecasts, shape (n, n_levels); NaN is left out."""
-        came, said = np.asarray(truth, dtype=np.float64), np.asarray(quantiles, dtype=np.float64)
-        if said.shape != (len(came), len(levels)):
+        truths, forecasts = np.asarray(truth, dtype=np.float64), np.asarray(quantiles, dtype=np.float64)
+        if forecasts.shape != (len(truths), len(levels)):
             raise ParameterError(
-                f"quantiles has shape {said.shape}; expected {(len(came), len(levels))}: a row for each "
-                "truth, a column for each level"
+                f"quantiles has shape {forecasts.shape}; expected {(len(truths), len(levels))}: a row for "
+                "each truth, a column for each level"
             )
-        known = ~np.isnan(came) & ~np.isnan(said).any(axis=1)
-        came, said = came[known], said[known]
-        if len(came) < _ENOUGH:
+        known = ~np.isnan(truths) & ~np.isnan(forecasts).any(axis=1)
+        truths, forecasts = truths[known], forecasts[known]
+        if len(truths) < _ENOUGH:
             return cls(tuple(levels), np.zeros(len(levels)))
-        scores = (came[:, None] - said) / _width(said)
+        scores = (truths[:, None] - forecasts) / _width(forecasts)
         at, half = np.asarray(levels), len(levels) // 2
 
         def learned(rows: Mask) -> FloatArray:
             return np.array([np.quantile(scores[rows, k], level) for k, level in enumerate(at)])
 
         def uneven(shifts: FloatArray, out: Mask, share: float) -> float:
-            moved, truth = cls(tuple(levels), share * shifts).apply(said[out]), came[out]
-            held = [np.mean((moved[:, k] <= truth) & (truth <= moved[:, -1 - k])) for k in range(half)]
-            return float(np.square(held - (at[::-1][:half] - at[:half])).sum())
+            moved, truth = cls(tuple(levels), share * shifts).apply(forecasts[out]), truths[out]
+            covered = [np.mean((moved[:, k] <= truth) & (truth <= moved[:, -1 - k])) for k in range(half)]
+            return float(np.square(covered - (at[::-1][:half] - at[:half])).sum())
 
         share = steady_share(None if folds is None else np.asarray(folds)[known], learned, uneven)
-        return cls(tuple(levels), share * learned(np.ones(len(came), dtype=bool)))
+        return cls(tuple(levels), share * learned(np.ones(len(truths), dtype=bool)))
 
     def apply(self, quantiles: npt.ArrayLike) -> FloatArray:
         """Return recalibrated quantiles, shape (…, n_levels), in ascending order."""
-        said = np.asarray(quantiles, dtype=np.float64)
-        moved: FloatArray = np.sort(said + self.shifts * _width(said), axis=-1)
+        forecasts = np.asarray(quantiles, dtype=np.float64)
+        moved: FloatArray = np.sort(forecasts + self.shifts * _width(forecasts), axis=-1)
         return moved
 
     @classmethod
@@ -147,8 +147,8 @@ class ConformalRecalibration:
                 "visits are recalibrated by their PIT: PITRecalibration.of(evaluation, model)"
             )
         rows = rows_of(evaluation, model)
-        said = rows.select([quantile_column(level) for level in LEVELS]).to_numpy()
-        return cls.fit(rows["y"].to_numpy(), said, LEVELS, rows["cutoff"].to_numpy())
+        forecasts = rows.select([quantile_column(level) for level in LEVELS]).to_numpy()
+        return cls.fit(rows["y"].to_numpy(), forecasts, LEVELS, rows["cutoff"].to_numpy())
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -186,9 +186,9 @@ class PITRecalibration:
             return cls(grid, grid)
 
         def learned(rows: Mask) -> FloatArray:
-            found = [float(mass_within(below[rows], above[rows], 0.0, level).mean()) for level in grid]
+            values = [float(mass_within(below[rows], above[rows], 0.0, level).mean()) for level in grid]
             # The truth is never quite as far out as the outermost point: no level becomes 0 or 1.
-            return np.interp(grid, np.maximum.accumulate(np.array([0.0, *found[1:-1], 1.0])), grid)
+            return np.interp(grid, np.maximum.accumulate(np.array([0.0, *values[1:-1], 1.0])), grid)
 
         def partly(given: FloatArray, share: float) -> FloatArray:
             return (1.0 - share) * grid + share * given
@@ -196,16 +196,16 @@ class PITRecalibration:
         def uneven(given: FloatArray, out: Mask, share: float) -> float:
             recalibration = cls(grid, partly(given, share))
             ends = [recalibration.levels([0.5 - part / 2, 0.5 + part / 2]) for part in _CENTRAL]
-            held = [float(mass_within(below[out], above[out], *pair).mean()) for pair in ends]
-            return float(np.square(np.array(held) - _CENTRAL).sum())
+            covered = [float(mass_within(below[out], above[out], *pair).mean()) for pair in ends]
+            return float(np.square(np.array(covered) - _CENTRAL).sum())
 
         share = steady_share(folds, learned, uneven)
         return cls(grid, partly(learned(np.ones(len(below), dtype=bool)), share))
 
     def levels(self, asked: npt.ArrayLike) -> FloatArray:
         """Return the levels to ask a forecaster for, instead of these."""
-        found: FloatArray = np.interp(np.asarray(asked, dtype=np.float64), self.asked, self.given)
-        return found
+        values: FloatArray = np.interp(np.asarray(asked, dtype=np.float64), self.asked, self.given)
+        return values
 
     @classmethod
     def of(cls, evaluation: Evaluation, model: str) -> Self:
@@ -248,14 +248,14 @@ class IsotonicRecalibration:
         cls, happened: npt.ArrayLike, probability: npt.ArrayLike, folds: npt.ArrayLike | None = None
     ) -> Self:
         """Learn from what happened, shape (n,), and the probabilities that had been said."""
-        said, came = np.asarray(probability, dtype=np.float64), np.asarray(happened, dtype=np.float64)
-        if len(said) < _ENOUGH:
+        forecasts, truths = np.asarray(probability, dtype=np.float64), np.asarray(happened, dtype=np.float64)
+        if len(forecasts) < _ENOUGH:
             return cls(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
 
         def learned(rows: Mask) -> tuple[FloatArray, FloatArray]:
             # In bins, so that a step of the map stands for enough forecasts.
             bins = int(np.clip(rows.sum() // _ENOUGH, 2, 50))
-            table = metrics.reliability(came[rows], said[rows], bins=bins)
+            table = metrics.reliability(truths[rows], forecasts[rows], bins=bins)
             fitted = np.asarray(isotonic_regression(table.observed, weights=table.size).x)
             return table.forecast, fitted
 
@@ -264,10 +264,10 @@ class IsotonicRecalibration:
             return forecast, (1.0 - share) * forecast + share * observed
 
         def brier(points: tuple[FloatArray, FloatArray], out: Mask, share: float) -> float:
-            return metrics.brier(came[out], cls(*partly(points, share)).apply(said[out]))
+            return metrics.brier(truths[out], cls(*partly(points, share)).apply(forecasts[out]))
 
         share = steady_share(folds, learned, brier)
-        return cls(*partly(learned(np.ones(len(said), dtype=bool)), share))
+        return cls(*partly(learned(np.ones(len(forecasts), dtype=bool)), share))
 
     def apply(self, probability: npt.ArrayLike) -> FloatArray:
         """Return recalibrated probabilities."""
@@ -302,9 +302,9 @@ def recalibration_on_last_fold(evaluation: Evaluation, model: str) -> pl.DataFra
         recalibration = IsotonicRecalibration.fit(
             *(before[name].to_numpy() for name in ("returned", "p_return", "cutoff"))
         )
-        said, came = now["p_return"].to_numpy(), now["returned"].to_numpy()
-        kinds = {"as forecast": said, "recalibrated": recalibration.apply(said)}
-        points = {kind: metrics.reliability(came, chance) for kind, chance in kinds.items()}
+        forecasts, truths = now["p_return"].to_numpy(), now["returned"].to_numpy()
+        kinds = {"as forecast": forecasts, "recalibrated": recalibration.apply(forecasts)}
+        points = {kind: metrics.reliability(truths, chance) for kind, chance in kinds.items()}
         return pl.concat(
             [
                 pl.DataFrame({"kind": [kind] * len(p.size), "claimed": p.forecast, "observed": p.observed})
@@ -315,14 +315,14 @@ def recalibration_on_last_fold(evaluation: Evaluation, model: str) -> pl.DataFra
     columns = [quantile_column(level) for level in LEVELS]
     before, now = rows.filter(~last), rows.filter(last)
     folds = before["cutoff"].to_numpy()
-    mend = ConformalRecalibration.fit(
+    conformal = ConformalRecalibration.fit(
         before["y"].to_numpy(), before.select(columns).to_numpy(), LEVELS, folds
     )
-    said, came = now.select(columns).to_numpy(), now["y"].to_numpy()[:, None]
+    forecasts, truths = now.select(columns).to_numpy(), now["y"].to_numpy()[:, None]
     parts = []
-    for kind, quantiles in {"as forecast": said, "recalibrated": mend.apply(said)}.items():
+    for kind, quantiles in {"as forecast": forecasts, "recalibrated": conformal.apply(forecasts)}.items():
         k = np.arange(len(LEVELS) // 2)[::-1]
-        inside = (quantiles[:, k] <= came) & (came <= quantiles[:, ::-1][:, k])
+        inside = (quantiles[:, k] <= truths) & (truths <= quantiles[:, ::-1][:, k])
         claimed = [LEVELS[-1 - one] - LEVELS[one] for one in k]
         parts.append(
             pl.DataFrame({"kind": [kind] * len(k), "claimed": claimed, "observed": inside.mean(axis=0)})

@@ -95,15 +95,15 @@ class Knobs:
         """Return the knobs as Optuna's distributions."""
         from optuna import distributions as optuna  # noqa: PLC0415  # slow to import
 
-        found: dict[str, BaseDistribution] = {}
+        by_name: dict[str, BaseDistribution] = {}
         for name, values in self.space.items():
             if not isinstance(values, Between):
-                found[name] = optuna.CategoricalDistribution(list(self._labels[name]))
+                by_name[name] = optuna.CategoricalDistribution(list(self._labels[name]))
             elif isinstance(values.low, int) and isinstance(values.high, int):
-                found[name] = optuna.IntDistribution(values.low, values.high, log=values.log)
+                by_name[name] = optuna.IntDistribution(values.low, values.high, log=values.log)
             else:
-                found[name] = optuna.FloatDistribution(values.low, values.high, log=values.log)
-        return found
+                by_name[name] = optuna.FloatDistribution(values.low, values.high, log=values.log)
+        return by_name
 
     def combinations(self) -> list[dict[str, Any]]:
         """Return all combinations of values, as they are kept in storage."""
@@ -138,8 +138,8 @@ _DEFAULTS: dict[Kind, dict[str, Any]] = {
 def _configurations(model: Any) -> dict[str, Any]:
     """Return the configurations that a forecaster works with, by argument; a statistic has none."""
     defaults = _DEFAULTS[model.kind] if model.is_ours else {}
-    found = {name: getattr(model, name) or default for name, default in defaults.items()}
-    return found | ({"head": as_head(found["head"])} if "head" in found else {})
+    chosen = {name: getattr(model, name) or default for name, default in defaults.items()}
+    return chosen | ({"head": as_head(chosen["head"])} if "head" in chosen else {})
 
 
 def knob_names(model: EventForecaster | SeriesForecaster) -> list[str]:

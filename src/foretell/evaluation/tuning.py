@@ -124,13 +124,15 @@ class SearchResult:
         """
         rows = []
         for trial in self.study.get_trials(deepcopy=False):
-            told = trial.user_attrs
+            attributes = trial.user_attrs
             row = {
                 "trial": trial.number,
                 "state": trial.state.name.lower(),
-                self.objective: told.get("figure"),
+                self.objective: attributes.get("figure"),
             }
-            rows.append(row | {"seconds": told.get("seconds")} | trial.params | {"why": told.get("why")})
+            rows.append(
+                row | {"seconds": attributes.get("seconds")} | trial.params | {"why": attributes.get("why")}
+            )
         order = sorted(rows, key=lambda row: self.figure.loss(row[self.objective]))
         names = list(dict.fromkeys(name for row in order for name in row))
         return pl.DataFrame({name: _column([row.get(name) for row in order]) for name in names})

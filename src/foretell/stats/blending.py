@@ -46,13 +46,13 @@ def blend_weights(
     names = list(members)
     counts = dict.fromkeys(names, 0)
     total: FloatArray | float = 0.0
-    found: list[tuple[FloatArray, dict[str, int]]] = []
+    steps: list[tuple[FloatArray, dict[str, int]]] = []
     for k in range(rounds):
         tried = [losses((total + members[name]) / (k + 1)) for name in names]
         chosen = int(np.nanargmin([one.mean() for one in tried]))
         total = total + members[names[chosen]]
         counts[names[chosen]] += 1
-        found.append((tried[chosen], dict(counts)))
-    (alone, single), (blended, best) = found[0], min(found, key=lambda one: float(one[0].mean()))
+        steps.append((tried[chosen], dict(counts)))
+    (alone, single), (blended, best) = steps[0], min(steps, key=lambda one: float(one[0].mean()))
     picks = best if surely_positive(alone - blended) else single
     return {name: count / sum(picks.values()) for name, count in picks.items() if count}

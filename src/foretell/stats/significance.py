@@ -20,8 +20,8 @@ def surely_positive(gains: npt.ArrayLike) -> bool:
     >>> surely_positive([1.0, 1.2, 0.9, 1.1]), surely_positive([1.0, -1.2, 0.9, -0.1]), surely_positive([1.0])
     (True, False, False)
     """
-    found = np.asarray(gains, dtype=np.float64)
-    n = len(found)
+    values = np.asarray(gains, dtype=np.float64)
+    n = len(values)
     if n < 2:
         return False
-    return bool(found.mean() > student_t.ppf(_SURE, n - 1) * found.std(ddof=1) / np.sqrt(n))
+    return bool(values.mean() > student_t.ppf(_SURE, n - 1) * values.std(ddof=1) / np.sqrt(n))
