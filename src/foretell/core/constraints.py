@@ -166,6 +166,18 @@ def check_all(values: Mapping[str, object], rules: Mapping[str, Constraint]) -> 
         check(name, values[name], rule)
 
 
+def check_fields(config: object, rules: Mapping[str, Constraint]) -> None:
+    """Refuse the first field of a frozen configuration that breaks its rule; make numpy's numbers Python's.
+
+    Saved as JSON they are Python's anyhow, and a configuration is the same before and after.
+    """
+    check_all(vars(config), rules)
+    for name in rules:
+        value = getattr(config, name)
+        if isinstance(value, np.generic):
+            object.__setattr__(config, name, value.item())
+
+
 def as_levels(levels: object) -> tuple[float, ...]:
     """Return the percentages of intervals as a tuple.
 

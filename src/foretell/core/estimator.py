@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import html
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from foretell.core.constraints import Constraint, Instance, Maybe, check_all
 from foretell.errors import NotFittedError, ParameterError
 
 
 class Estimator:
     """Base of the forecasters: no logic in ``__init__``, one attribute per argument."""
+
+    # What each argument may be; arguments without a rule are free, or checked by the class itself.
+    _constraints: ClassVar[Mapping[str, Constraint]] = {}
+
+    def _check_parameters(self) -> None:
+        """Refuse arguments that break their rules."""
+        check_all(vars(self), self._constraints)
 
     @classmethod
     def _parameter_names(cls) -> list[str]:
@@ -23,15 +34,41 @@ class Estimator:
         return {name: getattr(self, name) for name in self._parameter_names()}
 
     def set_params(self, **params: Any) -> Self:
-        """Set arguments by name; unknown ones are refused."""
-        for name, value in params.items():
+        """Set arguments by name; unknown ones are refused.
+
+        ``training__epochs=3`` sets a field of a configuration: the configuration is replaced, not changed.
+        """
+        for given, value in params.items():
+            name, _, field = given.partition("__")
             if name not in self._parameter_names():
                 raise ParameterError(
                     f"{type(self).__name__} has no parameter {name!r}; "
                     f"it has {', '.join(self._parameter_names())}"
                 )
-            setattr(self, name, value)
+            setattr(self, name, self._replaced(name, field, value) if field else value)
         return self
+
+    def _replaced(self, name: str, field: str, value: object) -> object:
+        """Return the configuration ``name`` with another value of a field; by default that of its class."""
+        configuration = getattr(self, name)
+        rule = self._constraints.get(name)
+        if isinstance(rule, Maybe) and isinstance(rule.rule, Instance) and configuration is None:
+            configuration = rule.rule.kind()
+        fields = dataclasses.fields(configuration) if dataclasses.is_dataclass(configuration) else ()
+        names = [known.name for known in fields if known.init]
+        if field not in names:
+            raise ParameterError(
+                f"{name}={configuration!r} has no field {field!r}; it has {', '.join(names) or 'none'}"
+            )
+        return dataclasses.replace(configuration, **{field: value})
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell scikit-learn whether the estimator is fitted: learned state ends in ``_``."""
+        return any(name.endswith("_") and not name.startswith("_") for name in vars(self))
+
+    def _repr_html_(self) -> str:
+        """Show the arguments in a notebook."""
+        return f"<pre>{html.escape(repr(self))}</pre>"
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())

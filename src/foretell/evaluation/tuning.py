@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
+from foretell.core.constraints import Constraint, Maybe, Number, Whole, check_fields
 from foretell.core.contracts import Figure
 from foretell.core.estimator import Estimator
 from foretell.data.log import EventLog
@@ -69,11 +70,13 @@ class SearchConfig:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ParameterError(f"method={self.method!r}; expected one of {', '.join(METHODS)}")
-        for name, value in (("trials", self.trials), ("together", self.together)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ParameterError(f"{name}={value!r}; expected a whole number of at least 1")
-        if self.seconds is not None and not self.seconds > 0:
-            raise ParameterError(f"seconds={self.seconds!r}; expected a positive number")
+        rules: dict[str, Constraint] = {
+            "trials": Maybe(Whole()),
+            "together": Whole(),
+            "seed": Whole(0),
+            "seconds": Maybe(Number(0.0, ends="()")),
+        }
+        check_fields(self, rules)
 
 
 class SearchProgress(NamedTuple):

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.core.constraints import as_levels, as_quantiles
+from foretell.core.constraints import (
+    Constraint,
+    Instance,
+    Maybe,
+    OneOf,
+    Whole,
+    as_levels,
+    as_quantiles,
+    check,
+)
 from foretell.core.contracts import Kind
 from foretell.core.estimator import NetworkForecaster
 from foretell.core.outlook import Outlook, period_edges
@@ -107,6 +116,14 @@ class EventForecaster(NetworkForecaster):
 
     kind: ClassVar[Kind] = "events"
     starts_warm = True
+    _constraints: ClassVar[Mapping[str, Constraint]] = {
+        "ensemble": Whole(),
+        "paths": Whole(),
+        "seed": Whole(0),
+        "training": Maybe(Instance(TrainConfig)),
+        "model": OneOf(("network", "auto")),
+        "drop_out": OneOf(("mbg", "bg")),
+    }
 
     auto_: EventChoice | None = None
 
@@ -224,27 +241,18 @@ class EventForecaster(NetworkForecaster):
         return other.model_
 
     def _check_parameters(self) -> None:
-        for name, least in [("ensemble", 1), ("paths", 1), ("seed", 0)]:
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise ParameterError(f"{name}={value!r}; expected a whole number of at least {least}")
+        super()._check_parameters()
         check_network(self.network)
         as_head(self.head)
-        if self.training is not None and not isinstance(self.training, TrainConfig):
-            raise ParameterError(f"training={self.training!r}; expected a foretell.TrainConfig(…)")
         if self.training is not None and self.training.loss is not None:
             raise ParameterError(
                 f"loss={self.training.loss!r}; expected None: the next gap is trained by its likelihood"
             )
-        if self.model not in {"network", "auto"}:
-            raise ParameterError(f"model={self.model!r}; expected 'network' or 'auto'")
         if self.model == "auto" and as_head(self.head).kind != "mixture":
             raise ParameterError(
                 f"model='auto' with head={as_head(self.head).kind!r}; expected head='mixture': counts "
                 "are blended, and other heads know none"
             )
-        if self.drop_out not in {"mbg", "bg"}:
-            raise ParameterError(f"drop_out={self.drop_out!r}; expected 'mbg' or 'bg'")
 
     def _stand(self, log: EventLog, states: States | None = None) -> Self:
         self.log_ = log
@@ -422,8 +430,7 @@ class EventForecaster(NetworkForecaster):
         self._check_fitted("model_")
         self._check_counts()
         ticks = self.log_.ticks_of(horizon)
-        if paths < 1:
-            raise ParameterError(f"paths={paths!r}; expected a whole number of at least 1")
+        check("paths", paths, Whole())
         found = simulate_paths(
             self.model_,
             self.log_,

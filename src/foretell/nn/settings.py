@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from foretell.core.constraints import Whole, check
 from foretell.errors import ParameterError
 from foretell.nn.backend import keras
 from foretell.nn.cells import CELLS, SETTINGS
@@ -123,9 +124,10 @@ class NetworkConfig:
             ("components", 0, 32),
         ]:
             value = getattr(self, name)
-            for one in value if isinstance(value, tuple) else (value,):
-                if isinstance(one, bool) or not isinstance(one, int) or not low <= one <= high:
-                    raise ParameterError(f"{name}={value!r}; expected a whole number from {low} to {high}")
+            for width in value if isinstance(value, tuple) else (value,):
+                check(name, width, Whole(low, high))
+            plain = tuple(map(int, value)) if isinstance(value, tuple) else int(value)
+            object.__setattr__(self, name, plain)  # numpy's numbers are no JSON
         if isinstance(self.units, tuple) and len(self.units) != self.layers:
             raise ParameterError(
                 f"units={self.units!r}; expected one width for each of layers={self.layers}, or a single one"

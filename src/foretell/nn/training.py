@@ -6,15 +6,16 @@ import dataclasses
 import functools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from foretell.core.constraints import Constraint, Maybe, Number, Whole, check_fields
 from foretell.errors import ParameterError
 from foretell.nn.backend import keras
 from foretell.nn.hyperparameters import Knobs, apply_gradients, dropping, program_of
@@ -26,6 +27,18 @@ Result = TypeVar("Result")
 # 1992): steadier than the last step's, which matters where training stops early at a high learning rate.
 _AVERAGED_EPOCHS = 1.5
 IntArray = npt.NDArray[np.int64]
+
+
+_CONSTRAINTS: Final[Mapping[str, Constraint]] = {
+    "epochs": Whole(),
+    "batch_size": Maybe(Whole()),
+    "learning_rate": Number(0.0, ends="()"),
+    "weight_decay": Number(0.0),
+    "clip_norm": Number(0.0, ends="()"),
+    "patience": Whole(),
+    "validation_fraction": Number(0.0, 1.0),
+    "max_steps": Whole(),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,16 +83,7 @@ class TrainConfig:
     loss: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience", "max_steps"):
-            value = getattr(self, name)
-            if name == "batch_size" and value is None:
-                continue
-            if not isinstance(value, int) or value < 1:
-                raise ParameterError(f"{name}={value!r}; expected a whole number of at least 1")
-        if not 0.0 <= self.validation_fraction < 1.0:
-            raise ParameterError(f"validation_fraction={self.validation_fraction!r}; expected from 0 up to 1")
-        if not self.learning_rate > 0.0:
-            raise ParameterError(f"learning_rate={self.learning_rate!r}; expected a positive number")
+        check_fields(self, _CONSTRAINTS)
         check_names(self.optimizer, self.loss)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.constraints import Whole, check
 from foretell.data.times import TimeReader
 from foretell.errors import DataError, ParameterError
 
@@ -118,8 +119,7 @@ def make_windows(
     """
     array = np.asarray(values)
     for name, value in (("length", length), ("ahead", ahead)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ParameterError(f"{name}={value!r}; expected a whole number of at least 1")
+        check(name, value, Whole())
     if array.ndim < 1:
         raise ParameterError(f"values is the single number {values!r}; expected a series of them")
     whose = np.zeros(len(array), dtype=np.int64) if customers is None else np.asarray(customers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import NormalDist
 from typing import Any, ClassVar, Self
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.constraints import Constraint, Instance, Maybe, OneOf, Whole, check
 from foretell.core.contracts import Kind
 from foretell.core.estimator import NetworkForecaster
 from foretell.data.panel import Panel, check_panel
@@ -88,6 +89,14 @@ class SeriesForecaster(NetworkForecaster):
     name = "foretell"
     kind: ClassVar[Kind] = "series"
     starts_warm = True
+    _constraints: ClassVar[Mapping[str, Constraint]] = {
+        "horizon": Whole(),
+        "ensemble": Whole(),
+        "seed": Whole(0),
+        "training": Maybe(Instance(TrainConfig)),
+        "window": Maybe(Instance(WindowConfig)),
+        "model": OneOf(("network", "auto")),
+    }
 
     model_: SeriesModel
     panel_: Panel
@@ -257,8 +266,7 @@ class SeriesForecaster(NetworkForecaster):
         """Return quantiles as an array, shape (n_series, h, n_targets, n_quantiles), sorted."""
         self._check_fitted("model_")
         check_panel(panel)
-        if isinstance(h, bool) or not isinstance(h, (int, np.integer)) or h < 1:
-            raise ParameterError(f"h={h!r}; expected a whole number of steps of at least 1")
+        check("h", h, Whole(of="steps"))
         self._check_alike(panel)
         model, shape = self.model_, self.model_.network.shape
         n = panel.n_series
@@ -289,17 +297,8 @@ class SeriesForecaster(NetworkForecaster):
             )
 
     def _check_parameters(self) -> None:
-        for name, least in [("horizon", 1), ("ensemble", 1), ("seed", 0)]:
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise ParameterError(f"{name}={value!r}; expected a whole number of at least {least}")
+        super()._check_parameters()
         check_network(self.network)
-        for name, kind in [("training", TrainConfig), ("window", WindowConfig)]:
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, kind):
-                raise ParameterError(f"{name}={value!r}; expected a foretell.{kind.__name__}(…)")
-        if self.model not in {"network", "auto"}:
-            raise ParameterError(f"model={self.model!r}; expected 'network' or 'auto'")
         check_variables(self.variables, self.method)
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from foretell.core.constraints import Maybe, Whole, check_fields
 from foretell.core.ragged import flat_ranges
 from foretell.data.panel import Panel
 from foretell.errors import ParameterError
@@ -50,12 +51,7 @@ class WindowConfig:
     log: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("lookback", "patch", "season"):
-            value = getattr(self, name)
-            if value is not None and (
-                isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1
-            ):
-                raise ParameterError(f"{name}={value!r}; expected a whole number of at least 1, or None")
+        check_fields(self, dict.fromkeys(("lookback", "patch", "season"), Maybe(Whole())))
         if self.normalise is not None and self.normalise not in NORMALISATIONS:
             raise ParameterError(
                 f"normalise={self.normalise!r}; expected one of {', '.join(NORMALISATIONS)}, or None"

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.constraints import Whole, check_fields
 from foretell.data.log import EventLog
 from foretell.errors import DataError, ParameterError
 from foretell.events.stores.similarity import Similarity, similar_groups
@@ -52,10 +53,7 @@ class StoreConfig:
     training: TrainConfig = _TUNING
 
     def __post_init__(self) -> None:
-        for name in ("min_customers", "min_visits"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ParameterError(f"{name}={value!r}; expected a whole number of at least 1")
+        check_fields(self, {"min_customers": Whole(), "min_visits": Whole()})
         for name, kind in (("similarity", Similarity), ("training", TrainConfig)):
             if not isinstance(getattr(self, name), kind):
                 raise ParameterError(f"{name}={getattr(self, name)!r}; expected a {kind.__name__}(…)")
