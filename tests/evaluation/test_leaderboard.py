@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 import foretell as ft
+from foretell.baselines import RepeatRate
 from foretell.core.outlook import Outlook, period_edges
 from foretell.data.holdout import hold_out
 from foretell.errors import EmptyLogError, ParameterError
@@ -111,6 +112,23 @@ def test_a_horizon_past_the_end_of_the_log_is_refused_with_the_dates(log):
 def test_a_cutoff_before_the_first_event_is_refused(log):
     with pytest.raises(EmptyLogError, match="no events are left up to 2023-01-01"):
         ft.evaluate(log, "2023-01-01", "90d", [Oracle(log)])
+
+
+class Poor(RepeatRate):
+    """A network that is far off."""
+
+    name = "foretell"
+    is_ours = True
+
+    def _expected(self, histories, ticks):
+        return super()._expected(histories, ticks) + 9.0
+
+
+def test_the_verdict_ends_with_the_command_that_fits_the_better_statistic(log):
+    verdict = ft.evaluate(log, "2024-06-01", "90d", ["repeat rate", Poor()]).verdict()
+    assert verdict.use == "repeat rate"
+    assert verdict.command == "foretell fit … --model repeat-rate"
+    assert str(verdict).endswith(f"use that: {verdict.command}")
 
 
 def test_the_board_is_sorted_by_rmse_and_told_in_three_ways(log, tmp_path):
