@@ -72,7 +72,7 @@ class TestRules:
             )
 
     def test_table(self) -> None:
-        table = baselines.SeasonalNaive(season=2).fit(panel_of([1, 2, 1, 2])).predict(h=3, levels=[80])
+        table = baselines.SeasonalNaive(season=2).fit(panel_of([1, 2, 1, 2])).predict(horizon=3, levels=[80])
         assert table.columns == [
             "unique_id", "ds", "seasonal naive", "seasonal naive-lo-80", "seasonal naive-hi-80",
         ]  # fmt: skip
@@ -145,7 +145,7 @@ class TestForecasters:
         model = model_named(name)
         assert model.fit(panel) is model
         before = pickle.dumps(model)
-        model.predict(panel.select(["b"]), h=2)
+        model.predict(panel.select(["b"]), horizon=2)
         model.forecast(panel, 2, [0.5])
         model.state()
         assert pickle.dumps(model) == before
@@ -177,8 +177,8 @@ class TestForecasters:
             model.fit(panel, warm_start=model)  # type: ignore[arg-type]
         with pytest.raises(ft.errors.DataError, match="expected a Panel"):
             model.fit(panel.to_frame())  # type: ignore[arg-type]
-        with pytest.raises(ft.errors.ParameterError, match="h=0; expected a whole number of steps"):
-            model.fit(panel).predict(h=0)
+        with pytest.raises(ft.errors.ParameterError, match="horizon=0; expected a whole number of steps"):
+            model.fit(panel).predict(horizon=0)
         with pytest.raises(ft.errors.ParameterError, match="horizon=0"):
             type(model)(horizon=0).fit(panel)
 
@@ -202,4 +202,6 @@ def test_the_automatic_models_find_the_season_where_none_is_given() -> None:
     wave = 10 + np.tile([1.0, 5.0, 3.0, -2.0], 15) + np.random.default_rng(0).normal(0, 0.1, 60)
     panel = panel_of(list(wave))
     model = SERIES_BASELINES["autoets"]().fit(panel)
-    assert model.predict(h=4)["AutoETS"].to_numpy() == pytest.approx(10 + np.array([1, 5, 3, -2]), abs=0.5)
+    assert model.predict(horizon=4)["AutoETS"].to_numpy() == pytest.approx(
+        10 + np.array([1, 5, 3, -2]), abs=0.5
+    )

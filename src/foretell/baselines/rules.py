@@ -51,7 +51,7 @@ class Naive(Rule):
     Examples
     --------
     >>> panel = Panel.from_arrays({"a": [1.0, 2.0, 4.0]})
-    >>> Naive().fit(panel).predict(h=2)["naive"].to_list()
+    >>> Naive().fit(panel).predict(horizon=2)["naive"].to_list()
     [4.0, 4.0]
     """
 
@@ -76,7 +76,7 @@ class SeasonalNaive(Rule):
     Examples
     --------
     >>> panel = Panel.from_arrays({"a": [1.0, 2.0, 1.0, 2.0, 1.0]})
-    >>> SeasonalNaive(season=2).fit(panel).predict(h=2)["seasonal naive"].to_list()
+    >>> SeasonalNaive(season=2).fit(panel).predict(horizon=2)["seasonal naive"].to_list()
     [2.0, 1.0]
     """
 
@@ -121,7 +121,7 @@ class Drift(Rule):
     Examples
     --------
     >>> panel = Panel.from_arrays({"a": [1.0, 2.0, 3.0]})
-    >>> Drift().fit(panel).predict(h=2)["drift"].to_list()
+    >>> Drift().fit(panel).predict(horizon=2)["drift"].to_list()
     [4.0, 5.0]
     """
 

@@ -332,7 +332,7 @@ class SeriesStatistic(_Statistic, ABC):
         self,
         panel: Panel | None = None,
         *,
-        h: int | None = None,
+        horizon: int | None = None,
         levels: Sequence[float] = (50, 80, 95),
     ) -> pl.DataFrame:
         """Forecast the steps after each series' end.
@@ -341,7 +341,7 @@ class SeriesStatistic(_Statistic, ABC):
         ----------
         panel : Panel, optional
             Histories to forecast from, by default those it was fitted to; series may be new ones.
-        h : int, optional
+        horizon : int, optional
             Steps ahead, by default ``horizon``.
         levels : sequence of int
             Percentages of the central intervals.
@@ -354,7 +354,7 @@ class SeriesStatistic(_Statistic, ABC):
         """
         self._check_fitted("panel_")
         panel = self.panel_ if panel is None else panel
-        values = self.forecast(panel, self.horizon if h is None else h, quantiles_for(levels))
+        values = self.forecast(panel, self.horizon if horizon is None else horizon, quantiles_for(levels))
         return forecast_table(panel, values, self.name, levels)
 
     def forecast(self, panel: Panel, h: int, quantiles: Sequence[float]) -> FloatArray:
@@ -365,7 +365,7 @@ class SeriesStatistic(_Statistic, ABC):
         """
         self._check_fitted("panel_")
         check_panel(panel)
-        check("h", h, Whole(1, of="steps"))
+        check("horizon", h, Whole(1, of="steps"))
         return self._quantiles(panel, int(h), quantiles)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:

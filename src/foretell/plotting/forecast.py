@@ -24,7 +24,7 @@ def plot_forecast(
     source: SeriesForecaster | Evaluation,
     id: Any = None,  # noqa: A002  # the option's name everywhere
     *,
-    h: int | None = None,
+    horizon: int | None = None,
     target: str | None = None,
     history: int | None = None,
     panel: Panel | None = None,
@@ -37,7 +37,7 @@ def plot_forecast(
         An evaluation shows our model's forecast beside what really happened.
     id : optional
         The series; by default the first.
-    h : int, optional
+    horizon : int, optional
         Steps ahead, by default the trained horizon.
     target : str, optional
         By default the first.
@@ -71,8 +71,8 @@ def plot_forecast(
     if target is not None and target not in panel.targets:
         raise ParameterError(f"there is no target {target!r}; expected one of {', '.join(panel.targets)}")
     k = panel.targets.index(target or panel.targets[0])
-    h = model.horizon if h is None else h
-    table = model.predict(one, h=h, levels=_LEVELS)
+    h = model.horizon if horizon is None else horizon
+    table = model.predict(one, horizon=horizon, levels=_LEVELS)
     if len(panel.targets) > 1:
         table = table.filter(pl.col("target") == panel.targets[k])
     shown = min(one.n_rows, history or max(4 * h, 24))

@@ -217,7 +217,7 @@ class SeriesForecaster(NetworkForecaster):
         self,
         panel: Panel | None = None,
         *,
-        h: int | None = None,
+        horizon: int | None = None,
         levels: Sequence[float] = (50, 80, 95),
         disagreement: bool = False,
     ) -> pl.DataFrame:
@@ -227,7 +227,7 @@ class SeriesForecaster(NetworkForecaster):
         ----------
         panel : Panel, optional
             Histories to forecast from, by default those it was fitted to; series may be new ones.
-        h : int, optional
+        horizon : int, optional
             Steps ahead, by default the trained horizon. More are forecast block by block, each from the
             medians of the one before, their intervals growing with the blocks.
         levels : sequence of int
@@ -244,7 +244,7 @@ class SeriesForecaster(NetworkForecaster):
         """
         self._check_fitted("model_")
         panel = self.panel_ if panel is None else panel
-        steps = self.horizon if h is None else h
+        steps = self.horizon if horizon is None else horizon
         found = self.forecast(panel, steps, quantiles_for(levels))
         table = forecast_table(panel, found, self.name, levels)
         if disagreement:
@@ -266,7 +266,7 @@ class SeriesForecaster(NetworkForecaster):
         """Return quantiles as an array, shape (n_series, h, n_targets, n_quantiles), sorted."""
         self._check_fitted("model_")
         check_panel(panel)
-        check("h", h, Whole(of="steps"))
+        check("horizon", h, Whole(of="steps"))
         self._check_alike(panel)
         model, shape = self.model_, self.model_.network.shape
         n = panel.n_series

@@ -135,6 +135,10 @@ class SeriesNetwork:
         self.config, self.shape, self.point_loss = config, shape, loss
         self.model = build_series_model(config, shape, seed)
 
+    # Trained weights stand beside the network: a copy is built anew from what it was built with.
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SeriesNetwork, (self.config, self.shape, 0, self.point_loss)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SeriesNetwork):
             return NotImplemented

@@ -53,6 +53,13 @@ def filled_up(data: GapData, rows: int) -> GapData:
     return GapData(*(part[place] for part in data))
 
 
+def _built(
+    kind: Any, config: NetworkConfig, n_features: int, settings: dict[str, Hashable]
+) -> HistoryNetwork:
+    network: HistoryNetwork = kind(config, n_features, **settings, seed=0)
+    return network
+
+
 class HistoryNetwork(ABC):
     """A recurrent network over events, and a head that says of each event what the next gap will be.
 
@@ -115,6 +122,10 @@ class HistoryNetwork(ABC):
             self.censored,
             *self.settings_by_name().values(),
         )
+
+    # Trained weights stand beside the network: a copy is built anew from what it was built with.
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _built, (type(self), self.config, self.n_features, self.settings_by_name())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, HistoryNetwork) and self._build() == other._build()
