@@ -256,7 +256,7 @@ class Series:
         steps = None if horizons is None else self.horizon(horizons[0], panel)
         if ids:
             panel = panel.select(typed_ids(panel.ids, ids))
-        table: pl.DataFrame = model.predict(panel, h=steps, levels=levels)
+        table: pl.DataFrame = model.predict(panel, horizon=steps, levels=levels)
         return table
 
     def comparison(self, evaluation: Evaluation) -> Charts:
