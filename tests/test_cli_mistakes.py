@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import foretell as ft
 from foretell.baselines import MeanGap, Naive
 from foretell.cli.commands import app
-from foretell.cli.questions import steps_of
+from foretell.cli.questions import QUESTIONS
 from foretell.cli.settings import read_assignment
 from foretell.errors import ParameterError
 from foretell.storage.directory import save
@@ -55,7 +55,7 @@ MISTAKES = [
     (f"fit {SALES} --out NEW", 2, "--horizon"),
     (f"fit {SALES} --horizon soon --out NEW", 2, "--horizon soon"),
     (f"fit {SALES} --horizon 0 --out NEW", 2, "--horizon 0"),
-    (f"fit {SALES} --horizon 36h --out NEW", 2, "--horizon 36h; expected whole steps of 1d"),
+    (f"fit {SALES} --horizon 6h --out NEW", 2, "--horizon 6h: '6h' is shorter than a step of '1d'"),
     (f"fit {VISITS} --h 7 --out NEW", 2, "--h"),
     ("predict MODEL --horizon soon", 2, "--horizon"),
     ("predict MODEL --horizon 0", 2, "--horizon"),
@@ -215,17 +215,17 @@ def test_a_quiet_month_moves_the_as_of_date(place: Path, tmp_path: Path) -> None
 def test_durations_are_steps_of_the_panel(text: str, freq: str, steps: int) -> None:
     start = {"1d": "2024-01-29", "B": "2024-01-29", "1h": "2024-01-31T22:00"}.get(freq, "2024-01-01")
     panel = ft.Panel.from_arrays([[1.0, 2.0, 3.0]], start=start, freq=freq)
-    assert steps_of(text, panel) == steps
+    assert QUESTIONS["series"].horizon(text, panel) == steps
 
 
 @pytest.mark.parametrize(
-    ("text", "freq"), [("1d", "1w"), ("4w", "1mo"), ("1mo", "1q"), ("1mo", 1), ("-1", "1d")]
+    ("text", "freq"), [("1d", "1w"), ("3w", "1mo"), ("1mo", "1q"), ("1mo", 1), ("-1", "1d")]
 )
-def test_durations_that_are_no_whole_steps_are_refused(text: str, freq: str | int) -> None:
+def test_durations_shorter_than_a_step_are_refused(text: str, freq: str | int) -> None:
     where = {} if freq == 1 else {"start": "2024-01-01"}
     panel = ft.Panel.from_arrays([[1.0, 2.0, 3.0]], freq=freq, **where)
     with pytest.raises(ParameterError, match="--horizon"):
-        steps_of(text, panel)
+        QUESTIONS["series"].horizon(text, panel)
 
 
 @pytest.mark.parametrize("text", ["units", "=3", "units="])

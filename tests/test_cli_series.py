@@ -84,7 +84,7 @@ def test_plot_draws_one_series(place: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said", "code"),
     [
-        (["predict", "MODEL", "--horizon", "36h"], "whole steps of 1d", 2),
+        (["predict", "MODEL", "--horizon", "6h"], "shorter than a step of '1d'", 2),
         (["predict", "MODEL", "--id", "north"], "no series 'north'", 2),
         (["update", "MODEL", "CSV"], "takes a model of visits", 2),
         (["fit", "CSV", "--target", "sales", "--out", "NEW"], "--horizon", 2),
@@ -110,4 +110,4 @@ def test_backtest_goes_back_step_by_step(place: Path) -> None:
 def test_backtest_of_series_steps_in_whole_steps(place: Path) -> None:
     out = runner.invoke(app, [*fit_words(place, "backtest"), "--step", "3h"])
     assert out.exit_code == 2
-    assert "--step 3h; expected whole steps of 1d" in out.output
+    assert "--step 3h: '3h' is shorter than a step" in out.output

@@ -5,12 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
-
-import numpy as np
 
 from foretell.cli import terminal
 from foretell.cli.options import Picture, ReadOptions, RowOptions, TrainOptions
@@ -82,12 +79,7 @@ class Events:
 
     def horizon(self, text: str, data: EventLog, option: str = "--horizon") -> str | int:
         """Return a duration, or a number of ticks of the log's clock."""
-        horizon = int(text) if text.isdecimal() else text
-        try:
-            data.ticks_of(horizon)
-        except ParameterError as error:
-            raise ParameterError(f"{option}: {error}") from error
-        return horizon
+        return _length(text, option, data.ticks_of)
 
     def prepare(self, model: Any, horizon: str | int) -> None:
         """Do nothing: models of visits answer for any horizon."""
@@ -218,7 +210,9 @@ class Series:
 
     def horizon(self, text: str, data: Panel, option: str = "--horizon") -> int:
         """Return a number of steps, or a duration turned into steps."""
-        return steps_of(text, data, option)
+        end = int(data.ends.max())
+        count = functools.partial(data.grid.steps_of, from_=end)
+        return count(_length(text, option, count))
 
     def prepare(self, model: Any, horizon: str | int) -> None:
         """Set the steps that a forecaster is trained for."""
@@ -358,58 +352,14 @@ def typed_ids(ids: pl.Series, asked: Sequence[str]) -> list[Any]:
         raise ParameterError(f"--id {', '.join(asked)}: the ids of this model are whole numbers") from error
 
 
-_DURATION = re.compile(r"(\d+)(h|d|w|mo|y)")
-_HOURS = {"h": 1, "d": 24, "w": 168}
-_MONTHS = {"mo": 1, "y": 12}
-
-
-def steps_of(text: str, panel: Panel, option: str = "--horizon") -> int:
-    """Return a number of steps, or a duration after the last of them, in steps of a panel.
-
-    Examples
-    --------
-    >>> import foretell as ft
-    >>> days = ft.Panel.from_arrays([[1, 2, 3, 4]], start="2024-01-28", freq="1d")
-    >>> steps_of("13", days), steps_of("2w", days), steps_of("1mo", days)
-    (13, 14, 29)
-    """
-    grid, end = panel.grid, int(panel.ends.max())
-    match = _DURATION.fullmatch(text)
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
-    if match is None or not int(match[1]):
-        raise ParameterError(
-            f"{option} {text}; expected a whole number of steps, or of h, d, w, mo or y, such as 13 or 4w"
-        )
-    count, unit = int(match[1]), match[2]
-    step, months = grid.frequency, int(match[1]) * _MONTHS.get(unit, 0)
-    if step.unit == "number":
-        raise ParameterError(
-            f"{option} {text}; the steps of these series are numbers: expected one, such as 13"
-        )
-    if step.unit == "month":
-        steps, rest = divmod(months, step.size)
-        whole = rest == 0
-    else:
-        begin = np.datetime64(int(grid.numbers_of([end])[0]), "us")
-        ahead = _months_later(begin, months) if months else begin + np.timedelta64(count * _HOURS[unit], "h")
-        last, on_grid = grid.locate([int(ahead.astype(np.int64))])
-        steps = int(last[0]) - end
-        whole = bool(on_grid[0]) or months > 0 or grid.open_slots is not None
-    if steps < 1 or not whole:
-        raise ParameterError(
-            f"{option} {text}; expected whole steps of {grid.freq}, or their number, such as 13"
-        )
-    return steps
-
-
-def _months_later(moment: np.datetime64, months: int) -> np.datetime64:
-    """Return the same day and time some months later; of shorter months the last day."""
-    day, month = moment.astype("datetime64[D]"), moment.astype("datetime64[M]")
-    later = (month + months).astype("datetime64[D]") + (day - month.astype("datetime64[D]"))
-    last = (month + months + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
-    same: np.datetime64 = min(later, last) + (moment - day)
-    return same
+def _length(text: str, option: str, count: Callable[[str | int], int]) -> str | int:
+    """Return a duration, or a number of ticks or steps, that can be counted on the data's clock or grid."""
+    length = int(text) if text.isdecimal() else text
+    try:
+        count(length)
+    except ParameterError as error:
+        raise ParameterError(f"{option} {text}: {error}") from error
+    return length
 
 
 def _source(options: RowOptions) -> str | list[str]:
