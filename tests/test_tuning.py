@@ -224,7 +224,7 @@ def test_data_of_another_kind_are_refused() -> None:
     [
         ({"method": "annealing"}, "tpe, random, grid"),
         ({"trials": 0}, "at least 1"),
-        ({"seconds": 0}, "positive"),
+        ({"seconds": 0}, "greater than 0"),
     ],
 )
 def test_searches_that_cannot_be_are_refused(given: dict[str, Any], said: str) -> None:

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foretell.data.frequency import DAY_US, Frequency
-from foretell.data.grid import Grid
+from foretell.data.grid import DAY_US, Frequency, Grid
 from foretell.errors import ParameterError
 
 HOUR_US = DAY_US // 24

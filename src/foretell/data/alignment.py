@@ -11,8 +11,7 @@ import polars as pl
 from foretell.core.ragged import BoolArray, FloatArray, IntArray, to_offsets
 from foretell.data.cleaning import encode, in_order, opened, with_ids
 from foretell.data.covariates import Covariates, seen_only
-from foretell.data.frequency import Frequency
-from foretell.data.grid import Grid
+from foretell.data.grid import Frequency, Grid
 from foretell.data.grid_inference import fit_grid
 from foretell.data.options import SeriesOptions
 from foretell.data.panel import Panel

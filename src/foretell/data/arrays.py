@@ -12,8 +12,7 @@ import polars as pl
 from foretell.core.ragged import IntArray, flat_ranges, to_offsets
 from foretell.core.time import begin_us, to_moment
 from foretell.data.covariates import Covariates, seen_only
-from foretell.data.frequency import Frequency
-from foretell.data.grid import Grid
+from foretell.data.grid import Frequency, Grid
 from foretell.data.grid_inference import fit_grid
 from foretell.data.panel import Panel
 from foretell.data.report import SeriesReport

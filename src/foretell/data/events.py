@@ -9,8 +9,8 @@ from foretell.core.time import Unit
 from foretell.data.assembly import assemble
 from foretell.data.log import EventLog, Merge
 from foretell.data.options import EventOptions
-from foretell.data.reading import read_rows
 from foretell.data.rows import EventColumns
+from foretell.data.sources import read_rows
 
 
 def read_events(

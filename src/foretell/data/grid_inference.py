@@ -8,8 +8,7 @@ import numpy as np
 import polars as pl
 
 from foretell.core.ragged import BoolArray, IntArray
-from foretell.data.frequency import DAY_US, LAST_DAY, WEEK_US, Frequency
-from foretell.data.grid import Grid
+from foretell.data.grid import DAY_US, LAST_DAY, WEEK_US, Frequency, Grid
 from foretell.data.options import Closed
 from foretell.errors import DataError
 

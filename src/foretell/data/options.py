@@ -12,7 +12,7 @@ import polars as pl
 
 from foretell.core.constraints import OneOf, Whole, as_ids, check, closest
 from foretell.core.time import UNIT_SECONDS, Unit, begin_us, end_us, first_tick, is_count, to_moment, to_tick
-from foretell.data.frequency import Frequency
+from foretell.data.grid import Frequency
 from foretell.data.log import Merge
 from foretell.errors import ParameterError
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from foretell.data.options import ReadOptions
 from foretell.data.rows import Columns
-from foretell.data.timenumbers import EPOCH_UNITS, number_kind
+from foretell.data.times import EPOCH_UNITS, number_kind
 from foretell.errors import ColumnError, ParameterError
 
 _SAMPLE: Final = 100

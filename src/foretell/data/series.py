@@ -8,8 +8,8 @@ from typing import Any
 from foretell.data.alignment import assemble_panel
 from foretell.data.options import Closed, Duplicates, SeriesOptions
 from foretell.data.panel import Panel
-from foretell.data.reading import read_rows
 from foretell.data.rows import SeriesColumns
+from foretell.data.sources import read_rows
 
 _Names = Sequence[str] | str
 

@@ -8,12 +8,11 @@ import numpy as np
 import polars as pl
 
 from foretell.data.cleaning import in_order, with_times, within
-from foretell.data.frequency import Frequency
+from foretell.data.grid import Frequency
 from foretell.data.options import Duplicates, SeriesOptions
-from foretell.data.periods import with_days
 from foretell.data.report import Tally
 from foretell.data.rows import ID, TIME, SeriesColumns
-from foretell.data.timenumbers import number_kind
+from foretell.data.times import number_kind, with_days
 from foretell.errors import ColumnError, DataError, ParameterError
 
 # How tables write that there is no number.

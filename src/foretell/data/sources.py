@@ -1,22 +1,71 @@
-"""Files: which kind they are, whether they are what their ending says, and how they are scanned."""
+"""Files and frames, and which reader takes a source."""
 
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import glob
 import gzip
 import io
 import itertools
 import os
+import re
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import narwhals.stable.v2 as nw
 import polars as pl
 
+from foretell.data.options import ReadOptions
 from foretell.data.rows import Columns, Rows, listed
-from foretell.errors import DataError, EmptyLogError, SourceError
+from foretell.errors import DataError, EmptyLogError, ParameterError, SourceError
+
+# How None, NaN, pandas' NaT and NA print: pandas need not be there to compare with.
+_MISSING: Final = {"None", "nan", "NaN", "NaT", "<NA>"}
+
+
+def is_frame(source: object) -> bool:
+    """Tell whether narwhals knows how to read ``source`` as a table."""
+    try:
+        return isinstance(nw.from_native(source, pass_through=True), (nw.DataFrame, nw.LazyFrame))
+    except nw.exceptions.NarwhalsError:
+        # A frame it is, but a broken one: reading it says how.
+        return True
+
+
+def read_frame(source: Any, columns: Columns) -> Rows:
+    """Read the asked-for columns of a frame; a lazy one is collected once, with those columns only."""
+    origin = f"the {type(source).__module__.partition('.')[0]} frame"
+    try:
+        frame = nw.from_native(source)
+        columns.check([str(name) for name in frame.collect_schema().names()], origin)
+        chosen = frame.select(columns.names())
+        eager = chosen.collect("polars") if isinstance(chosen, nw.LazyFrame) else chosen
+        native = pl.DataFrame([_series(eager, name) for name in columns.names()])
+    except DataError:
+        raise
+    except Exception as error:
+        raise SourceError(f"{origin} cannot be read: {str(error).splitlines()[0]}") from error
+    return Rows(native.select(columns.expressions()), origin)
+
+
+def _series(frame: nw.DataFrame[Any], name: str) -> pl.Series:
+    """Return a column as polars; one of Python objects of several kinds becomes text."""
+    if frame.schema[name] != nw.Object:
+        return frame.select(name).to_polars().to_series()
+    values = [None if str(value) in _MISSING else value for value in frame[name].to_list()]
+    kinds = {type(value) for value in values if value is not None}
+    # As text, since polars would read date-times with and without a zone as if all were in UTC.
+    if len(kinds) > 1 or any(issubclass(kind, dt.datetime) for kind in kinds):
+        return pl.Series(name, [None if value is None else _text(value) for value in values], dtype=pl.String)
+    return pl.Series(name, values)
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, dt.date) else str(value)
+
 
 _KINDS: Final = {
     ".csv": "csv",
@@ -202,3 +251,34 @@ def _unreadable(path: object, kind: str, error: BaseException) -> SourceError:
     reason = str(error).strip().partition("\n")[0]
     mend = "save it as UTF-8" if "utf-8" in reason.lower() else _MENDS[kind]
     return SourceError(f"{path} cannot be read as {kind}: {reason}; {mend}")
+
+
+_URL: Final = re.compile(r"[A-Za-z][\w+.-]*://")
+
+
+def read_rows(
+    source: Any, columns: Columns, options: ReadOptions, *, query: str | None = None, table: str | None = None
+) -> Rows:
+    """Read the asked-for columns of a file, a frame or a database, whichever the source is."""
+    if _is_database(source):
+        # Most logs are files: their readers need not wait for SQLAlchemy.
+        from foretell.data.database import read_database  # noqa: PLC0415
+
+        return read_database(source, columns, options, query=query, table=table)
+    if query is not None or table is not None:
+        raise ParameterError("query= and table= are for databases; a file or a frame is read whole")
+    if is_frame(source):
+        return read_frame(source, columns)
+    if isinstance(source, (str, os.PathLike)) or (isinstance(source, (list, tuple)) and source):
+        return read_files(source, columns)
+    raise ParameterError(
+        f"the source is of type {type(source).__name__}; expected a path, a pattern, a list of paths, "
+        "a frame of pandas, polars or pyarrow, or a SQLAlchemy URL or Engine"
+    )
+
+
+def _is_database(source: object) -> bool:
+    """Tell whether ``source`` is a URL, or an Engine, without importing SQLAlchemy."""
+    if isinstance(source, str):
+        return _URL.match(source) is not None
+    return type(source).__module__.startswith("sqlalchemy.")

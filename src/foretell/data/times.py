@@ -5,13 +5,217 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
+import numpy as np
 import polars as pl
 
-from foretell.data.timenumbers import EPOCH_UNITS, parse_numbers
-from foretell.data.timetext import parse_text
-from foretell.errors import ColumnError, DataError
+from foretell.errors import ColumnError, DataError, ParameterError
+
+# Unit → how many make a second.
+EPOCH_UNITS: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+# Where the middle value lies says what is counted. The ranges do not overlap; those since 1970 start in 1973,
+# so that small numbers (1, 2, 3 …; the 45000 of spreadsheets) are never taken for dates.
+_KINDS: Final = (
+    (19_000_101, 21_991_231, "%Y%m%d"),
+    (10**8, 10**10, "s"),
+    (10**11, 10**13, "ms"),
+    (19_000_101_000_000, 21_991_231_235_959, "%Y%m%d%H%M%S"),
+    (10**14, 10**16, "us"),
+    (10**17, 9 * 10**18, "ns"),
+)
+
+
+def number_kind(numbers: pl.Series, time_format: str | None, column: str) -> tuple[int, int, str]:
+    """Return the bounds within which numbers are believed, and what they count."""
+    if time_format in EPOCH_UNITS:
+        limit = 9 * 10**9 * EPOCH_UNITS[time_format]
+        return -limit, limit, time_format
+    if time_format is not None:
+        if not time_format.startswith("%"):
+            raise ParameterError(
+                f"time_format={time_format!r}, but the time column {column!r} holds numbers; "
+                "expected 's', 'ms', 'us' or 'ns' since 1970, or a format such as '%Y%m%d'"
+            )
+        return 0, 9 * 10**18, time_format
+    middle = float(np.nanmedian(numbers.drop_nulls().cast(pl.Float64).to_numpy()))
+    for low, high, kind in _KINDS:
+        if low <= middle <= high:
+            return low, high, kind
+    raise ColumnError(
+        f"the time column {column!r} holds numbers around {middle:g}, which are neither obvious "
+        "seconds or milliseconds since 1970 nor dates such as 19970930; say which by time_format= "
+        "('s', 'ms', 'us' or 'ns')"
+    )
+
+
+def parse_numbers(numbers: pl.Series, time_format: str | None, column: str) -> tuple[pl.Series, bool]:
+    """Parse times that are written as numbers.
+
+    Parameters
+    ----------
+    numbers : polars.Series of Int64 or Float64
+    time_format : str or None
+        One of ``EPOCH_UNITS``, or a strptime format; None decides by the size of the numbers.
+    column : str
+        What messages call the column.
+
+    Returns
+    -------
+    times : polars.Series of Datetime
+        Null where a number cannot be read.
+    in_utc : bool
+        The numbers count from an instant, so the times are in UTC; else they are the clock as written.
+    """
+    low, high, kind = number_kind(numbers, time_format, column)
+    numbers = pl.select(pl.when(numbers.is_between(low, high)).then(numbers)).to_series()
+    if kind not in EPOCH_UNITS:
+        text = numbers.cast(pl.Int64).cast(pl.String)
+        return text.str.to_datetime(kind, strict=False, time_unit="us"), False
+    per_second = EPOCH_UNITS[kind]
+    if per_second > 10**6:
+        numbers = numbers // (per_second // 10**6)
+    else:
+        numbers = numbers * (10**6 // per_second)
+    return numbers.cast(pl.Int64).cast(pl.Datetime("us")), True
+
 
 _WALL: Final = pl.Datetime("us")
+_DATES: Final = (
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d.%m.%Y", "%d.%m.%y"),
+    *("%d/%m/%Y", "%d-%m-%Y", "%d/%m/%y"),
+    *("%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%a, %d %b %Y"),
+    *("%d %B %Y", "%B %d, %Y"),
+)
+_CLOCKS: Final = ("", " %H:%M:%S%.f", "T%H:%M:%S%.f", " %H:%M", "T%H:%M", " %I:%M:%S %p", " %I:%M %p")
+_FORMATS: Final = tuple(date + clock for clock in _CLOCKS for date in _DATES)
+_SAMPLE: Final = 500
+# Only after hours and minutes: the -01 of 2024-01-01 is no offset.
+_OFFSET: Final = r"\d:\d{2}(?::\d{2}(?:\.\d+)?)?\s*(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)$"
+_OFFSET_END: Final = r"\s*(?:Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)$"
+
+
+def parse_text(text: pl.Series, time_format: str | None, column: str) -> tuple[pl.Series, pl.Series | None]:
+    """Parse times that are written as text.
+
+    Parameters
+    ----------
+    text : polars.Series of String
+    time_format : str or None
+        strptime format; None tries the common ones.
+    column : str
+        What messages call the column.
+
+    Returns
+    -------
+    wall : polars.Series of Datetime
+        The clock as written, null where it cannot be read.
+    offsets : polars.Series of Int32, or None
+        Minutes ahead of UTC, null for rows without an offset; None where no row has one.
+    """
+    # Offsets cost a regular expression a row, so they are looked for only where plain reading failed.
+    wall = _parse(text, time_format) if time_format else _guess(text, column, rounds=1)
+    left = wall.is_null() & text.is_not_null()
+    if not left.any():
+        return wall, None
+    rest = text.filter(left)
+    minutes = _offsets(rest)
+    rest = pl.select(
+        pl.when(minutes.is_not_null()).then(rest.str.replace(_OFFSET_END, "")).otherwise(rest)
+    ).to_series()
+    rest_format = time_format and time_format.replace("%z", "").replace("%Z", "").rstrip()
+    parsed = _parse(rest, rest_format) if rest_format else _guess(rest, column)
+    rows = left.arg_true()
+    wall = wall.scatter(rows, parsed)
+    if minutes.null_count() == len(minutes):
+        return wall, None
+    return wall, pl.repeat(None, len(text), dtype=pl.Int32, eager=True).scatter(rows, minutes)
+
+
+def _guess(text: pl.Series, column: str, rounds: int = len(_FORMATS)) -> pl.Series:
+    """Parse with the format that fits most of what is left, round by round, until none fits."""
+    wall = pl.repeat(None, len(text), dtype=_WALL, eager=True)
+    for _ in range(rounds):
+        left = wall.is_null() & text.is_not_null()
+        rest = text.filter(left)
+        best = _best_format(rest)
+        if best is None:
+            break
+        parsed = _parse(rest, best)
+        twin = _month_first(best)
+        if twin is not None:
+            parsed = _choose(rest, parsed, _parse(rest, twin), column)
+        wall = parsed if len(rest) == len(text) else wall.scatter(left.arg_true(), parsed)
+    return wall
+
+
+def _best_format(text: pl.Series) -> str | None:
+    """Return the format that reads most of a sample, spread over the whole text."""
+    sample = text.gather_every(max(1, len(text) // _SAMPLE)).drop_nulls()
+    best, most = None, 0
+    for time_format in _FORMATS:
+        twin = _month_first(time_format)
+        hits = max(_parse(sample, f).count() for f in (time_format, twin or time_format))
+        if hits > most:
+            best, most = time_format, hits
+    return best
+
+
+def _month_first(time_format: str) -> str | None:
+    """Return the American reading of a day-first format, None where there is none."""
+    for day_first, month_first in (("%d/%m/", "%m/%d/"), ("%d-%m-", "%m-%d-")):
+        if time_format.startswith(day_first):
+            return time_format.replace(day_first, month_first)
+    return None
+
+
+def _choose(text: pl.Series, day_first: pl.Series, month_first: pl.Series, column: str) -> pl.Series:
+    """Return the only reading that is possible; a guess between two would shift visits by months."""
+    only_day = text.filter(day_first.is_not_null() & month_first.is_null())
+    only_month = text.filter(month_first.is_not_null() & day_first.is_null())
+    if bool(len(only_day)) != bool(len(only_month)):
+        return day_first if len(only_day) else month_first
+    differ = text.filter((day_first != month_first).fill_null(value=False))
+    if not len(only_day) and not len(differ):
+        return day_first
+    what = (
+        f"writes days first ({only_day[0]!r}) and months first ({only_month[0]!r})"
+        if len(only_day)
+        else f"may write days or months first ({differ[0]!r}): both readings fit every row"
+    )
+    raise DataError(
+        f"the time column {column!r} {what}; say which by time_format= "
+        "(for example '%d/%m/%Y' or '%m/%d/%Y'); rows that do not fit it are then counted in the report"
+    )
+
+
+def _parse(text: pl.Series, time_format: str) -> pl.Series:
+    try:
+        wall = text.str.to_datetime(time_format, strict=False, time_unit="us")
+    except pl.exceptions.PolarsError as error:
+        raise ParameterError(
+            f"time_format={time_format!r} is not a format of strptime; expected something like "
+            "'%d.%m.%Y %H:%M'"
+        ) from error
+    if isinstance(wall.dtype, pl.Datetime) and wall.dtype.time_zone:
+        # The offset is read apart, so that the clock stays as written.
+        return pl.repeat(None, len(text), dtype=_WALL, eager=True)
+    # %Y takes the 24 of 01/02/24 for the year 24: such text is left for a format with %y.
+    return pl.select(pl.when(wall.dt.year() >= 1_000).then(wall)).to_series().cast(_WALL)
+
+
+def _offsets(text: pl.Series) -> pl.Series:
+    """Return the minutes ahead of UTC that each text names, null where it names none."""
+    found = text.str.extract(_OFFSET, 1)
+    minutes = {name: _minutes(name) for name in found.drop_nulls().unique()}
+    return found.replace_strict(list(minutes), list(minutes.values()), default=None, return_dtype=pl.Int32)
+
+
+def _minutes(offset: str) -> int:
+    if offset[0] not in "+-":
+        return 0
+    digits = offset[1:].replace(":", "").ljust(4, "0")
+    return int(offset[0] + "1") * (60 * int(digits[:2]) + int(digits[2:]))
+
+
 # Sentinels such as 0001-01-01 and 9999-12-31 mean "unknown" or "open": they are no times of events.
 _YEARS: Final = (1900, 2199)
 
@@ -114,3 +318,33 @@ def _is_numeric(text: pl.Series) -> bool:
     """Tell whether text holds numbers and nothing else, by the first few values."""
     some = text.drop_nulls().head(1_000)
     return 2 * int(some.str.contains(r"^-?\d+(\.\d*)?$").sum()) > len(some)
+
+
+_YEAR: Final = r"((?:19|20|21)\d{2})"
+_WHOLE_YEAR: Final = rf"^\s*{_YEAR}\s*$"
+_MONTH: Final = rf"^\s*{_YEAR}[-/.]?(0[1-9]|1[0-2])\s*$"
+_QUARTER: Final = rf"^\s*{_YEAR}[-/ ]?[Qq]%d\s*$"
+_ANY_QUARTER: Final = _QUARTER.replace("%d", "[1-4]")
+_FIRST_MONTHS: Final = {1: "01", 2: "04", 3: "07", 4: "10"}
+_FIRST_ROWS: Final = 1_000
+
+
+def with_days(times: pl.Series, *, yearly: bool = False) -> pl.Series:
+    """Return months, quarters and, where ``yearly``, years with their first day; other times as they are."""
+    some = times.drop_nulls().head(_FIRST_ROWS)
+    if not len(some):
+        return times
+    if yearly and (times.dtype.is_integer() or times.dtype == pl.String):
+        text = times.cast(pl.String)
+        if some.cast(pl.String).str.contains(_WHOLE_YEAR).all():
+            return text.str.replace(_WHOLE_YEAR, "${1}-01-01")
+    if times.dtype.is_integer():
+        return times.cast(pl.Int64) * 100 + 1 if some.cast(pl.String).str.contains(_MONTH).all() else times
+    if times.dtype != pl.String:
+        return times
+    if some.str.contains(_MONTH).all():
+        return times.str.replace(_MONTH, "${1}-${2}-01")
+    if some.str.contains(_ANY_QUARTER).all():
+        for quarter, month in _FIRST_MONTHS.items():
+            times = times.str.replace(_QUARTER % quarter, f"${{1}}-{month}-01")
+    return times
