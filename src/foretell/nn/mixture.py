@@ -70,6 +70,10 @@ def _softplus(values: Array) -> Array:
 def _logsumexp(values: Array, axis: int) -> Array:
     xp = _namespace(values)
     most = values.max(axis=axis, keepdims=True)
+    if xp is jnp:
+        # The shift cancels, in the gradient too. A maximum's gradient divides by how many values equal it:
+        # none, where a compiler computes the values twice and rounds them differently.
+        most = jax.lax.stop_gradient(most)
     return xp.log(xp.exp(values - most).sum(axis=axis)) + most.squeeze(axis)
 
 
@@ -131,7 +135,8 @@ def log_interval_probability(mixture: GapMixture, lower: Array, upper: Array, st
     rhythm = jax.nn.sigmoid(-low) * jnp.where(open_, 1.0, within)
     mass = jnp.sum(jnp.exp(mixture.log_weight) * jnp.concatenate([lomax, rhythm], axis=-1), axis=-1)
     gone = jnp.where(still_open, jnp.exp(mixture.log_cure), 0.0)
-    return jnp.log(jnp.exp(mixture.log_return) * mass + gone + TINY)
+    # A gap that float32 takes for a point has probability 0: a floor, for 1 / TINY in a gradient overflows.
+    return jnp.log(jnp.maximum(jnp.exp(mixture.log_return) * mass + gone, TINY))
 
 
 def log_density(mixture: GapMixture, gap: Array) -> Array:

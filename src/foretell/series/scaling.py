@@ -35,7 +35,9 @@ def window_scale(
     n = jnp.maximum(jnp.sum(mask, axis=1, keepdims=True), 1.0)
     mean = jnp.sum(values * mask, axis=1, keepdims=True) / n
     if kind == "window":
-        spread = jnp.sqrt(jnp.sum(((values - mean) * mask) ** 2, axis=1, keepdims=True) / n)
+        variance = jnp.sum(((values - mean) * mask) ** 2, axis=1, keepdims=True) / n
+        # The slope of a square root is infinite at 0: a constant window goes past it.
+        spread = jnp.where(variance > 0.0, jnp.sqrt(jnp.where(variance > 0.0, variance, 1.0)), 0.0)
         return mean, _safe(spread, mean)
     if kind == "season":
         level = jnp.sum((values * mask)[:, -season:], axis=1, keepdims=True)

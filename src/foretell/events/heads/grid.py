@@ -83,7 +83,7 @@ def class_shares(knots: Array, lower: Array, upper: Array, still_open: Array) ->
     what reaches beyond the last knot.
     """
     low, high = knots[:-1], knots[1:]
-    end = jnp.where(still_open, jnp.inf, upper)[..., None]
+    end = jnp.where(still_open, float(np.finfo(np.float32).max), upper)[..., None]
     overlap = jnp.clip(jnp.minimum(end, high) - jnp.maximum(lower[..., None], low), 0.0)
     return jnp.concatenate([overlap / (high - low), (end > knots[-1]).astype(overlap.dtype)], axis=-1)
 
