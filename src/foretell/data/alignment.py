@@ -9,14 +9,13 @@ import numpy as np
 import polars as pl
 
 from foretell.core.ragged import BoolArray, FloatArray, IntArray, to_offsets
-from foretell.data.cleaning import encode, in_order, opened, with_ids
 from foretell.data.covariates import Covariates, seen_only
 from foretell.data.grid import Frequency, Grid
 from foretell.data.grid_inference import fit_grid
 from foretell.data.options import SeriesOptions
 from foretell.data.panel import Panel
 from foretell.data.report import SeriesReport, Tally
-from foretell.data.rows import ID, TIME, Rows, SeriesColumns
+from foretell.data.rows import ID, TIME, Rows, SeriesColumns, encode, in_order, opened, with_ids
 from foretell.data.series_values import name_row, observed, single, static_values, with_steps, with_values
 from foretell.errors import DataError, ParameterError
 
@@ -80,7 +79,7 @@ def _placed(
     static = static_values(frame, columns, ids)
     owner = frame[ID].to_numpy().astype(np.int64)
     spans = _spans(owner, index, np.any(np.isfinite(targets), axis=1), len(ids))
-    inside, later = _sorted_out(frame, columns, ids, owner, index, spans, parts["future"], tally)
+    inside, later = _sorted_out(frame, columns, ids, spans, parts["future"], tally)
     present = spans.lengths > 0
     place = np.cumsum(present) - 1
     lengths = spans.lengths[present]
@@ -125,10 +124,12 @@ def _placed(
 
 @dataclasses.dataclass(frozen=True)
 class _Spans:
-    """First and last step with a value of each series; length 0 where there is none."""
+    """First and last step with a value of each series (length 0: none), and owner and step of each row."""
 
     first: IntArray
     last: IntArray
+    owner: IntArray
+    index: IntArray
 
     @property
     def lengths(self) -> IntArray:
@@ -143,20 +144,19 @@ def _spans(owner: IntArray, index: IntArray, has_value: BoolArray, n_series: int
     some = ends[1:] > ends[:-1]
     first[some] = index[rows[ends[:-1][some]]]
     last[some] = index[rows[ends[1:][some] - 1]]
-    return _Spans(first, last)
+    return _Spans(first, last, owner, index)
 
 
 def _sorted_out(
     frame: pl.DataFrame,
     columns: SeriesColumns,
     ids: pl.Series,
-    owner: IntArray,
-    index: IntArray,
     spans: _Spans,
     future: Covariates,
     tally: Tally,
 ) -> tuple[BoolArray, BoolArray]:
     """Return which rows lie between the first and the last value of a series, and which are known ahead."""
+    owner, index = spans.owner, spans.index
     empty = (spans.lengths == 0)[owner]
     before, after = ~empty & (index < spans.first[owner]), ~empty & (index > spans.last[owner])
     named = " or ".join(map(repr, columns.targets))

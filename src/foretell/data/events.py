@@ -1,16 +1,158 @@
-"""The door for events: any source → :class:`~foretell.data.log.EventLog`."""
+"""From a source to an event log: every row is kept, merged, or left out for a counted reason."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from foretell.core.time import Unit
-from foretell.data.assembly import assemble
-from foretell.data.log import EventLog, Merge
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from foretell.core.ragged import IntArray
+from foretell.core.time import UNIT_SECONDS, Unit
+from foretell.data.log import EventLog, Merge, ReadReport
 from foretell.data.options import EventOptions
-from foretell.data.rows import EventColumns
+from foretell.data.report import Tally
+from foretell.data.rows import (
+    GROUP,
+    ID,
+    TIME,
+    EventColumns,
+    Rows,
+    encode,
+    in_order,
+    opened,
+    with_ids,
+    with_times,
+    within,
+)
 from foretell.data.sources import read_rows
+from foretell.errors import ColumnError, DataError
+
+_DAY_US: Final = UNIT_SECONDS["day"] * 1_000_000
+
+
+def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventLog:
+    """Build the validated log out of rows; see :func:`foretell.read_events` for the rules."""
+    tally = opened(rows, options, "event")
+    frame = with_ids(rows, columns, options, tally, "customers")
+    frame = with_times(frame, columns, options, tally)
+    frame = within(frame, None, options.end, tally)
+    frame = _with_marks(frame, columns, tally)
+    ids, codes = encode(frame[ID], untyped=rows.untyped)
+    frame = in_order(frame.with_columns(codes.alias(ID)))
+    frame = _merged(frame, ids, columns, options.merge_rule, tally)
+    frame = _frequent(frame, ids, options.min_events, tally)
+    owner, moments = frame[ID].to_numpy(), frame[TIME].to_numpy()
+    counts = np.bincount(owner, minlength=len(ids))
+    groups, group_names = None, None
+    if columns.group is not None:
+        group_names, codes = encode(frame[GROUP], untyped=rows.untyped)
+        groups = codes.to_numpy().astype(np.int64)
+    times = moments // options.unit_us
+    start, as_of = _observed(times, moments, options, tally)
+    if np.count_nonzero(counts) == 1 and options.ids is None:
+        raise DataError(
+            f"one customer only is left of {rows.origin} ({ids[int(owner[0])]!r}): what a population has in "
+            f"common cannot be learned from one; is {columns.id!r} the right id column? To read one customer "
+            "on purpose, name it by ids="
+        )
+    return EventLog(
+        ids=ids.filter(pl.Series(counts > 0)),
+        offsets=np.concatenate([[0], np.cumsum(counts[counts > 0])]).astype(np.int64),
+        times=times,
+        marks=np.column_stack([np.zeros((len(times), 0)), *(frame[role] for role in columns.value_roles())]),
+        mark_names=columns.marks,
+        groups=groups,
+        group_names=group_names,
+        unit=options.unit,
+        merge=options.merge_rule,
+        start=start,
+        as_of=as_of,
+        report=ReadReport(tally.rows, len(times), tally.left_out, tally.examples, tally.adjusted),
+    )
+
+
+def _with_marks(frame: pl.DataFrame, columns: EventColumns, tally: Tally) -> pl.DataFrame:
+    """Return the rows with finite, non-negative marks: what is missing or negative counts as 0."""
+    for role in columns.value_roles():
+        raw, name = frame[role], columns.by_role()[role]
+        if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype == pl.Object:
+            raise ColumnError(f"the mark column {name!r} is of type {raw.dtype}; expected numbers")
+        text = raw.str.strip_chars() if raw.dtype == pl.String else raw
+        values = text.cast(pl.Float64, strict=False)
+        given = len(raw) - raw.null_count()
+        if 2 * (len(values) - values.null_count()) < given:
+            bad = raw.filter(values.is_null() & raw.is_not_null()).head(3).to_list()
+            raise ColumnError(
+                f"the mark column {name!r} holds text, such as {', '.join(map(repr, bad))}; expected numbers "
+                "(a place or a kind of event goes to group=)"
+            )
+        missing = ~values.is_finite().fill_null(value=False)
+        tally.adjust(f"with no number in {name!r}, counted as 0", missing, raw)
+        negative = (values < 0).fill_null(value=False) & ~missing
+        tally.adjust(f"with a negative {name!r}, counted as 0", negative, raw)
+        if missing.any() or negative.any():
+            values = pl.select(pl.when(missing | negative).then(0.0).otherwise(values)).to_series()
+        frame = frame.with_columns(values.alias(role))
+    return frame
+
+
+def _merged(
+    frame: pl.DataFrame, ids: pl.Series, columns: EventColumns, merge: Merge | None, tally: Tally
+) -> pl.DataFrame:
+    """Return one row per customer and period: the first one's time and group, the sum of the marks."""
+    owner, moments = frame[ID].to_numpy(), frame[TIME].to_numpy()
+    first = _first_of_period(owner, moments, merge)
+    if first.all():
+        return frame
+    heads, later = np.flatnonzero(first), np.flatnonzero(~first)
+    examples = (
+        f"{ids[int(owner[k])]} on {np.datetime64(int(moments[k]), 'us').item():%Y-%m-%d}" for k in later[:3]
+    )
+    tally.leave_out("merged", len(later), examples)
+    sums = [pl.Series(role, np.add.reduceat(frame[role].to_numpy(), heads)) for role in columns.value_roles()]
+    return frame.filter(pl.Series(first)).with_columns(sums)
+
+
+def _first_of_period(owner: IntArray, moments: IntArray, merge: Merge | None) -> npt.NDArray[np.bool_]:
+    """Tell which events are the first of their customer in a period of the merge rule."""
+    first = np.ones(len(owner), dtype=bool)
+    if merge is not None:
+        # 1970-01-01 was a Thursday: weeks run from Monday to Sunday.
+        shift = 3 * _DAY_US if merge == "week" else 0
+        period = (moments + shift) // (UNIT_SECONDS[merge] * 1_000_000)
+        first[1:] = (owner[1:] != owner[:-1]) | (period[1:] != period[:-1])
+    return first
+
+
+def _frequent(frame: pl.DataFrame, ids: pl.Series, min_events: int, tally: Tally) -> pl.DataFrame:
+    """Return the events of customers with at least ``min_events``."""
+    owner = frame[ID].to_numpy()
+    rare = pl.Series((np.bincount(owner, minlength=len(ids)) < min_events)[owner])
+    if not rare.any():
+        return frame
+    reason = f"of customers with fewer than {min_events} events"
+    return tally.drop(frame, rare, reason, ids.gather(frame[ID]))
+
+
+def _observed(times: IntArray, moments: IntArray, options: EventOptions, tally: Tally) -> tuple[int, int]:
+    """Return the first and the last observed tick; refuse a log that covers only one."""
+    start = int(times.min()) if options.first is None else options.first
+    as_of = int(times.max()) if options.last is None else options.last
+    # A day's own events are asked for on purpose where both ends say so: they continue an older log.
+    on_purpose = options.ids is not None or (options.first is not None and options.last is not None)
+    if times.min() == times.max() == as_of and not on_purpose:
+        finer = options.unit == "day" and moments.min() != moments.max()
+        when = np.datetime64(int(times[0]), "D" if options.unit == "day" else "h")
+        raise DataError(
+            f"all {len(times):,} events of {tally.origin} fall on the same {options.unit}, {when}: there is "
+            "no gap to learn from; "
+            + ("count hours (unit='hour'), or " if finer else "")
+            + "name the column that holds the time of each event, or a later as_of"
+        )
+    return start, as_of
 
 
 def read_events(

@@ -7,11 +7,10 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from foretell.data.cleaning import in_order, with_times, within
 from foretell.data.grid import Frequency
 from foretell.data.options import Duplicates, SeriesOptions
 from foretell.data.report import Tally
-from foretell.data.rows import ID, TIME, SeriesColumns
+from foretell.data.rows import ID, TIME, SeriesColumns, in_order, with_times, within
 from foretell.data.times import number_kind, with_days
 from foretell.errors import ColumnError, DataError, ParameterError
 
