@@ -1,7 +1,9 @@
 """Saved models: the same answers to the last bit, never half a model, never a surprise."""
 
+import contextlib
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -72,11 +74,103 @@ def test_saving_makes_missing_parents_and_leaves_nothing_else_behind(small_model
 
 
 def test_a_newer_model_takes_the_place_of_the_old_one(small_model, target):
-    (target / "stray.txt").write_text("left by an older version")
+    count = len(list(target.iterdir()))
     small_model.save(target)
-    assert not (target / "stray.txt").exists()
+    small_model.save(target)
+    assert len(list(target.iterdir())) == count
     assert [p.name for p in target.parent.iterdir()] == ["model"]
     assert ft.load(target).predict(horizons=[]).equals(small_model.predict(horizons=[]))
+
+
+def test_what_lies_beside_a_model_is_never_lost(small_model, target):
+    (target / "thesis.tex").write_text("years of work")
+    with pytest.raises(StorageError, match=r"such as 'thesis\.tex', away"):
+        small_model.save(target)
+    assert (target / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_manifest_of_somebody_else_is_no_model(small_model, tmp_path):
+    (tmp_path / "model.json").write_text('{"name": "a model of another program"}')
+    with pytest.raises(StorageError, match="exists and is not a foretell model"):
+        small_model.save(tmp_path)
+    assert "another program" in (tmp_path / "model.json").read_text()
+
+
+def test_the_working_directory_is_refused(small_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StorageError, match="is the working directory"):
+        small_model.save(".")
+
+
+def test_only_the_user_reads_a_model_and_no_mode_is_widened(small_model, tmp_path):
+    place = small_model.save(tmp_path / "model")
+    assert place.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in place.iterdir()} == {0o600}
+    place.chmod(0o500 | 0o200)
+    small_model.save(place)
+    assert place.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_link_to_a_model_stays_a_link(small_model, target, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    small_model.save(link)
+    assert link.is_symlink()
+    assert ft.load(link).log_.n_customers == small_model.log_.n_customers
+
+
+@pytest.mark.parametrize("moment", range(1, 6))
+def test_a_save_that_ends_at_any_moment_leaves_the_old_model_or_the_new_one(
+    small_model, target, monkeypatch, moment
+):
+    """What ends it, as a kill does, runs none of our handlers of errors."""
+
+    class Killed(BaseException):
+        pass
+
+    done, replace = [0], Path.replace
+
+    def killed(self, new):
+        done[0] += 1
+        if done[0] == moment:
+            raise Killed
+        return replace(self, new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with contextlib.suppress(Killed):
+            small_model.save(target)
+    assert ft.load(target).predict(horizons=[]).equals(small_model.predict(horizons=[]))
+    small_model.save(target)
+    assert len(list(target.iterdir())) == len(json.loads((target / "model.json").read_text())["files"]) + 1
+
+
+def test_weights_that_are_not_finite_are_refused(small_model, target):
+    with np.load(target / "arrays.npz") as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    np.savez(target / "arrays.npz", **arrays | {"member0.0": np.full_like(arrays["member0.0"], np.nan)})
+    with pytest.raises(StorageError, match="that are not finite"):
+        ft.load(target)
+
+
+def test_damaged_bytes_are_one_kind_of_error(saved, tmp_path):
+    """Bytes are changed, cut off and repeated at random in every file; load says one thing, or the model."""
+    rng = np.random.default_rng(0)
+    files = sorted(file.name for file in saved.iterdir())
+    for k in range(60):
+        place = shutil.copytree(saved, tmp_path / str(k))
+        file = place / files[k % len(files)]
+        content = bytearray(file.read_bytes())
+        where = int(rng.integers(len(content)))
+        if k % 3 == 0:
+            content[where] ^= 1 << int(rng.integers(8))
+        elif k % 3 == 1:
+            del content[where:]
+        else:
+            content[where:where] = content[: int(rng.integers(1, 50))]
+        file.write_bytes(content)
+        with contextlib.suppress(StorageError):
+            ft.load(place)
 
 
 @pytest.mark.parametrize("call", ["numpy.savez", "polars.DataFrame.write_parquet", "json.dumps"])
@@ -96,14 +190,14 @@ def test_a_crash_while_saving_leaves_the_old_model(small_model, target, monkeypa
 
 def test_where_the_new_model_cannot_be_put_in_place_the_old_one_comes_back(small_model, target, monkeypatch):
     before = {file.name: file.read_bytes() for file in target.iterdir()}
-    rename = Path.rename
+    replace = Path.replace
 
     def refuse_the_new_one(self, new):
-        if Path(new) == target and "-old" not in self.name:
+        if self.name == "model.json":
             raise OSError(13, "Permission denied")
-        return rename(self, new)
+        return replace(self, new)
 
-    monkeypatch.setattr(Path, "rename", refuse_the_new_one)
+    monkeypatch.setattr(Path, "replace", refuse_the_new_one)
     with pytest.raises(StorageError, match="Permission denied"):
         small_model.save(target)
     monkeypatch.undo()

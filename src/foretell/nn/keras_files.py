@@ -56,14 +56,14 @@ def write_members(model: Any, variables: list[Any], members: Sequence[Weights], 
     return order
 
 
-def read_member(place: Path, member: int) -> Any:
+def read_member(place: Any, member: int) -> Any:
     """Return a member as a Keras model, built from its architecture, with its weights."""
     model = keras.models.model_from_json((place / ARCHITECTURE).read_text(encoding="utf-8"))
     model.load_weights(place / weights_name(member))
     return model
 
 
-def read_arrays(place: Path, n_members: int, order: Sequence[int]) -> dict[str, npt.NDArray[np.float32]]:
+def read_weights(place: Any, n_members: int, order: Sequence[int]) -> dict[str, npt.NDArray[np.float32]]:
     """Return the members' weights by the names that arrays of a model directory have."""
     return {
         f"member{m}.{i}": np.asarray(variable.value)

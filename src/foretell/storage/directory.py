@@ -1,11 +1,7 @@
-"""Model directories: JSON and plain arrays, written aside and renamed, so that a crash leaves the old one."""
+"""Model directories: JSON and plain arrays; a crash leaves the old model or the new one."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +14,15 @@ from foretell._version import __version__
 from foretell.baselines import EVENT_BASELINES, SERIES_BASELINES
 from foretell.baselines.statistic import EventStatistic, SeriesStatistic
 from foretell.errors import ParameterError, StorageError
+from foretell.storage.files import (
+    ARRAYS,
+    Contents,
+    check_place,
+    contents_of,
+    read_arrays,
+    read_manifest,
+    write_version,
+)
 
 if TYPE_CHECKING:  # the engine is imported when a model is loaded, not with this module
     from foretell.events.forecaster import EventForecaster
@@ -25,11 +30,10 @@ if TYPE_CHECKING:  # the engine is imported when a model is loaded, not with thi
 
     Saved: TypeAlias = EventForecaster | SeriesForecaster | EventStatistic | SeriesStatistic
 
-FORMAT = 1
+FORMAT = 2
 _DAMAGE = (
     OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile, pl.exceptions.PolarsError
 )  # fmt: skip
-_MODEL, _ARRAYS = "model.json", "arrays.npz"
 
 
 def save(model: Saved, path: str | Path, *, weights: str = "arrays") -> Path:
@@ -50,31 +54,13 @@ def save(model: Saved, path: str | Path, *, weights: str = "arrays") -> Path:
         The place cannot be written, or holds something else.
     """
     target = Path(path)
-    if target.exists() and not (target / _MODEL).is_file() and (target.is_file() or any(target.iterdir())):
-        raise StorageError(
-            f"{target} exists and is not a foretell model; choose another directory, or remove it"
-        )
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        check_place(target)
+        write_version(target, lambda place: _write(model, place, weights))
+    except StorageError:
+        raise
     except OSError as error:
-        raise StorageError(f"cannot write to {target.parent}: {error.strerror}") from error
-    try:
-        _write(model, aside, weights)
-        old = aside.with_name(aside.name + "-old")
-        if target.exists():
-            target.rename(old)
-        try:
-            aside.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise StorageError(f"cannot write the model to {target}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        raise StorageError(f"cannot write the model to {target}: {error.strerror or error}") from error
     return target
 
 
@@ -92,30 +78,19 @@ def load(path: str | Path) -> EventForecaster | SeriesForecaster:
         No model is there, it is damaged, or a newer foretell wrote it.
     """
     source = Path(path)
-    try:
-        described = json.loads((source / _MODEL).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise StorageError(
-            f"no model in {source}: {_MODEL} is not there; expected a directory that save wrote"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise StorageError(
-            f"{source / _MODEL} cannot be read as JSON; the model is damaged: save it again"
-        ) from error
-    if not isinstance(described, dict) or not isinstance(described.get("format"), int):
-        raise StorageError(
-            f"{source / _MODEL} does not describe a model; it is damaged: save the model again"
-        )
+    described = read_manifest(source)
     if described["format"] > FORMAT:
         raise StorageError(
             f"{source} was written by foretell {described.get('version')}, in a newer format than this "
             f"version, {__version__}, knows; upgrade foretell"
         )
     try:
-        return _read(described, source)
+        return _read(described, contents_of(source, described))
+    except StorageError:
+        raise
     except ParameterError as error:
         raise StorageError(f"the model in {source} cannot be built, or is damaged: {error}") from error
-    except _DAMAGE as error:
+    except Exception as error:  # damage may show anywhere; whatever it is, load says one thing
         raise StorageError(f"the model in {source} is damaged ({error}); save it again") from error
 
 
@@ -140,23 +115,24 @@ def load_keras(path: str | Path) -> list[Any]:
     import foretell.events.heads.networks  # noqa: F401, PLC0415  # registers their layers with Keras
     from foretell.nn.keras_files import ARCHITECTURE, read_member, weights_name  # noqa: PLC0415
 
-    source = Path(path)
+    place = Path(path)
+    source = contents_of(place, read_manifest(place))
     members = 0
     while (source / weights_name(members)).is_file():
         members += 1
     if not members or not (source / ARCHITECTURE).is_file():
         raise StorageError(
-            f"no Keras files in {source}: expected {ARCHITECTURE} and {weights_name(0)}, which save_keras "
+            f"no Keras files in {place}: expected {ARCHITECTURE} and {weights_name(0)}, which save_keras "
             "writes"
         )
     try:
         return [read_member(source, m) for m in range(members)]
     except _DAMAGE as error:
-        raise StorageError(f"the Keras files in {source} are damaged ({error}); save them again") from error
+        raise StorageError(f"the Keras files in {place} are damaged ({error}); save them again") from error
 
 
-def _write(model: Saved, place: Path, weights: str) -> None:
-    """Write the model's files; the engine that knows its kind describes it."""
+def _write(model: Saved, place: Path, weights: str) -> dict[str, Any]:
+    """Write the model's files and return its manifest; the engine that knows its kind describes it."""
     from foretell.events.forecaster import EventForecaster  # noqa: PLC0415
     from foretell.storage.events import write_events  # noqa: PLC0415
 
@@ -177,20 +153,17 @@ def _write(model: Saved, place: Path, weights: str) -> None:
         order = write_members(fitted.network.whole, fitted.network.variables, fitted.members, place)
         described["keras_order"] = order
         arrays = {name: values for name, values in arrays.items() if not name.startswith("member")}
-    np.savez(place / _ARRAYS, allow_pickle=False, **cast("dict[str, Any]", arrays))
-    text = json.dumps(head | {"kind": kind} | described, indent=1, ensure_ascii=False)
-    (place / _MODEL).write_text(text, encoding="utf-8")
-    os.chmod(place, 0o755)  # noqa: PTH101, S103  # a temporary directory is private; a model is as open as others
+    np.savez(place / ARRAYS, allow_pickle=False, **cast("dict[str, Any]", arrays))
+    return head | {"kind": kind} | described
 
 
-def _read(described: dict[str, Any], place: Path) -> EventForecaster | SeriesForecaster:
-    with (place / _ARRAYS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+def _read(described: dict[str, Any], place: Contents) -> EventForecaster | SeriesForecaster:
+    arrays = read_arrays(place / ARRAYS)
     if "keras_order" in described:
         import foretell.events.heads.networks  # noqa: F401, PLC0415  # registers their layers with Keras
-        from foretell.nn.keras_files import read_arrays  # noqa: PLC0415
+        from foretell.nn.keras_files import read_weights  # noqa: PLC0415
 
-        arrays |= read_arrays(place, described["members"], described["keras_order"])
+        arrays |= read_weights(place, described["members"], described["keras_order"])
     if "model" in described:
         known: Mapping[str, type[Any]] = {**EVENT_BASELINES, **SERIES_BASELINES}
         return cast(

@@ -24,6 +24,7 @@ from foretell.events.stores.plan import StoreConfig
 from foretell.events.stores.similarity import Similarity
 from foretell.nn.networks import NetworkConfig
 from foretell.nn.training import TrainConfig
+from foretell.storage.files import Contents
 
 _IDS, _GROUPS, _STORES = "ids.parquet", "groups.parquet", "stores.parquet"
 # Parameters that are written in a way of their own.
@@ -82,7 +83,7 @@ def write_events(model: EventForecaster, place: Path) -> tuple[dict[str, Any], d
     return described, arrays
 
 
-def read_event_model(described: dict[str, Any], arrays: dict[str, Any], place: Path) -> EventForecaster:
+def read_event_model(described: dict[str, Any], arrays: dict[str, Any], place: Contents) -> EventForecaster:
     """Return the forecaster that `write_events` described."""
     clock = described["clock"]
     # Models of the first versions have the mixture, and say nothing of it.
@@ -124,7 +125,7 @@ def read_event_model(described: dict[str, Any], arrays: dict[str, Any], place: P
     return model
 
 
-def _log(kept: dict[str, Any], arrays: dict[str, Any], place: Path) -> EventLog:
+def _log(kept: dict[str, Any], arrays: dict[str, Any], place: Contents) -> EventLog:
     has_groups = "log.groups" in arrays
     report = kept["report"]
     report["examples"] = {reason: tuple(shown) for reason, shown in report["examples"].items()}
@@ -150,7 +151,7 @@ def _shared(fitted: GapModel) -> HistoryNetwork:
     return network.inner if isinstance(network, StoreNetwork) else network
 
 
-def _read_stores(kept: dict[str, Any] | None, params: dict[str, Any], place: Path) -> StoreForecaster:
+def _read_stores(kept: dict[str, Any] | None, params: dict[str, Any], place: Contents) -> StoreForecaster:
     config = None
     if kept is not None:
         apart = {"similarity": Similarity(**kept["similarity"]), "training": TrainConfig(**kept["training"])}

@@ -25,6 +25,7 @@ from foretell.series.fitting import Reading, SeriesModel
 from foretell.series.forecaster import SeriesForecaster
 from foretell.series.network import SeriesNetwork, Shape
 from foretell.series.windows import WindowConfig
+from foretell.storage.files import Contents
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -88,7 +89,7 @@ def write_series(model: SeriesForecaster, place: Path) -> tuple[dict[str, Any], 
     return described, arrays
 
 
-def read_series_model(described: dict[str, Any], arrays: Arrays, place: Path) -> SeriesForecaster:
+def read_series_model(described: dict[str, Any], arrays: Arrays, place: Contents) -> SeriesForecaster:
     """Return the forecaster that `write_series` described."""
     params = {
         name: _CONFIGS[name](**value) if name in _CONFIGS and value is not None else value
@@ -128,7 +129,7 @@ def _code(kept: dict[str, Any]) -> CovariateCode:
     return CovariateCode(tuple(kept["names"]), tuple(kept["mean"]), tuple(kept["deviation"]), categories)
 
 
-def _panel(kept: dict[str, Any], arrays: Arrays, place: Path) -> Panel:
+def _panel(kept: dict[str, Any], arrays: Arrays, place: Contents) -> Panel:
     parts = {}
     for name, columns in kept["covariates"].items():
         categories = {column: tuple(known) for column, known in columns["categories"].items()}
