@@ -11,11 +11,12 @@ demo: setup  ## the main job on real data: forecasts, leaderboard, pictures
 test: setup  ## everything that must hold: style, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 	$(BIN)/pytest -q -n 2 --dist loadfile
 
 lint: setup
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache && $(BIN)/mypy
 
 format: setup
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
