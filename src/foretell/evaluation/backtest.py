@@ -125,7 +125,8 @@ def backtest(
     --------
     >>> import foretell as ft
     >>> panel = ft.Panel.from_arrays({"a": [1, 2, 3] * 8, "b": [5, 1, 3] * 8})
-    >>> result = ft.backtest(panel, ["naive", "seasonal naive"], horizon=3, cutoffs=2)
+    >>> config = BacktestConfig(season=3)
+    >>> result = ft.backtest(panel, ["naive", "seasonal naive"], horizon=3, cutoffs=2, config=config)
     >>> result.table()["model"].to_list()
     ['seasonal naive', 'naive']
     """

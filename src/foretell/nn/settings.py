@@ -125,7 +125,8 @@ class NetworkConfig:
         ]:
             value = getattr(self, name)
             for width in value if isinstance(value, tuple) else (value,):
-                check(name, width, Whole(low, high))
+                if not Whole(low, high).allows(width):
+                    check(name, value, Whole(low, high))
             plain = tuple(map(int, value)) if isinstance(value, tuple) else int(value)
             object.__setattr__(self, name, plain)  # numpy's numbers are no JSON
         if isinstance(self.units, tuple) and len(self.units) != self.layers:
