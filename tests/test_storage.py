@@ -89,6 +89,23 @@ def test_what_lies_beside_a_model_is_never_lost(small_model, target):
     assert (target / "thesis.tex").read_text() == "years of work"
 
 
+def test_a_file_that_the_manifest_does_not_list_is_not_the_models(small_model, target):
+    """Whatever its name."""
+    (target / "stores.parquet").write_text("the analyst's own")
+    with pytest.raises(StorageError, match=r"such as 'stores\.parquet', away"):
+        small_model.save(target)
+    assert (target / "stores.parquet").read_text() == "the analyst's own"
+
+
+def test_panics_of_a_reader_are_damage_like_any_other(target, monkeypatch):
+    def panic(*args, **kwargs):
+        raise pl.exceptions.PanicException("index out of bounds")
+
+    monkeypatch.setattr(pl, "read_parquet", panic)
+    with pytest.raises(StorageError, match=r"is damaged \(index out of bounds\); save it again"):
+        ft.load(target)
+
+
 def test_a_manifest_of_somebody_else_is_no_model(small_model, tmp_path):
     (tmp_path / "model.json").write_text('{"name": "a model of another program"}')
     with pytest.raises(StorageError, match="exists and is not a foretell model"):

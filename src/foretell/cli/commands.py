@@ -35,7 +35,7 @@ from foretell.cli.options import (
     TrainOptions,
 )
 from foretell.cli.settings import read_knob
-from foretell.errors import ParameterError, StorageError
+from foretell.errors import ParameterError
 
 _PICTURES = (".png", ".svg", ".html")
 
@@ -462,11 +462,9 @@ def _check_place(out: Path | None) -> None:
     """Refuse a directory that holds something else before minutes of training, not after them."""
     if out is None:
         return
-    is_model = (out / "model.json").is_file()
-    if out.is_file() or (out.is_dir() and not is_model and any(out.iterdir())):
-        raise StorageError(
-            f"{out} exists and is not a foretell model; choose another directory, or remove it"
-        )
+    from foretell.storage.files import check_place  # noqa: PLC0415
+
+    check_place(out)
 
 
 if __name__ == "__main__":

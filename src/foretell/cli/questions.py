@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from foretell.cli import terminal
 from foretell.cli.options import Picture, ReadOptions, RowOptions, TrainOptions
 from foretell.cli.settings import closest, configured
-from foretell.errors import EmptyLogError, ParameterError
+from foretell.errors import EmptyLogError, ParameterError, StorageError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -312,11 +311,13 @@ def _without_events(log: EventLog, as_of: int) -> EventLog:
 
 def kind_of_directory(place: Path) -> Kind | None:
     """Return the question that a kept model answers, without the engine; None if there is no model."""
+    from foretell.storage.files import read_manifest  # noqa: PLC0415
+
     try:
-        kept = json.loads((place / "model.json").read_text(encoding="utf-8"))["kind"]
-    except (OSError, ValueError, KeyError, TypeError):
+        kind: Kind = read_manifest(place)["kind"]
+    except StorageError:
         return None
-    return kept if kept in QUESTIONS else None
+    return kind
 
 
 def build(question: Question, learn: TrainOptions, name: str = "network") -> Any:

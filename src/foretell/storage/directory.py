@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -31,9 +31,6 @@ if TYPE_CHECKING:  # the engine is imported when a model is loaded, not with thi
     Saved: TypeAlias = EventForecaster | SeriesForecaster | EventStatistic | SeriesStatistic
 
 FORMAT = 2
-_DAMAGE = (
-    OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile, pl.exceptions.PolarsError
-)  # fmt: skip
 
 
 def save(model: Saved, path: str | Path, *, weights: str = "arrays") -> Path:
@@ -84,14 +81,22 @@ def load(path: str | Path) -> EventForecaster | SeriesForecaster:
             f"{source} was written by foretell {described.get('version')}, in a newer format than this "
             f"version, {__version__}, knows; upgrade foretell"
         )
+    with _damage(f"the model in {source} is damaged", "save it again"):
+        try:
+            return _read(described, contents_of(source, described))
+        except ParameterError as error:
+            raise StorageError(f"the model in {source} cannot be built, or is damaged: {error}") from error
+
+
+@contextlib.contextmanager
+def _damage(what: str, mend: str) -> Iterator[None]:
+    """Say in one way that files are damaged, wherever it shows; polars' panics are no Exception."""
     try:
-        return _read(described, contents_of(source, described))
+        yield
     except StorageError:
         raise
-    except ParameterError as error:
-        raise StorageError(f"the model in {source} cannot be built, or is damaged: {error}") from error
-    except Exception as error:  # damage may show anywhere; whatever it is, load says one thing
-        raise StorageError(f"the model in {source} is damaged ({error}); save it again") from error
+    except (Exception, pl.exceptions.PanicException) as error:
+        raise StorageError(f"{what} ({error}); {mend}") from error
 
 
 def load_keras(path: str | Path) -> list[Any]:
@@ -125,10 +130,8 @@ def load_keras(path: str | Path) -> list[Any]:
             f"no Keras files in {place}: expected {ARCHITECTURE} and {weights_name(0)}, which save_keras "
             "writes"
         )
-    try:
+    with _damage(f"the Keras files in {place} are damaged", "save them again"):
         return [read_member(source, m) for m in range(members)]
-    except _DAMAGE as error:
-        raise StorageError(f"the Keras files in {place} are damaged ({error}); save them again") from error
 
 
 def _write(model: Saved, place: Path, weights: str) -> dict[str, Any]:

@@ -100,6 +100,21 @@ def _is_leftover(name: str) -> bool:
     return bool(_VERSION.match(name)) and _is_own(name)
 
 
+def _own_files(place: Path, described: Mapping[str, Any] | None) -> set[str]:
+    """Return the files there that a manifest lists, and those that a killed save left.
+
+    The first format lists none: of its directories the files are known by their names.
+    """
+    names = {entry.name for entry in place.iterdir()}
+    if described is None:
+        listed = set()
+    elif "files" in described:
+        listed = names.intersection(contents_of(place, described).names.values())
+    else:
+        listed = {name for name in names if _OWN.fullmatch(name)}
+    return listed | {name for name in names if _is_leftover(name)}
+
+
 def check_place(target: Path) -> None:
     """Refuse a place that holds anything but a model of ours, or that is where the process stands.
 
@@ -114,8 +129,8 @@ def check_place(target: Path) -> None:
         return
     if not target.is_dir():
         raise StorageError(f"{target} exists and is not a foretell model; choose another directory")
-    entries = sorted(entry.name for entry in target.iterdir())
-    if MANIFEST in entries:
+    described = None
+    if (target / MANIFEST).exists():
         try:
             described = read_manifest(target)
         except StorageError as error:
@@ -126,11 +141,9 @@ def check_place(target: Path) -> None:
             raise StorageError(
                 f"{target} exists and is not a foretell model; choose another directory, or remove it"
             )
-    # Without a manifest only what a killed save left may lie there.
-    known = _is_own if MANIFEST in entries else _is_leftover
-    foreign = [
-        name for name in entries if name != MANIFEST and not name.startswith(_ASIDE) and not known(name)
-    ]
+    own = {MANIFEST} | _own_files(target, described)
+    names = sorted(entry.name for entry in target.iterdir())
+    foreign = [name for name in names if name not in own and not name.startswith(_ASIDE)]
     if foreign:
         raise StorageError(
             f"{target} exists and is not a foretell model; choose another directory, or move what is not the "
@@ -151,18 +164,12 @@ def write_version(target: Path, write: Callable[[Path], dict[str, Any]]) -> None
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         with _aside(target.parent, f"{_ASIDE}{target.name}-") as aside:
-            described = write(aside)
-            written = {entry.name: entry.name for entry in sorted(aside.iterdir())}
-            _write_manifest(aside / MANIFEST, described, written)
-            _close_to_others(aside)
+            _write_all(aside, write, "")
             aside.rename(target)
         return
     with _locked(target), _aside(target, _ASIDE) as aside:
-        described = write(aside)
-        version = secrets.token_hex(4)
-        names = {entry.name: f"{version}.{entry.name}" for entry in sorted(aside.iterdir())}
-        _write_manifest(aside / MANIFEST, described, names)
-        _close_to_others(aside)
+        names = _write_all(aside, write, f"{secrets.token_hex(4)}.")
+        old = _own_files(target, read_manifest(target) if (target / MANIFEST).exists() else None)
         try:
             for name, kept in names.items():
                 (aside / name).replace(target / kept)
@@ -171,9 +178,18 @@ def write_version(target: Path, write: Callable[[Path], dict[str, Any]]) -> None
             for kept in names.values():
                 (target / kept).unlink(missing_ok=True)
             raise
-        for entry in target.iterdir():
-            if _is_own(entry.name) and entry.name not in names.values():
-                entry.unlink(missing_ok=True)
+        for name in old:
+            (target / name).unlink(missing_ok=True)
+
+
+def _write_all(place: Path, write: Callable[[Path], dict[str, Any]], version: str) -> dict[str, str]:
+    """Write files and manifest, for the user alone; return under which name each file is to be kept."""
+    described = write(place)
+    names = {entry.name: f"{version}{entry.name}" for entry in sorted(place.iterdir())}
+    _write_manifest(place / MANIFEST, described, names)
+    for entry in place.iterdir():
+        entry.chmod(0o600)
+    return names
 
 
 def _write_manifest(path: Path, described: dict[str, Any], names: dict[str, str]) -> None:
@@ -182,12 +198,6 @@ def _write_manifest(path: Path, described: dict[str, Any], names: dict[str, str]
         file.write(json.dumps(content, indent=1, ensure_ascii=False))
         file.flush()
         os.fsync(file.fileno())
-
-
-def _close_to_others(place: Path) -> None:
-    """Let only the user read what holds everybody's visits."""
-    for entry in place.iterdir():
-        entry.chmod(0o600)
 
 
 @contextlib.contextmanager
@@ -272,6 +282,5 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path)
         if dtype.hasobject or file.tell() + n_bytes != member.file_size:
             raise StorageError(
                 f"{path}: {member.filename!r} says shape {shape} of {dtype}, which its "
-                f"{member.file_size:,} bytes "
-                "do not hold; the model is damaged: save it again"
+                f"{member.file_size:,} bytes do not hold; the model is damaged: save it again"
             )
