@@ -155,6 +155,21 @@ def test_a_mistake_is_named_and_told_from_a_failure(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_directory_of_another_program_is_refused_before_any_work(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "model.json").write_text('{"name": "another program\'s"}')
+    code, output = run(place, f"{FIT} --model mean-gap", tmp_path)
+    assert (code, "rows read" in output) == (1, False), output
+    assert "exists and is not a foretell model" in output
+
+
+def test_a_description_of_a_model_without_end_is_a_damaged_model(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "model.json").write_text("[" * 200_000)
+    code, output = run(place, "predict NEW", tmp_path)
+    assert (code, "the model is damaged" in output) == (1, True), output
+
+
 def test_settings_come_from_a_file_options_and_assignments_in_this_order(place: Path, tmp_path: Path) -> None:
     (tmp_path / "model.toml").write_text(
         "ensemble = 2\nseed = 5\n[network]\nunits = 4\ndense = [4, 2]\n"

@@ -18,7 +18,7 @@ import typer
 
 from foretell._version import __version__
 from foretell.cli import terminal
-from foretell.cli.entry import Question, command, kind_of_model, kind_of_source
+from foretell.cli.entry import command, kind_of_model, kind_of_source
 from foretell.cli.options import (
     EVENTS,
     SERIES,
@@ -34,6 +34,7 @@ from foretell.cli.options import (
     TableOptions,
     TrainOptions,
 )
+from foretell.cli.questions import QUESTIONS, Question, build, compared, typed_ids
 from foretell.cli.settings import read_knob
 from foretell.errors import ParameterError
 
@@ -71,7 +72,6 @@ def demo(
 ) -> None:
     """Forecast the customers of a real shop and the visits of real stores; compare models; draw it all."""
     from foretell.cli.demo import CUTOFF, DAYS, run_demo, run_series_demo  # noqa: PLC0415
-    from foretell.cli.questions import QUESTIONS, build  # noqa: PLC0415
 
     with terminal.busy("fitting and comparing the models on CDNOW (a minute or two)"):
         made = run_demo(out, sample=sample, forecaster=build(QUESTIONS["events"], learn))
@@ -107,12 +107,10 @@ def fit(
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
     """Learn from a log of visits, or with --target from regular series; write the model to a directory."""
-    from foretell.cli.questions import build  # noqa: PLC0415
-
     question.check_horizon(horizon)
     _check_place(out)
     forecaster = build(question, learn, model)
-    data = question.read(read)
+    data: Any = question.read(read)
     if horizon is not None:
         question.prepare(forecaster, question.horizon(horizon, data))
     with terminal.training_progress() as progress:
@@ -197,15 +195,13 @@ def evaluate(
     ] = None,
 ) -> None:
     """Compare models on a period that is held back from them."""
-    from foretell.cli.questions import compared  # noqa: PLC0415
-
     question.check_horizon(horizon)
     if cutoff is None and question.needs_cutoff:
         raise ParameterError("name the last day that the models see with --cutoff")
     terminal.check_file(compare.json_file, (), "file")
     terminal.check_file(report, (".htm", ".html"), "page")
     models = compared(question, compare.model, learn)
-    data = question.read(read)
+    data: Any = question.read(read)
     length = _prepare(question, models, horizon or "273d", data)
     from foretell.evaluation.backtest import evaluate as run  # noqa: PLC0415
 
@@ -240,8 +236,6 @@ def backtest(
     ] = None,
 ) -> None:
     """Compare models at several cut-offs, one after the other, as they would have been used."""
-    from foretell.cli.questions import compared  # noqa: PLC0415
-
     question.check_horizon(horizon)
     terminal.check_file(compare.json_file, (), "file")
     models = compared(question, compare.model, learn)
@@ -250,7 +244,7 @@ def backtest(
 
     often: Any = int(plan.refit) if plan.refit.isdecimal() else plan.refit
     config = BacktestConfig(refit=often, training=plan.training, seeds=compare.seeds)  # type: ignore[arg-type]
-    data = question.read(read)
+    data: Any = question.read(read)
     length = _prepare(question, models, horizon or "90d", data)
     if plan.step is not None:
         config = dataclasses.replace(config, step=question.horizon(plan.step, data, "--step"))
@@ -283,8 +277,6 @@ def tune(
     ] = None,
 ) -> None:
     """Search settings on a held-back part of the data; write the best model, fitted to all of them."""
-    from foretell.cli.questions import build  # noqa: PLC0415
-
     question.check_horizon(horizon)
     _check_place(out)
     forecaster = build(question, learn)
@@ -296,7 +288,7 @@ def tune(
     config = SearchConfig(
         method=search.method, trials=search.trials, seconds=search.seconds, seed=seed, storage=search.storage
     )
-    data = question.read(read)
+    data: Any = question.read(read)
     length = None if horizon is None else _prepare(question, [forecaster], horizon, data)
     with terminal.search_progress() as progress:
         result = run(
@@ -331,7 +323,6 @@ def explain(
     """Say what a forecast of one customer or series comes from, in words and numbers."""
     terminal.check_file(picture, _PICTURES, "picture")
     fitted = _load(model)
-    from foretell.cli.questions import typed_ids  # noqa: PLC0415
     from foretell.explanations.verbs import explain as run  # noqa: PLC0415
 
     with terminal.busy("explaining"):

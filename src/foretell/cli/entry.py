@@ -10,24 +10,19 @@ import dataclasses
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
 
 from foretell.cli import terminal
-from foretell.cli.options import Belongs, Picture, ReadOptions, RowOptions
+from foretell.cli.options import Belongs
+from foretell.cli.questions import QUESTIONS, Question, kind_of_directory
 from foretell.errors import ForetellError, ParameterError
 
 if TYPE_CHECKING:
-    import polars as pl
-
-    from foretell.core.contracts import Task
-    from foretell.evaluation.evaluation import Evaluation
-
-Kind = Literal["events", "series"]
-Charts = dict[str, Callable[[], Any]]
+    from foretell.core.contracts import Kind
 
 # Arguments of the library under another name than the options.
 _ALIASES = {
@@ -44,63 +39,6 @@ _QUOTES = "'\""
 _WHOSE = {"events": "logs of visits", "series": "regular series"}
 
 
-class Question(Protocol):
-    """What the commands do differently for the two questions; see `foretell.cli.questions`."""
-
-    kind: ClassVar[Kind]
-    needs_cutoff: ClassVar[bool]
-
-    @property
-    def task(self) -> Task:
-        """The models and the figures."""
-
-    def read(self, options: ReadOptions) -> Any:
-        """Read the data; say on stderr what was read and what was left out."""
-
-    def read_later(self, model: Any, options: RowOptions) -> Any:
-        """Read what came after a model's as-of date."""
-
-    def check_horizon(self, text: str | None) -> None:
-        """Refuse to do without a horizon, where there is no default, before any work is done."""
-
-    def horizon(self, text: str, data: Any, option: str = "--horizon") -> str | int:
-        """Return a horizon as the library takes it."""
-
-    def prepare(self, model: Any, horizon: str | int) -> None:
-        """Set what a forecaster has to know of the horizon before it is fitted."""
-
-    def summary(self, model: Any) -> tuple[str, dict[str, Any]]:
-        """Return what a fitted model was fitted to, in words and for JSON."""
-
-    def data(self, model: Any) -> Any:
-        """Return what a fitted model was fitted to."""
-
-    def predict(
-        self, model: Any, horizons: Sequence[str] | None, levels: Sequence[int], ids: Sequence[str] | None
-    ) -> pl.DataFrame:
-        """Return the table of forecasts."""
-
-    def predict_groups(self, model: Any, horizons: Sequence[str] | None) -> pl.DataFrame:
-        """Return the forecasts of whole groups."""
-
-    def comparison(self, evaluation: Evaluation) -> Charts:
-        """Return the pictures of a comparison, by name."""
-
-    def check_picture(self, kind: Picture, customer: str | None) -> None:
-        """Refuse a picture that cannot be drawn, before the model is loaded."""
-
-    def picture(
-        self,
-        model: Any,
-        kind: Picture,
-        customer: str | None,
-        *,
-        actual: str | None,
-        horizon: str,
-    ) -> Any:
-        """Return a picture of a model."""
-
-
 def kind_of_source(given: Mapping[str, Any]) -> Kind:
     """Return the question that is asked of rows: with ``--target`` that of regular series."""
     return "series" if given.get("target") else "events"
@@ -108,8 +46,6 @@ def kind_of_source(given: Mapping[str, Any]) -> Kind:
 
 def kind_of_model(given: Mapping[str, Any]) -> Kind | None:
     """Return the question that a model answers, by its description alone; None where there is no model."""
-    from foretell.cli.questions import kind_of_directory  # noqa: PLC0415
-
     return kind_of_directory(Path(given["model"]))
 
 
@@ -170,10 +106,8 @@ def _fields(kind: type[Any]) -> list[tuple[str, Any, Any]]:
     ]
 
 
-def _question(ctx: typer.Context, kind: Kind | None, options: Mapping[str, inspect.Parameter]) -> Any:
+def _question(ctx: typer.Context, kind: Kind | None, options: Mapping[str, inspect.Parameter]) -> Question:
     """Return what the commands do with a question, once no option of the other one was given."""
-    from foretell.cli.questions import QUESTIONS  # noqa: PLC0415
-
     if kind is not None:
         for name, parameter in options.items():
             marks = getattr(parameter.annotation, "__metadata__", ())

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from foretell.cli import terminal
 from foretell.cli.options import Picture, ReadOptions, RowOptions, TrainOptions
@@ -16,11 +15,12 @@ from foretell.errors import EmptyLogError, ParameterError, StorageError
 if TYPE_CHECKING:
     import polars as pl
 
-    from foretell.cli.entry import Charts, Kind, Question
-    from foretell.core.contracts import Task
+    from foretell.core.contracts import Kind, Task
     from foretell.data.log import EventLog
     from foretell.data.panel import Panel
     from foretell.evaluation.evaluation import Evaluation
+
+Charts = dict[str, Callable[[], Any]]
 
 _OURS = {"foretell", "network", "auto"}
 
@@ -51,7 +51,7 @@ class Events:
 
     def read_later(self, model: Any, options: RowOptions) -> EventLog:
         """Read what came after a model's as-of date, with its own unit, merging and marks."""
-        log = model.log_
+        log: EventLog = model.log_
         start = log.date(log.as_of + 1)
         try:
             return self._read(options, marks=log.mark_names, unit=log.unit, merge=log.merge, start=start)
@@ -59,7 +59,7 @@ class Events:
             if options.as_of is None:
                 raise
         terminal.say(f"no visits from {start} to {options.as_of}")
-        return _without_events(log, log.tick(options.as_of))
+        return log.quiet_until(log.tick(options.as_of))
 
     @staticmethod
     def _read(options: RowOptions, **given: Any) -> EventLog:
@@ -292,21 +292,8 @@ class Series:
         )
 
 
-QUESTIONS: Mapping[Kind, Events | Series] = {"events": Events(), "series": Series()}
-
-
-def _without_events(log: EventLog, as_of: int) -> EventLog:
-    """Return a log that goes on from another, to a later date, without any event."""
-    return dataclasses.replace(
-        log,
-        ids=log.ids.head(0),
-        offsets=log.offsets[:1],
-        times=log.times[:0],
-        marks=log.marks[:0],
-        groups=None if log.groups is None else log.groups[:0],
-        start=log.as_of + 1,
-        as_of=as_of,
-    )
+Question: TypeAlias = Events | Series
+QUESTIONS: Mapping[Kind, Question] = {"events": Events(), "series": Series()}
 
 
 def kind_of_directory(place: Path) -> Kind | None:

@@ -100,17 +100,6 @@ class OneOf:
 
 
 @dataclasses.dataclass(frozen=True)
-class Flag:
-    """True or False."""
-
-    expected: str = "True or False"
-
-    def allows(self, value: object) -> bool:
-        """Return whether the value is one of the two."""
-        return isinstance(value, (bool, np.bool_))
-
-
-@dataclasses.dataclass(frozen=True)
 class Instance:
     """An object of a class."""
 

@@ -221,6 +221,19 @@ class EventLog(Ragged):
             as_of=as_of,
         )
 
+    def quiet_until(self, as_of: int) -> EventLog:
+        """Return a log that goes on from this one to a later tick, in which nobody came."""
+        return dataclasses.replace(
+            self,
+            ids=self.ids.head(0),
+            offsets=self.offsets[:1],
+            times=self.times[:0],
+            marks=self.marks[:0],
+            groups=None if self.groups is None else self.groups[:0],
+            start=self.as_of + 1,
+            as_of=as_of,
+        )
+
     def extended(self, later: EventLog) -> tuple[EventLog, IntArray]:
         """Return this log continued by later events, and how many events of each customer stand as they were.
 
