@@ -12,14 +12,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, Protocol, Self
 
-import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from foretell.errors import ParameterError
 
 Kind = Literal["events", "series"]
-Arrays = dict[str, npt.NDArray[np.generic]]
+Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -82,7 +82,25 @@ def column_from_state(described: Mapping[str, Any], arrays: Arrays, name: str) -
 
 def log_state(log: EventLog) -> tuple[Described, Arrays]:
     """Return a log as values for JSON and arrays, whose names begin with ``log.``."""
-    ids, arrays = column_state(log.ids, "log.ids")
+    described, arrays = log_parts(log)
+    described["ids"], ids = column_state(log.ids, "log.ids")
+    arrays |= ids
+    if log.group_names is not None:
+        described["groups"], names = column_state(log.group_names, "log.group_names")
+        arrays |= names
+    return described, arrays
+
+
+def log_from_state(described: Mapping[str, Any], arrays: Arrays) -> EventLog:
+    """Return the log that `log_state` described."""
+    ids = column_from_state(described["ids"], arrays, "log.ids")
+    has_groups = "groups" in described
+    names = column_from_state(described["groups"], arrays, "log.group_names") if has_groups else None
+    return log_of_parts(described, arrays, ids, names)
+
+
+def log_parts(log: EventLog) -> tuple[Described, Arrays]:
+    """Return a log without its ids and names of groups, for who keeps these in a way of his own."""
     described: Described = {
         "unit": log.unit,
         "merge": log.merge,
@@ -90,28 +108,25 @@ def log_state(log: EventLog) -> tuple[Described, Arrays]:
         "start": log.start,
         "as_of": log.as_of,
         "report": dataclasses.asdict(log.report),
-        "ids": ids,
     }
-    arrays |= {"log.offsets": log.offsets, "log.times": log.times, "log.marks": log.marks}
-    if log.groups is not None and log.group_names is not None:
-        described["groups"], names = column_state(log.group_names, "log.group_names")
-        arrays |= names | {"log.groups": log.groups}
+    arrays: Arrays = {"log.offsets": log.offsets, "log.times": log.times, "log.marks": log.marks}
+    if log.groups is not None:
+        arrays["log.groups"] = log.groups
     return described, arrays
 
 
-def log_from_state(described: Mapping[str, Any], arrays: Arrays) -> EventLog:
-    """Return the log that `log_state` described."""
-    has_groups = "groups" in described
+def log_of_parts(
+    described: Mapping[str, Any], arrays: Arrays, ids: pl.Series, group_names: pl.Series | None
+) -> EventLog:
+    """Return the log of which `log_parts` described all but the ids and the names of groups."""
     return EventLog(
-        ids=column_from_state(described["ids"], arrays, "log.ids"),
+        ids=ids,
         offsets=arrays["log.offsets"].astype(np.int64),
         times=arrays["log.times"].astype(np.int64),
         marks=arrays["log.marks"].astype(np.float64),
         mark_names=tuple(described["mark_names"]),
-        groups=arrays["log.groups"].astype(np.int64) if has_groups else None,
-        group_names=(
-            column_from_state(described["groups"], arrays, "log.group_names") if has_groups else None
-        ),
+        groups=None if group_names is None else arrays["log.groups"].astype(np.int64),
+        group_names=group_names,
         unit=described["unit"],
         merge=described["merge"],
         start=described["start"],
@@ -122,7 +137,18 @@ def log_from_state(described: Mapping[str, Any], arrays: Arrays) -> EventLog:
 
 def panel_state(panel: Panel) -> tuple[Described, Arrays]:
     """Return a panel as values for JSON and arrays, whose names begin with ``panel.``."""
-    ids, arrays = column_state(panel.ids, "panel.ids")
+    described, arrays = panel_parts(panel)
+    described["ids"], ids = column_state(panel.ids, "panel.ids")
+    return described, arrays | ids
+
+
+def panel_from_state(described: Mapping[str, Any], arrays: Arrays) -> Panel:
+    """Return the panel that `panel_state` described."""
+    return panel_of_parts(described, arrays, column_from_state(described["ids"], arrays, "panel.ids"))
+
+
+def panel_parts(panel: Panel) -> tuple[Described, Arrays]:
+    """Return a panel without its ids, for who keeps these in a way of his own."""
     grid, parts = panel.grid, {name: getattr(panel, name) for name in _COVARIATES}
     described: Described = {
         "targets": list(panel.targets),
@@ -131,18 +157,17 @@ def panel_state(panel: Panel) -> tuple[Described, Arrays]:
         "covariates": {
             name: {"names": part.names, "categories": part.categories} for name, part in parts.items()
         },
-        "ids": ids,
     }
-    for name in ("offsets", "starts", "values", "ahead_offsets"):
-        arrays[f"panel.{name}"] = getattr(panel, name)
+    fields = ("offsets", "starts", "values", "ahead_offsets")
+    arrays: Arrays = {f"panel.{name}": getattr(panel, name) for name in fields}
     arrays |= {f"panel.{name}": part.values for name, part in parts.items()}
     if grid.open_slots is not None:
         arrays["panel.open_slots"] = grid.open_slots
     return described, arrays
 
 
-def panel_from_state(described: Mapping[str, Any], arrays: Arrays) -> Panel:
-    """Return the panel that `panel_state` described."""
+def panel_of_parts(described: Mapping[str, Any], arrays: Arrays, ids: pl.Series) -> Panel:
+    """Return the panel of which `panel_parts` described all but the ids."""
     parts = {}
     for name, columns in described["covariates"].items():
         categories = {column: tuple(words) for column, words in columns["categories"].items()}
@@ -150,7 +175,7 @@ def panel_from_state(described: Mapping[str, Any], arrays: Arrays) -> Panel:
         parts[name] = Covariates(tuple(columns["names"]), values, categories)
     open_slots = arrays["panel.open_slots"].astype(bool) if "panel.open_slots" in arrays else None
     return Panel(
-        ids=column_from_state(described["ids"], arrays, "panel.ids"),
+        ids=ids,
         targets=tuple(described["targets"]),
         grid=Grid(**described["grid"], open_slots=open_slots),
         report=SeriesReport(**_report(described["report"])),

@@ -9,7 +9,8 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 
-from foretell.data.log import EventLog, ReadReport
+from foretell.data.log import EventLog
+from foretell.data.state import log_of_parts, log_parts
 from foretell.events.auto import EventChoice
 from foretell.events.clock import OperationalClock
 from foretell.events.forecaster import EventForecaster
@@ -35,6 +36,7 @@ def write_events(model: EventForecaster, place: Path) -> tuple[dict[str, Any], d
     """Return what JSON describes and the arrays; ids, groups and stores are written to the directory."""
     log, fitted, states = model.log_, model.model_, model.states_
     head = as_head(model.head)
+    log_described, arrays = log_parts(log)
     described: dict[str, Any] = {
         "params": {name: value for name, value in model.get_params().items() if name not in _APART},
         "head": {
@@ -50,28 +52,17 @@ def write_events(model: EventForecaster, place: Path) -> tuple[dict[str, Any], d
         "weights": [variable.path for variable in fitted.network.network.variables],
         "clock": dataclasses.asdict(fitted.clock),
         "auto": model.auto_.describe() if model.auto_ else None,
-        "log": {
-            "unit": log.unit,
-            "merge": log.merge,
-            "mark_names": log.mark_names,
-            "start": log.start,
-            "as_of": log.as_of,
-            "report": dataclasses.asdict(log.report),
-        },
+        "log": log_described,
     }
     if isinstance(model, StoreForecaster):
         model.stores_.write_parquet(place / _STORES)
         described["stores"] = dataclasses.asdict(model.stores) if model.stores else None
-    arrays: dict[str, Any] = {
-        "log.offsets": log.offsets,
-        "log.times": log.times,
-        "log.marks": log.marks,
+    arrays |= {
         "new_marks": fitted.new_marks,
         "states.packed": np.asarray(states.packed),
         "residuals": fitted.residuals,
     }
-    if log.groups is not None and log.group_names is not None:
-        arrays["log.groups"] = log.groups
+    if log.group_names is not None:
         pl.DataFrame({"group": log.group_names}).write_parquet(place / _GROUPS)
     for field in dataclasses.fields(fitted.scale):
         arrays[f"scale.{field.name}"] = getattr(fitted.scale, field.name)
@@ -126,23 +117,9 @@ def read_event_model(described: dict[str, Any], arrays: dict[str, Any], place: C
 
 
 def _log(kept: dict[str, Any], arrays: dict[str, Any], place: Contents) -> EventLog:
+    ids = pl.read_parquet(place / _IDS)["unique_id"]
     has_groups = "log.groups" in arrays
-    report = kept["report"]
-    report["examples"] = {reason: tuple(shown) for reason, shown in report["examples"].items()}
-    return EventLog(
-        ids=pl.read_parquet(place / _IDS)["unique_id"],
-        offsets=arrays["log.offsets"],
-        times=arrays["log.times"],
-        marks=arrays["log.marks"],
-        mark_names=tuple(kept["mark_names"]),
-        groups=arrays["log.groups"] if has_groups else None,
-        group_names=pl.read_parquet(place / _GROUPS)["group"] if has_groups else None,
-        unit=kept["unit"],
-        merge=kept["merge"],
-        start=kept["start"],
-        as_of=kept["as_of"],
-        report=ReadReport(**report),
-    )
+    return log_of_parts(kept, arrays, ids, pl.read_parquet(place / _GROUPS)["group"] if has_groups else None)
 
 
 def _shared(fitted: GapModel) -> HistoryNetwork:

@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from foretell.data.covariates import Covariates
-from foretell.data.grid import Grid
-from foretell.data.panel import Panel
-from foretell.data.report import SeriesReport
+from foretell.core.contracts import Arrays
+from foretell.data.state import panel_of_parts, panel_parts
 from foretell.nn.custom import OwnNetwork
 from foretell.nn.networks import NetworkConfig
 from foretell.nn.training import TrainConfig
@@ -27,8 +24,6 @@ from foretell.series.network import SeriesNetwork, Shape
 from foretell.series.windows import WindowConfig
 from foretell.storage.files import Contents
 
-Arrays = dict[str, npt.NDArray[Any]]
-
 
 def _network(**kept: Any) -> NetworkConfig | OwnNetwork:
     return OwnNetwork(**kept) if "architecture" in kept else NetworkConfig(**kept)
@@ -39,14 +34,15 @@ _CONFIGS: dict[str, Callable[..., Any]] = {
     "training": TrainConfig,
     "window": WindowConfig,
 }
-_COVARIATES = ("past", "future", "static", "ahead")
+_CODED = ("past", "future", "static")
 _PANEL_IDS, _MODEL_IDS = "ids.parquet", "trained_ids.parquet"
 
 
 def write_series(model: SeriesForecaster, place: Path) -> tuple[dict[str, Any], Arrays]:
     """Return what JSON describes and the arrays; ids are written to the directory."""
     panel, fitted = model.panel_, model.model_
-    reading, grid = fitted.reading, panel.grid
+    reading = fitted.reading
+    panel_described, arrays = panel_parts(panel)
     given = model.get_params()
     if given["network"] is not None:
         given["network"] = fitted.network.config  # a user's own network by its architecture
@@ -61,23 +57,10 @@ def write_series(model: SeriesForecaster, place: Path) -> tuple[dict[str, Any], 
         "weights": [variable.path for variable in fitted.network.variables],
         "members": len(fitted.members),
         "auto": dataclasses.asdict(model.auto_) if model.auto_ else None,
-        "codes": {name: dataclasses.asdict(getattr(reading, name)) for name in _COVARIATES[:3]},
+        "codes": {name: dataclasses.asdict(getattr(reading, name)) for name in _CODED},
         "reading": {"kind": reading.kind, "log": reading.log, "cycles": reading.cycles},
-        "panel": {
-            "targets": panel.targets,
-            "grid": {name: getattr(grid, name) for name in ("freq", "phase", "day", "clock")},
-            "report": dataclasses.asdict(panel.report),
-            "covariates": {
-                name: {"names": part.names, "categories": part.categories}
-                for name, part in ((name, getattr(panel, name)) for name in _COVARIATES)
-            },
-        },
+        "panel": panel_described,
     }
-    arrays: Arrays = {f"panel.{name}": getattr(panel, name) for name in ("offsets", "starts", "values")}
-    arrays["panel.ahead_offsets"] = panel.ahead_offsets
-    arrays |= {f"panel.{name}": getattr(panel, name).values for name in _COVARIATES}
-    if grid.open_slots is not None:
-        arrays["panel.open_slots"] = grid.open_slots
     arrays |= {f"reading.{name}": getattr(reading, name) for name in ("loc", "scale", "typical")}
     arrays["calibration"] = fitted.calibration.factors
     described["trust"] = fitted.calibration.trust
@@ -120,34 +103,11 @@ def read_series_model(described: dict[str, Any], arrays: Arrays, place: Contents
     )
     if described.get("auto"):
         model.auto_ = SeriesChoice(**described["auto"])
-    model.panel_ = _panel(described["panel"], arrays, place)
+    ids = pl.read_parquet(place / _PANEL_IDS)["unique_id"]
+    model.panel_ = panel_of_parts(described["panel"], arrays, ids)
     return model
 
 
 def _code(kept: dict[str, Any]) -> CovariateCode:
     categories = {name: tuple(known) for name, known in kept["categories"].items()}
     return CovariateCode(tuple(kept["names"]), tuple(kept["mean"]), tuple(kept["deviation"]), categories)
-
-
-def _panel(kept: dict[str, Any], arrays: Arrays, place: Contents) -> Panel:
-    parts = {}
-    for name, columns in kept["covariates"].items():
-        categories = {column: tuple(known) for column, known in columns["categories"].items()}
-        parts[name] = Covariates(tuple(columns["names"]), arrays[f"panel.{name}"], categories)
-    report = kept["report"] | {
-        "examples": {reason: tuple(shown) for reason, shown in kept["report"]["examples"].items()}
-    }
-    return Panel(
-        ids=pl.read_parquet(place / _PANEL_IDS)["unique_id"],
-        targets=tuple(kept["targets"]),
-        grid=Grid(**kept["grid"], open_slots=arrays.get("panel.open_slots")),
-        report=SeriesReport(**report),
-        offsets=arrays["panel.offsets"],
-        starts=arrays["panel.starts"],
-        values=arrays["panel.values"],
-        ahead_offsets=arrays["panel.ahead_offsets"],
-        past=parts["past"],
-        future=parts["future"],
-        static=parts["static"],
-        ahead=parts["ahead"],
-    )
