@@ -164,9 +164,9 @@ def predict(
     """Forecast every customer's next visit, chance of a return, and number of visits; or the next steps."""
     if by_group and (id or level):
         raise ParameterError("--by-group forecasts whole groups; it goes with neither --id nor --level")
-    for percentage in level or ():
-        if not 0 < percentage < 100:
-            raise ParameterError(f"--level {percentage}; expected a percentage between 0 and 100, such as 80")
+    from foretell.core.constraints import as_levels  # noqa: PLC0415
+
+    as_levels(level or [])  # before the model is loaded
     write.check()
     fitted = _load(model)
     with terminal.busy("forecasting"):
