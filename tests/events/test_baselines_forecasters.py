@@ -124,9 +124,14 @@ def test_queries_leave_the_model_as_it_is(model_class, fitted, whole, log):
     model.quantiles([0.5])
     model.outlook(whole, 30, period=7, window=30)
     model.state()
-    if model_class in BUY_TILL_YOU_DIE:
-        model.return_chances(whole, [1, 7])
+    model.return_chances(whole, [1, 7])
     assert pickle.dumps(model) == before
+
+
+@every_model
+def test_a_model_that_forecasts_no_probabilities_has_no_chances(model_class, fitted, whole):
+    chances = fitted[model_class].return_chances(whole, [1, 7])
+    assert (chances is not None) == (model_class in BUY_TILL_YOU_DIE)
 
 
 @every_model

@@ -288,6 +288,7 @@ def test_all_heads_fill_the_same_table_and_leave_empty_what_they_cannot_know(mod
     if head == "gap":
         unknown |= {"p_return_7d", "p_return_30d", "overdue"}
     assert {name for name in table.columns if table[name].is_null().all()} == unknown
+    assert (models[head].return_chances(models[head].log_, [7, 30]) is None) == (head == "gap")
     dates = table.drop_nulls("next_event")
     assert dates.height > 0.5 * table.height  # the others are silent for longer than any gap ever seen
     assert (dates["next_event-lo-80"] <= dates["next_event"]).all()

@@ -212,12 +212,12 @@ class EventStatistic(_Statistic, ABC):
         self.log_, _ = self.log_.extended(new_events)
         return self
 
-    def return_chances(self, log: EventLog, ticks: npt.ArrayLike) -> FloatArray:
-        """Return P(an event within so many ticks after the log's end), shape (n_customers, n_ticks)."""
-        chances = self._chances(self._histories(log), np.asarray(ticks, dtype=np.float64))
-        if chances is None:
-            raise ParameterError(f"{self.name} knows no chance of a return; take Pareto/NBD or BG/NBD")
-        return chances
+    def return_chances(self, log: EventLog, ticks: npt.ArrayLike) -> FloatArray | None:
+        """Return P(an event within so many ticks after the log's end), shape (n_customers, n_ticks).
+
+        None of a model that forecasts no probabilities.
+        """
+        return self._chances(self._histories(log), np.asarray(ticks, dtype=np.float64))
 
     @abstractmethod
     def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:

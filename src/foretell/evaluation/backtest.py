@@ -183,7 +183,7 @@ def _go_through(
                 seen = folds.training(fold, sliding=config.training == "sliding")
                 fitted[name] = _fit(template, seen, fitted.get(name) if config.refit == "warm" else None)
             fit_s = time.perf_counter() - started
-            # A copy, so that what a model keeps of one forecast is not there at the next.
+            # Ours change nothing when asked; what a user's own model keeps must not reach the next fold.
             model = copy.copy(fitted[name])
             started = time.perf_counter()
             forecast = folds.ask(fold, model)

@@ -13,7 +13,7 @@ from foretell.core.outlook import Outlook, period_edges
 from foretell.core.time import to_dates
 from foretell.data.holdout import Holdout, hold_out
 from foretell.data.log import EventLog
-from foretell.errors import ForetellError, ParameterError
+from foretell.errors import ParameterError
 from foretell.evaluation.folds import BacktestConfig, ascending, origins_back
 
 FloatArray = npt.NDArray[np.float64]
@@ -137,7 +137,8 @@ class EventFolds:
 
     def _distribution(self, model: Any, truth: Holdout, n: int) -> dict[str, pl.Series]:
         """Return how well the distribution of the next event's time did: CRPS and PIT."""
-        chances = self._chances(model, truth)
+        ask = getattr(model, "return_chances", None)  # a model of the user's own need not have it
+        chances = None if ask is None else ask(truth.train, self.grid)
         if chances is None:
             return {key: _or_null(None, n, pl.Float64) for key in ("crps", "pit_lo", "pit_hi")}
         by_time = np.concatenate([np.zeros((n, 1)), chances], axis=1)
@@ -151,16 +152,6 @@ class EventFolds:
         pit = [pl.Series(np.where(returned, place, np.nan)).fill_nan(None) for place in places]
         crps = pl.Series(censored_crps(times, by_time, waited))
         return {"crps": crps, "pit_lo": pit[0], "pit_hi": pit[1]}
-
-    def _chances(self, model: Any, truth: Holdout) -> FloatArray | None:
-        """Return the chance of a return by each time of the grid; None of a model that does not know it."""
-        if not hasattr(model, "return_chances"):
-            return None
-        try:
-            chances: FloatArray = model.return_chances(truth.train, self.grid)
-        except ForetellError:
-            return None
-        return chances
 
 
 def inner_cut(log: EventLog, model: object, horizon: str | int | None) -> tuple[object, int]:  # noqa: ARG001

@@ -304,8 +304,6 @@ class _Candidate(Estimator):
         return self.model.forecast(*given, **named)
 
     def return_chances(self, log: EventLog, ticks: Any) -> Any:
-        if not hasattr(self.model, "return_chances"):
-            raise ParameterError("this model knows no chance of a return")
         return self.model.return_chances(log, ticks)
 
 

@@ -36,7 +36,7 @@ _PARAMS: dict[str, Callable[..., Any]] = {
 
 
 class _Chances(Protocol):
-    def return_chances(self, log: EventLog, ticks: Any) -> FloatArray: ...
+    def return_chances(self, log: EventLog, ticks: Any) -> FloatArray | None: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _ask(model: EventModel, log: EventLog, horizon: int) -> Outlook:
 
 def _chances(model: Any, log: EventLog, ticks: Any) -> FloatArray:
     asked: _Chances = model
-    return asked.return_chances(log, np.asarray(ticks))
+    return _array(asked.return_chances(log, np.asarray(ticks)))
 
 
 def _array(values: Any) -> FloatArray:

@@ -480,15 +480,19 @@ class EventForecaster(NetworkForecaster):
         )
         return ours if self.auto_ is None else self.auto_.outlook(ours, log, window)
 
-    def return_chances(self, log: EventLog, ticks: Sequence[int] | npt.NDArray[np.int64]) -> FloatArray:
-        """Return P(an event within so many ticks after the log's end), shape (n_customers, n_ticks)."""
+    def return_chances(
+        self, log: EventLog, ticks: Sequence[int] | npt.NDArray[np.int64]
+    ) -> FloatArray | None:
+        """Return P(an event within so many ticks after the log's end), shape (n_customers, n_ticks).
+
+        None of a head that forecasts no probabilities.
+        """
         self._check_fitted("model_")
         at = standing(self.model_, log, self._states_of(log))
-        told = [p_return(at, int(one)) for one in ticks]
-        known = [chance for chance in told if chance is not None]
-        if len(known) < len(told):
-            raise ParameterError("this head knows no chance of a return; take head='mixture' or 'hazard'")
-        ours = np.stack(known, axis=1)
+        chances = [chance for length in ticks if (chance := p_return(at, int(length))) is not None]
+        if not chances:
+            return None
+        ours = np.stack(chances, axis=1)
         return ours if self.auto_ is None else self.auto_.p_return(ours, log, ticks)
 
     def update(self, new_events: EventLog) -> Self:
