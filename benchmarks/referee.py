@@ -33,7 +33,7 @@ from foretell.evaluation.recalibration import (
     recalibration_on_last_fold,
 )
 from foretell.evaluation.series_folds import scales
-from foretell.series.forecaster import DEFAULT_TRAINING
+from foretell.nn.settings import SERIES
 from foretell.stats import event_metrics as metrics
 from foretell.stats import series_metrics
 
@@ -128,7 +128,7 @@ def _tasks() -> dict[str, tuple[ft.Panel, int, ft.SeriesForecaster, int]]:
     calls = bank_calls()
     day, week = calls.grid.season_lengths()[0], calls.grid.season_lengths()[-1]
     long = ft.WindowConfig(season=week, patch=day, lookback=2 * week)
-    short = dataclasses.replace(DEFAULT_TRAINING, epochs=15)
+    short = dataclasses.replace(SERIES.training, epochs=15)
     hours = ft.WindowConfig(season=M4_SEASON, log=True)
     return {
         "bank": (calls, week, ft.SeriesForecaster(day, window=long, training=short), week),

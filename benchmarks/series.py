@@ -26,7 +26,7 @@ from benchmarks.series_data import (
 )
 
 import foretell as ft
-from foretell.series.forecaster import DEFAULT_TRAINING
+from foretell.nn.settings import SERIES
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -97,7 +97,7 @@ def bank() -> dict[str, Any]:
     week = panel.grid.season_lengths()[-1]
     day = panel.grid.season_lengths()[0]
     window = ft.WindowConfig(season=week, patch=day, lookback=2 * week)
-    training = dataclasses.replace(DEFAULT_TRAINING, epochs=15)
+    training = dataclasses.replace(SERIES.training, epochs=15)
     ours = ft.SeriesForecaster(horizon=day, window=window, training=training)
     board = ft.evaluate(panel, horizon=week, models=[ours, "seasonal naive"], season=week)
     print(board)

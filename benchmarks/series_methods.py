@@ -15,7 +15,7 @@ from benchmarks.series_data import M4_HORIZON, M4_SEASON, SHARED, m4_hourly
 import foretell as ft
 from foretell import plotting
 from foretell.evaluation import Evaluation
-from foretell.series.forecaster import DEFAULT_TRAINING
+from foretell.nn.settings import SERIES
 
 WINDOW = ft.WindowConfig(season=M4_SEASON, log=True)
 METHODS = ("direct", "seq2seq", "recursive")
@@ -27,7 +27,7 @@ def compare() -> Evaluation:
     models: list[object] = ["seasonal naive"]
     for method in METHODS:
         model = ft.SeriesForecaster(
-            M4_HORIZON, window=WINDOW, method=method, ensemble=1, training=DEFAULT_TRAINING
+            M4_HORIZON, window=WINDOW, method=method, ensemble=1, training=SERIES.training
         )
         model.name = f"foretell, {method}"
         models.append(model)

@@ -29,9 +29,9 @@ from benchmarks.series_data import M4_HORIZON, M4_SEASON, m4_hourly
 
 import foretell as ft
 from foretell.nn.hyperparameters import apply_gradients
+from foretell.nn.settings import SERIES
 from foretell.nn.steps import StepTrainer
 from foretell.series.fitting import ROUND, Reading, choose_shape, on_device
-from foretell.series.forecaster import DEFAULT_NETWORK
 from foretell.series.network import SeriesNetwork
 from foretell.series.windows import gather, split
 from foretell.stats import series_metrics as metrics
@@ -107,7 +107,7 @@ def windows_per_second(runs: int = 7) -> None:
     """Time rounds of training that gather their windows, and the same rounds over batches in place."""
     panel = m4_hourly().tail_split(M4_HORIZON)[0]
     shape = choose_shape(panel, WINDOW, M4_HORIZON, "shared", "direct")
-    network, batch = SeriesNetwork(DEFAULT_NETWORK, shape), 64
+    network, batch = SeriesNetwork(SERIES.network, shape), 64
     flat = on_device(Reading.fit(panel, shape.normalise, log=shape.log).flat(panel, 0))
     windows = on_device(split(panel, 0, shape.steps, 0.0).train)
     rng = np.random.default_rng(0)

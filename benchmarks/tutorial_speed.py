@@ -22,8 +22,8 @@ import numpy as np
 from benchmarks.peers.environment import peer_python
 
 from foretell.nn.backend import keras
+from foretell.nn.settings import TrainConfig
 from foretell.nn.steps import StepTrainer
-from foretell.nn.training import TrainConfig
 
 # Keras' backend is chosen by now: the peers' module must not be the first to import it.
 from benchmarks.peers.tutorial_net import BATCH, WINDOW, build, gaps  # isort: skip

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from foretell.events.stores.forecaster import StoreForecaster
     from foretell.events.stores.plan import StoreConfig
     from foretell.explanations.verbs import anomalies, explain
-    from foretell.nn.networks import NetworkConfig
-    from foretell.nn.training import TrainConfig
+    from foretell.nn.settings import NetworkConfig, TrainConfig
     from foretell.report.page import write_report
     from foretell.series.forecaster import SeriesForecaster
     from foretell.series.windows import WindowConfig
@@ -80,8 +79,7 @@ _ROOMS = {
     "foretell.events.stores.forecaster": ("StoreForecaster",),
     "foretell.events.stores.plan": ("StoreConfig",),
     "foretell.explanations.verbs": ("anomalies", "explain"),
-    "foretell.nn.networks": ("NetworkConfig",),
-    "foretell.nn.training": ("TrainConfig",),
+    "foretell.nn.settings": ("NetworkConfig", "TrainConfig"),
     "foretell.report.page": ("write_report",),
     "foretell.series.forecaster": ("SeriesForecaster",),
     "foretell.series.windows": ("WindowConfig",),

@@ -20,7 +20,7 @@ from foretell.events.heads.mixture import Anchor, GapNetwork
 from foretell.events.history import FeatureScale, histories, standardised, step_features
 from foretell.events.simulation import expected_events
 from foretell.events.states import GapModel, encode, log_features
-from foretell.nn.networks import NetworkConfig
+from foretell.nn.settings import NetworkConfig
 
 PARAMS = BGNBDParams(0.5, 2_000.0, 0.8, 2.0)
 EDGES = [1_000, 6_000]

@@ -13,7 +13,7 @@ from foretell.events.heads.mixture import Anchor, GapNetwork, anchored
 from foretell.nn import mixture as mix
 from foretell.nn.backend import keras
 from foretell.nn.custom import CausalStep, EventShape
-from foretell.nn.networks import NetworkConfig
+from foretell.nn.settings import NetworkConfig
 
 N, LENGTH, FEATURES = 3, 5, 4
 ANCHOR = Anchor(

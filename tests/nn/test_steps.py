@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from foretell.nn.backend import keras
+from foretell.nn.settings import SERIES, TrainConfig
 from foretell.nn.steps import StepTrainer
-from foretell.nn.training import TrainConfig
 
-CONFIG = TrainConfig(epochs=20, learning_rate=0.1, weight_decay=0.0, patience=2)
+CONFIG = SERIES.complete_training(TrainConfig(epochs=20, learning_rate=0.1, weight_decay=0.0, patience=2))
 
 
 @dataclasses.dataclass(frozen=True)

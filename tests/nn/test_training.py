@@ -9,16 +9,8 @@ from hypothesis import strategies as st
 
 from foretell.errors import ParameterError
 from foretell.nn.backend import keras
-from foretell.nn.training import (
-    TrainConfig,
-    Trainer,
-    bucket_lengths,
-    bucketed,
-    cut_runs,
-    filled,
-    shuffled,
-    side_by_side,
-)
+from foretell.nn.settings import EVENTS, TrainConfig
+from foretell.nn.training import Trainer, bucket_lengths, bucketed, cut_runs, filled, shuffled, side_by_side
 
 counts_lists = st.lists(st.integers(1, 40), min_size=1, max_size=12)
 
@@ -124,7 +116,13 @@ class Toy:
         self.values = np.random.default_rng(3).normal(2.0, 1.0, sum(COUNTS)).astype(np.float32)
         self.offsets = offsets_of(COUNTS)
         variable = keras.Variable(np.zeros(1, dtype=np.float32), name="level")
-        self.trainer = Trainer([variable], squared, TrainConfig(**settings | config), LENGTHS, len(COUNTS))
+        self.trainer = Trainer(
+            [variable],
+            squared,
+            EVENTS.complete_training(TrainConfig(**settings | config)),
+            LENGTHS,
+            len(COUNTS),
+        )
 
     def buckets(self, chosen, extra=0):
         runs = bucketed(*cut_runs(self.offsets, np.array(chosen), 8), LENGTHS)

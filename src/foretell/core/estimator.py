@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from foretell.core.constraints import Constraint, Instance, Maybe, check_all
+from foretell.core.constraints import Constraint, check_all
 from foretell.errors import NotFittedError, ParameterError
 
 
@@ -18,6 +18,8 @@ class Estimator:
 
     # What each argument may be; arguments without a rule are free, or checked by the class itself.
     _constraints: ClassVar[Mapping[str, Constraint]] = {}
+    # The configurations among the arguments, by the class that stands for an argument that is not set.
+    _configurations: ClassVar[Mapping[str, type]] = {}
 
     def _check_parameters(self) -> None:
         """Refuse arguments that break their rules."""
@@ -38,6 +40,7 @@ class Estimator:
 
         ``training__epochs=3`` sets a field of a configuration: the configuration is replaced, not changed.
         """
+        fields: dict[str, dict[str, object]] = {}
         for given, value in params.items():
             name, _, field = given.partition("__")
             if name not in self._parameter_names():
@@ -45,22 +48,34 @@ class Estimator:
                     f"{type(self).__name__} has no parameter {name!r}; "
                     f"it has {', '.join(self._parameter_names())}"
                 )
-            setattr(self, name, self._replaced(name, field, value) if field else value)
+            if field:
+                fields.setdefault(name, {})[field] = value
+            else:
+                setattr(self, name, value)
+        for name, values in fields.items():
+            setattr(self, name, self._replaced(name, values))
         return self
 
-    def _replaced(self, name: str, field: str, value: object) -> object:
-        """Return the configuration ``name`` with another value of a field; by default that of its class."""
-        configuration = getattr(self, name)
-        rule = self._constraints.get(name)
-        if isinstance(rule, Maybe) and isinstance(rule.rule, Instance) and configuration is None:
-            configuration = rule.rule.kind()
-        fields = dataclasses.fields(configuration) if dataclasses.is_dataclass(configuration) else ()
-        names = [known.name for known in fields if known.init]
-        if field not in names:
-            raise ParameterError(
-                f"{name}={configuration!r} has no field {field!r}; it has {', '.join(names) or 'none'}"
-            )
-        return dataclasses.replace(configuration, **{field: value})
+    def configurations(self) -> dict[str, object]:
+        """Return the configurations by argument: objects also where none is set, or only its name."""
+        given = {name: (getattr(self, name), kind) for name, kind in self._configurations.items()}
+        return {
+            name: kind() if value is None else kind(value) if isinstance(value, str) else value
+            for name, (value, kind) in given.items()
+        }
+
+    def _replaced(self, name: str, values: Mapping[str, object]) -> object:
+        """Return the configuration ``name`` with other values of some fields."""
+        configuration = self.configurations().get(name)
+        if not dataclasses.is_dataclass(configuration) or isinstance(configuration, type):
+            raise ParameterError(f"{name}={configuration!r} has no fields to set, such as {min(values)!r}")
+        known = [field.name for field in dataclasses.fields(configuration) if field.init]
+        for field in values:
+            if field not in known:
+                raise ParameterError(
+                    f"{name}={configuration!r} has no field {field!r}; it has {', '.join(known)}"
+                )
+        return dataclasses.replace(configuration, **values)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell scikit-learn whether the estimator is fitted: learned state ends in ``_``."""

@@ -7,14 +7,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from foretell.core.contracts import Kind
 from foretell.errors import ParameterError
 from foretell.events.forecaster import EventForecaster
-from foretell.events.heads.config import HeadConfig, as_head
-from foretell.nn.networks import NetworkConfig
-from foretell.nn.training import TrainConfig
-from foretell.series.forecaster import DEFAULT_NETWORK, DEFAULT_TRAINING, SeriesForecaster
-from foretell.series.windows import WindowConfig
+from foretell.series.forecaster import SeriesForecaster
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -129,19 +124,6 @@ def _label(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
 
 
-_DEFAULTS: dict[Kind, dict[str, Any]] = {
-    "events": {"network": NetworkConfig(), "training": TrainConfig(), "head": HeadConfig()},
-    "series": {"network": DEFAULT_NETWORK, "training": DEFAULT_TRAINING, "window": WindowConfig()},
-}
-
-
-def _configurations(model: Any) -> dict[str, Any]:
-    """Return the configurations that a forecaster works with, by argument; a statistic has none."""
-    defaults = _DEFAULTS[model.kind] if model.is_ours else {}
-    chosen = {name: getattr(model, name) or default for name, default in defaults.items()}
-    return chosen | ({"head": as_head(chosen["head"])} if "head" in chosen else {})
-
-
 def knob_names(model: EventForecaster | SeriesForecaster) -> list[str]:
     """Return all knobs of a forecaster.
 
@@ -150,7 +132,7 @@ def knob_names(model: EventForecaster | SeriesForecaster) -> list[str]:
     >>> "window.lookback" in knob_names(SeriesForecaster())
     True
     """
-    configurations = _configurations(model)
+    configurations = model.configurations()
     whole = {*configurations, "horizon"} - {"head"}  # a head goes by its name alone, too
     names = [name for name in model.get_params() if name not in whole]
     for part, configuration in configurations.items():
@@ -167,18 +149,9 @@ def with_settings(model: Forecaster, settings: Mapping[str, Any]) -> Forecaster:
     >>> with_settings(EventForecaster(), {"network.units": 8, "ensemble": 1}).network.units
     8
     """
-    params = model.get_params()
-    changed: dict[str, dict[str, Any]] = {}
-    for name, value in settings.items():
-        part, _, field = name.partition(".")
-        if field:
-            changed.setdefault(part, {})[field] = value
-        else:
-            params[name] = value
-    configurations = _configurations(type(model)(**params))
-    for part, fields in changed.items():
-        params[part] = dataclasses.replace(configurations[part], **fields)
-    return type(model)(**params)
+    other = type(model)(**model.get_params(deep=False))
+    other.set_params(**{name.replace(".", "__"): value for name, value in settings.items()})
+    return other
 
 
 def shape_of(settings: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:

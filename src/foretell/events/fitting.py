@@ -21,11 +21,10 @@ from foretell.events.heads.point import PointNetwork, error_quantiles
 from foretell.events.history import FeatureScale, histories, standardised
 from foretell.events.states import GapModel, log_features
 from foretell.nn.custom import EventShape
-from foretell.nn.networks import NetworkConfig
+from foretell.nn.settings import NetworkConfig, TrainConfig
 from foretell.nn.training import (
     Bucket,
     Progress,
-    TrainConfig,
     Trained,
     Trainer,
     bucket_lengths,

@@ -55,8 +55,8 @@ from foretell.events.heads.grid import GridNetwork
 from foretell.events.simulation import Expected, expected_events, simulate_paths
 from foretell.events.states import GapModel, States, encode, newcomer, remembered_states
 from foretell.nn.custom import check_network
-from foretell.nn.settings import as_config
-from foretell.nn.training import Progress, TrainConfig
+from foretell.nn.settings import EVENTS, NetworkConfig, TrainConfig, as_config
+from foretell.nn.training import Progress
 from foretell.prep.bins import Bins
 
 FloatArray = npt.NDArray[np.float64]
@@ -123,6 +123,11 @@ class EventForecaster(NetworkForecaster):
         "training": Maybe(Instance(TrainConfig)),
         "model": OneOf(("network", "auto")),
         "drop_out": OneOf(("mbg", "bg")),
+    }
+    _configurations: ClassVar[Mapping[str, type]] = {
+        "network": NetworkConfig,
+        "training": TrainConfig,
+        "head": HeadConfig,
     }
 
     auto_: EventChoice | None = None
@@ -206,7 +211,7 @@ class EventForecaster(NetworkForecaster):
         start: GapModel | None = None,
         train: bool = True,
     ) -> GapModel:
-        training = self.training or TrainConfig()
+        training = EVENTS.complete_training(self.training)
         return fit_gap_model(
             log,
             as_config(network),

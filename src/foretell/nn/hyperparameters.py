@@ -15,7 +15,7 @@ import numpy as np
 from foretell.nn.backend import keras
 
 if TYPE_CHECKING:
-    from foretell.nn.training import TrainConfig
+    from foretell.nn.settings import TrainConfig
 
 Array = Any
 

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.nn.hyperparameters import Knobs, apply_gradients
-from foretell.nn.training import Bucket, Loss, TrainConfig, make_optimizer, side_by_side
+from foretell.nn.settings import TrainConfig
+from foretell.nn.training import Bucket, Loss, make_optimizer, side_by_side
 
 Array = Any
 IntArray = npt.NDArray[np.int64]

@@ -1,15 +1,15 @@
-"""What a network looks like, by name."""
+"""What a network looks like and how it is trained, by name, and what each task takes where nothing is set."""
 
 from __future__ import annotations
 
 import dataclasses
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from foretell.core.constraints import Whole, check
+from foretell.core.constraints import Constraint, Maybe, Number, Whole, check, check_fields
 from foretell.errors import ParameterError
 from foretell.nn.backend import keras
 from foretell.nn.cells import CELLS, SETTINGS
@@ -17,11 +17,16 @@ from foretell.nn.custom import OwnNetwork, resolved
 
 # Beyond it layers cost time and, in our measurements and in the literature, seldom gain anything.
 _ADVISED_LAYERS = 3
+# A field with this value is not set: the task chooses it, see `Defaults`.
+TASK: Final[Any] = None
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig:
     """The shape of a recurrent network.
+
+    What is not set is the task's to choose (`EVENTS`, `SERIES` and `STORES` in `foretell.nn.settings`); the
+    ``summary()`` of a fitted forecaster shows it.
 
     Parameters
     ----------
@@ -59,11 +64,11 @@ class NetworkConfig:
     """
 
     cell: Any = "lstm"
-    layers: int = 1
-    units: int | tuple[int, ...] = 32
-    dense: int | tuple[int, ...] = 32
-    dense_activation: str = "tanh"
-    dropout: float = 0.0
+    layers: int = TASK
+    units: int | tuple[int, ...] = TASK
+    dense: int | tuple[int, ...] = TASK
+    dense_activation: str = TASK
+    dropout: float = TASK
     components: int = 3
     activation: str | None = None
     recurrent_activation: str | None = None
@@ -75,17 +80,14 @@ class NetworkConfig:
         for name in ("units", "dense"):
             if isinstance(getattr(self, name), (list, tuple)):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
-        if isinstance(self.units, tuple) and self.layers == 1:
+        if isinstance(self.units, tuple) and self.layers is TASK:
             object.__setattr__(self, "layers", len(self.units))
         self._check_cell()
         self._check_widths()
-        for name in ("dropout", "recurrent_dropout"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ParameterError(
-                    f"{name}={getattr(self, name)!r}; expected a number from 0 up to, not including, 1"
-                )
+        share = Number(0.0, 1.0, "[)")
+        check_fields(self, {"dropout": Maybe(share), "recurrent_dropout": share})
         self._check_activations()
-        if self.layers > _ADVISED_LAYERS:
+        if self.layers is not TASK and self.layers > _ADVISED_LAYERS:
             warnings.warn(
                 f"layers={self.layers}: 1 to 3 recurrent layers are advised; more cost time and data and "
                 "seldom forecast better",
@@ -124,6 +126,8 @@ class NetworkConfig:
             ("components", 0, 32),
         ]:
             value = getattr(self, name)
+            if value is TASK:
+                continue
             for width in value if isinstance(value, tuple) else (value,):
                 if not Whole(low, high).allows(width):
                     check(name, value, Whole(low, high))
@@ -133,7 +137,7 @@ class NetworkConfig:
             raise ParameterError(
                 f"units={self.units!r}; expected one width for each of layers={self.layers}, or a single one"
             )
-        if self.cell == "depth_gated" and len(set(self.widths)) > 1:
+        if self.cell == "depth_gated" and isinstance(self.units, tuple) and len(set(self.units)) > 1:
             raise ParameterError(
                 f"units={self.units!r}; expected one width for all layers: the depth gate adds the memory of "
                 "the layer below, unit by unit"
@@ -179,8 +183,140 @@ class NetworkConfig:
         return dataclasses.replace(self, cell=resolved(self.cell, shape))
 
 
+_TRAINING_RULES: Final[Mapping[str, Constraint]] = {
+    "epochs": Maybe(Whole()),
+    "batch_size": Maybe(Whole()),
+    "learning_rate": Maybe(Number(0.0, ends="()")),
+    "weight_decay": Maybe(Number(0.0)),
+    "clip_norm": Number(0.0, ends="()"),
+    "patience": Maybe(Whole()),
+    "validation_fraction": Maybe(Number(0.0, 1.0)),
+    "max_steps": Maybe(Whole()),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained; what is not set is the task's to choose.
+
+    Parameters
+    ----------
+    epochs : int
+        Passes over the data at the most; the learning rate falls to zero over them by a cosine.
+    batch_size : int, optional
+        Sequences in a step; by default a thirty-second of the sequences, but from 64 to 512.
+    learning_rate : float
+    weight_decay : float
+        Decoupled decay (AdamW), of the network's weights only.
+    clip_norm : float
+        Largest norm of a gradient.
+    patience : int
+        Epochs without a better validation loss after which training stops; the best weights are kept.
+    validation_fraction : float
+        Held-out sequences; 0 trains on all, for all epochs.
+    optimizer : str
+        Any Keras optimizer by name.
+    loss : str, optional
+        Of series: a Keras regression loss by name, such as ``"mean_squared_error"`` or ``"huber"``, by which
+        the point forecast is trained; by default it is the median. The other quantiles are trained as such.
+        Events are trained by their likelihood.
+    max_steps : int
+        Longest sequence trained on as one; longer ones are cut into runs of this length. Short runs are
+        quicker, but a network that has never seen a long history forecasts long ones badly.
+    """
+
+    epochs: int = TASK
+    batch_size: int | None = None
+    learning_rate: float = TASK
+    weight_decay: float = TASK
+    clip_norm: float = 1.0
+    patience: int = TASK
+    validation_fraction: float = TASK
+    optimizer: str = "adamw"
+    max_steps: int = TASK
+    loss: str | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, _TRAINING_RULES)
+        _check_names(self.optimizer, self.loss)
+
+
+def _check_names(optimizer: str, loss: str | None) -> None:
+    """Refuse an unknown optimizer, and a loss that is not one of regression."""
+    try:
+        keras.optimizers.get(optimizer)
+    except ValueError as error:
+        raise ParameterError(
+            f"optimizer={optimizer!r}; expected the name of a Keras optimizer, such as 'adamw' or 'rmsprop'"
+        ) from error
+    if loss is None:
+        return
+    zero = np.zeros((3, 2), dtype=np.float32)
+    off = zero + np.array([[0.0], [-1.0], [1.0]], dtype=np.float32)
+    try:
+        right, low, high = np.asarray(keras.losses.get(loss)(zero, off)).ravel().tolist()
+    except (TypeError, ValueError):
+        right, low, high = 1.0, 0.0, 0.0
+    if right or not (low > 0.0 and high > 0.0):
+        raise ParameterError(
+            f"loss={loss!r}; expected the name of a Keras regression loss, such as 'mean_squared_error', "
+            "'mean_absolute_error' or 'huber', or None"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Defaults:
+    """What a task takes where nothing is set, so that setting one field changes that field alone."""
+
+    network: NetworkConfig
+    training: TrainConfig
+
+    def complete_network(self, network: NetworkConfig) -> NetworkConfig:
+        """Return the configuration with the task's value in each field that is not set."""
+        return _completed(network, self.network)
+
+    def complete_training(self, training: TrainConfig | None) -> TrainConfig:
+        """Return the configuration, or an empty one, with the task's value in each field that is not set."""
+        return _completed(training or TrainConfig(), self.training)
+
+
+Config = TypeVar("Config", NetworkConfig, TrainConfig)
+
+
+def _completed(config: Config, defaults: Config) -> Config:
+    names = [field.name for field in dataclasses.fields(config) if getattr(config, field.name) is None]
+    return dataclasses.replace(config, **{name: getattr(defaults, name) for name in names})
+
+
+EVENTS: Final = Defaults(
+    NetworkConfig(layers=1, units=32, dense=32, dense_activation="tanh", dropout=0.0),
+    TrainConfig(
+        epochs=40, learning_rate=2e-3, weight_decay=1e-2, patience=8, validation_fraction=0.1, max_steps=128
+    ),
+)
+SERIES: Final = Defaults(
+    NetworkConfig(layers=2, units=64, dense=128, dense_activation="relu", dropout=0.1),
+    TrainConfig(
+        epochs=30, learning_rate=4e-3, weight_decay=1e-2, patience=6, validation_fraction=0.1, max_steps=128
+    ),
+)
+# Many stores, each with little data: a narrow network, and how its copies are tuned to the stores.
+STORES: Final = Defaults(
+    NetworkConfig(layers=1, units=8, dense=8, dense_activation="tanh", dropout=0.0),
+    TrainConfig(
+        epochs=30,
+        batch_size=32,
+        learning_rate=2e-3,
+        weight_decay=0.0,
+        patience=5,
+        validation_fraction=0.25,
+        max_steps=64,
+    ),
+)
+
+
 def as_config(network: Any) -> NetworkConfig:
-    """Return the configuration, or the default one with a user's own network as its recurrent part."""
+    """Return the configuration, or one with a user's own network as its recurrent part."""
     if network is None or isinstance(network, NetworkConfig):
         return network or NetworkConfig()
     return NetworkConfig(cell=network)

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from foretell.nn.hyperparameters import Knobs, apply_gradients, dropping, program_of
-from foretell.nn.training import TrainConfig, Trained, make_optimizer
+from foretell.nn.settings import TrainConfig
+from foretell.nn.training import Trained, make_optimizer
 
 Array = Any
 Carry = tuple[list[Array], list[Array], list[Array]]

@@ -6,19 +6,18 @@ import dataclasses
 import functools
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from foretell.core.constraints import Constraint, Maybe, Number, Whole, check_fields
-from foretell.errors import ParameterError
 from foretell.nn.backend import keras
 from foretell.nn.hyperparameters import Knobs, apply_gradients, dropping, program_of
+from foretell.nn.settings import TrainConfig
 
 Array = Any
 Result = TypeVar("Result")
@@ -27,87 +26,6 @@ Result = TypeVar("Result")
 # 1992): steadier than the last step's, which matters where training stops early at a high learning rate.
 _AVERAGED_EPOCHS = 1.5
 IntArray = npt.NDArray[np.int64]
-
-
-_CONSTRAINTS: Final[Mapping[str, Constraint]] = {
-    "epochs": Whole(),
-    "batch_size": Maybe(Whole()),
-    "learning_rate": Number(0.0, ends="()"),
-    "weight_decay": Number(0.0),
-    "clip_norm": Number(0.0, ends="()"),
-    "patience": Whole(),
-    "validation_fraction": Number(0.0, 1.0),
-    "max_steps": Whole(),
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainConfig:
-    """How a network is trained.
-
-    Parameters
-    ----------
-    epochs : int
-        Passes over the data at the most; the learning rate falls to zero over them by a cosine.
-    batch_size : int, optional
-        Sequences in a step; by default a thirty-second of the sequences, but from 64 to 512.
-    learning_rate : float
-    weight_decay : float
-        Decoupled decay (AdamW), of the network's weights only.
-    clip_norm : float
-        Largest norm of a gradient.
-    patience : int
-        Epochs without a better validation loss after which training stops; the best weights are kept.
-    validation_fraction : float
-        Held-out sequences; 0 trains on all, for all epochs.
-    optimizer : str
-        Any Keras optimizer by name.
-    loss : str, optional
-        Of series: a Keras regression loss by name, such as ``"mean_squared_error"`` or ``"huber"``, by which
-        the point forecast is trained; by default it is the median. The other quantiles are trained as such.
-        Events are trained by their likelihood.
-    max_steps : int
-        Longest sequence trained on as one; longer ones are cut into runs of this length. Short runs are
-        quicker, but a network that has never seen a long history forecasts long ones badly.
-    """
-
-    epochs: int = 40
-    batch_size: int | None = None
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
-    clip_norm: float = 1.0
-    patience: int = 8
-    validation_fraction: float = 0.1
-    optimizer: str = "adamw"
-    max_steps: int = 128
-    loss: str | None = None
-
-    def __post_init__(self) -> None:
-        check_fields(self, _CONSTRAINTS)
-        check_names(self.optimizer, self.loss)
-
-
-def check_names(optimizer: str, loss: str | None) -> None:
-    """Refuse an unknown optimizer, and a loss that is not one of regression."""
-    try:
-        keras.optimizers.get(optimizer)
-    except ValueError as error:
-        raise ParameterError(
-            f"optimizer={optimizer!r}; expected the name of a Keras optimizer, such as 'adamw' or 'rmsprop'"
-        ) from error
-    if loss is None:
-        return
-    zero = np.zeros((3, 2), dtype=np.float32)
-    off = zero + np.array([[0.0], [-1.0], [1.0]], dtype=np.float32)
-    try:
-        right, low, high = np.asarray(keras.losses.get(loss)(zero, off)).ravel().tolist()
-    except (TypeError, ValueError):
-        right, low, high = 1.0, 0.0, 0.0
-    if right or not (low > 0.0 and high > 0.0):
-        raise ParameterError(
-            f"loss={loss!r}; expected the name of a Keras regression loss, such as 'mean_squared_error', "
-            "'mean_absolute_error' or 'huber', or None"
-        )
 
 
 class Bucket(NamedTuple):

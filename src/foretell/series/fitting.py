@@ -17,9 +17,9 @@ from foretell.data.panel import Panel
 from foretell.data.seasons import find_season
 from foretell.errors import DataError, ParameterError
 from foretell.nn.custom import OwnNetwork
-from foretell.nn.networks import NetworkConfig
+from foretell.nn.settings import NetworkConfig, TrainConfig
 from foretell.nn.steps import StepTrainer
-from foretell.nn.training import Progress, TrainConfig, Trained, side_by_side
+from foretell.nn.training import Progress, Trained, side_by_side
 from foretell.series.calibration import Calibration, clusters_of
 from foretell.series.encoding import CovariateCode
 from foretell.series.network import SeriesNetwork, Shape

@@ -20,8 +20,8 @@ from foretell.data.panel import Panel, check_panel
 from foretell.data.tables import forecast_table, quantiles_for
 from foretell.errors import DataError, ParameterError, SmallDataWarning
 from foretell.nn.custom import check_network, resolved
-from foretell.nn.networks import NetworkConfig
-from foretell.nn.training import Progress, TrainConfig, power_of_two
+from foretell.nn.settings import SERIES, NetworkConfig, TrainConfig
+from foretell.nn.training import Progress, power_of_two
 from foretell.series.auto import LEAST_VALUES, SeriesChoice, choose
 from foretell.series.fitting import SeriesModel, check_variables, choose_shape, fit_series_model
 from foretell.series.network import QUANTILES
@@ -97,6 +97,11 @@ class SeriesForecaster(NetworkForecaster):
         "window": Maybe(Instance(WindowConfig)),
         "model": OneOf(("network", "auto")),
     }
+    _configurations: ClassVar[Mapping[str, type]] = {
+        "network": NetworkConfig,
+        "training": TrainConfig,
+        "window": WindowConfig,
+    }
 
     model_: SeriesModel
     panel_: Panel
@@ -153,9 +158,9 @@ class SeriesForecaster(NetworkForecaster):
                 "last value for the next"
             )
         self.auto_ = None
+        training = SERIES.complete_training(self.training)
         if warm_start is not None:
             start = self._start(warm_start, panel)
-            training = self.training or DEFAULT_TRAINING
             further = go_on(panel, start, training, seed=int(self.seed), progress=progress)
             if further is not None:
                 self.model_, self.panel_, self.auto_ = further, panel, warm_start.auto_
@@ -166,15 +171,15 @@ class SeriesForecaster(NetworkForecaster):
         self.panel_ = panel
         if self.model == "auto" and self._falls_back(panel):
             self.model_ = untrained(
-                panel, shape, resolved(self.network or DEFAULT_NETWORK, shape), int(self.seed)
+                panel, shape, resolved(self.network or NetworkConfig(), shape), int(self.seed)
             )
             self.auto_ = choose(panel, int(self.horizon), None, shape.season)
             return self
         self.model_ = fit_series_model(
             panel,
             shape,
-            resolved(self.network or DEFAULT_NETWORK, shape),
-            self.training or DEFAULT_TRAINING,
+            resolved(self.network or NetworkConfig(), shape),
+            training,
             ensemble=self.ensemble,
             seed=int(self.seed),
             refit=self.refit,
@@ -300,10 +305,6 @@ class SeriesForecaster(NetworkForecaster):
         super()._check_parameters()
         check_network(self.network)
         check_variables(self.variables, self.method)
-
-
-DEFAULT_NETWORK = NetworkConfig(layers=2, units=64, dense=128, dense_activation="relu", dropout=0.1)
-DEFAULT_TRAINING = TrainConfig(epochs=30, learning_rate=4e-3, weight_decay=1e-2, patience=6)
 
 
 def _at_levels(found: FloatArray, quantiles: Sequence[float]) -> FloatArray:

@@ -13,8 +13,9 @@ from foretell.nn.cells import free_memory, over_sequences, state_sizes, state_wi
 from foretell.nn.custom import OwnNetwork, generators
 from foretell.nn.hyperparameters import make_dropout
 from foretell.nn.initial import Initializers
-from foretell.nn.networks import NetworkConfig, dense_layers
+from foretell.nn.networks import dense_layers
 from foretell.nn.recurrent import make_cell, make_recurrent
+from foretell.nn.settings import SERIES, NetworkConfig
 from foretell.series.custom import build_own_model
 from foretell.series.scaling import last_observed, mean_change, window_scale
 from foretell.series.windows import Batch, Flat, Windows, gather
@@ -132,8 +133,9 @@ class SeriesNetwork:
     def __init__(
         self, config: NetworkConfig | OwnNetwork, shape: Shape, seed: int = 0, loss: str | None = None
     ) -> None:
-        self.config, self.shape, self.point_loss = config, shape, loss
-        self.model = build_series_model(config, shape, seed)
+        complete = config if isinstance(config, OwnNetwork) else SERIES.complete_network(config)
+        self.config, self.shape, self.point_loss = complete, shape, loss
+        self.model = build_series_model(complete, shape, seed)
 
     # Trained weights stand beside the network: a copy is built anew from what it was built with.
     def __reduce__(self) -> tuple[Any, ...]:

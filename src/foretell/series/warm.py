@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from foretell.data.panel import Panel
 from foretell.nn.custom import OwnNetwork
-from foretell.nn.networks import NetworkConfig
+from foretell.nn.settings import NetworkConfig, TrainConfig
 from foretell.nn.steps import StepTrainer
-from foretell.nn.training import Progress, TrainConfig, Trained, side_by_side
+from foretell.nn.training import Progress, Trained, side_by_side
 from foretell.series.calibration import Calibration
 from foretell.series.fitting import ROUND, Reading, SeriesModel, on_device, windows_of_a_step
 from foretell.series.network import SeriesNetwork, Shape

@@ -23,8 +23,7 @@ from foretell.events.stores.forecaster import StoreForecaster
 from foretell.events.stores.network import StoreNetwork
 from foretell.events.stores.plan import StoreConfig
 from foretell.events.stores.similarity import Similarity
-from foretell.nn.networks import NetworkConfig
-from foretell.nn.training import TrainConfig
+from foretell.nn.settings import NetworkConfig, TrainConfig
 from foretell.storage.files import Contents
 
 _IDS, _GROUPS, _STORES = "ids.parquet", "groups.parquet", "stores.parquet"

@@ -13,8 +13,7 @@ import polars as pl
 from foretell.core.contracts import Arrays
 from foretell.data.state import panel_of_parts, panel_parts
 from foretell.nn.custom import OwnNetwork
-from foretell.nn.networks import NetworkConfig
-from foretell.nn.training import TrainConfig
+from foretell.nn.settings import NetworkConfig, TrainConfig
 from foretell.series.auto import SeriesChoice
 from foretell.series.calibration import Calibration
 from foretell.series.encoding import CovariateCode

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from foretell.events.distribution import NextGap
 from foretell.events.history import Histories, on_device
 from foretell.nn.mixture import Array
-from foretell.nn.networks import NetworkConfig, RecurrentNetwork, build_network
+from foretell.nn.networks import RecurrentNetwork, build_network
+from foretell.nn.settings import EVENTS, NetworkConfig
 from foretell.nn.training import Bucket
 
 FloatArray = npt.NDArray[np.float64]
@@ -84,8 +85,8 @@ class HistoryNetwork(ABC):
     def __init__(
         self, config: NetworkConfig, n_features: int, n_raw: int, layer: Any, *, censored: bool, seed: int
     ) -> None:
-        self.config, self.n_features, self.censored = config, n_features, censored
-        self.network: RecurrentNetwork = build_network(config, n_features, 2, n_raw, layer, seed)
+        self.config, self.n_features, self.censored = EVENTS.complete_network(config), n_features, censored
+        self.network: RecurrentNetwork = build_network(self.config, n_features, 2, n_raw, layer, seed)
 
     @property
     @abstractmethod

@@ -17,7 +17,7 @@ from foretell.events.history import Histories, on_device
 from foretell.nn import mixture as mix
 from foretell.nn.backend import keras
 from foretell.nn.mixture import Array, GapMixture
-from foretell.nn.networks import NetworkConfig
+from foretell.nn.settings import NetworkConfig
 
 __all__ = ["Anchor", "GapData", "GapNetwork", "MixtureHead", "anchored", "fit_anchor", "gap_data"]
 

@@ -12,7 +12,7 @@ from foretell.events.heads.grid import GridNetwork, bins_grid, fine_steps, hazar
 from foretell.events.heads.mixture import DropOut, GapNetwork
 from foretell.events.heads.point import PointNetwork, gap_scale
 from foretell.events.history import Histories
-from foretell.nn.networks import NetworkConfig
+from foretell.nn.settings import NetworkConfig
 from foretell.prep.bins import Bins
 
 Builder = Callable[[NetworkConfig, int, int], HistoryNetwork]

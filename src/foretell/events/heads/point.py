@@ -17,7 +17,7 @@ from foretell.events.heads.base import GapData, HistoryNetwork
 from foretell.events.history import Histories
 from foretell.nn.backend import keras
 from foretell.nn.mixture import Array
-from foretell.nn.networks import NetworkConfig
+from foretell.nn.settings import NetworkConfig
 from foretell.prep.scalers import MinMaxScaler, StandardScaler
 
 FloatArray = npt.NDArray[np.float64]

@@ -14,7 +14,8 @@ from foretell.events.history import histories, standardised
 from foretell.events.states import GapModel, log_features
 from foretell.events.stores.network import StoreNetwork
 from foretell.nn.multi_model import ManyTrainer, TrainedMany, share_runs
-from foretell.nn.training import TrainConfig, bucket_lengths, cut_runs
+from foretell.nn.settings import TrainConfig
+from foretell.nn.training import bucket_lengths, cut_runs
 
 IntArray = npt.NDArray[np.int64]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,10 @@ from foretell.events.states import GapModel, States
 from foretell.events.stores.fitting import fit_stores
 from foretell.events.stores.network import encode_stores
 from foretell.events.stores.plan import MODELS, Models, StoreConfig, StorePlan, home_stores, plan_stores
-from foretell.nn.networks import NetworkConfig
-from foretell.nn.training import Progress, TrainConfig
+from foretell.nn.settings import STORES, NetworkConfig, TrainConfig, as_config
+from foretell.nn.training import Progress
 
 _NAMES = {"global": "one model", "store": "one a store", "similar": "similar stores"}
-_SMALL = NetworkConfig(units=8, dense=8)
 
 
 class StoreForecaster(EventForecaster):
@@ -64,6 +63,11 @@ class StoreForecaster(EventForecaster):
     """
 
     starts_warm = False
+    _configurations: ClassVar[Mapping[str, type]] = {
+        "network": NetworkConfig,
+        "training": TrainConfig,
+        "stores": StoreConfig,
+    }
 
     def __init__(
         self,
@@ -111,11 +115,10 @@ class StoreForecaster(EventForecaster):
     ) -> GapModel:
         home_stores(log)  # a log without stores is refused before training
         config = self.stores or StoreConfig()
-        shared = super()._fit_model(log, network or _SMALL, progress, **options)
+        shared = super()._fit_model(log, STORES.complete_network(as_config(network)), progress, **options)
         plan = plan_stores(log, self.models, config)
-        model, trained = fit_stores(
-            shared, log, plan.numbers(log), plan.n_models, config.training, int(self.seed)
-        )
+        training = STORES.complete_training(config.training)
+        model, trained = fit_stores(shared, log, plan.numbers(log), plan.n_models, training, int(self.seed))
         gain = np.zeros(1 + plan.n_models)
         if trained:
             gain[1:] = np.mean([result.before - result.after for result in trained], axis=0)

@@ -17,7 +17,7 @@ from foretell.events.heads.base import HistoryNetwork
 from foretell.events.history import Histories
 from foretell.events.states import GapModel, States, encode
 from foretell.nn.mixture import Array
-from foretell.nn.networks import NetworkConfig
+from foretell.nn.settings import NetworkConfig
 
 IntArray = npt.NDArray[np.int64]
 

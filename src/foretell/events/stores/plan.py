@@ -14,21 +14,12 @@ from foretell.core.constraints import Whole, check_fields
 from foretell.data.log import EventLog
 from foretell.errors import DataError, ParameterError
 from foretell.events.stores.similarity import Similarity, similar_groups
-from foretell.nn.training import TrainConfig
+from foretell.nn.settings import TrainConfig
 
 IntArray = npt.NDArray[np.int64]
 Models = Literal["global", "store", "similar"]
 
 MODELS: Final = ("global", "store", "similar")
-_TUNING: Final = TrainConfig(
-    epochs=30,
-    batch_size=32,
-    learning_rate=2e-3,
-    weight_decay=0.0,
-    patience=5,
-    validation_fraction=0.25,
-    max_steps=64,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +41,7 @@ class StoreConfig:
     min_customers: int = 20
     min_visits: int = 200
     similarity: Similarity = dataclasses.field(default_factory=Similarity)
-    training: TrainConfig = _TUNING
+    training: TrainConfig = dataclasses.field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
         check_fields(self, {"min_customers": Whole(), "min_visits": Whole()})
