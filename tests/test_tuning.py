@@ -184,6 +184,9 @@ class ScriptedEvents(ft.EventForecaster):
         expected = np.full(log.n_customers, float(self.seed))
         return Outlook(expected, np.ones(len(period_edges(horizon, period))), p_active=expected * log.last)
 
+    def return_chances(self, log: ft.EventLog, ticks: Any) -> None:
+        return None
+
 
 def test_events_are_tuned_by_a_figure_of_theirs(small_log: ft.EventLog, small: Any) -> None:
     log = small_log.until(small.cutoff)
