@@ -1,22 +1,31 @@
 """Pictures of what a model says and of how well it did; each function returns an altair chart.
 
 Charts show themselves in a notebook; `save` writes them to PNG, SVG or HTML without a browser or a network.
+
+In the examples ``log`` holds the visits of CDNOW's 1/10 sample, and ``panel`` one short series::
+
+    import foretell as ft
+    log = ft.read_events(ft.datasets.load_cdnow(sample=True), id="customer_id", time="date")
+    panel = ft.Panel.from_arrays({"a": [1, 2, 4, 3, 5, 4] * 4})
 """
 
 from __future__ import annotations
 
-from foretell.plotting.activity import plot_activity
-from foretell.plotting.calibration import plot_coverage, plot_pit, plot_recalibration
+from foretell.plotting.calibration import (
+    plot_coverage,
+    plot_pit,
+    plot_quantiles,
+    plot_recalibration,
+    plot_reliability,
+)
+from foretell.plotting.charts import FORMATS, save
+from foretell.plotting.customers import plot_activity, plot_tracking
 from foretell.plotting.explanation import plot_explanation
 from foretell.plotting.forecast import plot_error_by_step, plot_forecast
-from foretell.plotting.gaps import plot_predicted, plot_qq, plot_training
+from foretell.plotting.gaps import plot_predicted, plot_qq
 from foretell.plotting.network import plot_network
 from foretell.plotting.next_event import plot_next_event
-from foretell.plotting.quantiles import plot_quantiles
-from foretell.plotting.reliability import plot_reliability
-from foretell.plotting.saving import FORMATS, save
-from foretell.plotting.search import plot_importances
-from foretell.plotting.tracking import plot_tracking
+from foretell.plotting.training import plot_importances, plot_training
 
 __all__ = [
     "FORMATS",

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import altair as alt
 import numpy as np
 import polars as pl
 
-from foretell.plotting.look import BLUE, GREY, INK, VERMILION, WIDTH, finish
+from foretell.plotting.charts import BLUE, GREY, INK, VERMILION, WIDTH, Chart, finish
 
 if TYPE_CHECKING:
     from foretell.explanations.explanation import Explanation
 
 
-def plot_explanation(explanation: Explanation) -> Any:
+def plot_explanation(explanation: Explanation) -> Chart:
     """Show how the parts of an explanation lead from the anchor to the forecast.
 
     Parameters
@@ -23,15 +23,11 @@ def plot_explanation(explanation: Explanation) -> Any:
     explanation : Explanation
         See `foretell.explain`.
 
-    Returns
-    -------
-    altair.LayerChart
-
     Examples
     --------
     >>> from foretell.explanations.explanation import Explanation
-    >>> found = Explanation("a", "mean y", 3.0, 4.0, (("calendar", "", 1.0),), ("More is coming.",))
-    >>> plot_explanation(found).to_dict()["title"]["text"]
+    >>> explanation = Explanation("a", "mean y", 3.0, 4.0, (("calendar", "", 1.0),), ("More is coming.",))
+    >>> plot_explanation(explanation).to_dict()["title"]["text"]
     'a: what makes the mean y'
     """
     moved = [by for _, _, by in explanation.parts]

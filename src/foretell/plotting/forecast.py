@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import altair as alt
 import numpy as np
@@ -11,7 +11,7 @@ import polars as pl
 from foretell.data.panel import Panel
 from foretell.errors import ParameterError
 from foretell.evaluation.evaluation import Evaluation
-from foretell.plotting.look import GREY, INK, PALETTE, WIDTH, apart, finish
+from foretell.plotting.charts import GREY, INK, PALETTE, WIDTH, Chart, apart, colours, finish
 
 if TYPE_CHECKING:
     from foretell.series.forecaster import SeriesForecaster
@@ -22,13 +22,13 @@ _LEVELS = (50, 80, 95)
 
 def plot_forecast(
     source: SeriesForecaster | Evaluation,
-    id: Any = None,  # noqa: A002  # the option's name everywhere
+    id: object = None,  # noqa: A002  # the option's name everywhere
     *,
     horizon: int | None = None,
     target: str | None = None,
     history: int | None = None,
     panel: Panel | None = None,
-) -> Any:
+) -> Chart:
     """Show one series: its last steps, and the forecast with its 50, 80 and 95 % intervals.
 
     Parameters
@@ -46,97 +46,85 @@ def plot_forecast(
     panel : Panel, optional
         Histories to forecast from, by default those the model was fitted to.
 
-    Returns
-    -------
-    altair.LayerChart
-
     Raises
     ------
     ParameterError
         There is no such series or target, or no model of ours in the evaluation.
     """
-    actual = None
     if isinstance(source, Evaluation):
         if not source.ours:
             raise ParameterError(
                 f"the evaluation has no model of ours, but {', '.join(source.names)}; add foretell"
             )
-        model: Any = source.models[source.ours[0]]
-        panel, h = source.train, source.horizon
-        actual = source.fold(len(source.cutoffs) - 1).filter(pl.col("model") == source.ours[0])
+        name = source.ours[0]
+        model: SeriesForecaster = source.models[name]
+        panel = source.train
+        actual = source.fold(len(source.cutoffs) - 1).filter(pl.col("model") == name)
     else:
-        model = source
-        panel = source.panel_ if panel is None else panel
-    one = panel.select([panel.ids[0] if id is None else id])
+        model, panel, actual = source, source.panel_ if panel is None else panel, None
     if target is not None and target not in panel.targets:
         raise ParameterError(f"there is no target {target!r}; expected one of {', '.join(panel.targets)}")
-    k = panel.targets.index(target or panel.targets[0])
-    h = model.horizon if horizon is None else horizon
-    table = model.predict(one, horizon=horizon, levels=_LEVELS)
-    if len(panel.targets) > 1:
-        table = table.filter(pl.col("target") == panel.targets[k])
-    shown = min(one.n_rows, history or max(4 * h, 24))
-    past = pl.DataFrame(
-        {"ds": one.time_of(one.index[-shown:]), "y": one.values[-shown:, k], "what": "actual"}
-    )
-    ahead = table.select("ds", y=model.name, what=pl.lit(model.name))
-    lines = [(past, INK, 1.4), (ahead, PALETTE[0], 2.4)]
+    target = target or panel.targets[0]
+    series = panel.select([panel.ids[0] if id is None else id])
+    steps = model.horizon if horizon is None else horizon
+    table = model.predict(series, horizon=horizon, levels=_LEVELS)
+    last = min(series.n_rows, history or max(4 * steps, 24))
+    values = series.values[-last:, panel.targets.index(target)]
+    observed = pl.DataFrame({"ds": series.time_of(series.index[-last:]), "y": values})
     if actual is not None:
-        truth = actual.filter(pl.col("unique_id") == one.ids[0])
-        if "target" in truth.columns:
-            truth = truth.filter(pl.col("target") == panel.targets[k])
-        truth = truth.drop_nulls("y").select("ds", "y", what=pl.lit("actual"))
-        lines[0] = (pl.concat([past, truth]), INK, 1.4)
-    kind = "T" if one.grid.frequency.unit != "number" else "Q"
-    x = alt.X(f"ds:{kind}", title=None, axis=alt.Axis(grid=False, labelOverlap="greedy"))
-    y = alt.Y("y:Q", title=panel.targets[k], scale=alt.Scale(zero=False))
+        truth = actual.filter(pl.col("unique_id") == series.ids[0])
+        observed = pl.concat([observed, _of_target(truth, target).drop_nulls("y").select("ds", "y")])
+    dated = series.grid.frequency.unit != "number"
+    chart = _fan(_of_target(table, target), model.name, observed, target, dated=dated)
+    subtitle = [f"Blue: {model.name}'s median and 50, 80, 95% intervals. Black: observed."]
+    return finish(chart, f"{series.ids[0]}: the next {steps} steps", subtitle)
+
+
+def _of_target(table: pl.DataFrame, target: str) -> pl.DataFrame:
+    """Return the rows of a target; of panels with a single one no column names it."""
+    return table.filter(pl.col("target") == target) if "target" in table.columns else table
+
+
+def _fan(table: pl.DataFrame, name: str, observed: pl.DataFrame, target: str, *, dated: bool) -> Chart:
+    """Draw what was observed, and a forecast's median and intervals."""
+    time = "ds:T" if dated else "ds:Q"
+    x = alt.X(time, title=None, axis=alt.Axis(grid=False, labelOverlap="greedy"))
+    y = alt.Y("y:Q", title=target, scale=alt.Scale(zero=False))
     layers = []
     for level in sorted(_LEVELS, reverse=True):
-        fan = table.select("ds", low=f"{model.name}-lo-{level}", high=f"{model.name}-hi-{level}")
-        area = alt.Chart(fan).mark_area(color=PALETTE[0], opacity=0.16)
-        layers.append(area.encode(x=x, y=alt.Y("low:Q", title=panel.targets[k]), y2="high:Q"))
-    for data, colour, width in lines:
-        drawn = alt.Chart(data.filter(pl.col("y").is_finite())).mark_line(color=colour, strokeWidth=width)
-        layers.append(drawn.encode(x=x, y=y, tooltip=[f"ds:{kind}", alt.Tooltip("y:Q", format=",.4~g")]))
+        interval = table.select("ds", low=f"{name}-lo-{level}", high=f"{name}-hi-{level}")
+        area = alt.Chart(interval).mark_area(color=PALETTE[0], opacity=0.16)
+        layers.append(area.encode(x=x, y=alt.Y("low:Q", title=target), y2="high:Q"))
+    lines = ((observed, "actual", INK, 1.4), (table.select("ds", y=name), name, PALETTE[0], 2.4))
+    for data, what, colour, width in lines:
+        finite = data.filter(pl.col("y").is_finite()).with_columns(what=pl.lit(what))
+        drawn = alt.Chart(finite).mark_line(color=colour, strokeWidth=width)
+        layers.append(drawn.encode(x=x, y=y, tooltip=[time, alt.Tooltip("y:Q", format=",.4~g")]))
     cut = alt.Chart(table.head(1).select("ds")).mark_rule(color=GREY, strokeDash=[5, 3])
-    layers.append(cut.encode(x=x))
-    subtitle = [f"Blue: {model.name}'s median and 50, 80, 95% intervals. Black: observed."]
-    chart = alt.layer(*layers).properties(width=WIDTH, height=_HEIGHT)
-    return finish(chart, f"{one.ids[0]}: the next {h} steps", subtitle)
+    return alt.layer(*layers, cut.encode(x=x)).properties(width=WIDTH, height=_HEIGHT)
 
 
-def plot_error_by_step(evaluation: Evaluation) -> Any:
-    """Show how each model's scaled error grows with the step ahead.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        Of series.
-
-    Returns
-    -------
-    altair.LayerChart
+def plot_error_by_step(evaluation: Evaluation) -> Chart:
+    """Show how each model's scaled error of series grows with the step ahead.
 
     Examples
     --------
-    >>> import foretell as ft
-    >>> panel = ft.Panel.from_arrays({"a": [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 4]})
     >>> evaluation = ft.evaluate(panel, horizon=3, models=["naive", "drift"], season=3)
     >>> plot_error_by_step(evaluation).to_dict()["title"]["text"]
     'Error by step ahead'
     """
     data = evaluation.error_by_step().filter(pl.col("mase").is_finite())
     names = evaluation.table()["model"].to_list()
-    colours = alt.Scale(domain=names, range=[PALETTE[k % len(PALETTE)] for k in range(len(names))])
+    colour = alt.Color("model:N", scale=colours(names), legend=None)
     x = alt.X("step:Q", title="steps ahead", axis=alt.Axis(grid=False, tickMinStep=1))
     y = alt.Y("mase:Q", title="mean absolute scaled error", scale=alt.Scale(zero=True))
     lines = alt.Chart(data).mark_line(strokeWidth=2.2, point=evaluation.horizon == 1)
-    lines = lines.encode(x=x, y=y, color=alt.Color("model:N", scale=colours, legend=None))
+    lines = lines.encode(x=x, y=y, color=colour)
     ends = data.group_by("model", maintain_order=True).last()
     places = apart(ends["mase"].to_list(), 16 * float(np.max(data["mase"].to_numpy())) / _HEIGHT)
     labels = alt.Chart(ends.with_columns(place=pl.Series(places)))
     labels = labels.mark_text(align="left", dx=7, fontSize=13, fontWeight="bold").encode(
-        x=x, y="place:Q", text="model:N", color=alt.Color("model:N", scale=colours, legend=None)
+        x=x, y="place:Q", text="model:N", color=colour
     )
     subtitle = [f"{evaluation.headline}."]
     chart = alt.layer(lines, labels).properties(width=WIDTH - 90, height=_HEIGHT)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import altair as alt
 
+from foretell.core.estimator import Estimator
 from foretell.errors import NotFittedError
-from foretell.plotting.look import BLUE, GREEN, GREY, INK, ORANGE, finish
+from foretell.plotting.charts import BLUE, GREEN, GREY, INK, ORANGE, Chart, finish
+
+if TYPE_CHECKING:
+    import keras
 
 # Layers that change only how numbers lie in memory: arrows pass through them.
 _PLUMBING = {"Flatten", "GetItem", "Reshape", "RepeatVector", "ZeroPadding1D", "ZerosLike", "Dropout", "Flip"}
@@ -17,8 +21,20 @@ _COLUMN, _ROW, _WIDE, _HIGH = 186.0, 70.0, 168.0, 42.0  # pixels
 _BEND = 0.2  # the column of a passing arrow, as a share of a box's
 _COLOURS = {"input": GREEN, "recurrent": BLUE, "weights": ORANGE, "plain": GREY}
 
+Links = list[tuple[str, str]]  # from a layer to one that reads it
+Bends = dict[tuple[str, str], list[str]]  # the places between, link by link
+Places = dict[str, tuple[float, float]]
 
-def plot_network(model: Any) -> Any:
+
+class _Box(NamedTuple):
+    """A layer."""
+
+    kind: str
+    gives: str  # the widths of its output
+    role: str
+
+
+def plot_network(model: Estimator | keras.Model) -> Chart:
     """Draw the network of a forecaster, or any Keras model: a box for each layer, arrows as numbers flow.
 
     A box names the layer, its kind and the widths of what it gives; ``·`` stands for any number of steps.
@@ -28,10 +44,6 @@ def plot_network(model: Any) -> Any:
     ----------
     model : EventForecaster, SeriesForecaster or keras.Model
         A forecaster has to be fitted.
-
-    Returns
-    -------
-    altair chart
 
     Examples
     --------
@@ -55,21 +67,22 @@ def plot_network(model: Any) -> Any:
     return finish(sized, title, [f"{network.count_params():,} weights"])
 
 
-def _keras_model(model: Any) -> tuple[Any, str]:
-    if not hasattr(model, "get_params"):
+def _keras_model(model: Estimator | keras.Model) -> tuple[keras.Model, str]:
+    if not isinstance(model, Estimator):
         return model, f"Network {model.name!r}"
-    if not hasattr(model, "model_"):
+    fitted = getattr(model, "model_", None)
+    if fitted is None:
         raise NotFittedError(
             f"this {type(model).__name__} is not fitted yet: its network takes its shape from the data; call "
             "fit first"
         )
-    return model.model_.network.whole, f"Network of the {type(model).__name__}"
+    return fitted.network.whole, f"Network of the {type(model).__name__}"
 
 
-def _graph(network: Any) -> tuple[dict[str, tuple[str, str, str]], list[tuple[str, str]]]:
-    """Return boxes in the order of the layers (kind, shape, role by name), and links between them."""
+def _graph(network: keras.Model) -> tuple[dict[str, _Box], Links]:
+    """Return boxes in the order of the layers, by name, and links between them."""
     parents: dict[str, list[str]] = {}
-    boxes: dict[str, tuple[str, str, str]] = {}
+    boxes: dict[str, _Box] = {}
     functional = getattr(network, "_functional", None) or network  # Sequential keeps one inside
     for layer in functional.operations:
         node = next(n for n in layer._inbound_nodes if n in _nodes(functional))  # noqa: SLF001  # no public way
@@ -77,12 +90,8 @@ def _graph(network: Any) -> tuple[dict[str, tuple[str, str, str]], list[tuple[st
         kind = type(layer).__name__
         if kind not in _PLUMBING:
             cell = getattr(layer, "cell", None)
-            role = "recurrent" if cell is not None or hasattr(layer, "state_size") else "plain"
-            role = (
-                "input" if kind == "InputLayer" else "weights" if role == "plain" and layer.weights else role
-            )
             shown = kind.removesuffix("Layer") if cell is None else type(cell).__name__.removesuffix("Cell")
-            boxes[layer.name] = (shown, _shape(node.output_tensors[0].shape), role)
+            boxes[layer.name] = _Box(shown, _shape(node.output_tensors[0].shape), _role(layer))
 
     def origins(name: str) -> list[str]:
         return [name] if name in boxes else [o for parent in parents[name] for o in origins(parent)]
@@ -95,7 +104,15 @@ def _graph(network: Any) -> tuple[dict[str, tuple[str, str, str]], list[tuple[st
     return boxes, links
 
 
-def _nodes(functional: Any) -> set[Any]:
+def _role(layer: keras.Layer) -> str:
+    if type(layer).__name__ == "InputLayer":
+        return "input"
+    if hasattr(layer, "cell") or hasattr(layer, "state_size"):
+        return "recurrent"
+    return "weights" if layer.weights else "plain"
+
+
+def _nodes(functional: keras.Model) -> set[object]:
     return {node for nodes in functional._nodes_by_depth.values() for node in nodes}  # noqa: SLF001
 
 
@@ -103,9 +120,7 @@ def _shape(shape: Sequence[int | None]) -> str:
     return " × ".join("·" if size is None else str(size) for size in shape[1:])
 
 
-def _rows(
-    boxes: dict[str, Any], links: list[tuple[str, str]]
-) -> tuple[dict[str, int], dict[tuple[str, str], list[str]]]:
+def _rows(boxes: dict[str, _Box], links: Links) -> tuple[dict[str, int], Bends]:
     """Return the row of each box, below all that it reads, and the bends of the links that pass rows.
 
     A bend is a place of its own in the rows that a link passes, so that no box stands in its way; links from
@@ -118,14 +133,14 @@ def _rows(
         readers = [rows[b] for a, b in links if a == name]
         if readers and not any(b == name for _, b in links):
             rows[name] = min(readers) - 1
-    lanes: dict[tuple[str, str], list[str]] = {}
+    lanes: Bends = {}
     for a, b in links:
         lanes[a, b] = [f"{a}>{row}" for row in range(rows[a] + 1, rows[b])]
         rows |= {bend: rows[a] + 1 + k for k, bend in enumerate(lanes[a, b])}
     return rows, lanes
 
 
-def _columns(rows: dict[str, int], lanes: dict[tuple[str, str], list[str]]) -> dict[str, float]:
+def _columns(rows: dict[str, int], lanes: Bends) -> dict[str, float]:
     """Return the column of each box and bend: near what it reads, row by row, without overlap."""
     above: dict[str, list[str]] = {name: [] for name in rows}
     for (a, b), bends in lanes.items():
@@ -145,16 +160,14 @@ def _columns(rows: dict[str, int], lanes: dict[tuple[str, str], list[str]]) -> d
     return columns
 
 
-def _scale(axis: str) -> Any:
-    scale = alt.Scale(zero=False, nice=False, padding=12)
-    return (alt.X if axis == "x" else alt.Y)(
-        f"{axis}:Q",
-        axis=None,
-        scale=scale if axis == "x" else alt.Scale(zero=False, nice=False, reverse=True),
-    )
+def _placed(chart: alt.Chart, **fields: str | list[str] | alt.Stroke) -> alt.Chart:
+    """Return a chart whose marks stand at its x and y, in pixels; further down is larger."""
+    x = alt.X("x:Q", axis=None, scale=alt.Scale(zero=False, nice=False, padding=12))
+    y = alt.Y("y:Q", axis=None, scale=alt.Scale(zero=False, nice=False, reverse=True))
+    return chart.encode(x=x, y=y, **fields)
 
 
-def _arrows(links: Any, lanes: Any, where: dict[str, tuple[float, float]]) -> Any:
+def _arrows(links: Links, lanes: Bends, where: Places) -> Chart:
     """Return a line for each link, and its head."""
     points, heads = [], []
     for k, (a, b) in enumerate(links):
@@ -169,24 +182,21 @@ def _arrows(links: Any, lanes: Any, where: dict[str, tuple[float, float]]) -> An
     head = alt.Chart(alt.Data(values=heads)).mark_point(
         shape="triangle-down", size=42, filled=True, color=GREY, opacity=1.0
     )
-    lines = line.encode(x=_scale("x"), y=_scale("y"), detail="link:N", order="order:Q")
-    return alt.layer(lines, head.encode(x=_scale("x"), y=_scale("y")))
+    return alt.layer(_placed(line, detail="link:N", order="order:Q"), _placed(head))
 
 
-def _rectangles(boxes: dict[str, Any], where: dict[str, tuple[float, float]]) -> Any:
+def _rectangles(boxes: dict[str, _Box], where: Places) -> Chart:
     """Return the boxes, their edge in the colour of what they do."""
     values = [
         {
             "name": name,
-            "kind": kind,
-            "gives": shape,
-            "role": role,
+            **box._asdict(),
             "x": where[name][0] - _WIDE / 2,
             "x2": where[name][0] + _WIDE / 2,
             "y": where[name][1] - _HIGH / 2,
             "y2": where[name][1] + _HIGH / 2,
         }
-        for name, (kind, shape, role) in boxes.items()
+        for name, box in boxes.items()
     ]
     present = [role for role in _COLOURS if any(box["role"] == role for box in values)]
     colour = alt.Color(
@@ -197,17 +207,10 @@ def _rectangles(boxes: dict[str, Any], where: dict[str, tuple[float, float]]) ->
     chart = alt.Chart(alt.Data(values=values)).mark_rect(
         fill="white", fillOpacity=1.0, strokeWidth=1.8, cornerRadius=5
     )
-    return chart.encode(
-        x=_scale("x"),
-        x2="x2:Q",
-        y=_scale("y"),
-        y2="y2:Q",
-        stroke=colour,
-        tooltip=["name:N", "kind:N", "gives:N"],
-    )
+    return _placed(chart, x2="x2:Q", y2="y2:Q", stroke=colour, tooltip=["name:N", "kind:N", "gives:N"])
 
 
-def _labels(boxes: dict[str, Any], where: dict[str, tuple[float, float]]) -> list[Any]:
+def _labels(boxes: dict[str, _Box], where: Places) -> list[Chart]:
     """Return the names, and below them kinds and widths."""
     texts = []
     for up, size, colour in ((-8, 12, INK), (9, 11, GREY)):
@@ -215,10 +218,10 @@ def _labels(boxes: dict[str, Any], where: dict[str, tuple[float, float]]) -> lis
             {
                 "x": where[name][0],
                 "y": where[name][1] + up,
-                "text": name if up < 0 else f"{kind}   {shape}",
+                "text": name if up < 0 else f"{box.kind}   {box.gives}",
             }
-            for name, (kind, shape, _) in boxes.items()
+            for name, box in boxes.items()
         ]
         mark = alt.Chart(alt.Data(values=values)).mark_text(fontSize=size, color=colour)
-        texts.append(mark.encode(x=_scale("x"), y=_scale("y"), text="text:N"))
+        texts.append(_placed(mark, text="text:N"))
     return texts

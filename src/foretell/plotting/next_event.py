@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import altair as alt
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from foretell.core.outlook import interval_ticks
@@ -13,12 +14,13 @@ from foretell.core.ragged import IntArray
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError
 from foretell.events.answers import Standing, activity, next_event_moments, p_return, standing
-from foretell.plotting.look import (
+from foretell.plotting.charts import (
     BLUE,
     GREY,
     INK,
     VERMILION,
     WIDTH,
+    Chart,
     finish,
     moments,
     needs_mixture,
@@ -36,10 +38,10 @@ _MOST_BARS = 130
 
 def plot_next_event(
     model: EventForecaster,
-    id: Any,  # noqa: A002  # as in read_events
+    id: object,  # noqa: A002  # as in read_events
     *,
-    actual: Any = None,
-) -> Any:
+    actual: object = None,
+) -> Chart:
     """Show one customer's visits and the distribution of the next one.
 
     Bars give the probability that the next visit falls on that day (or week, where it may be far away),
@@ -55,10 +57,6 @@ def plot_next_event(
     actual : date or str, optional
         When the customer really came next, where that is known by now.
 
-    Returns
-    -------
-    altair.LayerChart
-
     Raises
     ------
     ParameterError
@@ -66,8 +64,6 @@ def plot_next_event(
 
     Examples
     --------
-    >>> import foretell as ft
-    >>> log = ft.read_events(ft.datasets.load_cdnow(sample=True), id="customer_id", time="date")
     >>> quick = ft.EventForecaster(ensemble=1, training=ft.TrainConfig(epochs=1))
     >>> chart = plot_next_event(quick.fit(log, as_of="1997-09-30"), 4)
     >>> chart.to_dict()["title"]["text"]
@@ -81,10 +77,10 @@ def plot_next_event(
     low, middle, high = (float(moment) for moment in next_event_moments(at, [0.1, 0.5, 0.9])[:, 0])
     active = float(np.asarray(activity(at)[0])[0])
     first, last = (int(tick) for tick in interval_ticks([low], [high], log.as_of)[0])
-    came = None if actual is None else log.tick(actual)
+    visit = None if actual is None else log.tick(actual)
     # Past two years the axis would show little else than the tail.
     ahead = int(np.clip(np.ceil(1.5 * high), log.ticks_of("14d"), log.ticks_of("730d")))
-    ahead = ahead if came is None else max(ahead, came + 1 - log.as_of)
+    ahead = ahead if visit is None else max(ahead, visit + 1 - log.as_of)
     step, width = _bar(log, ahead)
     ahead = -(-ahead // step) * step
     bars = _bars(at, log, np.arange(0, ahead + 1, step), active, (first, last))
@@ -102,15 +98,16 @@ def plot_next_event(
         layers += _mark(median, f"median {spelled(median, log)}", log, INK, align="left")
     later = 1.0 - float(bars["chance"].sum())
     if later >= 0.02:
-        layers.append(_later(log.as_of + ahead + 1, f"{percent(later)} later →", log))
+        label = f"{percent(later)} later →"
+        layers.append(_text(log.as_of + ahead + 1, label, log, GREY, y=24, align="right", dx=-4))
     month = float(np.asarray(p_return(at, log.ticks_of("30d")))[0])
     lines = [
         f"Still active: {percent(active)}. Returns within 30 days: {percent(month)}.",
         _spelled_interval((first, last), log),
     ]
-    if came is not None:
-        layers.append(_strokes([came], log, VERMILION, 4.0))
-        lines[0] += f" Came on {spelled(came, log)} (orange)."
+    if visit is not None:
+        layers.append(_strokes([visit], log, VERMILION, 4.0))
+        lines[0] += f" Came on {spelled(visit, log)} (orange)."
     chart = alt.layer(*layers).properties(width=WIDTH, height=_HEIGHT)
     return finish(chart, f"Customer {id}: when is the next visit?", lines)
 
@@ -123,24 +120,24 @@ def _spelled_interval(interval: tuple[int, int], log: EventLog) -> str:
     return f"Given a return, the 80% interval runs from {spelled(first, log)} to {ends} (dark bars)."
 
 
-def _position(log: EventLog, customer: Any) -> int:
+def _position(log: EventLog, customer: object) -> int:
     try:
-        found = np.flatnonzero(log.ids.is_in([customer]).to_numpy())
+        places = np.flatnonzero(log.ids.is_in([customer]).to_numpy())
     except (TypeError, pl.exceptions.PolarsError):
-        found = np.array([], dtype=np.int64)
-    if len(found) == 0:
+        places = np.array([], dtype=np.int64)
+    if not len(places):
         some = ", ".join(repr(known) for known in log.ids.head(3).to_list())
         raise ParameterError(
             f"there is no customer {customer!r} in the log; its ids are {log.ids.dtype}, such as {some}"
         )
-    return int(found[0])
+    return int(places[0])
 
 
 def _stand(model: EventForecaster, customer: int) -> Standing:
     """Return where one customer stands, with a leading axis of length 1."""
     at = standing(model.model_, model.log_, model.states_)
-    one = slice(customer, customer + 1)
-    return at._replace(gap=at.gap.rows(one), silence=at.silence[one], origin=at.origin[one])
+    row = slice(customer, customer + 1)
+    return at._replace(gap=at.gap.rows(row), silence=at.silence[row], origin=at.origin[row])
 
 
 def _bar(log: EventLog, ahead: int) -> tuple[int, str]:
@@ -164,12 +161,10 @@ def _bars(
     )
 
 
-def _distribution(bars: pl.DataFrame, scale: Any, title: str) -> Any:
+def _distribution(bars: pl.DataFrame, scale: alt.Scale, title: str) -> Chart:
     colours = alt.Scale(domain=[True, False], range=[BLUE, "#A9CDE3"])
-    x_axis, y_axis = (
-        alt.Axis(grid=False, labelOverlap=True, labelSeparation=10),
-        alt.Axis(format="~%", tickCount=5),
-    )
+    x_axis = alt.Axis(grid=False, labelOverlap=True, labelSeparation=10)
+    y_axis = alt.Axis(format="~%", tickCount=5)
     return (
         alt.Chart(bars)
         .mark_bar(stroke="white", strokeWidth=0.4)
@@ -184,7 +179,7 @@ def _distribution(bars: pl.DataFrame, scale: Any, title: str) -> Any:
     )
 
 
-def _history(shown: Any, n_visits: int, log: EventLog) -> list[Any]:
+def _history(shown: IntArray, n_visits: int, log: EventLog) -> list[Chart]:
     """Return the visits as strokes on the axis, and their number above them."""
     label = f"{n_visits} visit{'s' if n_visits > 1 else ''}"
     if len(shown) < n_visits:
@@ -194,17 +189,13 @@ def _history(shown: Any, n_visits: int, log: EventLog) -> list[Any]:
     return [_strokes(shown, log, INK, 1.6), text]
 
 
-def _strokes(ticks: Any, log: EventLog, colour: str, width: float) -> Any:
-    return (
-        alt.Chart(
-            pl.DataFrame({"when": moments(ticks, log, middle=True)}, schema={"when": pl.Datetime("us")})
-        )
-        .mark_rule(color=colour, strokeWidth=width)
-        .encode(x="when:T", y=alt.value(_HEIGHT - _STROKE), y2=alt.value(_HEIGHT))
-    )
+def _strokes(ticks: npt.ArrayLike, log: EventLog, colour: str, width: float) -> Chart:
+    when = pl.Series("when", moments(ticks, log, middle=True), dtype=pl.Datetime("us"))
+    line = alt.Chart(when.to_frame()).mark_rule(color=colour, strokeWidth=width)
+    return line.encode(x="when:T", y=alt.value(_HEIGHT - _STROKE), y2=alt.value(_HEIGHT))
 
 
-def _mark(tick: int, label: str, log: EventLog, colour: str, *, align: str) -> list[Any]:
+def _mark(tick: int, label: str, log: EventLog, colour: str, *, align: str) -> list[Chart]:
     """Return a vertical line, labelled at the top: in a tick's middle, or before its beginning."""
     line = alt.Chart(pl.DataFrame({"when": moments(tick, log, middle=align == "left")}))
     shift = 5 if align == "left" else -5
@@ -214,11 +205,7 @@ def _mark(tick: int, label: str, log: EventLog, colour: str, *, align: str) -> l
     ]
 
 
-def _later(tick: int, label: str, log: EventLog) -> Any:
-    return _text(tick, label, log, GREY, y=24, align="right", dx=-4)
-
-
-def _text(tick: int, label: str, log: EventLog, colour: str, *, y: float, **look: Any) -> Any:
+def _text(tick: int, label: str, log: EventLog, colour: str, *, y: float, **look: str | float) -> Chart:
     when = moments(tick, log, middle=look.get("align") == "left")
     data = alt.Chart(pl.DataFrame({"when": when, "label": [label]}))
     text = data.mark_text(color=colour, fontSize=12, **look)

@@ -1,10 +1,12 @@
-"""All customers together, week by week: what came, and what was forecast."""
+"""All customers together: visits week by week beside the forecasts, and who is still active."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import altair as alt
 import numpy as np
@@ -14,14 +16,32 @@ import polars as pl
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError
 from foretell.evaluation.evaluation import Evaluation
-from foretell.plotting.look import GREY, INK, PALETTE, WIDTH, apart, finish, moments, ours_first, spelled
+from foretell.plotting.charts import (
+    GREY,
+    INK,
+    PALETTE,
+    WIDTH,
+    Chart,
+    apart,
+    finish,
+    moments,
+    needs_mixture,
+    ours_first,
+    spelled,
+)
 
 if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster
 
+Numbers = npt.NDArray[np.float64] | npt.NDArray[np.int64]
+
 _HEIGHT = 320
 _PERIOD = "7d"
 _Y_TITLE = "repeat visits per week"
+# Lower edges of the rows of the map; customers with many visits are few, so that rows grow.
+_EDGES = (1, 2, 3, 4, 5, 7, 10, 15, 25, 50, 100, 200, 500, 1000)
+_COLUMNS = 10
+_FEWEST = 0.004
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +50,8 @@ class _Tracks:
 
     log: EventLog
     horizon: int
-    actual: npt.NDArray[Any] | None
-    forecasts: dict[str, npt.NDArray[Any]]
+    actual: Numbers | None
+    forecasts: dict[str, Numbers]
     band: pl.DataFrame | None
 
 
@@ -42,7 +62,7 @@ def plot_tracking(
     horizon: str | int = "26w",
     band: pl.DataFrame | None = None,
     paths: int = 200,
-) -> Any:
+) -> Chart:
     """Show the repeat visits of all customers, week by week, against the forecasts.
 
     Parameters
@@ -60,10 +80,6 @@ def plot_tracking(
     paths : int
         Simulated paths for the band.
 
-    Returns
-    -------
-    altair.LayerChart
-
     Raises
     ------
     ParameterError
@@ -71,9 +87,6 @@ def plot_tracking(
 
     Examples
     --------
-    >>> import foretell as ft
-    >>> from foretell.datasets import load_cdnow
-    >>> log = ft.read_events(load_cdnow(sample=True), id="customer_id", time="date", as_of="1998-06-30")
     >>> evaluation = ft.evaluate(log, "1997-09-30", models=["mbg/nbd"])
     >>> plot_tracking(evaluation).to_dict()["title"]["text"]
     'Visits per week: forecast against actual'
@@ -120,7 +133,7 @@ def _of_evaluation(
     return _Tracks(evaluation.train, evaluation.horizon, actual, shown, band)
 
 
-def _chart(tracks: _Tracks) -> Any:
+def _chart(tracks: _Tracks) -> Chart:
     log, width = tracks.log, tracks.log.ticks_of(_PERIOD)
     # A last week of fewer days would look like a fall.
     weeks = max(tracks.horizon // width, 1)
@@ -139,7 +152,7 @@ def _chart(tracks: _Tracks) -> Any:
             .mark_area(color=PALETTE[0], opacity=0.2)
             .encode(x=x, y=alt.Y("low:Q", title=_Y_TITLE), y2="high:Q")
         )
-    drawn: list[tuple[str, str, npt.NDArray[Any], npt.NDArray[Any]]] = []
+    drawn: list[tuple[str, str, Numbers, Numbers]] = []
     if tracks.actual is not None:
         actual = np.concatenate([past, tracks.actual[:weeks]])
         drawn.append(("actual", INK, np.concatenate([past_starts, starts]), actual))
@@ -159,7 +172,7 @@ def _chart(tracks: _Tracks) -> Any:
     return alt.layer(*layers, *_end_labels(ends, top, log), *_cutoff(log))
 
 
-def _history(log: EventLog, width: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def _history(log: EventLog, width: int) -> tuple[Numbers, Numbers]:
     """Return the first ticks of the whole weeks up to the as-of date, and the repeat visits in each."""
     weeks = (log.as_of - log.start + 1) // width
     repeat = np.ones(log.n_events, dtype=bool)
@@ -169,7 +182,7 @@ def _history(log: EventLog, width: int) -> tuple[npt.NDArray[Any], npt.NDArray[A
     return log.as_of + 1 - width * np.arange(weeks, 0, -1), counts
 
 
-def _end_labels(ends: list[tuple[str, str, int, float]], top: float, log: EventLog) -> list[Any]:
+def _end_labels(ends: list[tuple[str, str, int, float]], top: float, log: EventLog) -> list[Chart]:
     """Return each line's name beside its end, apart enough to be read."""
     places = apart([value for *_, value in ends], 15 * top / _HEIGHT)
     return [
@@ -180,7 +193,7 @@ def _end_labels(ends: list[tuple[str, str, int, float]], top: float, log: EventL
     ]
 
 
-def _cutoff(log: EventLog) -> list[Any]:
+def _cutoff(log: EventLog) -> list[Chart]:
     data = alt.Chart(
         pl.DataFrame({"week": moments(log.as_of + 1, log), "label": ["forecast from here on →"]})
     )
@@ -190,3 +203,67 @@ def _cutoff(log: EventLog) -> list[Any]:
             x="week:T", y=alt.value(4), text="label:N"
         ),
     ]
+
+
+def plot_activity(model: EventForecaster) -> Chart:
+    """Show the mean probability of being active by number of visits and weeks of silence.
+
+    A cell stands for real customers of the log, and says how many they are; cells without any stay empty.
+
+    Examples
+    --------
+    >>> model = ft.load("model/")  # doctest: +SKIP
+    >>> plot_activity(model)  # doctest: +SKIP
+    """
+    log = model.log_
+    needs_mixture(model)
+    cells, rows, columns = _cells(model)
+    x = alt.X("silence:O", sort=columns, title="weeks since the last visit", axis=alt.Axis(labelAngle=0))
+    y = alt.Y("visits:O", sort=rows[::-1], title="visits so far")
+    base = alt.Chart(cells).encode(x=x, y=y)
+    ink = alt.when(alt.datum.p_active > 0.55).then(alt.value("white")).otherwise(alt.value("#222222"))
+    height = 44 * len(rows)
+    chart = alt.layer(
+        base.mark_rect(stroke="white", strokeWidth=2).encode(
+            color=alt.Color("p_active:Q", scale=alt.Scale(scheme="blues", domain=[0, 1]), legend=None),
+            tooltip=[alt.Tooltip("p_active:Q", format=".1%"), "customers:Q"],
+        ),
+        base.mark_text(fontSize=13, fontWeight="bold", dy=-6).encode(
+            text=alt.Text("p_active:Q", format=".0%"), color=ink
+        ),
+        base.mark_text(fontSize=10, dy=9, opacity=0.85).encode(
+            text=alt.Text("customers:Q", format=","), color=ink
+        ),
+    ).properties(width=WIDTH, height=height)
+    lines = ["Mean P(active) of the customers in each cell; below it, in small figures, how many they are."]
+    lines.append(f"{log.n_customers:,} customers as of {spelled(log.as_of, log)}.")
+    return finish(chart, "Who is still active?", lines)
+
+
+def _cells(model: EventForecaster) -> tuple[pl.DataFrame, list[str], list[str]]:
+    """Return one row per cell, and the labels of rows and columns in order."""
+    log = model.log_
+    active = model.predict(horizons=[], levels=[])["p_active"].to_numpy()
+    silence = (log.as_of - log.last) // log.ticks_of("7d")
+    width = max(1, math.ceil((int(silence.max()) + 1) / _COLUMNS))
+    column = silence // width
+    edges = [edge for edge in _EDGES if edge == 1 or np.mean(log.counts >= edge) >= _FEWEST]
+    row = np.searchsorted(edges, log.counts, side="right") - 1
+    rows = [_span(low, high - 1) for low, high in itertools.pairwise(edges)] + [f"{edges[-1]}+"]
+    columns = [_span(k * width, (k + 1) * width - 1) for k in range(int(column.max()) + 1)]
+    cells = (
+        pl.DataFrame({"row": row, "column": column, "p_active": active})
+        .group_by("row", "column")
+        .agg(pl.col("p_active").mean(), customers=pl.len())
+        .sort("row", "column")
+        .with_columns(
+            visits=pl.col("row").replace_strict(dict(enumerate(rows)), return_dtype=pl.String),
+            silence=pl.col("column").replace_strict(dict(enumerate(columns)), return_dtype=pl.String),
+        )
+        .drop("row", "column")
+    )
+    return cells, rows, columns
+
+
+def _span(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low}–{high}"

@@ -1,20 +1,28 @@
-"""The common look: colours that a colour-blind reader can tell apart, quiet axes, room for direct labels."""
+"""What charts share: colours that the colour-blind can tell apart, quiet axes, and how they are saved."""
 
 from __future__ import annotations
 
 import datetime as dt
+import io
+import struct
+import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import altair as alt
 import numpy as np
+import numpy.typing as npt
+import polars as pl
 
 from foretell.data.log import EventLog
-from foretell.errors import ParameterError
+from foretell.errors import ParameterError, StorageError
 from foretell.evaluation.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster
+
+Chart: TypeAlias = alt.TopLevelMixin  # any chart of altair's
 
 # Okabe and Ito's palette, without its yellow, which is too light for lines.
 BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = (
@@ -28,9 +36,11 @@ BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = (
 INK, GREY, PALE = "#222222", "#777777", "#DDDDDD"
 PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, GREY)
 WIDTH = 690  # with the axis and its labels about 800 pixels, the width of a README
+SIDE = 430  # of a square chart
+FORMATS = (".png", ".svg", ".html")
 
 
-def finish(chart: Any, title: str, subtitle: Sequence[str] = ()) -> Any:
+def finish(chart: Chart, title: str, subtitle: Sequence[str] = ()) -> Chart:
     """Give a chart its title and the common look."""
     heading = alt.TitleParams(
         title,
@@ -63,6 +73,39 @@ def finish(chart: Any, title: str, subtitle: Sequence[str] = ()) -> Any:
     )
 
 
+def colours(names: Sequence[str]) -> alt.Scale:
+    """Return a scale that gives each name a colour of the palette."""
+    return alt.Scale(domain=list(names), range=cycled(PALETTE, len(names)))
+
+
+def cycled(values: Sequence[str], count: int) -> list[str]:
+    """Return so many values, from the start again where there are too few.
+
+    Examples
+    --------
+    >>> cycled(["circle", "square"], 3)
+    ['circle', 'square', 'circle']
+    """
+    return [values[k % len(values)] for k in range(count)]
+
+
+def equal_axes(
+    fields: tuple[str, str],
+    titles: tuple[str, str],
+    ends: tuple[float, float],
+    *,
+    kind: Literal["linear", "sqrt", "log"] = "linear",
+    axis: alt.Axis | None = None,
+) -> tuple[alt.X, alt.Y, alt.Chart]:
+    """Return two axes with one scale, and the dashed diagonal on which both fields are equal."""
+    look = {"scale": alt.Scale(type=kind, domain=list(ends), nice=False)}
+    look |= {} if axis is None else {"axis": axis}
+    x = alt.X(f"{fields[0]}:Q", title=titles[0], **look)
+    y = alt.Y(f"{fields[1]}:Q", title=titles[1], **look)
+    diagonal = alt.Chart(pl.DataFrame({field: list(ends) for field in fields}))
+    return x, y, diagonal.mark_line(color=GREY, strokeDash=[5, 3], strokeWidth=1.2).encode(x=x, y=y)
+
+
 def ours_first(evaluation: Evaluation) -> list[str]:
     """Return the names of the models, the best first, but our best before all."""
     return sorted(evaluation.table()["model"], key=lambda name: name not in evaluation.ours)
@@ -84,7 +127,7 @@ def spelled(tick: int, log: EventLog) -> str:
     return day if log.unit == "day" else f"{day}, {moment:%H}:00"
 
 
-def moments(ticks: Any, log: EventLog, *, middle: bool = False) -> list[dt.datetime]:
+def moments(ticks: npt.ArrayLike, log: EventLog, *, middle: bool = False) -> list[dt.datetime]:
     """Return ticks as moments for a time axis: where each begins, or its middle."""
     half = dt.timedelta(hours=12 if log.unit == "day" else 0, minutes=0 if log.unit == "day" else 30)
     starts: list[dt.datetime] = log.dates(np.atleast_1d(ticks)).astype("datetime64[us]").tolist()
@@ -131,3 +174,70 @@ def apart(values: Sequence[float], least: float) -> list[float]:
     for position, value in zip(order, placed, strict=True):
         out[int(position)] = round(value, 9)
     return out
+
+
+def save(chart: Chart, path: str | Path, *, scale: float = 1.5) -> Path:
+    """Write a chart to a file; its ending says how.
+
+    Parameters
+    ----------
+    chart : altair chart
+    path : str or Path
+        Ends in ``.png``, ``.svg`` or ``.html``. HTML holds all that it needs and opens without a network.
+    scale : float
+        Pixels of a PNG per pixel of the chart.
+
+    Raises
+    ------
+    ParameterError
+        The ending is none of these.
+    StorageError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import altair as alt
+    >>> chart = alt.Chart(alt.Data(values=[{"x": 1}])).mark_point().encode(x="x:Q")
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     save(chart, f"{place}/chart.svg").name
+    'chart.svg'
+    """
+    target = Path(path)
+    ending = target.suffix.lower()
+    if ending not in FORMATS:
+        raise ParameterError(
+            f"{target.name!r} does not say which kind of picture it is; expected a name that ends in "
+            f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        )
+    try:
+        if ending == ".html":
+            chart.save(str(target), format="html", inline=True)
+        elif ending == ".svg":
+            chart.save(str(target), format="svg")
+        else:
+            drawn = io.BytesIO()
+            chart.save(drawn, format="png", scale_factor=scale)
+            target.write_bytes(_packed(drawn.getvalue()))
+    except OSError as error:
+        raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
+    return target
+
+
+def _packed(png: bytes) -> bytes:
+    """Return a PNG with its image data compressed well: the renderer's are three times as large."""
+    signature, place = png[:8], 8
+    before: list[bytes] = []
+    image: list[bytes] = []
+    after: list[bytes] = []
+    while place < len(png):
+        (length,) = struct.unpack(">I", png[place : place + 4])
+        chunk = png[place : place + 12 + length]
+        if chunk[4:8] == b"IDAT":
+            image.append(chunk[8:-4])
+        else:
+            (after if image else before).append(chunk)
+        place += len(chunk)
+    data = b"IDAT" + zlib.compress(zlib.decompress(b"".join(image)), 9)
+    packed = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
+    return b"".join([signature, *before, packed, *after])
