@@ -291,7 +291,7 @@ def test_rows_read_are_the_events_and_what_the_report_counts(rows, merge_days, m
     except ForetellError:
         return
     assert log.report.rows_read == len(rows) == log.n_events + sum(log.report.left_out.values())
-    assert log.report.events == log.n_events == log.offsets[-1] == len(log.marks)
+    assert log.report.rows == log.n_events == log.offsets[-1] == len(log.marks)
     assert (np.diff(log.times)[np.diff(log.owner) == 0] >= log.min_gap).all()
     if min_events == 1 and as_of is None:
         read_rows = log.to_polars().rows()

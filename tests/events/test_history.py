@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import foretell as ft
-from foretell.data.log import EventLog, ReadReport
+from foretell.data.log import EventLog
+from foretell.data.report import ReadReport
 from foretell.events.clock import OperationalClock
 from foretell.events.history import FeatureScale, histories, standardised, step_features
 

@@ -13,7 +13,8 @@ from tests.oracles import LogLogistic
 
 from foretell.baselines import MBGNBD, BGNBDParams
 from foretell.baselines.statistic import summarise
-from foretell.data.log import EventLog, ReadReport
+from foretell.data.log import EventLog
+from foretell.data.report import ReadReport
 from foretell.events.answers import p_return, standing
 from foretell.events.clock import OperationalClock
 from foretell.events.heads.mixture import Anchor, GapNetwork

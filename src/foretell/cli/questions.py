@@ -92,9 +92,7 @@ class Events:
             "events": log.n_events,
             "start": str(log.date(log.start)),
             "as_of": str(log.date(log.as_of)),
-            "rows_read": log.report.rows_read,
-            "left_out": log.report.left_out,
-            "adjusted": log.report.adjusted,
+            **log.report.counts(),
         }
 
     def data(self, model: Any) -> EventLog:
@@ -226,6 +224,7 @@ class Series:
             "freq": panel.grid.freq,
             "targets": panel.targets,
             "horizon": model.horizon,
+            **panel.report.counts(),
         }
         if hasattr(model, "model_"):
             shape = model.model_.network.shape

@@ -14,7 +14,7 @@ from foretell.data.grid import Frequency, Grid
 from foretell.data.grid_inference import fit_grid
 from foretell.data.options import SeriesOptions
 from foretell.data.panel import Panel
-from foretell.data.report import SeriesReport, Tally
+from foretell.data.report import Tally
 from foretell.data.rows import ID, TIME, Rows, SeriesColumns, encode, in_order, opened, with_ids
 from foretell.data.series_values import name_row, observed, single, static_values, with_steps, with_values
 from foretell.errors import DataError, ParameterError
@@ -110,15 +110,7 @@ def _placed(
         ahead=ahead,
         ahead_offsets=ahead_offsets,
         grid=grid,
-        report=SeriesReport(
-            tally.rows,
-            int(inside.sum() + later.sum()),
-            len(ids),
-            tally.left_out,
-            tally.examples,
-            tally.adjusted,
-            tally.noted,
-        ),
+        report=tally.report(int(inside.sum() + later.sum())),
     )
 
 

@@ -15,7 +15,7 @@ from foretell.data.covariates import Covariates, seen_only
 from foretell.data.grid import Frequency, Grid
 from foretell.data.grid_inference import fit_grid
 from foretell.data.panel import Panel
-from foretell.data.report import SeriesReport
+from foretell.data.report import ReadReport
 from foretell.errors import ParameterError
 
 
@@ -51,7 +51,6 @@ def panel_of_arrays(
     begins = to_offsets(n_known)[:-1]
     rows, rows_ahead = flat_ranges(begins, lengths), flat_ranges(begins + lengths, n_ahead)
     history, ahead = seen_only(known.take(rows), known.take(rows_ahead))
-    report = SeriesReport(int(lengths.sum()), int(lengths.sum()), len(arrays))
     return Panel(
         ids=keys.gather(order),
         offsets=to_offsets(lengths),
@@ -64,7 +63,7 @@ def panel_of_arrays(
         ahead=ahead,
         ahead_offsets=to_offsets(n_ahead),
         grid=grid,
-        report=report,
+        report=ReadReport(int(lengths.sum()), int(lengths.sum())),
     )
 
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from foretell.core.ragged import IntArray
 from foretell.core.time import UNIT_SECONDS, Unit
-from foretell.data.log import EventLog, Merge, ReadReport
+from foretell.data.log import EventLog, Merge
 from foretell.data.options import EventOptions
 from foretell.data.report import Tally
 from foretell.data.rows import (
@@ -70,7 +70,7 @@ def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventL
         merge=options.merge_rule,
         start=start,
         as_of=as_of,
-        report=ReadReport(tally.rows, len(times), tally.left_out, tally.examples, tally.adjusted),
+        report=tally.report(len(times)),
     )
 
 
@@ -225,7 +225,7 @@ def read_events(
     Returns
     -------
     EventLog
-        With ``report``: ``rows_read`` = ``events`` + what ``left_out`` counts, merged rows among them.
+        With ``report``: ``rows_read`` = ``rows`` + what ``left_out`` counts, merged rows among them.
 
     Raises
     ------
@@ -249,7 +249,7 @@ def read_events(
     >>> log
     EventLog(23,570 customers, 67,591 events, 1997-01-01 to 1998-06-30, unit='day', merge='day')
     >>> print(log.report)
-    69,659 rows read, 67,591 events kept
+    69,659 rows read, 67,591 kept
       2,068 merged (for example 2 on 1997-01-12, 8 on 1997-11-16, 29 on 1997-07-13)
     """
     columns = EventColumns(id, time, (marks,) if isinstance(marks, str) else tuple(marks), group)

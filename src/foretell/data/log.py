@@ -12,39 +12,10 @@ import polars as pl
 from foretell.core.contracts import Kind
 from foretell.core.ragged import FloatArray, IntArray, Positions, Ragged, to_offsets
 from foretell.core.time import UNIT_SECONDS, Unit, is_count, parse_duration, to_dates, to_tick
-from foretell.data.report import reason_lines
+from foretell.data.report import ReadReport
 from foretell.errors import DataError, EmptyLogError, ParameterError
 
 Merge = Literal["hour", "day", "week"]
-
-
-@dataclasses.dataclass(frozen=True)
-class ReadReport:
-    """What was read and what was left out, and why.
-
-    Attributes
-    ----------
-    rows_read : int
-        Rows that the source delivered.
-    events : int
-        Events that are in the log.
-    left_out : dict of str to int
-        Reason → rows left out for it; reasons without rows are absent.
-    examples : dict of str to tuple of str
-        Reason → the first few offending values, to look them up.
-    adjusted : dict of str to int
-        Reason → rows that were kept with a mark set to 0; ``left_out`` does not count them.
-    """
-
-    rows_read: int
-    events: int
-    left_out: dict[str, int] = dataclasses.field(default_factory=dict)
-    examples: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
-    adjusted: dict[str, int] = dataclasses.field(default_factory=dict)
-
-    def __str__(self) -> str:
-        first = f"{self.rows_read:,} rows read, {self.events:,} events kept"
-        return "\n".join([first, *reason_lines(self.left_out | self.adjusted, self.examples)])
 
 
 class Gaps(NamedTuple):

@@ -15,7 +15,7 @@ from foretell.core.contracts import Kind
 from foretell.core.ragged import BoolArray, FloatArray, IntArray, Positions, Ragged, flat_ranges, to_offsets
 from foretell.data.covariates import Covariates, seen_only
 from foretell.data.grid import Grid
-from foretell.data.report import SeriesReport
+from foretell.data.report import ReadReport
 from foretell.errors import DataError, EmptyLogError, ParameterError
 
 
@@ -42,7 +42,7 @@ class Panel(Ragged):
         The columns of ``future`` for the steps after each series' last one, without a hole.
     ahead_offsets : int64 array, shape (n_series + 1,)
     grid : Grid
-    report : SeriesReport
+    report : ReadReport
     """
 
     kind: ClassVar[Kind] = "series"
@@ -59,7 +59,7 @@ class Panel(Ragged):
     ahead: Covariates
     ahead_offsets: IntArray
     grid: Grid
-    report: SeriesReport
+    report: ReadReport
 
     @classmethod
     def from_arrays(

@@ -1,4 +1,4 @@
-"""What was read, what was left out and why: counted while reading, told afterwards."""
+"""What was read, what was left out and why: counted while reading."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from foretell.errors import EmptyLogError
 
 
 @dataclasses.dataclass(frozen=True)
-class SeriesReport:
-    """What was read of regular series, what was left out, and why.
+class ReadReport:
+    """What was read and what was left out, and why: of a log and of a panel alike.
 
     Attributes
     ----------
     rows_read : int
         Rows that the source delivered.
     rows : int
-        Rows that are in the panel, future ones among them: ``rows_read`` less what ``left_out`` counts.
-    series : int
-        Series that are in the panel.
+        Events of the log, or rows of the panel, future ones among them: ``rows_read`` less what ``left_out``
+        counts.
     left_out : dict of str to int
-        Reason → rows left out for it; reasons without rows are absent.
+        Reason → rows left out for it, merged ones among them; reasons without rows are absent.
     examples : dict of str to tuple of str
-        Reason → the first few offending values or series, to look them up.
+        Reason → the first few offending values, customers or series, to look them up.
     adjusted : dict of str to int
         What was changed → rows that were kept with it; ``left_out`` does not count them.
     noted : dict of str to int
@@ -34,15 +33,20 @@ class SeriesReport:
 
     rows_read: int
     rows: int
-    series: int
     left_out: dict[str, int] = dataclasses.field(default_factory=dict)
     examples: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     adjusted: dict[str, int] = dataclasses.field(default_factory=dict)
     noted: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
-        first = f"{self.rows_read:,} rows read, {self.rows:,} kept in {self.series:,} series"
-        return "\n".join([first, *reason_lines(self.left_out | self.adjusted | self.noted, self.examples)])
+        counts = self.left_out | self.adjusted | self.noted
+        return "\n".join(
+            [f"{self.rows_read:,} rows read, {self.rows:,} kept", *reason_lines(counts, self.examples)]
+        )
+
+    def counts(self) -> dict[str, object]:
+        """Return what was counted, for JSON."""
+        return {name: getattr(self, name) for name in ("rows_read", "left_out", "adjusted", "noted")}
 
 
 def reason_lines(counts: Mapping[str, int], examples: Mapping[str, tuple[str, ...]]) -> list[str]:
@@ -87,6 +91,10 @@ class Tally:
         """Count rows that stay with a value changed."""
         if mask.any():
             self._count(self.adjusted, reason, int(mask.sum()), shown.filter(mask).head(3))
+
+    def report(self, rows: int) -> ReadReport:
+        """Return the report of a source of which so many rows are kept."""
+        return ReadReport(self.rows, rows, self.left_out, self.examples, self.adjusted, self.noted)
 
     def nothing_left(self) -> EmptyLogError:
         """Return the error for a source of which no row is left."""

@@ -113,7 +113,7 @@ def read_series(
     >>> panel.values.ravel()
     array([120., 130.,  nan, 140.,  55.])
     >>> print(panel.report)
-    5 rows read, 4 kept in 2 series
+    5 rows read, 4 kept
       1 after the last number in 'customers' of their series (for example b)
       1 steps without a row, missing
       1 series of one step (for example b)

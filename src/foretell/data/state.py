@@ -12,9 +12,9 @@ import polars as pl
 from foretell.core.contracts import Arrays
 from foretell.data.covariates import Covariates
 from foretell.data.grid import Grid
-from foretell.data.log import EventLog, ReadReport
+from foretell.data.log import EventLog
 from foretell.data.panel import Panel
-from foretell.data.report import SeriesReport
+from foretell.data.report import ReadReport
 from foretell.errors import DataError
 
 _NUMBERS = (
@@ -131,7 +131,7 @@ def log_of_parts(
         merge=described["merge"],
         start=described["start"],
         as_of=described["as_of"],
-        report=ReadReport(**_report(described["report"])),
+        report=_report(described["report"]),
     )
 
 
@@ -178,7 +178,7 @@ def panel_of_parts(described: Mapping[str, Any], arrays: Arrays, ids: pl.Series)
         ids=ids,
         targets=tuple(described["targets"]),
         grid=Grid(**described["grid"], open_slots=open_slots),
-        report=SeriesReport(**_report(described["report"])),
+        report=_report(described["report"]),
         offsets=arrays["panel.offsets"].astype(np.int64),
         starts=arrays["panel.starts"].astype(np.int64),
         values=arrays["panel.values"].astype(np.float64),
@@ -190,5 +190,10 @@ def panel_of_parts(described: Mapping[str, Any], arrays: Arrays, ids: pl.Series)
     )
 
 
-def _report(kept: Mapping[str, Any]) -> Described:
-    return dict(kept) | {"examples": {reason: tuple(shown) for reason, shown in kept["examples"].items()}}
+def _report(kept: Mapping[str, Any]) -> ReadReport:
+    examples = {reason: tuple(shown) for reason, shown in kept["examples"].items()}
+    # Models saved by version 0.1 counted the rows of a log as events, and the series of a panel.
+    rows = kept["events"] if "events" in kept else kept["rows"]
+    return ReadReport(
+        kept["rows_read"], rows, kept["left_out"], examples, kept["adjusted"], kept.get("noted", {})
+    )
