@@ -241,7 +241,7 @@ def repair() -> dict[str, Any]:
 
 def _repaired_visits(log: EventLog, cutoff: str, horizon: str) -> dict[str, float]:
     """The cut-date protocol; learned from four folds of 30 days before the cut-off."""
-    last, name = log.tick(cutoff), "foretell"
+    last, name = log.last_tick(cutoff), "foretell"
     test = ft.backtest(log, [ft.EventForecaster()], horizon=horizon, cutoffs=[cutoff]).rows()
     cutoffs = [log.date(last - back) for back in (120, 90, 60, 30)]
     folds = ft.backtest(

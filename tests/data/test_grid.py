@@ -4,12 +4,12 @@
 import datetime as dt
 
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foretell.data.grid import DAY_US, Frequency, Grid
+import foretell as ft
+from foretell.core.grid import DAY_US, Frequency, Grid
 from foretell.errors import ParameterError
 
 HOUR_US = DAY_US // 24
@@ -59,7 +59,8 @@ def test_the_time_of_a_step_is_that_step_again(grid, steps):
     found, on_grid = grid.locate(numbers)
     assert found.tolist() == steps
     assert on_grid.all()
-    assert grid.index_of(grid.time_of(steps)).tolist() == steps
+    times = grid.time_of(steps).to_physical().to_numpy().astype(np.int64)
+    assert grid.last_step(times * (DAY_US if grid.has_dates else 1)).tolist() == steps
     assert (np.diff(grid.numbers_of(np.sort(np.unique(steps)))) > 0).all()
 
 
@@ -86,7 +87,7 @@ def times(grid, *steps):
 
 def test_month_ends_are_respected():
     grid = Grid("ME")
-    january = int(grid.index_of(["2024-01-31"])[0])
+    january = grid.last_until("2024-01-31")
     assert times(grid, *range(january, january + 4)) == [
         dt.date(2024, 1, 31),
         dt.date(2024, 2, 29),
@@ -97,19 +98,19 @@ def test_month_ends_are_respected():
 
 def test_a_late_day_of_the_month_is_the_last_one_in_short_months():
     grid = Grid("1mo", day=30)
-    february = int(grid.index_of(["2023-02-28"])[0])
+    february = grid.last_until("2023-02-28")
     assert times(grid, february - 1, february + 1) == [dt.date(2023, 1, 30), dt.date(2023, 3, 30)]
 
 
 def test_the_step_after_friday_is_monday_on_business_days():
     grid = Grid("B")
-    friday = int(grid.index_of([dt.date(2024, 1, 5)])[0])
+    friday = grid.last_until(dt.date(2024, 1, 5))
     assert times(grid, friday, friday + 1) == [dt.date(2024, 1, 5), dt.date(2024, 1, 8)]
 
 
 def test_the_step_after_closing_is_the_next_opening():
     grid = Grid("1h", open_slots=OFFICE)
-    last = int(grid.index_of(["2024-01-05T21:00"])[0])
+    last = grid.last_until("2024-01-05T21:00")
     assert times(grid, last + 1) == [dt.datetime(2024, 1, 8, 7)]
 
 
@@ -205,7 +206,7 @@ def test_the_calendar_repeats_after_its_cycle():
     np.testing.assert_allclose(hours[:168, 2:4], hours[168:336, 2:4], atol=1e-12)
     months = Grid("ME").calendar(np.arange(36))
     np.testing.assert_allclose(months[:12], months[12:24], atol=1e-12)
-    six = int(Grid("1h").index_of(["2024-01-01T06:00"])[0])
+    six = Grid("1h").last_until("2024-01-01T06:00")
     np.testing.assert_allclose(Grid("1h").calendar([six])[0, :2], [1, 0], atol=1e-12)
 
 
@@ -239,7 +240,7 @@ def test_a_time_off_the_grid_is_refused_with_the_steps_around_it():
     with pytest.raises(
         ParameterError, match=r"2024-01-06 is not on the grid .* are 2024-01-05 and 2024-01-08"
     ):
-        Grid("B").index_of(pl.Series([dt.date(2024, 1, 5), dt.date(2024, 1, 6)]))
+        ft.Panel.from_arrays([[1.0]], freq=Grid("B"), start="2024-01-06")
 
 
 @pytest.mark.parametrize(

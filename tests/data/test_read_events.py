@@ -75,7 +75,7 @@ def test_the_clocks_unit_and_the_merge_rule_are_apart(unit, merge, ticks):
     log = read(
         frame(*rows, ("b", dt.datetime(2024, 1, 1)), ("b", dt.datetime(2024, 1, 20))), unit=unit, merge=merge
     )
-    origin = log.tick("2024-01-01") - (23 if unit == "hour" else 0)
+    origin = log.last_tick("2024-01-01") - (23 if unit == "hour" else 0)
     assert (log.times[: log.offsets[1]] - origin).tolist() == ticks
     assert log.merge == (unit if merge == "auto" else merge)
 

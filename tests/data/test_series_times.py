@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import foretell as ft
-from foretell.data.grid import Grid
+from foretell.core.grid import Grid
 from foretell.errors import ColumnError, DataError, ParameterError
 
 MONDAY = dt.datetime(2024, 1, 1)
@@ -189,7 +189,7 @@ def test_opening_hours_are_the_steps_of_a_call_centre():
     panel = read(times)
     assert panel.n_rows == len(times)
     assert panel.grid.season_lengths() == (169, 845)
-    friday = int(panel.grid.index_of([dt.datetime(2024, 1, 5, 21)])[0])
+    friday = panel.last_tick(dt.datetime(2024, 1, 5, 21))
     assert panel.time_of(friday + 1)[0] == dt.datetime(2024, 1, 8, 7)
 
 

@@ -101,7 +101,7 @@ def steps():
 class TestFolds:
     def test_cut_offs_step_back_from_a_horizon_before_the_end(self, small_log):
         found = ft.backtest(small_log, RULES, horizon="60d", cutoffs=3, config=ft.BacktestConfig(step="30d"))
-        days = [small_log.tick(one) for one in found.cutoffs]
+        days = [small_log.last_tick(one) for one in found.cutoffs]
         assert days == [small_log.as_of - 120, small_log.as_of - 90, small_log.as_of - 60]
 
     def test_the_table_has_a_row_for_each_cut_off_model_and_customer_known_by_then(self, small_log):
@@ -198,7 +198,7 @@ class TestPolicies:
         whole = ft.backtest(small_log, [Counter()], **options)
         assert said(sliding, 1).equals(said(whole, 1))
         seen = sliding.folds.training(1, sliding=True)
-        assert (seen.first > small_log.tick("2023-01-31") - 366).all()
+        assert (seen.first > small_log.last_tick("2023-01-31") - 366).all()
         assert seen.n_customers < sliding.folds.training(1, sliding=False).n_customers
 
 

@@ -70,7 +70,7 @@ def test_a_perfect_forecast_has_perfect_figures(log):
 
 
 def test_truth_is_counted_after_the_cutoff_to_the_end_of_the_horizon_inclusive(log):
-    cutoff, horizon, period = log.tick("2024-06-01"), log.ticks_of("80d"), log.ticks_of("7d")
+    cutoff, horizon, period = log.last_tick("2024-06-01"), log.ticks_of("80d"), log.ticks_of("7d")
     truth = hold_out(log, cutoff, horizon, period)
     edges = [cutoff, *(cutoff + period_edges(horizon, period))]
     for k, who in enumerate(truth.train.ids):
@@ -87,7 +87,7 @@ def test_truth_is_counted_after_the_cutoff_to_the_end_of_the_horizon_inclusive(l
 def test_models_see_nothing_after_the_cutoff(log):
     board = ft.evaluate(log, "2024-06-01", "90d", [Oracle(log)])
     seen = board.models["oracle"].seen_
-    assert seen.as_of == log.tick("2024-06-01")
+    assert seen.as_of == log.last_tick("2024-06-01")
     assert seen.times.max() <= seen.as_of
 
 

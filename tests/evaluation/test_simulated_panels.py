@@ -32,21 +32,21 @@ def panel(simulated, request):
 def test_everyone_is_known_by_the_cutoff_and_seen_in_no_day_twice(panel):
     log = panel.log()
     assert log.n_customers == 1_500 == len(panel.active)
-    assert log.first.max() <= log.tick(panel.cutoff)
+    assert log.first.max() <= log.last_tick(panel.cutoff)
     assert log.n_events == len(panel.events)
-    assert log.as_of - log.tick(panel.cutoff) == panel.horizon
+    assert log.as_of - log.last_tick(panel.cutoff) == panel.horizon
 
 
 def test_who_has_dropped_out_never_comes_back(panel):
     log = panel.log()
-    came_back = hold_out(log, log.tick(panel.cutoff), panel.horizon, 7).count > 0
+    came_back = hold_out(log, log.last_tick(panel.cutoff), panel.horizon, 7).count > 0
     assert not np.any(came_back & ~panel.active)
     assert 0.2 < panel.active.mean() < 0.8
 
 
 def test_visits_follow_the_true_season(panel):
     log = panel.log()
-    cohort = hold_out(log, log.tick(panel.cutoff), panel.horizon, 7).cohort
+    cohort = hold_out(log, log.last_tick(panel.cutoff), panel.horizon, 7).cohort
     season = panel.weekly_season()
     assert metrics.correlation(season, cohort[: len(season)]) > 0.75
 

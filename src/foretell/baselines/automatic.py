@@ -7,15 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from foretell.baselines.statistic import SeriesStatistic
+from foretell.core import FloatArray
 from foretell.core.constraints import Maybe, Whole, check
 from foretell.data.panel import Panel
 from foretell.data.seasons import find_season
 from foretell.errors import DataError, MissingDependencyError
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class _Automatic(SeriesStatistic):

@@ -6,13 +6,11 @@ import functools
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 
 from foretell.baselines.buy_till_you_die import BuyTillYouDie
 from foretell.baselines.statistic import Summary
-
-FloatArray = npt.NDArray[np.float64]
+from foretell.core import FloatArray
 
 _FLAT = 28.0  # e^−28: how far from its limit the integrand over logit p may be taken for it
 

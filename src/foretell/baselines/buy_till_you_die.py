@@ -11,13 +11,11 @@ import numpy.typing as npt
 import scipy.optimize
 
 from foretell.baselines.statistic import EventStatistic, Histories, Summary, distinct, summarise
+from foretell.core import FloatArray
 from foretell.core.contracts import Arrays
 from foretell.core.outlook import Outlook, interval_ticks, period_edges
 from foretell.data.log import EventLog
 from foretell.errors import DataError, ParameterError
-
-FloatArray = npt.NDArray[np.float64]
-
 
 # Takes positive parameters; returns each row's log-likelihood and its gradient, (n_parameters, n_rows).
 LogLikelihood = Callable[[FloatArray], tuple[FloatArray, FloatArray]]

@@ -6,13 +6,11 @@ from abc import abstractmethod
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from foretell.baselines.statistic import EventStatistic, Histories, summarise
+from foretell.core import FloatArray
 from foretell.core.outlook import Outlook, period_edges
 from foretell.data.log import EventLog
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class RepeatRate(EventStatistic):

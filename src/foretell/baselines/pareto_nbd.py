@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 
 from foretell.baselines.buy_till_you_die import BuyTillYouDie
 from foretell.baselines.statistic import Summary, distinct
-
-FloatArray = npt.NDArray[np.float64]
+from foretell.core import FloatArray, IntArray
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 _NEGLIGIBLE = 36.0  # e^−36 of the integrand's start is below double precision
@@ -156,7 +154,7 @@ class ParetoNBD(BuyTillYouDie):
         return integral, odds
 
 
-def _unique(rows: Summary) -> tuple[Summary, npt.NDArray[np.int64]]:
+def _unique(rows: Summary) -> tuple[Summary, IntArray]:
     columns, inverse = distinct(*rows)
     return Summary(*columns), inverse
 

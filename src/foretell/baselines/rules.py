@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtri
 
 from foretell.baselines.statistic import SeriesStatistic
+from foretell.core import FloatArray
 from foretell.core.constraints import Maybe, Whole, check
 from foretell.data.panel import Panel
 from foretell.data.seasons import find_season
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class Line(NamedTuple):

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core import FloatArray, IntArray
 from foretell.core.constraints import Whole, as_quantiles, check
 from foretell.core.contracts import Arrays, Kind
 from foretell.core.estimator import SavedForecaster
@@ -28,9 +29,6 @@ from foretell.data.tables import (
     quantiles_for,
 )
 from foretell.errors import ParameterError
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 class Summary(NamedTuple):

@@ -59,7 +59,7 @@ class Events:
             if options.as_of is None:
                 raise
         terminal.say(f"no visits from {start} to {options.as_of}")
-        return log.quiet_until(log.tick(options.as_of))
+        return log.quiet_until(log.last_tick(options.as_of))
 
     @staticmethod
     def _read(options: RowOptions, **given: Any) -> EventLog:
@@ -208,7 +208,7 @@ class Series:
     def horizon(self, text: str, data: Panel, option: str = "--horizon") -> int:
         """Return a number of steps, or a duration turned into steps."""
         end = int(data.ends.max())
-        count = functools.partial(data.grid.steps_of, from_=end)
+        count = functools.partial(data.ticks_of, from_=end)
         return count(_length(text, option, count))
 
     def prepare(self, model: Any, horizon: str | int) -> None:

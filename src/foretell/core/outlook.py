@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from foretell.core import FloatArray, IntArray
 from foretell.errors import ParameterError
 
 if TYPE_CHECKING:  # the contract speaks of logs, and needs none
     from foretell.data.log import EventLog
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)

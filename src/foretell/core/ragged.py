@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core import BoolArray, IntArray
 from foretell.core.constraints import as_ids, closest
+from foretell.core.time import TimeAxis
 from foretell.errors import ParameterError
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 Positions = Sequence[int] | range | npt.NDArray[np.integer] | BoolArray
 
 
@@ -57,9 +56,30 @@ class Ragged(abc.ABC):
     def up_to(self, tick: int) -> Self:
         """Return the state at the end of a tick; see :meth:`until`."""
 
+    @property
     @abc.abstractmethod
+    def axis(self) -> TimeAxis:
+        """What ticks mean: the clock of a log, the grid of a panel."""
+
+    @property
+    @abc.abstractmethod
+    def last_observed(self) -> int:
+        """Last tick of all."""
+
     def last_tick(self, when: object) -> int:
         """Return the last tick that is over by ``when``: a day, month or year is meant whole."""
+        return self.axis.last_until(when)
+
+    def time_of(self, ticks: npt.ArrayLike) -> pl.Series:
+        """Return when ticks begin: dates or date-times."""
+        return self.axis.time_of(ticks)
+
+    def ticks_of(self, duration: object, from_: int | None = None) -> int:
+        """Return a duration in ticks: ``"36h"``, ``"7d"``, ``"26w"``, ``"3mo"``, ``"1y"``, or a timedelta.
+
+        Months and years are counted from the tick ``from_``, by default from the last of all.
+        """
+        return self.axis.ticks_of(duration, self.last_observed if from_ is None else from_)
 
     def select(self, ids: Collection[Any]) -> Self:
         """Return a part by ids, in ascending position.

@@ -1,17 +1,20 @@
-"""Time as both questions read it: moments that a user names, durations, and the ticks of a clock."""
+"""Time as both questions read it: moments that a user names, durations, and the axes that count them."""
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import datetime as dt
 import re
 from collections.abc import Sequence
-from typing import Final, Literal, TypeGuard
+from typing import ClassVar, Final, Literal, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core import IntArray
+from foretell.core.constraints import Whole, check
 from foretell.errors import ParameterError
 
 Unit = Literal["day", "hour"]
@@ -71,23 +74,6 @@ def begin_us(moment: np.datetime64) -> int:
 def end_us(moment: np.datetime64) -> int:
     """Return the first microsecond after a moment, or after the day, month or year that it names."""
     return begin_us(moment + 1) if is_plain_date(moment) else begin_us(moment) + 1
-
-
-def to_dates(ticks: npt.ArrayLike, unit: Unit) -> pl.Series:
-    """Return ticks as a polars Date (day) or Datetime (hour) series."""
-    if unit == "day":
-        return pl.Series(np.asarray(ticks, dtype=np.int64)).cast(pl.Int32).cast(pl.Date)
-    return (pl.Series(np.asarray(ticks, dtype=np.int64)) * 3_600_000_000).cast(pl.Datetime("us"))
-
-
-def to_tick(when: object, unit: Unit) -> int:
-    """Return the last tick of a moment: of a day, month or year, which is meant whole, the last one in it."""
-    return (end_us(to_moment(when)) - 1) // (UNIT_SECONDS[unit] * 1_000_000)
-
-
-def first_tick(when: object, unit: Unit) -> int:
-    """Return the first tick of a moment, or of the day, month or year that it names."""
-    return begin_us(to_moment(when)) // (UNIT_SECONDS[unit] * 1_000_000)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,40 +159,109 @@ def is_count(value: object) -> TypeGuard[int]:
     return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
 
 
-def parse_duration(duration: object, unit: Unit, from_: int | None = None) -> int:
-    """Return a duration in ticks, at least 1.
+class TimeAxis(abc.ABC):
+    """Times as whole numbers: the ticks of a log's clock, or the steps of a panel's grid.
 
-    Parameters
-    ----------
-    duration : str, int or timedelta
-        See `Duration.parse`; a whole number is a count of ticks.
-    unit : {"day", "hour"}
-    from_ : int, optional
-        The tick from which months and years are counted.
+    Dates, durations and calendar months mean the same on both. Each tick begins at a *number*: microseconds
+    since 1970 on the data's own clock; on a grid whose times mean no dates, the time itself.
+    """
+
+    # Whether a duration has to be a whole number of ticks, instead of holding so many.
+    exact: ClassVar[bool] = False
+
+    @property
+    @abc.abstractmethod
+    def tick(self) -> str:
+        """What a tick is, for messages."""
+
+    @property
+    @abc.abstractmethod
+    def has_dates(self) -> bool:
+        """Whether all ticks are whole days, so that times are shown as dates."""
+
+    @abc.abstractmethod
+    def numbers_of(self, ticks: npt.ArrayLike) -> IntArray:
+        """Return the numbers at which ticks begin."""
+
+    @abc.abstractmethod
+    def last_step(self, numbers: npt.ArrayLike) -> IntArray:
+        """Return the last tick that begins at or before each number."""
+
+    def time_of(self, ticks: npt.ArrayLike) -> pl.Series:
+        """Return when ticks begin: dates or date-times."""
+        numbers = self.numbers_of(np.atleast_1d(np.asarray(ticks, dtype=np.int64)))
+        times = pl.Series("ds", numbers).cast(pl.Datetime("us"))
+        return times.cast(pl.Date) if self.has_dates else times
+
+    def last_until(self, when: object) -> int:
+        """Return the last tick that is over by ``when``: a day, month or year is meant whole."""
+        if is_count(when):
+            raise ParameterError(f"{when!r} is not a date; expected one like '1997-09-30', or up_to({when})")
+        return int(self.last_step(end_us(to_moment(when)) - 1))
+
+    def ticks_of(self, duration: object, from_: int = 0) -> int:
+        """Return a duration in ticks, at least 1: see `Duration.parse`; a whole number is a count of ticks.
+
+        Months and years are counted from the tick ``from_``.
+        """
+        if is_count(duration):
+            check("horizon", duration, Whole(of=f"{self.tick}s"))
+            return int(duration)
+        begin = int(self.numbers_of(from_))
+        end = Duration.parse(duration).after(begin)
+        ticks = int(self.last_step(end)) - from_
+        if ticks < 1:
+            raise ParameterError(f"{duration!r} is shorter than a {self.tick}; expected a longer one")
+        if self.exact and int(self.numbers_of(from_ + ticks)) != end:
+            raise ParameterError(f"{duration!r} is not a whole number of {self.tick}s; expected one")
+        return ticks
+
+
+@dataclasses.dataclass(frozen=True)
+class Clock(TimeAxis):
+    """The clock of a log: days or hours since 1970-01-01.
 
     Examples
     --------
-    >>> parse_duration("26w", "day"), parse_duration("1mo", "day", from_=to_tick("2024-01-31", "day"))
+    >>> clock = Clock("day")
+    >>> clock.ticks_of("26w"), clock.ticks_of("1mo", from_=clock.last_until("2024-01-31"))
     (182, 29)
+    >>> clock.time_of([0]).to_list()
+    [datetime.date(1970, 1, 1)]
     """
-    length = UNIT_SECONDS[unit] * 1_000_000
-    if is_count(duration):
-        ticks, rest = int(duration), 0
-    else:
-        read = Duration.parse(duration)
-        if read.months and from_ is None:
-            raise ParameterError(
-                f"{duration!r} is of no fixed length; expected one in h, d or w, such as '30d', here"
-            )
-        begin = (from_ or 0) * length
-        ticks, rest = divmod(read.after(begin) - begin, length)
-    if ticks < 1 or rest:
-        raise ParameterError(
-            f"{duration!r} is not a whole, positive number of {unit}s; the clock's unit is {unit!r}"
-        )
-    if ticks * length > _LONGEST_YEARS * _YEAR_DAYS * _FIXED_US["d"]:
-        raise _too_long(duration)
-    return ticks
+
+    exact = True
+
+    unit: Unit
+
+    @property
+    def tick(self) -> str:
+        """What a tick is, for messages."""
+        return self.unit
+
+    @property
+    def has_dates(self) -> bool:
+        """Whether ticks are days."""
+        return self.unit == "day"
+
+    @property
+    def _tick_us(self) -> int:
+        return UNIT_SECONDS[self.unit] * 1_000_000
+
+    def numbers_of(self, ticks: npt.ArrayLike) -> IntArray:
+        """Return the microseconds at which ticks begin."""
+        return np.asarray(ticks, dtype=np.int64) * self._tick_us
+
+    def last_step(self, numbers: npt.ArrayLike) -> IntArray:
+        """Return the tick of each microsecond."""
+        return np.asarray(numbers, dtype=np.int64) // self._tick_us
+
+    def ticks_of(self, duration: object, from_: int = 0) -> int:
+        """Return a duration in ticks; see `TimeAxis.ticks_of`."""
+        ticks = super().ticks_of(duration, from_)
+        if ticks * self._tick_us > _LONGEST_YEARS * _YEAR_DAYS * _FIXED_US["d"]:
+            raise _too_long(duration)
+        return ticks
 
 
 def as_durations(durations: object, name: str = "horizons") -> tuple[str | int | dt.timedelta, ...]:

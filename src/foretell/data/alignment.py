@@ -8,9 +8,10 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from foretell.core.ragged import BoolArray, FloatArray, IntArray, to_offsets
+from foretell.core import BoolArray, FloatArray, IntArray
+from foretell.core.grid import Frequency, Grid
+from foretell.core.ragged import to_offsets
 from foretell.data.covariates import Covariates, seen_only
-from foretell.data.grid import Frequency, Grid
 from foretell.data.grid_inference import fit_grid
 from foretell.data.options import SeriesOptions
 from foretell.data.panel import Panel

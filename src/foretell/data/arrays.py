@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.core.ragged import IntArray, flat_ranges, to_offsets
+from foretell.core import FloatArray, IntArray
+from foretell.core.grid import Frequency, Grid
+from foretell.core.ragged import flat_ranges, to_offsets
 from foretell.core.time import begin_us, to_moment
 from foretell.data.covariates import Covariates, seen_only
-from foretell.data.grid import Frequency, Grid
 from foretell.data.grid_inference import fit_grid
 from foretell.data.panel import Panel
 from foretell.data.report import ReadReport
@@ -76,7 +77,7 @@ def _keys(ids: list[Any]) -> pl.Series:
         ) from error
 
 
-def _steps(key: object, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def _steps(key: object, values: npt.ArrayLike) -> FloatArray:
     try:
         array = np.array(values, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -6,10 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from foretell.core.ragged import FloatArray
+from foretell.core import BoolArray, FloatArray, IntArray
 
 Vocabulary = tuple[str, ...]
 
@@ -63,7 +62,7 @@ class Covariates:
     def __bool__(self) -> bool:
         return bool(self.names)
 
-    def take(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_] | slice) -> Covariates:
+    def take(self, rows: IntArray | BoolArray | slice) -> Covariates:
         """Return some rows, in the order given."""
         return dataclasses.replace(self, values=self.values[rows])
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from foretell.core.ragged import IntArray
-from foretell.core.time import UNIT_SECONDS, Unit
-from foretell.data.log import EventLog, Merge
+from foretell.core import IntArray
+from foretell.core.time import Unit
+from foretell.data.log import EventLog, Merge, first_of_period
 from foretell.data.options import EventOptions
 from foretell.data.report import Tally
 from foretell.data.rows import (
@@ -29,8 +28,6 @@ from foretell.data.rows import (
 )
 from foretell.data.sources import read_rows
 from foretell.errors import ColumnError, DataError
-
-_DAY_US: Final = UNIT_SECONDS["day"] * 1_000_000
 
 
 def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventLog:
@@ -50,7 +47,7 @@ def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventL
     if columns.group is not None:
         group_names, codes = encode(frame[GROUP], untyped=rows.untyped)
         groups = codes.to_numpy().astype(np.int64)
-    times = moments // options.unit_us
+    times = options.clock.last_step(moments)
     start, as_of = _observed(times, moments, options, tally)
     if np.count_nonzero(counts) == 1 and options.ids is None:
         raise DataError(
@@ -104,7 +101,7 @@ def _merged(
 ) -> pl.DataFrame:
     """Return one row per customer and period: the first one's time and group, the sum of the marks."""
     owner, moments = frame[ID].to_numpy(), frame[TIME].to_numpy()
-    first = _first_of_period(owner, moments, merge)
+    first = first_of_period(owner, moments, merge)
     if first.all():
         return frame
     heads, later = np.flatnonzero(first), np.flatnonzero(~first)
@@ -114,17 +111,6 @@ def _merged(
     tally.leave_out("merged", len(later), examples)
     sums = [pl.Series(role, np.add.reduceat(frame[role].to_numpy(), heads)) for role in columns.value_roles()]
     return frame.filter(pl.Series(first)).with_columns(sums)
-
-
-def _first_of_period(owner: IntArray, moments: IntArray, merge: Merge | None) -> npt.NDArray[np.bool_]:
-    """Tell which events are the first of their customer in a period of the merge rule."""
-    first = np.ones(len(owner), dtype=bool)
-    if merge is not None:
-        # 1970-01-01 was a Thursday: weeks run from Monday to Sunday.
-        shift = 3 * _DAY_US if merge == "week" else 0
-        period = (moments + shift) // (UNIT_SECONDS[merge] * 1_000_000)
-        first[1:] = (owner[1:] != owner[:-1]) | (period[1:] != period[:-1])
-    return first
 
 
 def _frequent(frame: pl.DataFrame, ids: pl.Series, min_events: int, tally: Tally) -> pl.DataFrame:

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from foretell.core.ragged import BoolArray, IntArray
-from foretell.data.grid import DAY_US, LAST_DAY, WEEK_US, Frequency, Grid
+from foretell.core import BoolArray, IntArray
+from foretell.core.grid import DAY_US, LAST_DAY, WEEK_US, Frequency, Grid
 from foretell.data.options import Closed
 from foretell.errors import DataError
 

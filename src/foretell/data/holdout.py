@@ -5,13 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import numpy.typing as npt
 
+from foretell.core import BoolArray, IntArray
 from foretell.core.outlook import period_edges
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError
-
-IntArray = npt.NDArray[np.int64]
 
 _NEVER = np.iinfo(np.int64).max
 
@@ -45,7 +43,7 @@ class Holdout:
     next_event: IntArray
     seen: int
 
-    def returned_within(self, window: int) -> npt.NDArray[np.bool_] | None:
+    def returned_within(self, window: int) -> BoolArray | None:
         """Return who had an event within so many ticks; None where the log ends before."""
         if self.cutoff + window > self.seen:
             return None

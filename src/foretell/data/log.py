@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.contracts import Kind
-from foretell.core.ragged import FloatArray, IntArray, Positions, Ragged, to_offsets
-from foretell.core.time import UNIT_SECONDS, Unit, is_count, parse_duration, to_dates, to_tick
+from foretell.core.grid import Grid
+from foretell.core.ragged import Positions, Ragged, to_offsets
+from foretell.core.time import UNIT_SECONDS, Clock, Unit
 from foretell.data.report import ReadReport
 from foretell.errors import DataError, EmptyLogError, ParameterError
 
@@ -140,25 +142,15 @@ class EventLog(Ragged):
         code = "D" if self.unit == "day" else "h"
         return np.asarray(ticks, dtype=np.int64).astype(f"datetime64[{code}]")
 
-    def tick(self, when: object) -> int:
-        """Return the tick of a date, a datetime, an ISO string or a numpy datetime.
+    @property
+    def axis(self) -> Clock:
+        """The clock."""
+        return Clock(self.unit)
 
-        A day, month or year means its last tick, so that a cut-off day is included whole.
-        """
-        return to_tick(when, self.unit)
-
-    def ticks_of(self, duration: object, from_: int | None = None) -> int:
-        """Return a duration in ticks: ``"36h"``, ``"7d"``, ``"26w"``, ``"3mo"``, ``"1y"``, or a timedelta.
-
-        Months and years are counted from the tick ``from_``, by default from ``as_of``.
-        """
-        return parse_duration(duration, self.unit, self.as_of if from_ is None else from_)
-
-    def last_tick(self, when: object) -> int:
-        """Return the last tick that is over by ``when``; see :meth:`tick`."""
-        if is_count(when):
-            raise ParameterError(f"{when!r} is no date; expected one such as '1997-09-30', or up_to({when})")
-        return self.tick(when)
+    @property
+    def last_observed(self) -> int:
+        """The as-of date."""
+        return self.as_of
 
     def up_to(self, tick: int) -> EventLog:
         """Return the log as it stood at the end of a tick; later customers and groups are not in it."""
@@ -168,7 +160,7 @@ class EventLog(Ragged):
         """Return the log of some customers (positions or a mask), in ascending position."""
         return self._keep(np.repeat(self.chosen(positions), self.counts), self.as_of)
 
-    def _keep(self, events: npt.NDArray[np.bool_], as_of: int) -> EventLog:
+    def _keep(self, events: BoolArray, as_of: int) -> EventLog:
         counts = np.bincount(self.owner[events], minlength=self.n_customers)
         present = counts > 0
         if not present.any():
@@ -234,25 +226,22 @@ class EventLog(Ragged):
         order = np.lexsort([times, owner])
         owner, times, marks = owner[order], times[order], marks[order]
         groups = None if groups is None else groups[order]
-        period = times if self.merge is None else _period(times, self.unit, self.merge)
-        same = np.zeros(len(times), dtype=bool)
-        if self.merge is not None:
-            same[1:] = (owner[1:] == owner[:-1]) & (period[1:] == period[:-1])
-        run = np.cumsum(~same) - 1
+        first = first_of_period(owner, self.axis.numbers_of(times), self.merge)
+        run = np.cumsum(first) - 1
         summed = np.zeros((run[-1] + 1, marks.shape[1]))
         np.add.at(summed, run, marks)
-        counts = np.bincount(owner[~same], minlength=len(ids))
+        counts = np.bincount(owner[first], minlength=len(ids))
         kept = np.zeros(len(ids), dtype=np.int64)
         kept[parts[0][1]] = self.counts
         # An event merged into an earlier one changes that one's marks: the customer is read anew.
-        kept[np.unique(owner[same])] = 0
+        kept[np.unique(owner[~first])] = 0
         merged = dataclasses.replace(
             self,
             ids=ids,
             offsets=to_offsets(counts),
-            times=times[~same],
+            times=times[first],
             marks=summed,
-            groups=None if groups is None else groups[~same],
+            groups=None if groups is None else groups[first],
             group_names=group_names,
             as_of=later.as_of,
             report=later.report,
@@ -301,7 +290,7 @@ class EventLog(Ragged):
         """Return one row per event: ``unique_id``, ``ds``, the marks, and ``group`` where there is one."""
         columns: dict[str, object] = {
             "unique_id": self.ids.gather(self.owner),
-            "ds": to_dates(self.times, self.unit),
+            "ds": self.time_of(self.times),
         }
         columns |= {name: self.marks[:, k] for k, name in enumerate(self.mark_names)}
         if self.groups is not None and self.group_names is not None:
@@ -309,11 +298,24 @@ class EventLog(Ragged):
         return pl.DataFrame(columns)
 
 
-def _period(ticks: IntArray, unit: Unit, merge: Merge) -> IntArray:
-    """Return the merge period of each tick; weeks begin on Monday."""
-    length = UNIT_SECONDS[merge]
-    shift = 3 * UNIT_SECONDS["day"] if merge == "week" else 0
-    return (ticks * UNIT_SECONDS[unit] + shift) // length
+# Weeks begin on Monday.
+_PERIODS: Final = {"hour": Grid("1h"), "day": Grid("1d"), "week": Grid("1w")}
+
+
+def first_of_period(owner: IntArray, moments: IntArray, merge: Merge | None) -> BoolArray:
+    """Tell which events, in order, are the first of their customer in a period of the merge rule.
+
+    Parameters
+    ----------
+    owner, moments : int64 arrays, shape (n_events,)
+        The customer of each event, and its microsecond.
+    merge : {"hour", "day", "week"} or None
+    """
+    first = np.ones(len(owner), dtype=bool)
+    if merge is not None:
+        period = _PERIODS[merge].last_step(moments)
+        first[1:] = (owner[1:] != owner[:-1]) | (period[1:] != period[:-1])
+    return first
 
 
 def training_log(log: object, as_of: object = None) -> EventLog:
@@ -333,7 +335,7 @@ def training_log(log: object, as_of: object = None) -> EventLog:
         )
     if as_of is None:
         return log
-    tick = log.tick(as_of)
+    tick = log.last_tick(as_of)
     if tick > log.as_of:
         raise ParameterError(
             f"as_of={as_of!r} lies after the end of the log, {log.date(log.as_of)}: nobody knows whether "

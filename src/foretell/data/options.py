@@ -11,8 +11,8 @@ from typing import Any, Literal
 import polars as pl
 
 from foretell.core.constraints import OneOf, Whole, as_ids, check, closest
-from foretell.core.time import UNIT_SECONDS, Unit, begin_us, end_us, first_tick, is_count, to_moment, to_tick
-from foretell.data.grid import Frequency
+from foretell.core.grid import Frequency
+from foretell.core.time import Clock, Unit, begin_us, end_us, is_count, to_moment
 from foretell.data.log import Merge
 from foretell.errors import ParameterError
 
@@ -97,29 +97,33 @@ class EventOptions(ReadOptions):
         return self.unit if self.merge == "auto" else self.merge
 
     @property
-    def unit_us(self) -> int:
-        """Microseconds of one tick."""
-        return UNIT_SECONDS[self.unit] * 1_000_000
+    def clock(self) -> Clock:
+        """The clock on which events are counted."""
+        return Clock(self.unit)
 
     @property
     def first(self) -> int | None:
         """First tick to read; a plain date on an hourly clock is its first hour."""
-        return None if self.start is None else first_tick(self.wall_clock(self.start), self.unit)
+        return (
+            None
+            if self.start is None
+            else int(self.clock.last_step(begin_us(to_moment(self.wall_clock(self.start)))))
+        )
 
     @property
     def last(self) -> int | None:
         """Last tick to read; a plain date on an hourly clock is its last hour."""
-        return None if self.as_of is None else to_tick(self.wall_clock(self.as_of), self.unit)
+        return None if self.as_of is None else self.clock.last_until(self.wall_clock(self.as_of))
 
     @property
     def begin(self) -> int | None:
         """First time to read: microseconds since 1970 on the wall clock."""
-        return None if self.first is None else self.first * self.unit_us
+        return None if self.first is None else int(self.clock.numbers_of(self.first))
 
     @property
     def end(self) -> int | None:
         """First time after those to read."""
-        return None if self.last is None else (self.last + 1) * self.unit_us
+        return None if self.last is None else int(self.clock.numbers_of(self.last + 1))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.constraints import Whole, check
 from foretell.core.contracts import Kind
-from foretell.core.ragged import BoolArray, FloatArray, IntArray, Positions, Ragged, flat_ranges, to_offsets
+from foretell.core.grid import Grid
+from foretell.core.ragged import Positions, Ragged, flat_ranges, to_offsets
 from foretell.data.covariates import Covariates, seen_only
-from foretell.data.grid import Grid
 from foretell.data.report import ReadReport
 from foretell.errors import DataError, EmptyLogError, ParameterError
 
@@ -124,17 +125,15 @@ class Panel(Ragged):
         """Step of the grid of each row, shape (n_rows,)."""
         return flat_ranges(self.starts, self.lengths)
 
-    def time_of(self, index: npt.ArrayLike) -> pl.Series:
-        """Return the times of steps of the grid."""
-        return self.grid.time_of(index)
+    @property
+    def axis(self) -> Grid:
+        """The grid."""
+        return self.grid
 
-    def last_tick(self, when: object) -> int:
-        """Return the last step that is over by ``when``: a day, month or year is meant whole."""
-        return self.grid.last_until(when)
-
-    def ticks_of(self, duration: object, from_: int | None = None) -> int:
-        """Return a duration in steps, such as ``"26w"``, counted from a step, by default the last of all."""
-        return self.grid.steps_of(duration, int(self.ends.max()) if from_ is None else from_)
+    @property
+    def last_observed(self) -> int:
+        """Last step of all series."""
+        return int(self.ends.max())
 
     def up_to(self, tick: int) -> Panel:
         """Return the panel as it stood after a step of the grid: nothing later is in it.

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from foretell.data.panel import Panel
-
-FloatArray = npt.NDArray[np.float64]
 
 # Natural seasons to try where the grid's steps are bare numbers.
 _USUAL = (4, 7, 12, 24, 52, 168)

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from foretell.data.grid import Frequency
+from foretell.core.grid import Frequency
 from foretell.data.options import Duplicates, SeriesOptions
 from foretell.data.report import Tally
 from foretell.data.rows import ID, TIME, SeriesColumns, in_order, with_times, within

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from foretell.core.contracts import Arrays
+from foretell.core.grid import Grid
 from foretell.data.covariates import Covariates
-from foretell.data.grid import Grid
 from foretell.data.log import EventLog
 from foretell.data.panel import Panel
 from foretell.data.report import ReadReport

@@ -6,19 +6,16 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.constraints import as_ids, as_levels
 from foretell.core.outlook import interval_ticks
 from foretell.core.ragged import flat_ranges
-from foretell.core.time import as_durations, to_dates
+from foretell.core.time import as_durations
 from foretell.data.log import EventLog
 from foretell.data.panel import Panel
 from foretell.errors import ParameterError
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 YEARS_AHEAD = 100  # a date further away than this says "not in your lifetime" and is shown as such
 
@@ -39,7 +36,7 @@ class Customers(NamedTuple):
     log: EventLog
 
     @property
-    def known(self) -> npt.NDArray[np.bool_]:
+    def known(self) -> BoolArray:
         """Whom the log has seen."""
         return self.places >= 0
 
@@ -123,9 +120,9 @@ def event_table(
     last = log.last[customers.places]
     columns: dict[str, pl.Series] = {
         "unique_id": ids,
-        "as_of": to_dates(np.full(n, log.as_of), log.unit),
+        "as_of": log.time_of(np.full(n, log.as_of)),
         "n_events": pl.Series(np.where(known, log.counts[customers.places], 0)),
-        "last_event": null_unless(known, to_dates(last, log.unit)),
+        "last_event": null_unless(known, log.time_of(last)),
         "p_active": _numbers(answers.p_active, n),
         "next_event": moment_dates(answers.next_event, log, n),
     }
@@ -135,7 +132,7 @@ def event_table(
         low, high = np.clip(np.nan_to_num(ends), 0.0, _far(log))
         ticks = interval_ticks(low, high, log.as_of)
         for name, edge in (("lo", ticks[:, 0]), ("hi", ticks[:, 1])):
-            columns[f"next_event-{name}-{level}"] = null_unless(certain, to_dates(edge, log.unit))
+            columns[f"next_event-{name}-{level}"] = null_unless(certain, log.time_of(edge))
     for word, values in (("p_return", answers.p_return), ("expected_events", answers.expected)):
         for k, (name, _) in enumerate(horizons):
             columns[f"{word}_{name}"] = _numbers(None if values is None else values[:, k], n)
@@ -165,7 +162,7 @@ def moment_dates(moments: FloatArray | None, log: EventLog, n: int) -> pl.Series
     """Return moments after the as-of date, in ticks, as dates; null for NaN."""
     moments = np.full(n, np.nan) if moments is None else moments
     ticks = np.maximum(np.ceil(np.minimum(np.nan_to_num(moments), _far(log))), 1)
-    return null_unless(~np.isnan(moments), to_dates(log.as_of + ticks, log.unit))
+    return null_unless(~np.isnan(moments), log.time_of(log.as_of + ticks))
 
 
 def _far(log: EventLog) -> float:
@@ -177,7 +174,7 @@ def _numbers(values: FloatArray | None, n: int) -> pl.Series:
     return pl.Series([None] * n, dtype=pl.Float64) if values is None else pl.Series(values)
 
 
-def null_unless(known: npt.NDArray[np.bool_], values: pl.Series) -> pl.Series:
+def null_unless(known: BoolArray, values: pl.Series) -> pl.Series:
     """Return values, null where the customer is not known."""
     return (
         values
@@ -198,9 +195,7 @@ def quantiles_for(levels: Sequence[float]) -> list[float]:
     return sorted(ends | {0.5})
 
 
-def forecast_table(
-    panel: Panel, values: npt.NDArray[np.float64], name: str, levels: Sequence[float]
-) -> pl.DataFrame:
+def forecast_table(panel: Panel, values: FloatArray, name: str, levels: Sequence[float]) -> pl.DataFrame:
     """Return forecasts as a table: ``unique_id``, ``ds``, the median by the model's name, its intervals.
 
     Parameters

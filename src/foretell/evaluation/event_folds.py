@@ -10,7 +10,6 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core.outlook import Outlook, period_edges
-from foretell.core.time import to_dates
 from foretell.data.holdout import Holdout, hold_out
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError
@@ -44,7 +43,7 @@ class EventFolds:
             last = log.as_of - self.horizon
             self.origins = origins_back(last, int(log.first.min()), cutoffs, apart, f"{log.unit}s")
         else:
-            self.origins = ascending([log.tick(cutoff) for cutoff in cutoffs], cutoffs)
+            self.origins = ascending([log.last_tick(cutoff) for cutoff in cutoffs], cutoffs)
         if self.origins[-1] + self.horizon > log.as_of:
             hold_out(log, self.origins[-1], self.horizon, self.period)  # refuses it, with the dates
         # The predictive distribution of the next event is looked at on a grid that is dense at the start.
@@ -53,7 +52,7 @@ class EventFolds:
 
     def label(self, fold: int) -> object:
         """Return the date of a cut-off."""
-        return to_dates([self.origins[fold]], self.log.unit)[0]
+        return self.log.time_of([self.origins[fold]])[0]
 
     def model_settings(self) -> dict[str, Any]:
         """Models of visits know all from the log."""
@@ -92,8 +91,8 @@ class EventFolds:
         truth = self.held_back(fold)
         log = truth.train
         returned = truth.next_event <= truth.end
-        n, unit = log.n_customers, log.unit
-        next_event = to_dates(np.where(returned, truth.next_event, truth.end), unit)
+        n = log.n_customers
+        next_event = log.time_of(np.where(returned, truth.next_event, truth.end))
         columns: dict[str, pl.Series] = {
             "unique_id": log.ids,
             "y": pl.Series(truth.count),
@@ -104,7 +103,7 @@ class EventFolds:
             "next_event": next_event.set(pl.Series(~returned), None),
         }
         for side, edge in enumerate(("lo", "hi")):
-            dates = None if forecast.interval is None else to_dates(forecast.interval[:, side], unit)
+            dates = None if forecast.interval is None else log.time_of(forecast.interval[:, side])
             columns[f"next_event-{edge}-80"] = _or_null(dates, n, columns["next_event"].dtype)
         columns |= self._distribution(model, truth, n)
         return pl.DataFrame(columns)
@@ -114,7 +113,7 @@ class EventFolds:
         truth = self.held_back(fold)
         edges = truth.cutoff + period_edges(self.horizon, self.period)
         totals = {
-            "period": to_dates(edges, self.log.unit),
+            "period": self.log.time_of(edges),
             "y": pl.Series(truth.cohort),
             "forecast": _or_null(forecast.cohort, len(edges), pl.Float64),
         }

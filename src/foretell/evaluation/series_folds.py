@@ -52,7 +52,7 @@ class SeriesFolds:
             apart: Any = self.horizon if config.step is None else config.step
             self.origins = origins_back(last, int(panel.starts.min()) + 1, cutoffs, apart, "steps")
         else:
-            self.origins = ascending([panel.grid.last_until(cutoff) for cutoff in cutoffs], cutoffs)
+            self.origins = ascending([panel.last_tick(cutoff) for cutoff in cutoffs], cutoffs)
         if self.origins[-1] > last:
             latest = panel.time_of(last)[0]
             raise ParameterError(
@@ -183,7 +183,7 @@ def _horizon(panel: Panel, horizon: object, cutoffs: Sequence[object] | int | No
         return int(horizon)  # type: ignore[call-overload, no-any-return]
     if cutoffs is None or isinstance(cutoffs, int) or len(cutoffs) != 1:
         raise ParameterError("series need a cutoff or a horizon: the number of steps to hold back")
-    after = int(panel.ends.max()) - panel.grid.last_until(cutoffs[0])
+    after = int(panel.ends.max()) - panel.last_tick(cutoffs[0])
     if after < 1:
         raise ParameterError(f"cutoff={cutoffs[0]!r}: no series goes on after it; choose an earlier date")
     return after

@@ -24,7 +24,7 @@ from foretell.core.constraints import (
 from foretell.core.contracts import Kind
 from foretell.core.estimator import NetworkForecaster
 from foretell.core.outlook import Outlook, period_edges
-from foretell.core.time import as_durations, to_dates
+from foretell.core.time import as_durations
 from foretell.data.log import EventLog, training_log
 from foretell.data.tables import (
     Customers,
@@ -363,7 +363,7 @@ class EventForecaster(NetworkForecaster):
         lengths = gap_lengths(standing(self.model_, log, states), states.last, [0.5, *interval_tails(levels)])
         columns = {
             "unique_id": customers.ids,
-            "last_event": null_unless(customers.known, to_dates(states.last, log.unit)),
+            "last_event": null_unless(customers.known, log.time_of(states.last)),
             "gap": pl.Series(lengths[0]),
         }
         for k, level in enumerate(levels):
@@ -454,7 +454,7 @@ class EventForecaster(NetworkForecaster):
         ends = period_edges(ticks, width)
         expected = self._expected(self.log_, self.states_, [ticks], ends)
         starts = self.log_.as_of + 1 + np.concatenate([[0], ends[:-1]])
-        return pl.DataFrame({"ds": to_dates(starts, self.log_.unit), "foretell": expected.cohort})
+        return pl.DataFrame({"ds": self.log_.time_of(starts), "foretell": expected.cohort})
 
     def predict_groups(self, horizons: Sequence[str | int] = ("7d", "30d", "90d")) -> pl.DataFrame:
         """Return expected events by group, adding up to the total: ``group``, ``expected_events_7d`` …."""

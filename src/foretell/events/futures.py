@@ -11,7 +11,6 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core.outlook import period_edges
-from foretell.core.time import to_dates
 from foretell.data.log import EventLog
 
 
@@ -39,7 +38,7 @@ class Simulation:
             {
                 "unique_id": self.log.ids.gather(self.customer),
                 "path": self.path,
-                "ds": to_dates(self.tick, self.log.unit),
+                "ds": self.log.time_of(self.tick),
             }
         )
 
@@ -57,7 +56,7 @@ class Simulation:
         flat = np.bincount(index * self.paths + self.path, minlength=len(ends) * self.paths)
         totals = flat.reshape(len(ends), self.paths)
         starts = self.log.as_of + 1 + np.concatenate([[0], ends[:-1]])
-        columns: dict[str, Any] = {"ds": to_dates(starts, self.log.unit), "foretell": totals.mean(axis=1)}
+        columns: dict[str, Any] = {"ds": self.log.time_of(starts), "foretell": totals.mean(axis=1)}
         for level in levels:
             columns[f"foretell-lo-{level}"] = np.quantile(totals, 0.5 - level / 200, axis=1)
             columns[f"foretell-hi-{level}"] = np.quantile(totals, 0.5 + level / 200, axis=1)

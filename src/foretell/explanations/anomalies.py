@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.core.time import to_dates
 from foretell.data.log import EventLog
 from foretell.data.panel import Panel
 from foretell.errors import DataError
@@ -45,7 +44,7 @@ def silent_customers(model: EventForecaster, log: EventLog | None, level: float)
     table = pl.DataFrame(
         {
             "unique_id": log.ids.gather(late),
-            "ds": to_dates(np.full(len(late), log.as_of), log.unit),
+            "ds": log.time_of(np.full(len(late), log.as_of)),
             "what": pl.Series(["silence"] * len(late), dtype=pl.String),
             "value": silent,
             "low": np.zeros(len(late)),

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core import IntArray
 from foretell.core.outlook import interval_ticks
-from foretell.core.ragged import IntArray
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError
 from foretell.events.answers import Standing, activity, next_event_moments, p_return, standing
@@ -77,7 +77,7 @@ def plot_next_event(
     low, middle, high = (float(moment) for moment in next_event_moments(at, [0.1, 0.5, 0.9])[:, 0])
     active = float(np.asarray(activity(at)[0])[0])
     first, last = (int(tick) for tick in interval_ticks([low], [high], log.as_of)[0])
-    visit = None if actual is None else log.tick(actual)
+    visit = None if actual is None else log.last_tick(actual)
     # Past two years the axis would show little else than the tail.
     ahead = int(np.clip(np.ceil(1.5 * high), log.ticks_of("14d"), log.ticks_of("730d")))
     ahead = ahead if visit is None else max(ahead, visit + 1 - log.as_of)

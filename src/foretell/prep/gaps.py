@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core import IntArray
 from foretell.core.constraints import Whole, check
 from foretell.data.times import TimeReader
 from foretell.errors import DataError, ParameterError
-
-IntArray = npt.NDArray[np.int64]
 
 
 def day_gaps(times: Any) -> IntArray:

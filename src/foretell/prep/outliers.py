@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from foretell.core import BoolArray, FloatArray
 from foretell.errors import ParameterError
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class WithoutOutliers(NamedTuple):
@@ -27,7 +26,7 @@ class WithoutOutliers(NamedTuple):
     """
 
     values: FloatArray
-    kept: npt.NDArray[np.bool_]
+    kept: BoolArray
     n_removed: int
     low: float
     high: float

@@ -11,9 +11,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from foretell.core import FloatArray
 from foretell.errors import NotFittedError, ParameterError
 
-FloatArray = npt.NDArray[np.float64]
 Statistics = tuple[FloatArray, FloatArray]
 
 

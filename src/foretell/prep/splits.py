@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from foretell.core import BoolArray, IntArray
 from foretell.errors import LeakageWarning, ParameterError
-
-IntArray = npt.NDArray[np.int64]
 
 
 class Split(NamedTuple):
@@ -143,5 +142,5 @@ def _check(share: float, n: int, what: str) -> None:
         raise ParameterError(f"there are {n} {what}; expected at least two to split")
 
 
-def _sides(test: npt.NDArray[np.bool_], train: npt.NDArray[np.bool_]) -> Split:
+def _sides(test: BoolArray, train: BoolArray) -> Split:
     return Split(np.flatnonzero(train), np.flatnonzero(test), np.flatnonzero(~(test | train)))

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from foretell.core import FloatArray
 from foretell.stats.significance import surely_positive
-
-FloatArray = npt.NDArray[np.float64]
 
 _ROUNDS = 20
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from foretell.core import FloatArray
 
 
 def naive_scale(history: FloatArray, season: int) -> FloatArray:

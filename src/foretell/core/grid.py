@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.core.constraints import Whole, check
-from foretell.core.ragged import BoolArray, FloatArray, IntArray
-from foretell.core.time import Duration, end_us, is_count, to_moment
+from foretell.core import BoolArray, FloatArray, IntArray
+from foretell.core.time import TimeAxis, is_count
 from foretell.errors import ParameterError
 
 DAY_US: Final = 86_400_000_000
@@ -135,7 +134,7 @@ _YEAR_DAYS: Final = 365.25
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Grid:
+class Grid(TimeAxis):
     """Regular steps in time, counted by whole numbers that do not depend on where any series begins.
 
     Attributes
@@ -273,61 +272,36 @@ class Grid:
 
     # Steps ↔ times, as users name them.
 
-    def time_of(self, index: npt.ArrayLike) -> pl.Series:
+    @property
+    def tick(self) -> str:
+        """What a tick is, for messages."""
+        return "step"
+
+    def time_of(self, ticks: npt.ArrayLike) -> pl.Series:
         """Return the times of steps: dates, date-times, or whole numbers."""
-        numbers = pl.Series("ds", self.numbers_of(np.atleast_1d(np.asarray(index, dtype=np.int64))))
         if self.frequency.unit == "number":
-            return numbers
-        times = numbers.cast(pl.Datetime("us"))
-        return times.cast(pl.Date) if self.has_dates else times
-
-    def index_of(self, times: Any) -> IntArray:
-        """Return the steps of times (a column, or a list of what names a moment), each exactly on the grid.
-
-        Raises
-        ------
-        ParameterError
-            A time is not on the grid; the steps around it are named.
-        """
-        numbers = self._numbers(times)
-        index, on_grid = self.locate(numbers)
-        if not on_grid.all():
-            k = int(np.argmin(on_grid))
-            raise ParameterError(
-                f"{self.describe_off(int(numbers[k]))}; name times that are steps of the grid"
-            )
-        return index
+            return pl.Series("ds", self.numbers_of(np.atleast_1d(np.asarray(ticks, dtype=np.int64))))
+        return super().time_of(ticks)
 
     def last_until(self, when: object) -> int:
         """Return the last step that is over by ``when``: a day, month or year is meant whole."""
-        if self.frequency.unit == "number":
-            if isinstance(when, bool) or not isinstance(when, (int, np.integer)):
-                raise ParameterError(f"{when!r} is no time of this grid; expected a whole number")
-            return int(self.last_step(int(when)))
-        if isinstance(when, (int, np.integer)):
-            raise ParameterError(f"{when!r} is no time of this grid; expected a date or a date-time")
-        return int(self.last_step(end_us(to_moment(when)) - 1))
+        if self.frequency.unit != "number":
+            return super().last_until(when)
+        if not is_count(when):
+            raise ParameterError(f"{when!r} is no time of this grid; expected a whole number")
+        return int(self.last_step(when))
 
-    def steps_of(self, duration: object, from_: int = 0) -> int:
+    def ticks_of(self, duration: object, from_: int = 0) -> int:
         """Return how many whole steps after the step ``from_`` are within a duration, at least 1.
 
         Examples
         --------
-        >>> Grid("1d").steps_of("2w"), Grid("1mo").steps_of("1y"), Grid("B").steps_of("1w")
+        >>> Grid("1d").ticks_of("2w"), Grid("1mo").ticks_of("1y"), Grid("B").ticks_of("1w")
         (14, 12, 5)
         """
-        if is_count(duration):
-            check("horizon", duration, Whole(of="steps"))
-            return int(duration)
-        if self.frequency.unit == "number":
+        if self.frequency.unit == "number" and not is_count(duration):
             raise ParameterError(f"{duration!r}: times are whole numbers; expected a number of steps")
-        begin = int(self.numbers_of(from_))
-        steps = int(self.last_step(Duration.parse(duration).after(begin))) - from_
-        if steps < 1:
-            raise ParameterError(
-                f"{duration!r} is shorter than a step of {self.freq!r}; expected a longer one"
-            )
-        return steps
+        return super().ticks_of(duration, from_)
 
     def describe_off(self, number: int) -> str:
         """Say of a time off the grid between which steps it lies."""
@@ -342,17 +316,6 @@ class Grid:
         if self.frequency.unit == "number":
             return str(number)
         return str(pl.Series([number]).cast(pl.Datetime("us")).item()).removesuffix(" 00:00:00")
-
-    def _numbers(self, times: Any) -> IntArray:
-        column = times if isinstance(times, pl.Series) else None
-        if column is None:
-            values = list(times)
-            if self.frequency.unit != "number":
-                values = [to_moment(value).astype("datetime64[us]") for value in values]
-            return np.array(values).astype(np.int64)
-        if self.frequency.unit != "number":
-            column = column.cast(pl.Datetime("us"))
-        return column.cast(pl.Int64).to_numpy()
 
     # What the grid knows about seasons.
 
