@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +32,7 @@ class EventFolds:
         cutoffs: Sequence[object] | int | None,
         config: BacktestConfig,
     ) -> None:
-        self.log, self.horizon = log, log.ticks_of(_HORIZON if horizon is None else horizon)
+        self.log, duration = log, _HORIZON if horizon is None else horizon
         self.unit: str = log.unit
         self.period, self.window = log.ticks_of(_PERIOD), log.ticks_of(_WINDOW)
         if cutoffs is None:
@@ -39,15 +40,16 @@ class EventFolds:
                 "evaluate needs a cutoff for visits: the last day that the models see, such as 1997-09-30"
             )
         if isinstance(cutoffs, int):
-            apart = self.horizon if config.step is None else log.ticks_of(config.step)
-            last = log.as_of - self.horizon
+            last = last_origin(log, duration)
+            apart = log.ticks_of(duration if config.step is None else config.step, last)
             self.origins = origins_back(last, int(log.first.min()), cutoffs, apart, f"{log.unit}s")
         else:
             self.origins = ascending([log.last_tick(cutoff) for cutoff in cutoffs], cutoffs)
+        # Months and years are counted from each cut-off.
+        self.horizons = [log.ticks_of(duration, origin) for origin in self.origins]
+        self.horizon = self.horizons[-1]
         if self.origins[-1] + self.horizon > log.as_of:
             hold_out(log, self.origins[-1], self.horizon, self.period)  # refuses it, with the dates
-        # The predictive distribution of the next event is looked at on a grid that is dense at the start.
-        self.grid = np.unique(np.geomspace(1, self.horizon, _GRID).round().astype(np.int64))
         self._held_back: tuple[int, Holdout] | None = None
 
     def label(self, fold: int) -> object:
@@ -61,7 +63,7 @@ class EventFolds:
     def held_back(self, fold: int) -> Holdout:
         """Return what came after a cut-off; of the last one asked for it is kept."""
         if self._held_back is None or self._held_back[0] != fold:
-            self._held_back = fold, hold_out(self.log, self.origins[fold], self.horizon, self.period)
+            self._held_back = fold, hold_out(self.log, self.origins[fold], self.horizons[fold], self.period)
         return self._held_back[1]
 
     def seen(self, fold: int) -> EventLog:
@@ -82,7 +84,7 @@ class EventFolds:
     def ask(self, fold: int, model: Any) -> Outlook:
         """Return a fitted model's outlook on the customers known by the cut-off."""
         outlook: Outlook = model.outlook(
-            self.seen(fold), self.horizon, period=self.period, window=self.window
+            self.seen(fold), self.horizons[fold], period=self.period, window=self.window
         )
         return outlook
 
@@ -111,7 +113,7 @@ class EventFolds:
     def totals(self, fold: int, forecast: Outlook) -> pl.DataFrame:
         """Return the events of all together by week: ``period`` (its last day), ``y``, ``forecast``."""
         truth = self.held_back(fold)
-        edges = truth.cutoff + period_edges(self.horizon, self.period)
+        edges = truth.cutoff + period_edges(self.horizons[fold], self.period)
         totals = {
             "period": self.log.time_of(edges),
             "y": pl.Series(truth.cohort),
@@ -136,15 +138,18 @@ class EventFolds:
 
     def _distribution(self, model: Any, truth: Holdout, n: int) -> dict[str, pl.Series]:
         """Return how well the distribution of the next event's time did: CRPS and PIT."""
+        horizon = truth.end - truth.cutoff
+        # The predictive distribution of the next event is looked at on a grid that is dense at the start.
+        grid = np.unique(np.geomspace(1, horizon, _GRID).round().astype(np.int64))
         ask = getattr(model, "return_chances", None)  # a model of the user's own need not have it
-        chances = None if ask is None else ask(truth.train, self.grid)
+        chances = None if ask is None else ask(truth.train, grid)
         if chances is None:
             return {key: _or_null(None, n, pl.Float64) for key in ("crps", "pit_lo", "pit_hi")}
         by_time = np.concatenate([np.zeros((n, 1)), chances], axis=1)
-        times = np.concatenate([[0], self.grid]).astype(np.float64)
-        waited = np.minimum(truth.next_event - truth.cutoff, self.horizon + 1).astype(np.float64)
+        times = np.concatenate([[0], grid]).astype(np.float64)
+        waited = np.minimum(truth.next_event - truth.cutoff, horizon + 1).astype(np.float64)
         # Given that the customer came, so that the distribution ends with the horizon.
-        returned = waited <= self.horizon
+        returned = waited <= horizon
         places = [
             _at(times, by_time, when) / np.maximum(by_time[:, -1], 1e-12) for when in (waited - 1.0, waited)
         ]
@@ -153,10 +158,18 @@ class EventFolds:
         return {"crps": crps, "pit_lo": pit[0], "pit_hi": pit[1]}
 
 
+def last_origin(log: EventLog, duration: object) -> int:
+    """Return the latest cut-off from which a duration, counted from it, ends within the log."""
+    # Counted from another day, months are longer or shorter by at most four days.
+    latest = log.as_of - log.ticks_of(duration) + log.ticks_of("4d")
+    candidates = itertools.count(latest, -1)
+    return next(o for o in candidates if o + log.ticks_of(duration, o) <= log.as_of)
+
+
 def inner_cut(log: EventLog, model: object, horizon: str | int | None) -> tuple[object, int]:  # noqa: ARG001
     """Return the cut-off and the ticks by which settings are searched: by default the last quarter."""
-    ticks = (log.as_of - log.start) // 4 if horizon is None else log.ticks_of(horizon)
-    ticks = max(ticks, 1)
+    quarter = max((log.as_of - log.start) // 4, 1)
+    ticks = quarter if horizon is None else log.as_of - last_origin(log, horizon)
     return log.date(log.as_of - ticks), ticks
 
 
