@@ -184,7 +184,7 @@ def test_wrong_use_is_told(small_model: ft.EventForecaster, series_model: ft.Ser
         ft.explain(small_model, "nobody")
     with pytest.raises(ParameterError, match="no series 's9'"):
         ft.explain(series_model, "s9")
-    with pytest.raises(ParameterError, match="no target 'z'"):
+    with pytest.raises(ParameterError, match="target='z'; expected"):
         ft.explain(series_model, "s1", target="z")
     with pytest.raises(NotFittedError):
         ft.explain(ft.EventForecaster(), "a")

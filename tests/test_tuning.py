@@ -207,7 +207,7 @@ def test_events_are_tuned_by_a_figure_of_theirs(small_log: ft.EventLog, small: A
         ({"space": {"network.unit": [1]}}, "no knob 'network.unit'; it has"),
         ({"space": {"network.units": 8}}, "expected a list of values"),
         ({"space": {"seed": Between(1, 5)}, "search": ft.SearchConfig(method="grid")}, "is a range"),
-        ({"objective": "loss"}, "expected one of mase"),
+        ({"objective": "loss"}, "expected 'mase'"),
         ({"model": ft.EventForecaster()}, r"expected a foretell.SeriesForecaster"),
         ({"horizon": "7d"}, "whole number of steps"),
     ],
@@ -225,7 +225,7 @@ def test_data_of_another_kind_are_refused() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"method": "annealing"}, "tpe, random, grid"),
+        ({"method": "annealing"}, "'tpe', 'random' or 'grid'"),
         ({"trials": 0}, "at least 1"),
         ({"seconds": 0}, "greater than 0"),
     ],

@@ -143,7 +143,7 @@ def test_windows_that_reach_over_the_cutoff_are_left_out():
 
 
 def test_shares_and_sizes_that_cannot_be_split_are_refused():
-    with pytest.raises(ParameterError, match=r"share=1\.0; expected a number between"):
+    with pytest.raises(ParameterError, match=r"share=1\.0; expected a number greater than 0 and below 1"):
         prep.split_random([1, 2], share=1.0)
     with pytest.raises(ParameterError, match="there are 1 windows"):
         prep.split_random([1])

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from foretell.cli import terminal
 from foretell.cli.options import Picture, ReadOptions, RowOptions, TrainOptions
-from foretell.cli.settings import closest, configured
+from foretell.cli.settings import configured
+from foretell.core.constraints import OneOf, did_you_mean
 from foretell.errors import EmptyLogError, ParameterError, StorageError
 
 if TYPE_CHECKING:
@@ -319,7 +320,10 @@ def known_model(question: Question, name: str) -> str:
     if name not in {*_OURS, *models}:
         spelled = [known for known in models if not {"/", " "} & set(known)]
         known = list(dict.fromkeys(["network", "auto", *spelled]))
-        raise ParameterError(f"--model {name}: there is no such model; {closest(name, known)}")
+        raise ParameterError(
+            f"--model {name}: there is no such model{did_you_mean(name, known)}; "
+            f"expected {OneOf(tuple(known)).expected}"
+        )
     return name
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from foretell.cli.options import TrainOptions
+from foretell.core.constraints import OneOf, did_you_mean
 from foretell.errors import ParameterError
 
 _OPTIONS = {
@@ -106,22 +106,16 @@ def read_knob(text: str) -> tuple[str, Any]:
     return name, Between(ends[0], ends[1], log=bool(colon))
 
 
-def closest(name: str, known: list[str]) -> str:
-    """Return what a message says of the names that there are: the closest one first, if any is close."""
-    ends = {full.rpartition(".")[2]: full for full in reversed(known)}
-    close = difflib.get_close_matches(name, known, 1) or [
-        ends[end] for end in difflib.get_close_matches(name.rpartition(".")[2], list(ends), 1)
-    ]
-    return f"{f'did you mean {close[0]!r}? ' if close else ''}expected one of {', '.join(map(repr, known))}"
-
-
 def _check_known(model: Any, spelled: Mapping[str, str]) -> None:
     from foretell.evaluation.search_space import knob_names  # noqa: PLC0415
 
     known = knob_names(model)
     for name, written in spelled.items():
         if name not in known:
-            raise ParameterError(f"{written}: {model.name} has no such setting; {closest(name, known)}")
+            raise ParameterError(
+                f"{written}: {model.name} has no such setting{did_you_mean(name, known)}; "
+                f"expected {OneOf(tuple(known)).expected}"
+            )
 
 
 def _named(message: str, spelled: Mapping[str, str]) -> str:

@@ -91,8 +91,8 @@ class OneOf:
     @property
     def expected(self) -> str:
         """What the message says was expected."""
-        shown = [repr(value) for value in self.values]
-        return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
+        *others, last = [repr(value) for value in self.values] or ["none"]
+        return f"{', '.join(others)} or {last}" if others else last
 
     def allows(self, value: object) -> bool:
         """Return whether the value is among them, and of the same type."""
@@ -131,6 +131,22 @@ class Maybe:
         return value is None or self.rule.allows(value)
 
 
+@dataclasses.dataclass(frozen=True)
+class Either:
+    """What one of some rules allows."""
+
+    rules: tuple[Constraint, ...]
+
+    @property
+    def expected(self) -> str:
+        """What the message says was expected."""
+        return ", or ".join(rule.expected for rule in self.rules)
+
+    def allows(self, value: object) -> bool:
+        """Return whether a rule allows the value."""
+        return any(rule.allows(value) for rule in self.rules)
+
+
 def check(name: str, value: object, rule: Constraint) -> None:
     """Refuse a value that breaks a rule.
 
@@ -147,6 +163,12 @@ def check(name: str, value: object, rule: Constraint) -> None:
     """
     if not rule.allows(value):
         raise ParameterError(f"{name}={value!r}; expected {rule.expected}")
+
+
+def check_whole(name: str, value: object, *, of: str = "") -> int:
+    """Return a whole number of at least 1 as Python's; refuse anything else."""
+    check(name, value, Whole(of=of))
+    return int(value)  # type: ignore[call-overload, no-any-return]
 
 
 def check_all(values: Mapping[str, object], rules: Mapping[str, Constraint]) -> None:
@@ -231,7 +253,18 @@ def _as_tuple(name: str, values: object, expected: str) -> tuple[Any, ...]:
     return tuple(values)
 
 
-def closest(name: str, available: Iterable[str]) -> list[str]:
-    """Return the name that is most like ``name``, if any is."""
-    by_lower = {candidate.strip().lower(): candidate for candidate in available}
-    return [by_lower[match] for match in difflib.get_close_matches(name.strip().lower(), by_lower, n=1)]
+def did_you_mean(name: str, available: Iterable[str]) -> str:
+    """Return what a message says of the name that is most like ``name``, or whose last part is, if any is.
+
+    Examples
+    --------
+    >>> did_you_mean("unit", ["network.units", "horizon"])
+    "; did you mean 'network.units'?"
+    """
+    whole = {known.strip().lower(): known for known in available}
+    parts = {lower.rpartition(".")[2]: known for lower, known in reversed(list(whole.items()))}
+    wanted = name.strip().lower()
+    for names, word in ((whole, wanted), (parts, wanted.rpartition(".")[2])):
+        for match in difflib.get_close_matches(word, names, n=1):
+            return f"; did you mean {names[match]!r}?"
+    return ""

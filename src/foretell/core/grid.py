@@ -275,7 +275,12 @@ class Grid(TimeAxis):
     @property
     def tick(self) -> str:
         """What a tick is, for messages."""
-        return "step"
+        return f"step of {self.freq!r}"
+
+    @property
+    def ticks(self) -> str:
+        """What several are."""
+        return "steps"
 
     def time_of(self, ticks: npt.ArrayLike) -> pl.Series:
         """Return the times of steps: dates, date-times, or whole numbers."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core import BoolArray, IntArray
-from foretell.core.constraints import as_ids, closest
+from foretell.core.constraints import as_ids, did_you_mean
 from foretell.core.time import TimeAxis
 from foretell.errors import ParameterError
 
@@ -92,8 +92,8 @@ class Ragged(abc.ABC):
         wanted, known = set(as_ids(ids) or ()), self.ids.to_list()
         unknown = list(wanted.difference(known))
         if unknown:
-            hints = [f"; did you mean {match!r}?" for match in closest(str(unknown[0]), map(str, known))]
-            raise ParameterError(f"the {self.holder} has no {self.entity} {unknown[0]!r}" + "".join(hints))
+            hint = did_you_mean(str(unknown[0]), map(str, known))
+            raise ParameterError(f"the {self.holder} has no {self.entity} {unknown[0]!r}{hint}")
         return self.take(np.array([key in wanted for key in known], dtype=bool))
 
     def until(self, when: object) -> Self:

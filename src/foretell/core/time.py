@@ -175,6 +175,11 @@ class TimeAxis(abc.ABC):
         """What a tick is, for messages."""
 
     @property
+    def ticks(self) -> str:
+        """What several are."""
+        return f"{self.tick}s"
+
+    @property
     @abc.abstractmethod
     def has_dates(self) -> bool:
         """Whether all ticks are whole days, so that times are shown as dates."""
@@ -205,7 +210,7 @@ class TimeAxis(abc.ABC):
         Months and years are counted from the tick ``from_``.
         """
         if is_count(duration):
-            check("horizon", duration, Whole(of=f"{self.tick}s"))
+            check("horizon", duration, Whole(of=self.ticks))
             return int(duration)
         begin = int(self.numbers_of(from_))
         end = Duration.parse(duration).after(begin)
@@ -213,7 +218,7 @@ class TimeAxis(abc.ABC):
         if ticks < 1:
             raise ParameterError(f"{duration!r} is shorter than a {self.tick}; expected a longer one")
         if self.exact and int(self.numbers_of(from_ + ticks)) != end:
-            raise ParameterError(f"{duration!r} is not a whole number of {self.tick}s; expected one")
+            raise ParameterError(f"{duration!r} is not a whole number of {self.ticks}; expected one")
         return ticks
 
 

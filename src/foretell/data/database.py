@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus
 import polars as pl
 import sqlalchemy as sa
 
-from foretell.core.constraints import closest
+from foretell.core.constraints import did_you_mean
 from foretell.data.options import ReadOptions
 from foretell.data.rows import Columns, Rows, listed
 from foretell.data.times import EPOCH_UNITS, number_kind
@@ -275,8 +275,7 @@ class _Database:
             names = sorted([*inspector.get_table_names(), *inspector.get_view_names()])
         except sa.exc.SQLAlchemyError:
             return "check the name of the table"
-        hints = [f"; did you mean {match!r}?" for match in closest(table, names)]
-        return f"its tables are {listed(names)}" + "".join(hints)
+        return f"its tables are {listed(names)}{did_you_mean(table, names)}"
 
 
 def _subquery(query: str, columns: Columns) -> sa.FromClause:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from foretell.core.constraints import OneOf, Whole, as_ids, check, closest
+from foretell.core.constraints import OneOf, Whole, as_ids, check, did_you_mean
 from foretell.core.grid import Frequency
 from foretell.core.time import Clock, Unit, begin_us, end_us, is_count, to_moment
 from foretell.data.log import Merge
@@ -180,8 +180,7 @@ def _check_zone(zone: object) -> None:
     except Exception as error:
         import zoneinfo  # noqa: PLC0415  # needed for the hint only
 
-        hints = [f"; did you mean {name!r}?" for name in closest(str(zone), zoneinfo.available_timezones())]
         raise ParameterError(
             f"time_zone={zone!r} is not a known zone; expected a name such as 'Europe/Berlin' or 'UTC'"
-            + "".join(hints)
+            + did_you_mean(str(zone), zoneinfo.available_timezones())
         ) from error

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core import BoolArray, FloatArray, IntArray
-from foretell.core.constraints import Whole, check
+from foretell.core.constraints import Maybe, OneOf, Whole, check
 from foretell.core.contracts import Kind
 from foretell.core.grid import Grid
 from foretell.core.ragged import Positions, Ragged, flat_ranges, to_offsets
@@ -119,6 +119,11 @@ class Panel(Ragged):
     def ends(self) -> IntArray:
         """Step of the grid that each series ends with, shape (n_series,)."""
         return self.starts + self.lengths - 1
+
+    def target_index(self, target: str | None) -> int:
+        """Return the column of a target, by default of the first."""
+        check("target", target, Maybe(OneOf(self.targets)))
+        return 0 if target is None else self.targets.index(target)
 
     @property
     def index(self) -> IntArray:

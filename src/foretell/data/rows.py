@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 
 import polars as pl
 
-from foretell.core.constraints import closest
+from foretell.core.constraints import did_you_mean
 from foretell.data.options import ReadOptions
 from foretell.data.report import Tally
 from foretell.data.times import TimeReader
@@ -47,10 +47,10 @@ class Columns(abc.ABC):
         missing = [name for name in self.names() if name not in available]
         if not missing:
             return
-        hints = [f"did you mean {match!r}?" for name in missing for match in closest(name, available)]
+        hints = "".join(did_you_mean(name, available) for name in missing)
         raise ColumnError(
-            f"{origin} has no column {' and no column '.join(map(repr, missing))}; "
-            f"its columns are {listed(available)}. " + " ".join(hints or [f"Name them by {self.arguments}."])
+            f"{origin} has no column {' and no column '.join(map(repr, missing))}; its columns are "
+            f"{listed(available)}{hints or f'; name them by {self.arguments}'}"
         )
 
 

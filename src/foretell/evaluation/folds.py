@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
-from foretell.core.constraints import Whole, check
+from foretell.core.constraints import Constraint, Either, Maybe, OneOf, Whole, check, check_fields
 from foretell.core.estimator import Estimator
 from foretell.errors import ParameterError
 
@@ -39,8 +39,8 @@ class BacktestConfig:
     --------
     >>> BacktestConfig(refit="sometimes")
     Traceback (most recent call last):
-    foretell.errors.ParameterError: refit='sometimes'; expected 'always', 'never', 'warm', or a whole number \
-k: every k-th fold
+    foretell.errors.ParameterError: refit='sometimes'; expected 'always', 'never' or 'warm', or a whole \
+number of folds of at least 1
     """
 
     step: str | int | None = None
@@ -50,14 +50,13 @@ k: every k-th fold
     seeds: int = 1
 
     def __post_init__(self) -> None:
-        if not Whole(1).allows(self.refit) and self.refit not in {"always", "never", "warm"}:
-            raise ParameterError(
-                f"refit={self.refit!r}; expected 'always', 'never', 'warm', or a whole number k: every k-th "
-                "fold"
-            )
-        if self.training not in {"expanding", "sliding"}:
-            raise ParameterError(f"training={self.training!r}; expected 'expanding' or 'sliding'")
-        check("seeds", self.seeds, Whole(1))
+        rules: dict[str, Constraint] = {
+            "refit": Either((OneOf(("always", "never", "warm")), Whole(of="folds"))),
+            "training": OneOf(("expanding", "sliding")),
+            "season": Maybe(Whole(of="steps")),
+            "seeds": Whole(),
+        }
+        check_fields(self, rules)
 
     def is_refitted(self, fold: int) -> bool:
         """Return whether models are fitted in a fold, or asked as they are.

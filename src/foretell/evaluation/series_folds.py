@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.core.constraints import Whole
+from foretell.core.constraints import check_whole
 from foretell.core.ragged import flat_ranges, to_offsets
 from foretell.data.panel import Panel
 from foretell.data.seasons import find_season
@@ -170,17 +170,13 @@ class SeriesFolds:
 def inner_cut(panel: Panel, model: Any, horizon: object) -> tuple[None, int]:  # noqa: ARG001
     """Return the steps at the end by which settings are searched: by default the model's horizon."""
     steps = getattr(model, "horizon", 1) if horizon is None else horizon
-    if not Whole(1).allows(steps):
-        raise ParameterError(f"horizon={horizon!r}; expected a whole number of steps for series")
-    return None, int(steps)  # type: ignore[call-overload]
+    return None, check_whole("horizon", steps, of="steps")
 
 
 def _horizon(panel: Panel, horizon: object, cutoffs: Sequence[object] | int | None) -> int:
     """Return the steps to forecast: by default as many as come after the only cut-off."""
     if horizon is not None:
-        if not Whole(1).allows(horizon):
-            raise ParameterError(f"horizon={horizon!r}; expected a whole number of steps for series")
-        return int(horizon)  # type: ignore[call-overload, no-any-return]
+        return check_whole("horizon", horizon, of="steps")
     if cutoffs is None or isinstance(cutoffs, int) or len(cutoffs) != 1:
         raise ParameterError("series need a cutoff or a horizon: the number of steps to hold back")
     after = int(panel.ends.max()) - panel.last_tick(cutoffs[0])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from foretell.core.constraints import Constraint, Maybe, Number, Whole, check_fields
+from foretell.core.constraints import Constraint, Maybe, Number, OneOf, Whole, check, check_fields
 from foretell.core.contracts import Figure
 from foretell.core.estimator import Estimator
 from foretell.data.log import EventLog
@@ -68,9 +68,8 @@ class SearchConfig:
     storage: str | Path | None = None
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ParameterError(f"method={self.method!r}; expected one of {', '.join(METHODS)}")
         rules: dict[str, Constraint] = {
+            "method": OneOf(tuple(METHODS)),
             "trials": Maybe(Whole()),
             "together": Whole(),
             "seed": Whole(0),
@@ -265,8 +264,7 @@ class _Trainee:
             )
         known = {**task.figures, **_SECONDS}
         objective = objective or task.rank[0]
-        if objective not in known:
-            raise ParameterError(f"objective={objective!r}; expected one of {', '.join(known)}")
+        check("objective", objective, OneOf(tuple(known)))
         cutoff, ticks = task.inner_cut(data, model, horizon)
         return cls(data, model, cutoff, ticks, known[objective])
 

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.data.panel import Panel
-from foretell.errors import ParameterError
 from foretell.explanations.explanation import Explanation, listed, ranked
 from foretell.nn.attribution import integrated_gradients
 from foretell.series.encoding import CovariateCode
@@ -35,9 +34,7 @@ _LEAST = 0.005
 def explain_series(model: SeriesForecaster, id: Any, target: str | None = None) -> Explanation:  # noqa: A002
     """Explain the mean of the next steps' medians; see `foretell.explain`."""
     panel, fitted = model.panel_.select([id]), model.model_
-    if target is not None and target not in panel.targets:
-        raise ParameterError(f"there is no target {target!r}; expected one of {', '.join(panel.targets)}")
-    k = panel.targets.index(target or panel.targets[0])
+    k = panel.target_index(target)
     shape = fitted.network.shape
     flat, windows = tails(fitted, panel, shape.steps, 1)
     found, common, final, anchor = _attribute(

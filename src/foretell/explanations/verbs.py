@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from foretell.core.constraints import Number
+from foretell.core.constraints import Number, check
 from foretell.data.log import EventLog
 from foretell.data.panel import Panel
 from foretell.errors import DataError, ParameterError
@@ -112,8 +112,7 @@ def anomalies(
     >>> ft.anomalies(model, panel)["value"].to_list()[0]
     9.0
     """
-    if not Number(1.0, 100.0).allows(level):
-        raise ParameterError(f"level={level!r}; expected a percentage from 1 to below 100, such as 99")
+    check("level", level, Number(1.0, 100.0))
     verbs = _verbs_of(model, "anomalies")
     if data is not None and not isinstance(data, verbs.data):
         article = "an" if verbs.data.__name__[0] in "AEIOU" else "a"

@@ -62,9 +62,7 @@ def plot_forecast(
         actual = source.fold(len(source.cutoffs) - 1).filter(pl.col("model") == name)
     else:
         model, panel, actual = source, source.panel_ if panel is None else panel, None
-    if target is not None and target not in panel.targets:
-        raise ParameterError(f"there is no target {target!r}; expected one of {', '.join(panel.targets)}")
-    target = target or panel.targets[0]
+    target = panel.targets[panel.target_index(target)]
     series = panel.select([panel.ids[0] if id is None else id])
     steps = model.horizon if horizon is None else horizon
     table = model.predict(series, horizon=horizon, levels=_LEVELS)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.core import FloatArray, IntArray
+from foretell.core.constraints import Whole, check
 from foretell.core.time import to_moment
 from foretell.errors import ParameterError
 
@@ -47,10 +48,9 @@ class Bins:
     @classmethod
     def equal_width(cls, low: float, high: float, n: int) -> Bins:
         """Return n bins of equal width between two edges."""
-        if not (low < high and np.isfinite([low, high]).all()) or n < 1:
-            raise ParameterError(
-                f"low={low!r}, high={high!r}, n={n!r}; expected low < high, and n of at least 1"
-            )
+        check("n", n, Whole(of="bins"))
+        if not (low < high and np.isfinite([low, high]).all()):
+            raise ParameterError(f"low={low!r}, high={high!r}; expected two finite numbers, low < high")
         return cls(np.linspace(low, high, n + 1))
 
     @classmethod
@@ -78,8 +78,9 @@ class Bins:
         """
         array = np.asarray(values, dtype=np.float64)
         array = array[~np.isnan(array)]
-        if n < 1 or not len(array):
-            raise ParameterError(f"n={n!r} with {len(array)} values; expected at least one of each")
+        check("n", n, Whole(of="bins"))
+        if not len(array):
+            raise ParameterError("values holds no number; expected at least one")
         inner = np.quantile(array, np.arange(1, n) / n)
         edges = np.concatenate([[low], inner, [high]])
         if not (np.diff(edges) > 0).all():

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.core import BoolArray, FloatArray
+from foretell.core.constraints import Number, check
 from foretell.errors import ParameterError
 
 
@@ -67,8 +68,7 @@ def remove_outliers(values: npt.ArrayLike, factor: float = 1.5) -> WithoutOutlie
             f"values is of shape {array.shape} with {int((~np.isnan(array)).sum())} numbers; expected one "
             "axis with at least one number"
         )
-    if not factor >= 0:
-        raise ParameterError(f"factor={factor!r}; expected a number of at least 0, such as 1.5")
+    check("factor", factor, Number(0.0))
     first, third = np.nanquantile(array, [0.25, 0.75])
     low, high = first - factor * (third - first), third + factor * (third - first)
     kept = (array >= low) & (array <= high)

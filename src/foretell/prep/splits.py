@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.core import BoolArray, IntArray
+from foretell.core.constraints import Number, check
 from foretell.errors import LeakageWarning, ParameterError
 
 
@@ -136,8 +137,7 @@ def _moments(values: Any, name: str, kind: np.dtype[Any] | None = None) -> npt.N
 
 
 def _check(share: float, n: int, what: str) -> None:
-    if not 0.0 < share < 1.0:
-        raise ParameterError(f"share={share!r}; expected a number between 0 and 1, such as 0.2")
+    check("share", share, Number(0.0, 1.0, "()"))
     if n < 2:
         raise ParameterError(f"there are {n} {what}; expected at least two to split")
 
