@@ -208,7 +208,7 @@ def test_update_takes_the_whole_log_again_and_keeps_what_is_new(model, visits, t
     assert done.exit_code == 0, done.stderr
     assert "before the start" in done.stderr
     assert json.loads(done.stdout)["as_of"] == "1997-10-31"
-    assert json.loads((model / "model.json").read_text())["log"]["as_of"] == 10134  # 1997-09-30, untouched
+    assert json.loads((model / "model.json").read_text())["data"]["as_of"] == 10134  # 1997-09-30, untouched
 
 
 def test_models_are_compared_in_a_table_or_as_json(visits, tmp_path):

@@ -15,7 +15,6 @@ from foretell.cli.commands import app
 from foretell.cli.questions import QUESTIONS
 from foretell.cli.settings import read_assignment
 from foretell.errors import ParameterError
-from foretell.storage.directory import save
 
 VISITS = "VISITS --id who --time day"
 SALES = "SALES --id store --time day --target sales"
@@ -124,10 +123,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     visits.write_csv(place / "visits.csv")
     sales.write_csv(place / "sales.csv")
     log = ft.read_events(visits, id="who", time="day", as_of="2024-04-30")
-    save(MeanGap().fit(log), place / "model")
-    save(
-        Naive(horizon=7).fit(ft.read_series(sales, id="store", time="day", target="sales")), place / "series"
-    )
+    MeanGap().fit(log).save(place / "model")
+    panel = ft.read_series(sales, id="store", time="day", target="sales")
+    Naive(horizon=7).fit(panel).save(place / "series")
     return place
 
 

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from foretell.events.stores.forecaster import StoreForecaster
     from foretell.events.stores.plan import StoreConfig
     from foretell.explanations.verbs import anomalies, explain
+    from foretell.forecasters import load
     from foretell.nn.settings import NetworkConfig, TrainConfig
     from foretell.report.page import write_report
     from foretell.series.forecaster import SeriesForecaster
     from foretell.series.windows import WindowConfig
-    from foretell.storage import load
 
 __all__ = [
     "BacktestConfig",
@@ -83,7 +83,7 @@ _ROOMS = {
     "foretell.report.page": ("write_report",),
     "foretell.series.forecaster": ("SeriesForecaster",),
     "foretell.series.windows": ("WindowConfig",),
-    "foretell.storage": ("load",),
+    "foretell.forecasters": ("load",),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 

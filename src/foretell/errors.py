@@ -8,7 +8,7 @@
     │   ├── EmptyLogError             nothing is left to learn from
     │   └── SourceError               a file or database that cannot be read as what it claims to be
     ├── ParameterError (ValueError)   an argument or setting outside of what is allowed
-    ├── NotFittedError                asked for an answer before ``fit``
+    ├── NotFittedError (AttributeError)   asked for an answer before ``fit``, or without data
     ├── BackendError (RuntimeError)   Keras is loaded on a backend that the engine cannot use
     ├── StorageError (OSError)        a model directory that cannot be written or read
     └── MissingDependencyError (ImportError)   an optional package is needed for this
@@ -47,7 +47,7 @@ class ParameterError(ForetellError, ValueError):
     """An argument is outside of what is allowed."""
 
 
-class NotFittedError(ForetellError):
+class NotFittedError(ForetellError, AttributeError):
     """The estimator has to be fitted first."""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from foretell.baselines.statistic import SeriesStatistic
 from foretell.core import FloatArray
-from foretell.core.constraints import Maybe, Whole, check
+from foretell.core.constraints import Constraint, Maybe, Whole
 from foretell.data.panel import Panel
 from foretell.data.seasons import find_season
 from foretell.errors import DataError, MissingDependencyError
@@ -27,12 +27,16 @@ class _Automatic(SeriesStatistic):
         Steps ahead that `predict` forecasts by default.
     """
 
+    _constraints: ClassVar[Mapping[str, Constraint]] = {
+        "horizon": Whole(1, of="steps"),
+        "season": Maybe(Whole(1, of="steps")),
+    }
+
     def __init__(self, season: int | None = None, *, horizon: int = 1) -> None:
         super().__init__(horizon)
         self.season = season
 
     def _learn(self, panel: Panel) -> None:
-        check("season", self.season, Maybe(Whole(1, of="steps")))
         self.season_ = find_season(panel) if self.season is None else int(self.season)
         self._model()
 
@@ -86,6 +90,7 @@ class AutoETS(_Automatic):
 
     name: ClassVar[str] = "AutoETS"
     shell_name: ClassVar[str] = "autoets"
+    saved_as: ClassVar[str] = "autoets"
 
 
 class AutoARIMA(_Automatic):
@@ -101,6 +106,7 @@ class AutoARIMA(_Automatic):
 
     name: ClassVar[str] = "AutoARIMA"
     shell_name: ClassVar[str] = "autoarima"
+    saved_as: ClassVar[str] = "autoarima"
 
 
 class AutoTheta(_Automatic):
@@ -116,3 +122,4 @@ class AutoTheta(_Automatic):
 
     name: ClassVar[str] = "AutoTheta"
     shell_name: ClassVar[str] = "autotheta"
+    saved_as: ClassVar[str] = "autotheta"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,8 @@ import scipy.optimize
 
 from foretell.baselines.statistic import EventStatistic, Histories, Summary, distinct, summarise
 from foretell.core import FloatArray
-from foretell.core.contracts import Arrays
 from foretell.core.outlook import Outlook, interval_ticks, period_edges
+from foretell.core.state import State
 from foretell.data.log import EventLog
 from foretell.errors import DataError, ParameterError
 
@@ -88,16 +89,17 @@ class BuyTillYouDie(EventStatistic):
 
     log_likelihood_: float
 
-    def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Return the log and what was learned from it, as values for JSON and plain arrays."""
-        described, arrays = super().state()
-        return described, arrays | {"log_likelihood": np.array([self.log_likelihood_])}
+    def state(self) -> State:
+        """Return the log and what was learned from it, as plain values."""
+        state = super().state()
+        likelihood = {"log_likelihood": np.array([self.log_likelihood_])}
+        return dataclasses.replace(state, arrays=state.arrays | likelihood)
 
     @classmethod
-    def from_state(cls, described: Mapping[str, Any], arrays: Arrays) -> Self:
+    def from_state(cls, state: State) -> Self:
         """Return the fitted model that `state` described."""
-        model = super().from_state(described, arrays)
-        model.log_likelihood_ = float(arrays["log_likelihood"].item())
+        model = super().from_state(state)
+        model.log_likelihood_ = float(state.arrays["log_likelihood"].item())
         return model
 
     def _learn(self, log: EventLog) -> None:

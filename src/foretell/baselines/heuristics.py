@@ -28,6 +28,7 @@ class RepeatRate(EventStatistic):
 
     name: ClassVar[str] = "repeat rate"
     shell_name: ClassVar[str] = "repeat-rate"
+    saved_as: ClassVar[str] = "repeat-rate"
 
     def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
         """Look ahead from the end of a log; see `Outlook`."""
@@ -143,6 +144,7 @@ class MeanGap(_OwnGap):
 
     name: ClassVar[str] = "mean gap"
     shell_name: ClassVar[str] = "mean-gap"
+    saved_as: ClassVar[str] = "mean-gap"
 
     @staticmethod
     def _own_gaps(log: EventLog) -> FloatArray:
@@ -171,6 +173,7 @@ class MedianGap(_OwnGap):
 
     name: ClassVar[str] = "median gap"
     shell_name: ClassVar[str] = "median-gap"
+    saved_as: ClassVar[str] = "median-gap"
 
     @staticmethod
     def _own_gaps(log: EventLog) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from foretell.baselines.statistic import SeriesStatistic
 from foretell.core import FloatArray
-from foretell.core.constraints import Maybe, Whole, check
+from foretell.core.constraints import Constraint, Maybe, Whole
 from foretell.data.panel import Panel
 from foretell.data.seasons import find_season
 
@@ -55,6 +55,7 @@ class Naive(Rule):
 
     name: ClassVar[str] = "naive"
     shell_name: ClassVar[str] = "naive"
+    saved_as: ClassVar[str] = "naive"
 
     def _line(self, values: FloatArray, h: int) -> Line:
         growth = np.sqrt(np.arange(1, h + 1))[:, None]
@@ -80,13 +81,17 @@ class SeasonalNaive(Rule):
 
     name: ClassVar[str] = "seasonal naive"
     shell_name: ClassVar[str] = "seasonal-naive"
+    saved_as: ClassVar[str] = "seasonal-naive"
+    _constraints: ClassVar[Mapping[str, Constraint]] = {
+        "horizon": Whole(1, of="steps"),
+        "season": Maybe(Whole(1, of="steps")),
+    }
 
     def __init__(self, season: int | None = None, *, horizon: int = 1) -> None:
         super().__init__(horizon)
         self.season = season
 
     def _learn(self, panel: Panel) -> None:
-        check("season", self.season, Maybe(Whole(1, of="steps")))
         self.season_ = find_season(panel) if self.season is None else int(self.season)
 
     def _line(self, values: FloatArray, h: int) -> Line:
@@ -125,6 +130,7 @@ class Drift(Rule):
 
     name: ClassVar[str] = "drift"
     shell_name: ClassVar[str] = "drift"
+    saved_as: ClassVar[str] = "drift"
 
     def _line(self, values: FloatArray, h: int) -> Line:
         known = ~np.isnan(values)

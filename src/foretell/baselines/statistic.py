@@ -11,13 +11,23 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core import FloatArray, IntArray
-from foretell.core.constraints import Whole, as_quantiles, check
-from foretell.core.contracts import Arrays, Kind
-from foretell.core.estimator import SavedForecaster
+from foretell.core.constraints import Constraint, Whole, as_quantiles, check
+from foretell.core.contracts import Kind
 from foretell.core.outlook import Outlook
+from foretell.core.state import State
+from foretell.data.earlier import with_log, with_panel
 from foretell.data.log import EventLog, training_log
 from foretell.data.panel import Panel, check_panel
-from foretell.data.state import log_from_state, log_state, panel_from_state, panel_state
+from foretell.data.state import (
+    log_alike,
+    log_from_state,
+    log_options,
+    log_state,
+    panel_alike,
+    panel_from_state,
+    panel_options,
+    panel_state,
+)
 from foretell.data.tables import (
     EventAnswers,
     asked_customers,
@@ -28,7 +38,8 @@ from foretell.data.tables import (
     quantile_table,
     quantiles_for,
 )
-from foretell.errors import ParameterError
+from foretell.errors import DataError, ParameterError
+from foretell.storage.forecaster import FittedTo, SavedForecaster
 
 
 class Summary(NamedTuple):
@@ -118,7 +129,7 @@ class EventStatistic(_Statistic, ABC):
     # What `fit` learns, as a named tuple; None for a rule without parameters.
     _params: ClassVar[Callable[..., Any] | None] = None
 
-    log_: EventLog
+    log_ = FittedTo[EventLog]()
     params_: Any
 
     def fit(
@@ -229,27 +240,43 @@ class EventStatistic(_Statistic, ABC):
             How far to look, the length of the cohort's periods, and of the window of ``p_return``, in ticks.
         """
 
-    def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Return the log and what was learned from it, as values for JSON and plain arrays."""
-        self._check_fitted("log_")
-        described, arrays = log_state(self.log_)
-        if self._params is not None:
-            arrays["params"] = np.array(self.params_, dtype=np.float64)
-        return {"params": self.get_params(), "log": described}, arrays
+    def state(self) -> State:
+        """Return the log and what was learned from it, as plain values."""
+        has_log = "log_" in vars(self)
+        if not has_log and not hasattr(self, "_read_as"):
+            self._check_fitted("log_")
+        described = {"params": self.get_params(), "log_options": self._log_options}
+        learned = self._params is not None
+        arrays = {"params": np.array(self.params_, dtype=np.float64)} if learned else {}
+        return State(described, arrays, data=log_state(self.log_) if has_log else None)
 
     @classmethod
-    def from_state(cls, described: Mapping[str, Any], arrays: Arrays) -> Self:
+    def from_state(cls, state: State) -> Self:
         """Return the fitted model that `state` described."""
-        model = cls(**described["params"])
-        model.log_ = log_from_state(described["log"], arrays)
+        state = with_log(state)
+        model = cls(**state.described["params"])
+        model._read_as = state.described["log_options"]
         if cls._params is not None:
-            model._keep(arrays["params"])
+            model._keep(state.arrays["params"])
+        if state.data is not None:
+            model.log_ = log_from_state(state.data)
         return model
+
+    def attach(self, data: EventLog) -> Self:
+        """Take a log to answer about, read as the model's own was; nothing is learned from it."""
+        self.log_ = log_alike(data, self._log_options)
+        return self
+
+    @property
+    def _log_options(self) -> Mapping[str, object]:
+        return log_options(self.log_) if "log_" in vars(self) else self._read_as
 
     def _keep(self, params: npt.NDArray[Any]) -> None:
         """Keep what was learned, under its names."""
         if self._params is not None:
-            self.params_ = self._params(*(float(value) for value in params))
+            if params.dtype.kind != "f" or not (params > 0).all():
+                raise DataError(f"{self.name} has parameters {params}; expected numbers above 0")
+            self.params_ = self._params(*params.tolist())
 
     @abstractmethod
     def _learn(self, log: EventLog) -> None:
@@ -298,8 +325,10 @@ class SeriesStatistic(_Statistic, ABC):
     """
 
     kind = "series"
+    _constraints: ClassVar[Mapping[str, Constraint]] = {"horizon": Whole(1, of="steps")}
 
-    panel_: Panel
+    panel_ = FittedTo[Panel]()
+    season_: int
 
     def __init__(self, horizon: int = 1) -> None:
         self.horizon = horizon
@@ -320,9 +349,8 @@ class SeriesStatistic(_Statistic, ABC):
         """
         del progress
         self._refuse_warm_start(warm_start)
-        check("horizon", self.horizon, Whole(1, of="steps"))
-        check_panel(panel)
-        self._learn(panel)
+        self._check_parameters()
+        self._learn(check_panel(panel))
         self.panel_ = panel
         return self
 
@@ -366,16 +394,43 @@ class SeriesStatistic(_Statistic, ABC):
         check("horizon", h, Whole(1, of="steps"))
         return self._quantiles(panel, int(h), quantiles)
 
-    def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Return the panel and what was learned from it, as values for JSON and plain arrays."""
-        self._check_fitted("panel_")
-        described, arrays = panel_state(self.panel_)
-        return {"params": self.get_params(), "panel": described}, arrays
+    def state(self) -> State:
+        """Return the panel and what was learned from it, as plain values."""
+        has_panel = "panel_" in vars(self)
+        if not has_panel and not hasattr(self, "_read_as"):
+            self._check_fitted("panel_")
+        described = {
+            "params": self.get_params(),
+            "panel_options": self._panel_options,
+            "season": vars(self).get("season_"),
+        }
+        return State(described, data=panel_state(self.panel_) if has_panel else None)
 
     @classmethod
-    def from_state(cls, described: Mapping[str, Any], arrays: Arrays) -> Self:
+    def from_state(cls, state: State) -> Self:
         """Return the fitted model that `state` described."""
-        return cls(**described["params"]).fit(panel_from_state(described["panel"], arrays))
+        state = with_panel(state)
+        model = cls(**state.described["params"])
+        model._read_as = state.described["panel_options"]
+        model._check_parameters()
+        season = state.described.get("season")
+        if season is not None:
+            check("season", season, Whole(1))
+            model.season_ = season
+        if state.data is not None:
+            model.panel_ = panel_from_state(state.data)
+            if "season" not in state.described:  # the first formats kept no season
+                model._learn(model.panel_)
+        return model
+
+    def attach(self, data: Panel) -> Self:
+        """Take a panel to answer about, read as the model's own was; nothing is learned from it."""
+        self.panel_ = panel_alike(data, self._panel_options)
+        return self
+
+    @property
+    def _panel_options(self) -> Mapping[str, object]:
+        return panel_options(self.panel_) if "panel_" in vars(self) else self._read_as
 
     def _learn(self, panel: Panel) -> None:
         """Learn what the model knows of the panel before it forecasts: by default nothing."""

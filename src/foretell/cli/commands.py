@@ -432,7 +432,7 @@ def _calibration(evaluation: Any) -> dict[str, Any]:
 
 
 def _load(place: Path) -> Any:
-    from foretell.storage.directory import load  # noqa: PLC0415
+    from foretell.forecasters import load  # noqa: PLC0415
 
     with terminal.busy("loading the model"):
         return load(place)
@@ -440,9 +440,7 @@ def _load(place: Path) -> Any:
 
 def _keep(question: Question, model: Any, out: Path, *, as_json: bool) -> None:
     """Save a fitted model and say what it was fitted to."""
-    from foretell.storage.directory import save  # noqa: PLC0415
-
-    save(model, out)
+    model.save(out)
     words, summary = question.summary(model)
     terminal.say(f"{words} written to {out}")
     if as_json:

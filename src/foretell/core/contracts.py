@@ -12,13 +12,12 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, Protocol, Self
 
-import numpy.typing as npt
 import polars as pl
 
+from foretell.core.state import State
 from foretell.errors import ParameterError
 
 Kind = Literal["events", "series"]
-Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,11 +90,11 @@ class Forecaster(Protocol):
     def predict(self, *args: Any, **options: Any) -> pl.DataFrame:
         """Return the answers as a table; never changes the forecaster."""
 
-    def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Return what `from_state` needs: values for JSON, and plain arrays."""
+    def state(self) -> State:
+        """Return what `from_state` needs, as plain values."""
 
     @classmethod
-    def from_state(cls, described: Mapping[str, Any], arrays: Arrays) -> Self:
+    def from_state(cls, state: State) -> Self:
         """Return the fitted forecaster that `state` described."""
 
 

@@ -6,7 +6,6 @@ import dataclasses
 import html
 import inspect
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from foretell.core.constraints import Constraint, check_all
@@ -94,50 +93,3 @@ class Estimator:
             raise NotFittedError(
                 f"this {type(self).__name__} is not fitted yet; call fit(log) first, or load one"
             )
-
-
-class SavedForecaster(Estimator):
-    """What the forecasters share that can be written to a directory."""
-
-    def save(self, path: str | Path) -> Path:
-        """Write the model to a directory; see `foretell.load`."""
-        return self._save(path, "arrays")
-
-    def _save(self, path: str | Path, weights: str) -> Path:
-        from foretell.storage.directory import save  # noqa: PLC0415  # storage knows the forecasters, not they it
-
-        return save(self, path, weights=weights)  # type: ignore[arg-type]
-
-
-class NetworkForecaster(SavedForecaster):
-    """What the forecasters with networks share: saving them and showing them."""
-
-    is_ours: ClassVar[bool] = True
-
-    model_: Any
-
-    def save(self, path: str | Path) -> Path:
-        """Write the model to a directory; see `foretell.load`."""
-        self._check_fitted("model_")
-        return super().save(path)
-
-    def save_keras(self, path: str | Path) -> Path:
-        """Write the model to a directory, its networks as Keras keeps them.
-
-        ``architecture.json`` describes the network, ``member0.weights.h5`` … hold the weights of each member
-        of the ensemble. `foretell.load` reads the directory like any other,
-        `foretell.storage.load_keras` returns the members as Keras models.
-
-        Parameters
-        ----------
-        path : str or Path
-        """
-        self._check_fitted("model_")
-        return self._save(path, "keras")
-
-    def summary(self) -> str:
-        """Return Keras' summary of the network: its layers, their shapes, their parameters."""
-        self._check_fitted("model_")
-        lines: list[str] = []
-        self.model_.network.whole.summary(print_fn=lines.append)
-        return "\n".join(lines)

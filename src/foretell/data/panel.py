@@ -297,10 +297,11 @@ def lengths_with_values(values: FloatArray, begins: IntArray, lengths: IntArray)
     return np.where(lengths > 0, np.maximum(ends + 1 - begins, 0), 0)
 
 
-def check_panel(panel: object) -> None:
-    """Refuse what is no panel."""
+def check_panel(panel: object) -> Panel:
+    """Return a panel; refuse what is none."""
     if not isinstance(panel, Panel):
         raise DataError(
             f"expected a Panel, got {type(panel).__name__}; read one with "
             "foretell.read_series(frame_or_path, id=…, time=…, target=…)"
         )
+    return panel

@@ -1,4 +1,4 @@
-"""Logs and panels as values for JSON and plain arrays, and back: the data that a saved model keeps."""
+"""Logs and panels as tables, a row for each customer or series, and back: the data of a saved model."""
 
 from __future__ import annotations
 
@@ -7,193 +7,289 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
-from foretell.core.contracts import Arrays
+from foretell.core import FloatArray, IntArray
 from foretell.core.grid import Grid
+from foretell.core.ragged import to_offsets
+from foretell.core.state import Described, State
 from foretell.data.covariates import Covariates
-from foretell.data.log import EventLog
-from foretell.data.panel import Panel
+from foretell.data.log import EventLog, training_log
+from foretell.data.panel import Panel, check_panel
 from foretell.data.report import ReadReport
-from foretell.errors import DataError
+from foretell.errors import DataError, ParameterError
 
-_NUMBERS = (
-    pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64, pl.Float32, pl.Float64,
-    pl.Boolean,
-)  # fmt: skip
-_COVARIATES = ("past", "future", "static", "ahead")
-
-Described = dict[str, Any]
+CUSTOMERS, SERIES = "customers", "series"
+_PAST, _FUTURE, _STATIC, _AHEAD = _COVARIATES = ("past", "future", "static", "ahead")
+# A clock is read tick by tick: so many are 1,000 years of hours.
+_MOST_TICKS = 9_000_000
 
 
-def column_state(values: pl.Series, name: str) -> tuple[Described, Arrays]:
-    """Return a column without nulls as its type and plain arrays; categories become text.
+def ragged_column(values: npt.NDArray[Any], offsets: IntArray) -> pl.Series:
+    """Return runs of values as a column of lists.
 
     Examples
     --------
-    >>> described, arrays = column_state(pl.Series(["ann", "bo"]), "ids")
-    >>> described, arrays["ids.lengths"].tolist()
-    ({'type': 'String'}, [3, 2])
-    >>> column_from_state(described, arrays, "ids").to_list()
-    ['ann', 'bo']
+    >>> ragged_column(np.array([5, 6, 7]), np.array([0, 1, 3])).to_list()
+    [[5], [6, 7]]
     """
-    kind = values.dtype
-    if kind in _NUMBERS:
-        return {"type": str(kind)}, {name: values.to_numpy()}
-    if isinstance(kind, (pl.Date, pl.Datetime)):
-        described: Described = {"type": type(kind).__name__}
-        if isinstance(kind, pl.Datetime):
-            described |= {"time_unit": kind.time_unit, "time_zone": kind.time_zone}
-        return described, {name: values.to_physical().to_numpy()}
-    words = [word.encode() for word in values.cast(pl.String).to_list()]
-    lengths = np.array([len(word) for word in words], dtype=np.int64)
-    return {"type": "String"}, {
-        f"{name}.lengths": lengths,
-        f"{name}.text": np.frombuffer(b"".join(words), dtype=np.uint8),
+    column = pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values)))
+    assert isinstance(column, pl.Series)  # noqa: S101  # an array comes back as a column
+    return column
+
+
+def lengths_of(column: pl.Series) -> IntArray:
+    """Return the lengths of the lists of a column."""
+    return column.list.len().to_numpy().astype(np.int64)
+
+
+def values_of(column: pl.Series, kind: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
+    """Return the values of the lists of a column, one after the other."""
+    return column.filter(column.list.len() > 0).explode().to_numpy().astype(kind, copy=False)
+
+
+def log_options(log: EventLog) -> dict[str, object]:
+    """Return how a log was read: what another one has to agree with that a model is given."""
+    return {
+        "unit": log.unit,
+        "merge": log.merge,
+        "mark_names": list(log.mark_names),
+        "groups": log.groups is not None,
     }
 
 
-def column_from_state(described: Mapping[str, Any], arrays: Arrays, name: str) -> pl.Series:
-    """Return the column that `column_state` described.
+def panel_options(panel: Panel) -> dict[str, object]:
+    """Return how a panel was read: what another one has to agree with that a model is given."""
+    return {
+        "targets": list(panel.targets),
+        "freq": panel.grid.freq,
+        **{name: list(getattr(panel, name).names) for name in (_PAST, _FUTURE, _STATIC)},
+    }
+
+
+def log_alike(log: object, options: Described) -> EventLog:
+    """Return a log that a saved model is given, which has to be read as the model's own was."""
+    given = training_log(log)
+    _check_options(log_options(given), options)
+    return given
+
+
+def panel_alike(panel: object, options: Described) -> Panel:
+    """Return a panel that a saved model is given, which has to be read as the model's own was."""
+    given = check_panel(panel)
+    _check_options(panel_options(given), options)
+    return given
+
+
+def _check_options(given: Described, saved: Described) -> None:
+    differ = [
+        f"{name}={value!r}, not {saved[name]!r}" for name, value in given.items() if value != saved[name]
+    ]
+    if differ:
+        raise ParameterError(
+            f"the data were read with {'; '.join(differ)} as those that the model was fitted to: read them "
+            "with the same options"
+        )
+
+
+def log_state(log: EventLog) -> State:
+    """Return a log as values for JSON and a table ``customers`` with lists of visits."""
+    described = log_options(log) | {
+        "start": int(log.start),
+        "as_of": int(log.as_of),
+        "report": dataclasses.asdict(log.report),
+    }
+    columns = {"unique_id": log.ids, "times": ragged_column(log.times, log.offsets)}
+    columns |= {f"mark-{k}": ragged_column(mark, log.offsets) for k, mark in enumerate(log.marks.T)}
+    tables = {}
+    if log.groups is not None and log.group_names is not None:
+        columns["groups"] = ragged_column(log.groups, log.offsets)
+        tables["groups"] = pl.DataFrame({"group": log.group_names})
+    return State(described, tables={CUSTOMERS: pl.DataFrame(columns)} | tables)
+
+
+def log_from_state(state: State) -> EventLog:
+    """Return the log that `log_state` described.
 
     Raises
     ------
     DataError
-        The arrays do not fit the description.
+        Its parts do not fit each other.
     """
-    kind = described["type"]
-    if kind == "String":
-        text, lengths = arrays[f"{name}.text"], arrays[f"{name}.lengths"].astype(np.int64)
-        if (lengths < 0).any() or int(lengths.sum()) != len(text):
-            raise DataError(f"{name}: the lengths of its texts add up to {lengths.sum()}, not to {len(text)}")
-        ends = np.cumsum(lengths)
-        whole = text.astype(np.uint8).tobytes()
-        words = [whole[end - length : end].decode() for end, length in zip(ends, lengths, strict=True)]
-        return pl.Series(words, dtype=pl.String)
-    if kind in ("Date", "Datetime"):
-        unit = {key: described[key] for key in ("time_unit", "time_zone") if key in described}
-        physical = pl.Series(arrays[name])
-        return physical.cast(pl.Date if kind == "Date" else pl.Datetime(**unit))
-    types = {str(number): number for number in _NUMBERS}
-    if kind not in types:
-        raise DataError(f"{name}: a column of type {kind!r}; expected one of {', '.join(types)}")
-    return pl.Series(arrays[name], dtype=types[kind])
-
-
-def log_state(log: EventLog) -> tuple[Described, Arrays]:
-    """Return a log as values for JSON and arrays, whose names begin with ``log.``."""
-    described, arrays = log_parts(log)
-    described["ids"], ids = column_state(log.ids, "log.ids")
-    arrays |= ids
-    if log.group_names is not None:
-        described["groups"], names = column_state(log.group_names, "log.group_names")
-        arrays |= names
-    return described, arrays
-
-
-def log_from_state(described: Mapping[str, Any], arrays: Arrays) -> EventLog:
-    """Return the log that `log_state` described."""
-    ids = column_from_state(described["ids"], arrays, "log.ids")
-    has_groups = "groups" in described
-    names = column_from_state(described["groups"], arrays, "log.group_names") if has_groups else None
-    return log_of_parts(described, arrays, ids, names)
-
-
-def log_parts(log: EventLog) -> tuple[Described, Arrays]:
-    """Return a log without its ids and names of groups, for who keeps these in a way of his own."""
-    described: Described = {
-        "unit": log.unit,
-        "merge": log.merge,
-        "mark_names": list(log.mark_names),
-        "start": log.start,
-        "as_of": log.as_of,
-        "report": dataclasses.asdict(log.report),
-    }
-    arrays: Arrays = {"log.offsets": log.offsets, "log.times": log.times, "log.marks": log.marks}
-    if log.groups is not None:
-        arrays["log.groups"] = log.groups
-    return described, arrays
-
-
-def log_of_parts(
-    described: Mapping[str, Any], arrays: Arrays, ids: pl.Series, group_names: pl.Series | None
-) -> EventLog:
-    """Return the log of which `log_parts` described all but the ids and the names of groups."""
-    return EventLog(
-        ids=ids,
-        offsets=arrays["log.offsets"].astype(np.int64),
-        times=arrays["log.times"].astype(np.int64),
-        marks=arrays["log.marks"].astype(np.float64),
-        mark_names=tuple(described["mark_names"]),
-        groups=None if group_names is None else arrays["log.groups"].astype(np.int64),
-        group_names=group_names,
+    described, customers = state.described, state.tables[CUSTOMERS]
+    names, times = tuple(described["mark_names"]), customers["times"]
+    columns = [customers[f"mark-{k}"] for k in range(len(names))]
+    if described["groups"]:
+        columns.append(customers["groups"])
+    lengths = lengths_of(times)
+    if any((lengths_of(column) != lengths).any() for column in columns):
+        raise DataError("the visits of the log's customers have marks or groups of other visits")
+    marks = [values_of(column) for column in columns[: len(names)]]
+    log = EventLog(
+        ids=customers["unique_id"],
+        offsets=to_offsets(lengths),
+        times=values_of(times, np.int64),
+        marks=np.stack(marks, axis=1) if marks else np.zeros((int(lengths.sum()), 0)),
+        mark_names=names,
+        groups=values_of(customers["groups"], np.int64) if described["groups"] else None,
+        group_names=state.tables["groups"]["group"] if described["groups"] else None,
         unit=described["unit"],
         merge=described["merge"],
         start=described["start"],
         as_of=described["as_of"],
-        report=_report(described["report"]),
+        report=report_of_state(described["report"]),
     )
+    _check_log(log)
+    return log
 
 
-def panel_state(panel: Panel) -> tuple[Described, Arrays]:
-    """Return a panel as values for JSON and arrays, whose names begin with ``panel.``."""
-    described, arrays = panel_parts(panel)
-    described["ids"], ids = column_state(panel.ids, "panel.ids")
-    return described, arrays | ids
+def _check_log(log: EventLog) -> None:
+    """Refuse a log whose parts do not fit each other."""
+    _check_ids(log.ids)
+    if not all(type(tick) is int for tick in (log.start, log.as_of)) or (
+        not 0 <= log.as_of - log.start < _MOST_TICKS
+    ):
+        raise DataError(f"the log runs from {log.start} to {log.as_of}: a period of another length")
+    same = log.owner[1:] == log.owner[:-1]
+    groups = np.zeros(1) if log.groups is None else log.groups
+    faults = {
+        "customers without visits": (log.counts < 1).any(),
+        "an unknown clock": log.unit not in {"day", "hour"} or log.merge not in {"hour", "day", "week", None},
+        "visits out of order": (np.diff(log.times)[same] < 0).any(),
+        "visits out of the period": ((log.times < log.start) | (log.times > log.as_of)).any(),
+        "marks that are no numbers": not np.isfinite(log.marks).all(),
+        "groups without a name": ((groups < 0) | (groups >= max(len(_or_none(log.group_names)), 1))).any(),
+    }
+    refuse("log", faults)
 
 
-def panel_from_state(described: Mapping[str, Any], arrays: Arrays) -> Panel:
-    """Return the panel that `panel_state` described."""
-    return panel_of_parts(described, arrays, column_from_state(described["ids"], arrays, "panel.ids"))
+def _or_none(names: pl.Series | None) -> pl.Series:
+    return pl.Series([]) if names is None else names
 
 
-def panel_parts(panel: Panel) -> tuple[Described, Arrays]:
-    """Return a panel without its ids, for who keeps these in a way of his own."""
-    grid, parts = panel.grid, {name: getattr(panel, name) for name in _COVARIATES}
-    described: Described = {
-        "targets": list(panel.targets),
+def _check_ids(ids: pl.Series) -> None:
+    sorted_ids = ids.sort() if ids.dtype != pl.Null else ids
+    if ids.null_count() or ids.n_unique() != len(ids) or not ids.equals(sorted_ids):
+        raise DataError("ids are missing, double or not in order")
+
+
+def refuse(what: str, faults: Mapping[str, bool | np.bool_]) -> None:
+    """Refuse something that has any of some faults."""
+    wrong = [fault for fault, there in faults.items() if there]
+    if wrong:
+        raise DataError(f"the {what} has {', '.join(wrong)}")
+
+
+def panel_state(panel: Panel) -> State:
+    """Return a panel as values for JSON and a table ``series`` with lists of values."""
+    grid = panel.grid
+    described = panel_options(panel) | {
         "grid": {name: getattr(grid, name) for name in ("freq", "phase", "day", "clock")},
         "report": dataclasses.asdict(panel.report),
-        "covariates": {
-            name: {"names": part.names, "categories": part.categories} for name, part in parts.items()
-        },
+        "categories": {name: getattr(panel, name).categories for name in _COVARIATES},
     }
-    fields = ("offsets", "starts", "values", "ahead_offsets")
-    arrays: Arrays = {f"panel.{name}": getattr(panel, name) for name in fields}
-    arrays |= {f"panel.{name}": part.values for name, part in parts.items()}
+    columns = {"unique_id": panel.ids, "start": pl.Series(panel.starts)}
+    columns |= _ragged("value", panel.values, panel.offsets)
+    for name in (_PAST, _FUTURE):
+        columns |= _ragged(name, getattr(panel, name).values, panel.offsets)
+    columns |= _ragged(_AHEAD, panel.ahead.values, panel.ahead_offsets)
+    columns |= {f"{_STATIC}-{k}": pl.Series(column) for k, column in enumerate(panel.static.values.T)}
+    tables = {SERIES: pl.DataFrame(columns)}
     if grid.open_slots is not None:
-        arrays["panel.open_slots"] = grid.open_slots
-    return described, arrays
+        tables["week"] = pl.DataFrame({"open": grid.open_slots})
+    return State(described, tables=tables)
 
 
-def panel_of_parts(described: Mapping[str, Any], arrays: Arrays, ids: pl.Series) -> Panel:
-    """Return the panel of which `panel_parts` described all but the ids."""
-    parts = {}
-    for name, columns in described["covariates"].items():
-        categories = {column: tuple(words) for column, words in columns["categories"].items()}
-        values = arrays[f"panel.{name}"].astype(np.float64)
-        parts[name] = Covariates(tuple(columns["names"]), values, categories)
-    open_slots = arrays["panel.open_slots"].astype(bool) if "panel.open_slots" in arrays else None
-    return Panel(
-        ids=ids,
-        targets=tuple(described["targets"]),
-        grid=Grid(**described["grid"], open_slots=open_slots),
-        report=_report(described["report"]),
-        offsets=arrays["panel.offsets"].astype(np.int64),
-        starts=arrays["panel.starts"].astype(np.int64),
-        values=arrays["panel.values"].astype(np.float64),
-        ahead_offsets=arrays["panel.ahead_offsets"].astype(np.int64),
-        past=parts["past"],
-        future=parts["future"],
-        static=parts["static"],
-        ahead=parts["ahead"],
+def _ragged(name: str, values: FloatArray, offsets: IntArray) -> dict[str, pl.Series]:
+    return {f"{name}-{k}": ragged_column(column, offsets) for k, column in enumerate(values.T)}
+
+
+def panel_from_state(state: State) -> Panel:
+    """Return the panel that `panel_state` described.
+
+    Raises
+    ------
+    DataError
+        Its parts do not fit each other.
+    """
+    described, series = state.described, state.tables[SERIES]
+    targets = tuple(described["targets"])
+    lengths = lengths_of(series["value-0"])
+    values = _stacked(series, "value", len(targets), lengths)
+    n_future = len(described[_FUTURE])
+    n_ahead = lengths_of(series[f"{_AHEAD}-0"]) if n_future else np.zeros(len(lengths), dtype=np.int64)
+    known = {
+        _PAST: _stacked(series, _PAST, len(described[_PAST]), lengths),
+        _FUTURE: _stacked(series, _FUTURE, n_future, lengths),
+        _AHEAD: _stacked(series, _AHEAD, n_future, n_ahead),
+        _STATIC: _columns(
+            [series[f"{_STATIC}-{k}"].to_numpy() for k in range(len(described[_STATIC]))], len(lengths)
+        ),
+    }
+    parts = {
+        name: Covariates(
+            tuple(described[_FUTURE if name == _AHEAD else name]),
+            values,
+            {column: tuple(words) for column, words in described["categories"][name].items()},
+        )
+        for name, values in known.items()
+    }
+    panel = Panel(
+        ids=series["unique_id"],
+        targets=targets,
+        grid=Grid(
+            **described["grid"],
+            open_slots=state.tables["week"]["open"].to_numpy() if "week" in state.tables else None,
+        ),
+        report=report_of_state(described["report"]),
+        offsets=to_offsets(lengths),
+        starts=series["start"].to_numpy().astype(np.int64),
+        values=values,
+        ahead_offsets=to_offsets(n_ahead),
+        past=parts[_PAST],
+        future=parts[_FUTURE],
+        static=parts[_STATIC],
+        ahead=parts[_AHEAD],
     )
+    _check_panel(panel)
+    return panel
 
 
-def _report(kept: Mapping[str, Any]) -> ReadReport:
+def _stacked(series: pl.DataFrame, name: str, n_columns: int, lengths: IntArray) -> FloatArray:
+    """Return the lists of some columns as the columns of an array."""
+    columns = [series[f"{name}-{k}"] for k in range(n_columns)]
+    if any((lengths_of(column) != lengths).any() for column in columns):
+        raise DataError(f"the {name}s of the panel's series have other lengths than their values")
+    return _columns([values_of(column) for column in columns], int(lengths.sum()))
+
+
+def _columns(columns: list[FloatArray], n_rows: int) -> FloatArray:
+    return np.stack(columns, axis=1) if columns else np.zeros((n_rows, 0))
+
+
+def _check_panel(panel: Panel) -> None:
+    """Refuse a panel whose parts do not fit each other."""
+    _check_ids(panel.ids)
+    faults = {
+        "series without a step": (panel.lengths < 1).any(),
+        "infinite values": np.isinf(panel.values).any(),
+    }
+    for name in _COVARIATES:
+        part = getattr(panel, name)
+        for k, column in enumerate(part.names):
+            codes = part.values[:, k]
+            if column in part.categories:
+                known = codes[~np.isnan(codes)]
+                n_words = len(part.categories[column])
+                faults[f"{column}: codes without a category"] = ((known < 0) | (known >= n_words)).any()
+            else:
+                faults[f"{column}: infinite values"] = np.isinf(codes).any()
+    refuse("panel", faults)
+
+
+def report_of_state(kept: Described) -> ReadReport:
+    """Return the report that JSON describes."""
     examples = {reason: tuple(shown) for reason, shown in kept["examples"].items()}
-    # Models saved by version 0.1 counted the rows of a log as events, and the series of a panel.
-    rows = kept["events"] if "events" in kept else kept["rows"]
-    return ReadReport(
-        kept["rows_read"], rows, kept["left_out"], examples, kept["adjusted"], kept.get("noted", {})
-    )
+    return ReadReport(**dict(kept) | {"examples": examples})

@@ -22,10 +22,11 @@ from foretell.core.constraints import (
     check,
 )
 from foretell.core.contracts import Kind
-from foretell.core.estimator import NetworkForecaster
 from foretell.core.outlook import Outlook, period_edges
+from foretell.core.state import State
 from foretell.core.time import as_durations
 from foretell.data.log import EventLog, training_log
+from foretell.data.state import log_alike, log_options
 from foretell.data.tables import (
     Customers,
     asked_customers,
@@ -53,11 +54,22 @@ from foretell.events.groups import group_totals
 from foretell.events.heads.config import HeadConfig, as_head
 from foretell.events.heads.grid import GridNetwork
 from foretell.events.simulation import Expected, expected_events, simulate_paths
+from foretell.events.state import (
+    choice_of,
+    forecaster_state,
+    gap_model_of,
+    head_of,
+    log_and_states,
+    of_today,
+    settings,
+)
 from foretell.events.states import GapModel, States, encode, newcomer, remembered_states
 from foretell.nn.custom import check_network
+from foretell.nn.forecaster import NetworkForecaster
 from foretell.nn.settings import EVENTS, NetworkConfig, TrainConfig, as_config
 from foretell.nn.training import Progress
 from foretell.prep.bins import Bins
+from foretell.storage.forecaster import FittedTo
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -130,7 +142,10 @@ class EventForecaster(NetworkForecaster):
         "head": HeadConfig,
     }
 
+    saved_as = "events-network"
     auto_: EventChoice | None = None
+    log_ = FittedTo[EventLog]()
+    states_ = FittedTo[States]()
 
     def __init__(
         self,
@@ -261,7 +276,7 @@ class EventForecaster(NetworkForecaster):
 
     def _stand(self, log: EventLog, states: States | None = None) -> Self:
         self.log_ = log
-        self.states_: States = self._encode(log) if states is None else states
+        self.states_ = self._encode(log) if states is None else states
         return self
 
     def _encode(self, log: EventLog) -> States:
@@ -525,6 +540,33 @@ class EventForecaster(NetworkForecaster):
             self.model_, log, states, edges, paths=self.paths, seed=self.seed, periods=list(periods)
         )
         return ours if self.auto_ is None else self.auto_.expected(ours, log, edges, periods, rows)
+
+    def state(self) -> State:
+        """Return what was learned, and the log with where each customer stands, as plain values."""
+        self._check_fitted("model_")
+        return forecaster_state(self, self._log_options)
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Return the fitted forecaster that `state` described."""
+        state = of_today(state)
+        model = cls(**settings(state.described), head=head_of(state.described))
+        return model._restored(state)
+
+    def _restored(self, state: State, n_models: int | None = None) -> Self:
+        self._check_parameters()
+        self.model_, self.auto_ = gap_model_of(state, n_models), choice_of(state)
+        self._read_as = state.described["log_options"]
+        return self if state.data is None else self._stand(*log_and_states(state.data, self.model_))
+
+    def attach(self, data: EventLog) -> Self:
+        """Take a log to answer about, read as the model's own was; nothing is learned from it."""
+        self._check_fitted("model_")
+        return self._stand(log_alike(data, self._log_options))
+
+    @property
+    def _log_options(self) -> Mapping[str, object]:
+        return log_options(self.log_) if "log_" in vars(self) else self._read_as
 
     def _aligned(self, merged: EventLog, seen: npt.NDArray[np.int64]) -> States:
         """Return the states in the order of a log with more customers; those to be read anew start blank."""

@@ -22,7 +22,7 @@ def weights_name(member: int) -> str:
     return f"member{member}.weights.h5"
 
 
-def write_members(model: Any, variables: list[Any], members: Sequence[Weights], place: Path) -> list[int]:
+def write_members(model: Any, variables: list[Any], members: Sequence[Weights], place: Path) -> None:
     """Write the architecture and each member's weights.
 
     Parameters
@@ -34,10 +34,6 @@ def write_members(model: Any, variables: list[Any], members: Sequence[Weights], 
     place : Path
         The directory.
 
-    Returns
-    -------
-    list of int
-        For each trainable variable of the model, its place among a member's weights.
     """
     place_of = {id(variable): i for i, variable in enumerate(variables)}
     order = [place_of[id(variable)] for variable in model.trainable_variables]
@@ -53,7 +49,6 @@ def write_members(model: Any, variables: list[Any], members: Sequence[Weights], 
                 "ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning
             )
             copy.save_weights(place / weights_name(m))
-    return order
 
 
 def read_member(place: Any, member: int) -> Any:
@@ -64,7 +59,7 @@ def read_member(place: Any, member: int) -> Any:
 
 
 def read_weights(place: Any, n_members: int, order: Sequence[int]) -> dict[str, npt.NDArray[np.float32]]:
-    """Return the members' weights by the names that arrays of a model directory have."""
+    """Return the members' weights by the names of arrays; the first formats kept them nowhere else."""
     return {
         f"member{m}.{i}": np.asarray(variable.value)
         for m in range(n_members)

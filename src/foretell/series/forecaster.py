@@ -15,19 +15,23 @@ import polars as pl
 
 from foretell.core.constraints import Constraint, Instance, Maybe, OneOf, Whole, check
 from foretell.core.contracts import Kind
-from foretell.core.estimator import NetworkForecaster
+from foretell.core.state import State
 from foretell.data.panel import Panel, check_panel
+from foretell.data.state import panel_alike, panel_from_state, panel_options
 from foretell.data.tables import forecast_table, quantiles_for
 from foretell.errors import DataError, ParameterError, SmallDataWarning
 from foretell.nn.custom import check_network, resolved
+from foretell.nn.forecaster import NetworkForecaster
 from foretell.nn.settings import SERIES, NetworkConfig, TrainConfig
 from foretell.nn.training import Progress, power_of_two
 from foretell.series.auto import LEAST_VALUES, SeriesChoice, choose
 from foretell.series.fitting import SeriesModel, check_variables, choose_shape, fit_series_model
 from foretell.series.network import QUANTILES
 from foretell.series.rollout import block_quantiles, path_quantiles
+from foretell.series.state import choice_of, forecaster_state, of_today, series_model_of, settings
 from foretell.series.warm import go_on, untrained
 from foretell.series.windows import WindowConfig
+from foretell.storage.forecaster import FittedTo
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -103,8 +107,9 @@ class SeriesForecaster(NetworkForecaster):
         "window": WindowConfig,
     }
 
+    saved_as = "series-network"
     model_: SeriesModel
-    panel_: Panel
+    panel_ = FittedTo[Panel]()
     auto_: SeriesChoice | None = None
 
     def __init__(
@@ -286,6 +291,33 @@ class SeriesForecaster(NetworkForecaster):
                 out[chosen] = block_quantiles(model, part, int(h), size)
         found = np.sort(_at_levels(out, quantiles), axis=-1)
         return found if self.auto_ is None else self.auto_.forecast(found, panel, int(h), quantiles)
+
+    def state(self) -> State:
+        """Return what was learned, and the panel, as plain values."""
+        self._check_fitted("model_")
+        return forecaster_state(self, self._panel_options)
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Return the fitted forecaster that `state` described."""
+        state = of_today(state)
+        model = cls(**settings(state.described))
+        model._check_parameters()
+        model.model_, model.auto_ = series_model_of(state), choice_of(state)
+        model._read_as = state.described["panel_options"]
+        if state.data is not None:
+            model.panel_ = panel_from_state(state.data)
+        return model
+
+    def attach(self, data: Panel) -> Self:
+        """Take a panel to answer about, read as the model's own was; nothing is learned from it."""
+        self._check_fitted("model_")
+        self.panel_ = panel_alike(data, self._panel_options)
+        return self
+
+    @property
+    def _panel_options(self) -> Mapping[str, object]:
+        return panel_options(self.panel_) if "panel_" in vars(self) else self._read_as
 
     def _check_alike(self, panel: Panel) -> None:
         """Refuse a panel of other targets or other steps than the model was fitted to."""

@@ -1,49 +1,81 @@
-"""Model directories: JSON and plain arrays; a crash leaves the old model or the new one."""
+"""Model directories: a state as JSON, plain arrays and Parquet, and back; it knows no class of models."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import dataclasses
+import math
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 
 from foretell._version import __version__
-from foretell.baselines import EVENT_BASELINES, SERIES_BASELINES
-from foretell.baselines.statistic import EventStatistic, SeriesStatistic
-from foretell.errors import ParameterError, StorageError
+from foretell.core.contracts import Kind
+from foretell.core.state import Arrays, Described, State
+from foretell.errors import BackendError, MissingDependencyError, ParameterError, StorageError
 from foretell.storage.files import (
-    ARRAYS,
+    CHECKED_FORMAT,
     Contents,
     check_place,
     contents_of,
-    read_arrays,
     read_manifest,
     write_version,
 )
 
-if TYPE_CHECKING:  # the engine is imported when a model is loaded, not with this module
-    from foretell.events.forecaster import EventForecaster
-    from foretell.series.forecaster import SeriesForecaster
+ARRAYS = "arrays.npz"
+# Of a log or panel the files have names that begin so.
+_DATA = "data-"
+# JSON has no infinite numbers: they are objects with this one key.
+_NUMBER = "$number"
+_MOST_MEMBERS = 100_000
+# Tables are written plain: a value takes a bit at the least. The first formats packed theirs.
+_VALUES_A_BYTE, _PACKED_VALUES_A_BYTE = 8, 10_000
 
-    Saved: TypeAlias = EventForecaster | SeriesForecaster | EventStatistic | SeriesStatistic
 
-FORMAT = 2
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """What a model directory holds.
+
+    Attributes
+    ----------
+    forecaster : str
+        Under which name the model's class is known, see `foretell.storage.forecaster`.
+    state : State
+    contents : Contents
+        Its files, those among them that were exported beside the state.
+    """
+
+    forecaster: str
+    state: State
+    contents: Contents
 
 
-def save(model: Saved, path: str | Path, *, weights: str = "arrays") -> Path:
-    """Write a fitted forecaster to a directory; an older model of the same place is replaced.
+def write(
+    state: State,
+    path: str | Path,
+    *,
+    kind: Kind,
+    forecaster: str,
+    export: Callable[[Path], None] | None = None,
+) -> Path:
+    """Write a state to a directory; an older model of the same place is replaced.
 
     Parameters
     ----------
-    model : EventForecaster, SeriesForecaster, or a model of `foretell.baselines`
+    state : State
     path : str or Path
         The directory. One that exists and holds no model is refused.
-    weights : {"arrays", "keras"}
-        With the other arrays; or as Keras keeps them: ``architecture.json``, and ``member0.weights.h5`` … for
-        each member of the ensemble.
+    kind : {"events", "series"}
+        The question that the model answers.
+    forecaster : str
+        The name under which its class is known.
+    export : callable, optional
+        Writes further files to a directory, which are kept beside the state and not read with it.
 
     Raises
     ------
@@ -51,9 +83,18 @@ def save(model: Saved, path: str | Path, *, weights: str = "arrays") -> Path:
         The place cannot be written, or holds something else.
     """
     target = Path(path)
+
+    def write_all(place: Path) -> Described:
+        head = {"version": __version__, "kind": kind, "forecaster": forecaster}
+        described = head | {"state": _write_state(state, place, "")}
+        described["data"] = None if state.data is None else _write_state(state.data, place, _DATA)
+        if export is not None:
+            export(place)
+        return described
+
     try:
         check_place(target)
-        write_version(target, lambda place: _write(model, place, weights))
+        write_version(target, write_all)
     except StorageError:
         raise
     except OSError as error:
@@ -61,8 +102,19 @@ def save(model: Saved, path: str | Path, *, weights: str = "arrays") -> Path:
     return target
 
 
-def load(path: str | Path) -> EventForecaster | SeriesForecaster:
-    """Read a forecaster back from its directory.
+def _write_state(state: State, place: Path, prefix: str) -> object:
+    """Write arrays and tables; return what is described as JSON can hold it."""
+    if state.arrays:
+        np.savez(place / f"{prefix}{ARRAYS}", allow_pickle=False, **cast("dict[str, Any]", state.arrays))
+    for name, table in state.tables.items():
+        pq.write_table(
+            table.to_arrow(), place / f"{prefix}{name}.parquet", use_dictionary=False, compression="none"
+        )
+    return _plain(state.described)
+
+
+def read(path: str | Path) -> Stored:
+    """Read a model directory.
 
     Parameters
     ----------
@@ -76,106 +128,149 @@ def load(path: str | Path) -> EventForecaster | SeriesForecaster:
     """
     source = Path(path)
     described = read_manifest(source)
-    if described["format"] > FORMAT:
+    if described["format"] > CHECKED_FORMAT:
         raise StorageError(
             f"{source} was written by foretell {described.get('version')}, in a newer format than this "
             f"version, {__version__}, knows; upgrade foretell"
         )
-    with _damage(f"the model in {source} is damaged", "save it again"):
+    with damage(source):
         try:
             return _read(described, contents_of(source, described))
-        except ParameterError as error:
-            raise StorageError(f"the model in {source} cannot be built, or is damaged: {error}") from error
+        except (FileNotFoundError, StorageError):
+            # Another process may have saved a newer version meanwhile.
+            newer = read_manifest(source)
+            if newer == described:
+                raise
+            return _read(newer, contents_of(source, newer))
+
+
+def _read(described: Described, contents: Contents) -> Stored:
+    contents.check()
+    if described["format"] < CHECKED_FORMAT:
+        return Stored(
+            _first_name(described), _read_state(described, contents, _PACKED_VALUES_A_BYTE), contents
+        )
+    data = described["data"]
+    state = _read_state(
+        _restored(described["state"]), contents, _VALUES_A_BYTE, lambda name: not name.startswith(_DATA)
+    )
+    if data is not None:
+        part = _read_state(_restored(data), contents, _VALUES_A_BYTE, lambda name: name.startswith(_DATA))
+        state = dataclasses.replace(state, data=part)
+    return Stored(described["forecaster"], state, contents)
+
+
+def _first_name(described: Described) -> str:
+    """Return the name of the class of a model whose format had none."""
+    if "model" in described:
+        name: str = described["model"]
+        return name
+    return "stores-network" if "stores" in described else f"{described['kind']}-network"
+
+
+def _read_state(
+    described: Described,
+    contents: Contents,
+    values_a_byte: int,
+    wanted: Callable[[str], bool] = lambda name: True,  # noqa: ARG005
+) -> State:
+    arrays: Arrays = {}
+    tables = {}
+    for name in filter(wanted, contents.files):
+        stem, _, kind = name.removeprefix(_DATA).rpartition(".")
+        if kind == "npz":
+            arrays |= read_arrays(contents / name)
+        elif kind == "parquet":
+            tables[stem] = read_table(contents / name, values_a_byte)
+    return State(described, arrays, tables)
 
 
 @contextlib.contextmanager
-def _damage(what: str, mend: str) -> Iterator[None]:
+def damage(source: Path, what: str = "the model", mend: str = "save it again") -> Iterator[None]:
     """Say in one way that files are damaged, wherever it shows; polars' panics are no Exception."""
     try:
         yield
-    except StorageError:
+    except (StorageError, MissingDependencyError, BackendError):
         raise
+    except ParameterError as error:
+        raise StorageError(f"{what} in {source} cannot be built, or is damaged: {error}") from error
     except (Exception, pl.exceptions.PanicException) as error:
-        raise StorageError(f"{what} ({error}); {mend}") from error
+        raise StorageError(f"{what} in {source} is damaged ({error}); {mend}") from error
 
 
-def load_keras(path: str | Path) -> list[Any]:
-    """Read the members of an ensemble as plain Keras models, from what ``save_keras`` wrote.
+def _plain(value: object) -> object:
+    """Return a value as JSON can hold it."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_NUMBER: str(value)}
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
 
-    Keras alone can do the same, with ``keras.models.model_from_json`` and ``load_weights``.
 
-    Parameters
-    ----------
-    path : str or Path
+def _restored(value: Any) -> Any:
+    """Undo `_plain`; tuples stay lists."""
+    if isinstance(value, list):
+        return [_restored(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    return (
+        float(value[_NUMBER]) if _NUMBER in value else {name: _restored(part) for name, part in value.items()}
+    )
 
-    Returns
-    -------
-    list of keras.Model
+
+def read_table(path: Path, values_a_byte: int) -> pl.DataFrame:
+    """Return a table, which is first checked to say of itself no more than its bytes can hold."""
+    with pq.ParquetFile(path) as file:
+        about = file.metadata
+        groups = [about.row_group(k) for k in range(about.num_row_groups)]
+        values = sum(group.column(k).num_values for group in groups for k in range(about.num_columns))
+        if max(values, about.num_rows) > path.stat().st_size * values_a_byte:
+            raise StorageError(
+                f"{path} says that it holds {about.num_rows:,} rows, {values:,} values, which its bytes do "
+                "not; the model is damaged: save it again"
+            )
+        return cast("pl.DataFrame", pl.from_arrow(file.read()))
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Return the arrays of a file, each checked against the bytes that are there before it is read.
 
     Raises
     ------
     StorageError
-        The directory holds no such files, or they are damaged.
+        A member is encrypted, packed, holds objects, or says a shape that its bytes do not fill.
     """
-    import foretell.events.heads.networks  # noqa: F401, PLC0415  # registers their layers with Keras
-    from foretell.nn.keras_files import ARCHITECTURE, read_member, weights_name  # noqa: PLC0415
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if len(members) > _MOST_MEMBERS:
+            raise StorageError(f"{path} holds {len(members):,} arrays; expected at most {_MOST_MEMBERS:,}")
+        if sum(member.file_size for member in members) > path.stat().st_size:
+            raise StorageError(f"{path}: its arrays overlap; the model is damaged: save it again")
+        for member in members:
+            _check_member(archive, member, path)
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
 
-    place = Path(path)
-    source = contents_of(place, read_manifest(place))
-    members = 0
-    while (source / weights_name(members)).is_file():
-        members += 1
-    if not members or not (source / ARCHITECTURE).is_file():
+
+def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
+    packed = member.compress_type != zipfile.ZIP_STORED
+    if packed or member.flag_bits & 1 or not member.filename.endswith(".npy"):
         raise StorageError(
-            f"no Keras files in {place}: expected {ARCHITECTURE} and {weights_name(0)}, which save_keras "
-            "writes"
+            f"{path}: {member.filename!r} is encrypted, or packed in another way; the model is damaged"
         )
-    with _damage(f"the Keras files in {place} are damaged", "save them again"):
-        return [read_member(source, m) for m in range(members)]
-
-
-def _write(model: Saved, place: Path, weights: str) -> dict[str, Any]:
-    """Write the model's files and return its manifest; the engine that knows its kind describes it."""
-    from foretell.events.forecaster import EventForecaster  # noqa: PLC0415
-    from foretell.storage.events import write_events  # noqa: PLC0415
-
-    head: dict[str, Any] = {"format": FORMAT, "version": __version__}
-    if isinstance(model, (EventStatistic, SeriesStatistic)):
-        kind, (described, arrays) = model.kind, model.state()
-        described |= {"model": model.shell_name}
-    elif isinstance(model, EventForecaster):
-        kind, (described, arrays) = "events", write_events(model, place)
-    else:
-        from foretell.storage.series import write_series  # noqa: PLC0415
-
-        kind, (described, arrays) = "series", write_series(model, place)
-    if weights == "keras":
-        from foretell.nn.keras_files import write_members  # noqa: PLC0415
-
-        fitted = cast("EventForecaster | SeriesForecaster", model).model_
-        order = write_members(fitted.network.whole, fitted.network.variables, fitted.members, place)
-        described["keras_order"] = order
-        arrays = {name: values for name, values in arrays.items() if not name.startswith("member")}
-    np.savez(place / ARRAYS, allow_pickle=False, **cast("dict[str, Any]", arrays))
-    return head | {"kind": kind} | described
-
-
-def _read(described: dict[str, Any], place: Contents) -> EventForecaster | SeriesForecaster:
-    arrays = read_arrays(place / ARRAYS)
-    if "keras_order" in described:
-        import foretell.events.heads.networks  # noqa: F401, PLC0415  # registers their layers with Keras
-        from foretell.nn.keras_files import read_weights  # noqa: PLC0415
-
-        arrays |= read_weights(place, described["members"], described["keras_order"])
-    if "model" in described:
-        known: Mapping[str, type[Any]] = {**EVENT_BASELINES, **SERIES_BASELINES}
-        return cast(
-            "EventForecaster | SeriesForecaster", known[described["model"]].from_state(described, arrays)
-        )
-    if described["kind"] == "events":
-        from foretell.storage.events import read_event_model  # noqa: PLC0415
-
-        return read_event_model(described, arrays, place)
-    from foretell.storage.series import read_series_model  # noqa: PLC0415
-
-    return read_series_model(described, arrays, place)
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        if version not in reader:
+            raise StorageError(
+                f"{path}: {member.filename!r} is of an unknown version; the model is damaged: save it again"
+            )
+        shape, _, dtype = reader[version](file)
+        n_bytes = math.prod(shape) * dtype.itemsize
+        if dtype.hasobject or min(shape, default=0) < 0 or file.tell() + n_bytes != member.file_size:
+            raise StorageError(
+                f"{path}: {member.filename!r} says shape {shape} of {dtype}, which its "
+                f"{member.file_size:,} bytes do not hold; the model is damaged: save it again"
+            )

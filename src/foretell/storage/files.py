@@ -2,62 +2,98 @@
 
 A directory is a model's if its manifest, ``model.json``, says so. A new version is written beside the old one
 under names of its own, and one atomic replacement of the manifest switches to it: whatever moment a process
-is killed at, the old model or the new one is there. What a killed process left goes with the next save.
+is killed at, the old model or the new one is there. Which files come and go is listed before the first of
+them is moved: what a killed process left goes with the next save.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
-import math
 import os
 import re
 import secrets
 import shutil
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
+from foretell.core.state import Described
 from foretell.errors import StorageError
 
-MANIFEST, ARRAYS = "model.json", "arrays.npz"
+MANIFEST = "model.json"
 SIGNATURE = "foretell-model"
-_OWN = re.compile(
+# The first format that says of each file how long it is and what its bytes add up to.
+CHECKED_FORMAT = 3
+_NAME = re.compile(r"[a-z][a-z0-9_-]*\.(npz|parquet|json|weights\.h5)")
+_VERSION = re.compile(r"[0-9a-f]{8}\.")
+# The files of the first format, which lists none.
+_UNLISTED = re.compile(
     r"arrays\.npz|(trained_)?ids\.parquet|groups\.parquet|stores\.parquet|architecture\.json|member\d+\.weights\.h5"
 )
-_VERSION = re.compile(r"[0-9a-f]{8}\.")
 _ASIDE = ".foretell-"
-_MOST_JSON, _MOST_MEMBERS = 256 * 2**20, 100_000
+_JOURNAL = f"{_ASIDE}files"
+_MOST_JSON, _MOST_FILES, _DEEPEST = 256 * 2**20, 10_000, 100
+
+
+class File(NamedTuple):
+    """A file as the manifest lists it; the first formats say its name alone."""
+
+    name: str
+    size: int | None = None
+    sha256: str | None = None
 
 
 class Contents:
-    """The files of one version of a model: ``contents / "ids.parquet"`` is where it lies.
+    """The files of one version of a model: ``contents / "arrays.npz"`` is where it lies.
 
     Parameters
     ----------
     place : Path
-    names : mapping of str to str
-        From what a file is called to the name under which this version keeps it; the rest lie under theirs.
+    files : mapping of str to File
+        From what a file is called to the name under which this version keeps it.
     """
 
-    def __init__(self, place: Path, names: Mapping[str, str]) -> None:
-        self.place, self.names = place, dict(names)
+    def __init__(self, place: Path, files: Mapping[str, File]) -> None:
+        self.place, self.files = place, dict(files)
 
     def __truediv__(self, name: str) -> Path:
-        return self.place / self.names.get(name, name)
+        return self.place / self.files[name].name
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.files
+
+    @property
+    def kept(self) -> set[str]:
+        """The names under which the files lie."""
+        return {file.name for file in self.files.values()}
+
+    def check(self) -> None:
+        """Compare every file with its length and its sum.
+
+        Raises
+        ------
+        StorageError
+            One is another than was saved.
+        """
+        for name, file in self.files.items():
+            path = self / name
+            if file.size is None:
+                continue
+            if path.stat().st_size != file.size or _sum(path) != file.sha256:
+                raise StorageError(
+                    f"{path} is not as it was saved, or not whole; the model is damaged: save it again"
+                )
 
 
-def read_manifest(place: Path) -> dict[str, Any]:
+def read_manifest(place: Path) -> Described:
     """Return what the manifest of a directory says.
 
     Raises
     ------
     StorageError
-        There is none, or it is no manifest of a model.
+        There is none, it is no manifest of a model, or it was changed.
     """
     path = place / MANIFEST
     try:
@@ -70,49 +106,78 @@ def read_manifest(place: Path) -> dict[str, Any]:
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise StorageError(f"{path} cannot be read as JSON; the model is damaged: save it again") from error
-    if not isinstance(described, dict) or not isinstance(described.get("format"), int):
+    if (
+        not isinstance(described, dict)
+        or type(described.get("format")) is not int
+        or _depth(described) > _DEEPEST
+    ):
         raise StorageError(f"{path} does not describe a model; it is damaged: save the model again")
-    if described.get("kind") not in {"events", "series"}:
+    if described.get("kind") not in ("events", "series"):
         raise StorageError(
             f"{path} tells kind={described.get('kind')!r}; expected 'events' or 'series': it is damaged, or "
             "not a foretell model"
         )
+    if described["format"] == CHECKED_FORMAT and described.get("sha256") != _sum_of_manifest(described):
+        raise StorageError(f"{path} is not as it was saved; the model is damaged: save it again")
     return described
 
 
-def contents_of(place: Path, described: Mapping[str, Any]) -> Contents:
-    """Return the files that a manifest lists; each lies in the directory itself."""
-    names = described.get("files", {})
-    if not isinstance(names, dict) or not all(
-        isinstance(kept, str) and _is_own(kept) and _OWN.fullmatch(name) for name, kept in names.items()
-    ):
-        raise StorageError(
-            f"{place / MANIFEST} lists files that are no model's; it is damaged: save it again"
-        )
-    return Contents(place, names)
+def _depth(value: object) -> int:
+    """Return how deep lists and objects are nested."""
+    depth, layer = 0, [value]
+    while layer := [part for part in layer if isinstance(part, (dict, list))]:
+        depth += 1
+        layer = [inner for part in layer for inner in (part.values() if isinstance(part, dict) else part)]
+    return depth
 
 
-def _is_own(name: str) -> bool:
-    return bool(_OWN.fullmatch(_VERSION.sub("", name, count=1)))
+def contents_of(place: Path, described: Described) -> Contents:
+    """Return the files that a manifest lists; each lies in the directory itself.
 
-
-def _is_leftover(name: str) -> bool:
-    return bool(_VERSION.match(name)) and _is_own(name)
-
-
-def _own_files(place: Path, described: Mapping[str, Any] | None) -> set[str]:
-    """Return the files there that a manifest lists, and those that a killed save left.
-
-    The first format lists none: of its directories the files are known by their names.
+    The first format lists none: its files are known by their names.
     """
-    names = {entry.name for entry in place.iterdir()}
-    if described is None:
-        listed = set()
-    elif "files" in described:
-        listed = names.intersection(contents_of(place, described).names.values())
-    else:
-        listed = {name for name in names if _OWN.fullmatch(name)}
-    return listed | {name for name in names if _is_leftover(name)}
+    if "files" not in described:
+        names = [entry.name for entry in place.iterdir() if _UNLISTED.fullmatch(entry.name)]
+        return Contents(place, {name: File(name) for name in names})
+    listed = described["files"]
+    with contextlib.suppress(TypeError, AttributeError):
+        if len(listed) <= _MOST_FILES:
+            files = {
+                name: File(kept) if isinstance(kept, str) else File(**kept) for name, kept in listed.items()
+            }
+            if all(_is_own(file.name, name) for name, file in files.items()):
+                return Contents(place, files)
+    raise StorageError(f"{place / MANIFEST} lists files that are no model's; it is damaged: save it again")
+
+
+def _is_own(kept: object, name: str | None = None) -> bool:
+    """Return whether a file may be a model's, and be called so."""
+    if not isinstance(kept, str) or kept == MANIFEST:
+        return False
+    plain = _VERSION.sub("", kept, count=1)
+    return bool(_NAME.fullmatch(plain)) and name in (None, plain)
+
+
+def _own_files(place: Path) -> set[str]:
+    """Return the files there that the manifest lists, and those that a killed save has listed."""
+    listed = set(_journal(place))
+    if (place / MANIFEST).exists():
+        listed |= contents_of(place, read_manifest(place)).kept
+    return listed & {entry.name for entry in place.iterdir()}
+
+
+def _journal(place: Path) -> list[str]:
+    """Return the files that a save has listed which did not come to its end."""
+    path = place / _JOURNAL
+    if not path.exists():
+        return []
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list) or not all(_is_own(name) for name in names):
+        raise StorageError(f"{path} does not list a model's files; it is damaged: remove it")
+    return names
 
 
 def check_place(target: Path) -> None:
@@ -127,31 +192,24 @@ def check_place(target: Path) -> None:
         raise StorageError(f"{target} is the working directory; name a directory of the model's own")
     if not target.exists():
         return
+    refused = f"{target} exists and is not a foretell model; choose another directory"
     if not target.is_dir():
-        raise StorageError(f"{target} exists and is not a foretell model; choose another directory")
-    described = None
+        raise StorageError(refused)
     if (target / MANIFEST).exists():
         try:
             described = read_manifest(target)
         except StorageError as error:
-            raise StorageError(
-                f"{target} exists and is not a foretell model; choose another directory ({error})"
-            ) from error
+            raise StorageError(f"{refused} ({error})") from error
         if described.get("signature") != SIGNATURE and "version" not in described:
-            raise StorageError(
-                f"{target} exists and is not a foretell model; choose another directory, or remove it"
-            )
-    own = {MANIFEST} | _own_files(target, described)
+            raise StorageError(f"{refused}, or remove it")
+    own = {MANIFEST} | _own_files(target)
     names = sorted(entry.name for entry in target.iterdir())
     foreign = [name for name in names if name not in own and not name.startswith(_ASIDE)]
     if foreign:
-        raise StorageError(
-            f"{target} exists and is not a foretell model; choose another directory, or move what is not the "
-            f"model's, such as {foreign[0]!r}, away"
-        )
+        raise StorageError(f"{refused}, or move what is not the model's, such as {foreign[0]!r}, away")
 
 
-def write_version(target: Path, write: Callable[[Path], dict[str, Any]]) -> None:
+def write_version(target: Path, write: Callable[[Path], Described]) -> None:
     """Write a version of a model, and switch to it.
 
     Parameters
@@ -169,43 +227,76 @@ def write_version(target: Path, write: Callable[[Path], dict[str, Any]]) -> None
         return
     with _locked(target), _aside(target, _ASIDE) as aside:
         names = _write_all(aside, write, f"{secrets.token_hex(4)}.")
-        old = _own_files(target, read_manifest(target) if (target / MANIFEST).exists() else None)
+        _write_json(aside / _JOURNAL, sorted({*names.values(), *_own_files(target)}))
+        (aside / _JOURNAL).replace(target / _JOURNAL)
         try:
             for name, kept in names.items():
                 (aside / name).replace(target / kept)
+            _sync(target)
             (aside / MANIFEST).replace(target / MANIFEST)  # the switch
         except OSError:
-            for kept in names.values():
-                (target / kept).unlink(missing_ok=True)
+            _clean(target)
             raise
-        for name in old:
-            (target / name).unlink(missing_ok=True)
+        _clean(target)
 
 
-def _write_all(place: Path, write: Callable[[Path], dict[str, Any]], version: str) -> dict[str, str]:
+def _clean(target: Path) -> None:
+    """Remove what was listed and is not the present version's."""
+    kept = set()
+    if (target / MANIFEST).exists():
+        kept = contents_of(target, read_manifest(target)).kept
+    for name in {*_journal(target)} - kept:
+        (target / name).unlink(missing_ok=True)
+    (target / _JOURNAL).unlink(missing_ok=True)
+
+
+def _write_all(place: Path, write: Callable[[Path], Described], version: str) -> dict[str, str]:
     """Write files and manifest, for the user alone; return under which name each file is to be kept."""
     described = write(place)
-    names = {entry.name: f"{version}{entry.name}" for entry in sorted(place.iterdir())}
-    _write_manifest(place / MANIFEST, described, names)
-    for entry in place.iterdir():
+    files = {}
+    for entry in sorted(place.iterdir()):
         entry.chmod(0o600)
-    return names
+        _sync(entry)
+        files[entry.name] = File(f"{version}{entry.name}", entry.stat().st_size, _sum(entry))
+    content = {"signature": SIGNATURE, "format": CHECKED_FORMAT} | dict(described)
+    content["files"] = {name: file._asdict() for name, file in files.items()}
+    _write_json(place / MANIFEST, content | {"sha256": _sum_of_manifest(content)})
+    return {name: file.name for name, file in files.items()}
 
 
-def _write_manifest(path: Path, described: dict[str, Any], names: dict[str, str]) -> None:
-    content = {"signature": SIGNATURE} | described | {"files": names}
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sum_of_manifest(described: Described) -> str:
+    rest = {name: value for name, value in described.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _write_json(path: Path, content: object) -> None:
     with path.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(content, indent=1, ensure_ascii=False))
-        file.flush()
-        os.fsync(file.fileno())
+        file.write(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
+    path.chmod(0o600)
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Have what was written brought to the disk; not every system can for directories."""
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 @contextlib.contextmanager
 def _aside(parent: Path, prefix: str) -> Iterator[Path]:
     """Give a private directory that goes again, and remove those of processes that are no more."""
-    for left in parent.glob(f"{prefix}*"):
+    for left in parent.iterdir():
         process = left.name.removeprefix(prefix).split("-")[0]
-        if process.isdigit() and not _runs(int(process)):
+        if left.name.startswith(prefix) and process.isdigit() and not _runs(int(process)):
             shutil.rmtree(left, ignore_errors=True)
     aside = parent / f"{prefix}{os.getpid()}-{secrets.token_hex(4)}"
     aside.mkdir(mode=0o700)
@@ -239,48 +330,3 @@ def _locked(place: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays of a file, each checked against the bytes that are there before it is read.
-
-    Raises
-    ------
-    StorageError
-        A member is encrypted, packed in an unknown way, holds objects, or says a shape that its bytes do not
-        fill; a trained weight is not finite.
-    """
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        if len(members) > _MOST_MEMBERS:
-            raise StorageError(f"{path} holds {len(members):,} arrays; expected at most {_MOST_MEMBERS:,}")
-        for member in members:
-            _check_member(archive, member, path)
-    with np.load(path, allow_pickle=False) as stored:
-        arrays: dict[str, npt.NDArray[Any]] = {name: stored[name] for name in stored.files}
-    for name, values in arrays.items():
-        if name.startswith("member") and values.dtype.kind == "f" and not np.isfinite(values).all():
-            raise StorageError(f"{path} holds weights that are not finite, in {name!r}; fit and save again")
-    return arrays
-
-
-def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
-    packed = member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-    if packed or member.flag_bits & 1 or not member.filename.endswith(".npy"):
-        raise StorageError(
-            f"{path}: {member.filename!r} is encrypted, or packed in another way; the model is damaged"
-        )
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        if version not in reader:
-            raise StorageError(
-                f"{path}: {member.filename!r} is of an unknown version; the model is damaged: save it again"
-            )
-        shape, _, dtype = reader[version](file)
-        n_bytes = math.prod(shape) * dtype.itemsize
-        if dtype.hasobject or file.tell() + n_bytes != member.file_size:
-            raise StorageError(
-                f"{path}: {member.filename!r} says shape {shape} of {dtype}, which its "
-                f"{member.file_size:,} bytes do not hold; the model is damaged: save it again"
-            )

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.state import State
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError, StorageError
 from foretell.events.forecaster import EventForecaster
+from foretell.events.state import of_today, settings
 from foretell.events.states import GapModel, States
 from foretell.events.stores.fitting import fit_stores
 from foretell.events.stores.network import encode_stores
-from foretell.events.stores.plan import MODELS, Models, StoreConfig, StorePlan, home_stores, plan_stores
+from foretell.events.stores.plan import (
+    MODELS,
+    Models,
+    StoreConfig,
+    StorePlan,
+    checked_stores,
+    config_of_state,
+    home_stores,
+    plan_stores,
+)
 from foretell.nn.settings import STORES, NetworkConfig, TrainConfig, as_config
 from foretell.nn.training import Progress
 
@@ -62,6 +74,7 @@ class StoreForecaster(EventForecaster):
     >>> board = ft.evaluate(log, "2017-09-30", "91d", models=models)  # doctest: +SKIP
     """
 
+    saved_as = "stores-network"
     starts_warm = False
     _configurations: ClassVar[Mapping[str, type]] = {
         "network": NetworkConfig,
@@ -130,13 +143,28 @@ class StoreForecaster(EventForecaster):
     def _plan(self) -> StorePlan:
         return StorePlan(self.stores_)
 
-    def _save(self, path: str | Path, weights: str) -> Path:
-        if weights == "keras":
-            raise StorageError(
-                f"cannot write {path} as Keras files: they hold one network, and a StoreForecaster has one "
-                "for each store; use save"
-            )
-        return super()._save(path, weights)
+    def state(self) -> State:
+        """Return what was learned, the stores, and the log, as plain values."""
+        state = super().state()
+        stores = None if self.stores is None else dataclasses.asdict(self.stores)
+        return dataclasses.replace(
+            state, described={**state.described, "stores": stores}, tables={"stores": self.stores_}
+        )
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Return the fitted forecaster that `state` described."""
+        state = of_today(state)
+        model = cls(**settings(state.described), stores=config_of_state(state.described["stores"]))
+        model.stores_ = checked_stores(state.tables["stores"])
+        return model._restored(state, 1 + model._plan.n_models)
+
+    def save_keras(self, path: str | Path, *, data: bool = True) -> Path:  # noqa: ARG002  # the parent's
+        """Refuse: use `save`."""
+        raise StorageError(
+            f"cannot write {path} as Keras files: they hold one network, and a StoreForecaster has one for "
+            "each store; use save"
+        )
 
     def _encode(self, log: EventLog) -> States:
         return encode_stores(self.model_, log, self._plan.numbers(log))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core.constraints import Whole, check_fields
+from foretell.core.state import Described
 from foretell.data.log import EventLog
 from foretell.errors import DataError, ParameterError
 from foretell.events.stores.similarity import Similarity, similar_groups
@@ -48,6 +49,31 @@ class StoreConfig:
         for name, kind in (("similarity", Similarity), ("training", TrainConfig)):
             if not isinstance(getattr(self, name), kind):
                 raise ParameterError(f"{name}={getattr(self, name)!r}; expected a {kind.__name__}(…)")
+
+
+def config_of_state(described: Described | None) -> StoreConfig | None:
+    """Return the configuration that JSON describes."""
+    if described is None:
+        return None
+    apart = {
+        "similarity": Similarity(**described["similarity"]),
+        "training": TrainConfig(**described["training"]),
+    }
+    return StoreConfig(**dict(described) | apart)
+
+
+def checked_stores(stores: pl.DataFrame) -> pl.DataFrame:
+    """Return a table of stores, their models, and what these have gained; refuse what is none."""
+    numbers = stores.select("n_customers", "n_events", "model", "gain").cast(pl.Float64).to_numpy()
+    whole = stores["model"].dtype.is_integer() and stores["model"].max() is not None
+    if (
+        not whole
+        or not np.isfinite(numbers).all()
+        or (numbers[:, :3] < 0).any()
+        or stores["group"].null_count()
+    ):
+        raise DataError("the table of stores has no number of customers, events, model and gain for each")
+    return stores
 
 
 def home_stores(log: EventLog) -> IntArray:

@@ -1,0 +1,246 @@
+"""A forecaster of events, or of the stores' customers, as plain values, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from foretell.core.state import Described, State
+from foretell.data.earlier import with_log
+from foretell.data.log import EventLog
+from foretell.data.state import CUSTOMERS, log_from_state, log_state, refuse
+from foretell.errors import DataError
+from foretell.events.auto import EventChoice
+from foretell.events.clock import OperationalClock
+from foretell.events.gap_features import N_PACE
+from foretell.events.heads.base import HistoryNetwork
+from foretell.events.heads.config import HeadConfig, as_head
+from foretell.events.heads.networks import builder
+from foretell.events.history import FeatureScale
+from foretell.events.states import GapModel, States
+from foretell.events.stores.network import StoreNetwork
+from foretell.nn.settings import NetworkConfig, TrainConfig
+from foretell.nn.state import member_arrays, members_of_arrays, network_of_state, network_state
+
+if TYPE_CHECKING:
+    from foretell.events.forecaster import EventForecaster
+
+# Parameters that are written in a way of their own.
+_APART = ("network", "training", "head", "stores")
+
+
+def forecaster_state(model: EventForecaster, read_as: Described) -> State:
+    """Return what a forecaster has learned, and its log, if it has one, with the state of every customer.
+
+    Parameters
+    ----------
+    model : EventForecaster
+    read_as : mapping
+        How its log was read, see `log_options`.
+    """
+    fitted, head = model.model_, as_head(model.head)
+    shared: HistoryNetwork = getattr(fitted.network, "inner", fitted.network)
+    described = {
+        "params": {name: value for name, value in model.get_params().items() if name not in _APART},
+        "head": {
+            "config": dataclasses.asdict(head),
+            "by_name": isinstance(model.head, str),
+            "kind": fitted.network.kind,
+            "settings": shared.settings_by_name(),
+        },
+        "network": dataclasses.asdict(fitted.network.config),
+        "network_given": network_state(model.network, fitted.network.config),
+        "training": dataclasses.asdict(model.training) if model.training else None,
+        "members": len(fitted.members),
+        "n_features": shared.n_features,
+        "weights": [variable.path for variable in fitted.network.network.variables],
+        "clock": dataclasses.asdict(fitted.clock),
+        "auto": model.auto_.describe() if model.auto_ else None,
+        "log_options": read_as,
+    }
+    arrays = member_arrays(fitted.members) | {"new_marks": fitted.new_marks, "residuals": fitted.residuals}
+    arrays |= {f"scale.{name}": part for name, part in vars(fitted.scale).items()}
+    has_log = "log_" in vars(model)
+    return State(
+        described, arrays, data=_with_states(log_state(model.log_), model.states_) if has_log else None
+    )
+
+
+def _with_states(log: State, states: States) -> State:
+    """Return the state of a log with where each customer stands beside its visits."""
+    columns = {"count": pl.Series(states.count), "age": pl.Series(states.age)}
+    wide = {"mean_marks": states.mean_marks, "packed": _by_customer(states.packed)}
+    wide |= {f"memory-{i}": _by_customer(part) for i, part in enumerate(states.memory)}
+    columns |= {name: pl.Series(values) for name, values in wide.items() if values.shape[1]}
+    customers = log.tables[CUSTOMERS].with_columns(**columns)
+    return dataclasses.replace(log, tables={**log.tables, CUSTOMERS: customers})
+
+
+def _by_customer(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Return numbers of members, customers and places as one row per customer."""
+    by_member = np.asarray(values, dtype=np.float32)
+    return np.ascontiguousarray(np.moveaxis(by_member, 0, 1)).reshape(by_member.shape[1], -1)
+
+
+def choice_of(state: State) -> EventChoice | None:
+    """Return what an inner backtest chose, if there was one."""
+    described = state.described["auto"]
+    return EventChoice.from_description(described) if described else None
+
+
+def log_and_states(data: State, model: GapModel) -> tuple[EventLog, States]:
+    """Return a log, and where its customers stand."""
+    log = log_from_state(data)
+    return log, _states(data, log, model)
+
+
+def settings(described: Described) -> dict[str, Any]:
+    """Return the arguments of a forecaster, but for the head and the stores."""
+    training = described["training"]
+    return dict(described["params"]) | {
+        "network": network_of_state(described["network_given"]),
+        "training": None if training is None else TrainConfig(**training),
+    }
+
+
+def head_of(described: Described) -> str | HeadConfig:
+    """Return the head as it was given."""
+    head = described["head"]
+    name: str = head["kind"]
+    return name if head["by_name"] else HeadConfig(**head["config"])
+
+
+def gap_model_of(state: State, n_models: int | None = None) -> GapModel:
+    """Return the model that `forecaster_state` described.
+
+    Parameters
+    ----------
+    state : State
+    n_models : int, optional
+        Of a `StoreForecaster`: its models, the global one among them.
+    """
+    described, arrays = state.described, state.arrays
+    head, config = described["head"], NetworkConfig(**described["network"])
+    _check_grid(head["settings"])
+    network = builder(head["kind"], head["settings"])(config, described["n_features"], 0)
+    shapes = [tuple(variable.shape) for variable in network.network.variables]
+    if n_models is not None:
+        shapes = [(n_models, *shape) for shape in shapes]
+        network = cast("HistoryNetwork", StoreNetwork(network))
+    clock = described["clock"]
+    model = GapModel(
+        network=network,
+        members=members_of_arrays(arrays, described["members"], shapes),
+        clock=OperationalClock(clock["unit"], tuple(clock["cycle"]), tuple(clock["year"])),
+        scale=FeatureScale(*(arrays[f"scale.{field.name}"] for field in dataclasses.fields(FeatureScale))),
+        new_marks=arrays["new_marks"],
+        residuals=arrays.get("residuals", np.zeros(0)),
+    )
+    _check_model(model, described)
+    return model
+
+
+def _check_grid(settings: Mapping[str, Any]) -> None:
+    """Refuse the grid of a head whose steps do not follow each other."""
+    for name in ("edges", "knots", "fine", "within"):
+        values = np.array(settings.get(name, ()), dtype=np.float64)
+        if (
+            np.isnan(values).any()
+            or (values < 0).any()
+            or (name != "within" and (np.diff(values) <= 0).any())
+        ):
+            raise DataError(f"the {name} of the head are not in order")
+    numbers = [settings.get(name, 1.0) for name in ("location", "width")]
+    if not np.isfinite(numbers).all() or numbers[1] <= 0:
+        raise DataError(f"the head has location and width {numbers}")
+
+
+def _check_model(model: GapModel, described: Described) -> None:
+    """Refuse a model whose parts do not fit each other."""
+    options, clock, n_features = described["log_options"], model.clock, described["n_features"]
+    n_marks, hourly = len(options["mark_names"]), options["unit"] == "hour"
+    speeds = np.array([*clock.cycle, *clock.year], dtype=np.float64)
+    numbers = np.concatenate([*vars(model.scale).values(), model.new_marks, model.residuals, speeds])
+    faults = {
+        "no members": not model.members,
+        "another clock": clock.unit != options["unit"]
+        or speeds.shape != ((168 if hourly else 7) + 53,)
+        or speeds.min() <= 0,
+        "other features": n_features != 12 + 4 * hourly + 2 * n_marks + N_PACE * model.network.paced,
+        "another scale": any(part.shape != (n_features,) for part in vars(model.scale).values())
+        or (model.scale.deviation <= 0).any(),
+        "other marks": model.new_marks.shape != (n_marks,),
+        "no ascending residuals": (np.diff(model.residuals) < 0).any()
+        or (model.network.kind == "gap" and not len(model.residuals)),
+        "numbers that are not finite": not np.isfinite(numbers).all(),
+    }
+    refuse("model", faults)
+
+
+def _states(data: State, log: EventLog, model: GapModel) -> States:
+    """Return where the customers of a log stand; both have to fit."""
+    customers, n, n_members = data.tables[CUSTOMERS], log.n_customers, len(model.members)
+
+    def wide(name: str, width: int) -> npt.NDArray[Any]:
+        values = customers[name].to_numpy() if width else np.zeros((n, 0))
+        if values.shape != (n, width) or not np.isfinite(values).all():
+            raise DataError(f"the states of the log's customers have no {name} of {width} numbers")
+        return values
+
+    def by_member(name: str, width: int) -> npt.NDArray[np.float32]:
+        values = wide(name, n_members * width).astype(np.float32, copy=False)
+        return np.ascontiguousarray(np.moveaxis(values.reshape(n, n_members, width), 1, 0))
+
+    widths = model.network.network.memory_widths
+    states = States(
+        tuple(by_member(f"memory-{i}", width) for i, width in enumerate(widths)),
+        by_member("packed", model.network.packed_width),
+        log.last,
+        customers["count"].to_numpy(),
+        customers["age"].to_numpy(),
+        wide("mean_marks", log.marks.shape[1]),
+    )
+    ages = np.asarray(states.age, dtype=np.float64)
+    wrong = (states.count != log.counts - 1) | ~np.isfinite(ages) | (ages < 0)
+    if wrong.any():
+        raise DataError(f"the states of {int(wrong.sum()):,} customers are not those of their visits")
+    return states
+
+
+def of_today(state: State) -> State:
+    """Return a state of today of one of the first formats: its log was arrays, its open edges null."""
+    described, arrays = state.described, state.arrays
+    if "log" not in described:
+        return state
+    state = with_log(state)
+    assert state.data is not None  # noqa: S101  # the description holds a log
+    # Models of the first versions have the mixture, and say nothing of it.
+    head = described.get("head") or {
+        "kind": "mixture", "settings": {"drop_out": described["params"]["drop_out"]}, "by_name": True,
+    }  # fmt: skip
+    head = dict(head) | {name: _endless(head[name]) for name in ("config", "settings") if name in head}
+    states = States(
+        tuple(arrays[f"memory.{i}"] for i in range(sum(name.startswith("memory.") for name in arrays))),
+        arrays["states.packed"],
+        *[arrays[f"states.{name}"] for name in States._fields[2:]],
+    )
+    described = {
+        **state.described,
+        "head": head,
+        "auto": described.get("auto"),
+        "network_given": described["network"],
+    }
+    return dataclasses.replace(state, described=described, data=_with_states(state.data, states))
+
+
+def _endless(settings: Described) -> dict[str, Any]:
+    """Return settings with an infinite number for each that the first formats left empty in a list."""
+    return {
+        name: tuple(np.inf if edge is None else edge for edge in value) if isinstance(value, list) else value
+        for name, value in settings.items()
+    }

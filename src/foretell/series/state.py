@@ -1,0 +1,150 @@
+"""A forecaster of series as plain values, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from foretell.core.state import Described, State
+from foretell.data.earlier import with_panel
+from foretell.data.state import panel_state, refuse
+from foretell.nn.settings import TrainConfig
+from foretell.nn.state import member_arrays, members_of_arrays, network_of_state, network_state
+from foretell.series.auto import SeriesChoice
+from foretell.series.calibration import Calibration
+from foretell.series.encoding import CovariateCode
+from foretell.series.fitting import Reading, SeriesModel
+from foretell.series.network import QUANTILES, SeriesNetwork, Shape
+from foretell.series.windows import WindowConfig
+
+if TYPE_CHECKING:
+    from foretell.series.forecaster import SeriesForecaster
+
+_CODED = ("past", "future", "static")
+_SCALES = ("loc", "scale", "typical")
+_TRAINED = "trained"
+
+
+def forecaster_state(model: SeriesForecaster, read_as: Described) -> State:
+    """Return what a forecaster has learned, and its panel, if it has one.
+
+    Parameters
+    ----------
+    model : SeriesForecaster
+    read_as : mapping
+        How its panel was read, see `panel_options`.
+    """
+    fitted = model.model_
+    reading, network = fitted.reading, fitted.network
+    params = {
+        name: dataclasses.asdict(value) if name in {"training", "window"} and value is not None else value
+        for name, value in model.get_params().items()
+    }
+    described = {
+        "params": params | {"network": network_state(model.network, network.config)},
+        "shape": dataclasses.asdict(network.shape),
+        "network": dataclasses.asdict(network.config),
+        "weights": [variable.path for variable in network.variables],
+        "members": len(fitted.members),
+        "auto": dataclasses.asdict(model.auto_) if model.auto_ else None,
+        "codes": {name: dataclasses.asdict(getattr(reading, name)) for name in _CODED},
+        "reading": {"kind": reading.kind, "log": reading.log, "cycles": reading.cycles},
+        "trust": fitted.calibration.trust,
+        "panel_options": read_as,
+    }
+    arrays = member_arrays(fitted.members) | {"calibration": fitted.calibration.factors}
+    arrays |= {f"reading.{name}": getattr(reading, name) for name in _SCALES}
+    panel = vars(model).get("panel_")
+    ids = pl.Series("unique_id", list(reading.ids), dtype=None if panel is None else panel.ids.dtype)
+    return State(described, arrays, {_TRAINED: ids.to_frame()}, None if panel is None else panel_state(panel))
+
+
+def choice_of(state: State) -> SeriesChoice | None:
+    """Return what an inner backtest chose, if there was one."""
+    described = state.described["auto"]
+    return SeriesChoice(**described) if described else None
+
+
+def settings(described: Described) -> dict[str, Any]:
+    """Return the arguments of a forecaster."""
+    params = dict(described["params"])
+    for name, kind in (("training", TrainConfig), ("window", WindowConfig)):
+        params[name] = None if params[name] is None else kind(**params[name])
+    return params | {"network": network_of_state(params["network"])}
+
+
+def series_model_of(state: State) -> SeriesModel:
+    """Return the model that `forecaster_state` described."""
+    described, arrays = state.described, state.arrays
+    codes, about = described["codes"], described["reading"]
+    reading = Reading(
+        past=_code(codes["past"]),
+        future=_code(codes["future"]),
+        static=_code(codes["static"]),
+        loc=arrays["reading.loc"],
+        scale=arrays["reading.scale"],
+        typical=arrays["reading.typical"],
+        kind=about["kind"],
+        log=about["log"],
+        cycles=tuple(about["cycles"]),
+        ids=tuple(state.tables[_TRAINED]["unique_id"].to_list()),
+    )
+    loss = (described["params"]["training"] or {}).get("loss")
+    network = SeriesNetwork(network_of_state(described["network"]), Shape(**described["shape"]), loss=loss)
+    shapes = [tuple(variable.shape) for variable in network.variables]
+    model = SeriesModel(
+        network,
+        members_of_arrays(arrays, described["members"], shapes),
+        reading,
+        Calibration(arrays["calibration"], described["trust"]),
+    )
+    _check_model(model)
+    return model
+
+
+def _check_model(model: SeriesModel) -> None:
+    """Refuse a model whose parts do not fit each other."""
+    reading, shape = model.reading, model.network.shape
+    factors, trust = model.calibration.factors, model.calibration.trust
+    own = (len(reading.ids), shape.n_targets)
+    widths = (reading.past.width, reading.static.width, reading.future.width + len(reading.cycles))
+    refuse(
+        "model",
+        {
+            "no members": not model.members,
+            "another calibration": factors.shape != (shape.steps, len(QUANTILES))
+            or not (np.isfinite(factors) & (factors >= 0)).all()
+            or not 0.0 <= trust <= 1.0,
+            "scales of other series": reading.loc.shape != own or reading.scale.shape != own,
+            "scales that are infinite": any(
+                np.isinf(part).any() for part in (reading.loc, reading.scale, reading.typical)
+            ),
+            "no typical scale": reading.typical.shape != (2, shape.n_targets)
+            or np.isnan(reading.typical).any(),
+            "other covariates": widths != (shape.n_past, shape.n_static, shape.n_known),
+            "another normalisation": reading.kind != shape.normalise or reading.log != shape.log,
+        },
+    )
+
+
+def _code(kept: Described) -> CovariateCode:
+    categories = {name: tuple(known) for name, known in kept["categories"].items()}
+    code = CovariateCode(tuple(kept["names"]), tuple(kept["mean"]), tuple(kept["deviation"]), categories)
+    spread = np.array(code.deviation, dtype=np.float64)
+    numbers = np.array(code.mean, dtype=np.float64)
+    wrong = len(numbers) != len(code.names) or len(spread) != len(code.names)
+    refuse(
+        "code of the covariates",
+        {"other numbers": wrong or not np.isfinite(numbers).all() or (spread <= 0).any()},
+    )
+    return code
+
+
+def of_today(state: State) -> State:
+    """Return a state of today of one of the first formats, in which the panel's values were arrays."""
+    if "panel" not in state.described:
+        return state
+    return dataclasses.replace(with_panel(state), tables={_TRAINED: state.tables["trained_ids"]})
