@@ -25,11 +25,11 @@ from benchmarks.series_data import M4_HORIZON, M4_SEASON, bank_calls, ett_hourly
 import foretell as ft
 from foretell.baselines.rules import Drift, Naive, SeasonalNaive
 from foretell.data.log import EventLog
-from foretell.evaluation.calibration import mass_within
-from foretell.evaluation.recalibration import (
+from foretell.evaluation.calibration import (
     ConformalRecalibration,
     IsotonicRecalibration,
     PITRecalibration,
+    mass_within,
     recalibration_on_last_fold,
 )
 from foretell.evaluation.series_folds import scales

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from foretell.data.log import EventLog
     from foretell.data.panel import Panel
     from foretell.data.series import read_series
-    from foretell.evaluation.backtest import backtest, evaluate
-    from foretell.evaluation.folds import BacktestConfig
+    from foretell.evaluation.backtest import BacktestConfig, backtest, evaluate
     from foretell.evaluation.search_space import Between
     from foretell.evaluation.tuning import SearchConfig, tune
     from foretell.events.forecaster import EventForecaster
@@ -70,8 +69,7 @@ _ROOMS = {
     "foretell.data.log": ("EventLog",),
     "foretell.data.panel": ("Panel",),
     "foretell.data.series": ("read_series",),
-    "foretell.evaluation.backtest": ("backtest", "evaluate"),
-    "foretell.evaluation.folds": ("BacktestConfig",),
+    "foretell.evaluation.backtest": ("BacktestConfig", "backtest", "evaluate"),
     "foretell.evaluation.search_space": ("Between",),
     "foretell.evaluation.tuning": ("SearchConfig", "tune"),
     "foretell.events.forecaster": ("EventForecaster",),

@@ -10,9 +10,10 @@ import foretell as ft
 from foretell.core.outlook import Outlook, period_edges
 from foretell.errors import DataError, ParameterError
 from foretell.evaluation import Evaluation
-from foretell.evaluation.event_folds import EventFolds, censored_crps
+from foretell.evaluation.event_folds import EventFolds
 from foretell.evaluation.series_folds import last_steps
 from foretell.series.fitting import Reading
+from foretell.stats.event_metrics import censored_crps
 
 CUTS = ["2023-04-30", "2023-06-30"]
 RULES = ["repeat rate", "mean gap"]
@@ -105,7 +106,7 @@ class TestFolds:
         assert days == [small_log.as_of - 120, small_log.as_of - 90, small_log.as_of - 60]
 
     def test_months_are_counted_from_each_cut_off(self, small_log):
-        folds = EventFolds(small_log, "1mo", ["2023-01-31", "2023-03-31", "2023-05-31"], ft.BacktestConfig())
+        folds = EventFolds(small_log, "1mo", ["2023-01-31", "2023-03-31", "2023-05-31"])
         lengths = [folds.held_back(k).end - folds.held_back(k).cutoff for k in range(3)]
         assert lengths == [28, 30, 30]
 
@@ -113,7 +114,7 @@ class TestFolds:
         ("as_of", "origin"), [("2023-03-31", "2023-02-28"), ("2023-03-15", "2023-02-15")]
     )
     def test_the_last_of_some_cut_offs_lies_a_month_before_the_end(self, small_log, as_of, origin):
-        folds = EventFolds(small_log.until(as_of), "1mo", 2, ft.BacktestConfig())
+        folds = EventFolds(small_log.until(as_of), "1mo", 2)
         assert str(folds.label(1)) == origin
 
     def test_the_table_has_a_row_for_each_cut_off_model_and_customer_known_by_then(self, small_log):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import foretell as ft
 from foretell.errors import ParameterError
 from foretell.evaluation import calibration
-from foretell.evaluation.recalibration import (
+from foretell.evaluation.calibration import (
     ConformalRecalibration,
     IsotonicRecalibration,
     PITRecalibration,

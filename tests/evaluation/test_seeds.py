@@ -10,8 +10,8 @@ import foretell as ft
 from foretell.core.estimator import Estimator
 from foretell.core.outlook import Outlook, period_edges
 from foretell.errors import ParameterError
+from foretell.evaluation.backtest import other_seeds
 from foretell.evaluation.evaluation import spread_table
-from foretell.evaluation.folds import other_seeds
 
 
 class Lucky(Estimator):

@@ -239,8 +239,8 @@ def backtest(
     question.check_horizon(horizon)
     terminal.check_file(compare.json_file, (), "file")
     models = compared(question, compare.model, learn)
+    from foretell.evaluation.backtest import BacktestConfig  # noqa: PLC0415
     from foretell.evaluation.backtest import backtest as run  # noqa: PLC0415
-    from foretell.evaluation.folds import BacktestConfig  # noqa: PLC0415
 
     often: Any = int(plan.refit) if plan.refit.isdecimal() else plan.refit
     config = BacktestConfig(refit=often, training=plan.training, seeds=compare.seeds)  # type: ignore[arg-type]

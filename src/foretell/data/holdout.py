@@ -1,12 +1,14 @@
-"""What really happened after a cut-off date, to customers who were known by then."""
+"""Where data are cut, and what really happened after a cut-off to customers who were known by then."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from foretell.core import BoolArray, IntArray
+from foretell.core.constraints import Whole, check
 from foretell.core.outlook import period_edges
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError
@@ -86,3 +88,34 @@ def hold_out(log: EventLog, cutoff: int, horizon: int, period: int) -> Holdout:
         next_event=first_after[known],
         seen=log.as_of,
     )
+
+
+def origins_back(last: int, first: int, n_folds: int, step: int, unit: str) -> tuple[int, ...]:
+    """Return ``n_folds`` origins, ``step`` apart, the last one at ``last``.
+
+    Examples
+    --------
+    >>> origins_back(100, 0, 3, 10, "days")
+    (80, 90, 100)
+    """
+    check("cutoffs", n_folds, Whole(1))
+    check("step", step, Whole(1))
+    origins = tuple(last - step * back for back in range(n_folds - 1, -1, -1))
+    if origins[0] < first:
+        most = max((last - first) // step + 1, 0)
+        raise ParameterError(
+            f"{n_folds} folds, {step} {unit} apart, reach back before the data begin: {most} would fit; ask "
+            "for fewer folds, a smaller step or a shorter horizon"
+        )
+    return origins
+
+
+def ascending(origins: Sequence[int], shown: Sequence[object]) -> tuple[int, ...]:
+    """Refuse cut-offs that do not go forward."""
+    if not origins:
+        raise ParameterError("cutoffs is empty; name at least one date, or how many folds there are to be")
+    if list(origins) != sorted(set(origins)):
+        raise ParameterError(
+            f"cutoffs={list(shown)!r}; expected dates that go forward, each of them once: sort them"
+        )
+    return tuple(origins)

@@ -3,31 +3,89 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import polars as pl
 
-from foretell.core.constraints import Whole, check
+from foretell.core.constraints import Constraint, Either, Maybe, OneOf, Whole, check, check_fields
 from foretell.core.contracts import Folds, Task
+from foretell.core.estimator import Estimator
 from foretell.data.log import EventLog
 from foretell.data.panel import Panel
 from foretell.errors import ParameterError, StorageError
-from foretell.evaluation.evaluation import Evaluation, fold_file, remove_with
-from foretell.evaluation.folds import BacktestConfig, free_name, fresh, other_seeds
+from foretell.evaluation.evaluation import Evaluation, Model, fold_file, remove_with
 from foretell.evaluation.tasks import task_of
 
-Hear = Callable[[int, int, str], None]
+Refit = Literal["always", "never", "warm"] | int
+Training = Literal["expanding", "sliding"]
+
+
+@dataclasses.dataclass(frozen=True)
+class BacktestConfig:
+    """How a backtest goes from fold to fold.
+
+    Parameters
+    ----------
+    step : str or int, optional
+        From one cut-off to the next; by default the horizon, so that no day is forecast twice.
+    refit : {"always", "never", "warm"} or int
+        Fit at every cut-off; at the first only; from the last fold's weights with few epochs (of models that
+        can: ours); or at every k-th.
+    training : {"expanding", "sliding"}
+        All that lies before a cut-off, or a period as long as the first fold's. Of visits a sliding period
+        holds the customers who first came in it, with their whole histories. Forecasts are made for all.
+    season : int, optional
+        Of series: steps of the season by which errors are scaled; by default that of what the first fold
+        sees.
+    seeds : int
+        Fit our models again with other seeds, so many in all, to see how far the figures differ.
+
+    Examples
+    --------
+    >>> BacktestConfig(refit="sometimes")
+    Traceback (most recent call last):
+    foretell.errors.ParameterError: refit='sometimes'; expected 'always', 'never' or 'warm', or a whole \
+number of folds of at least 1
+    """
+
+    step: str | int | None = None
+    refit: Refit = "always"
+    training: Training = "expanding"
+    season: int | None = None
+    seeds: int = 1
+
+    def __post_init__(self) -> None:
+        rules: dict[str, Constraint] = {
+            "refit": Either((OneOf(("always", "never", "warm")), Whole(of="folds"))),
+            "training": OneOf(("expanding", "sliding")),
+            "season": Maybe(Whole(of="steps")),
+            "seeds": Whole(),
+        }
+        check_fields(self, rules)
+
+    def is_refitted(self, fold: int) -> bool:
+        """Return whether models are fitted in a fold, or asked as they are.
+
+        Examples
+        --------
+        >>> [BacktestConfig(refit=2).is_refitted(fold) for fold in range(4)]
+        [True, False, True, False]
+        """
+        if isinstance(self.refit, int):
+            return fold % self.refit == 0
+        return fold == 0 or self.refit != "never"
 
 
 def evaluate(
     data: EventLog | Panel,
     cutoff: object = None,
     horizon: str | int | None = None,
-    models: Sequence[Any] | None = None,
+    models: Sequence[str | Model] | None = None,
     *,
     season: int | None = None,
     seeds: int = 1,
@@ -52,13 +110,9 @@ def evaluate(
         and rules that it has to beat.
     season : int, optional
         Of series: steps of the season by which MASE is scaled and the seasonal-naive rule repeats; by default
-        it is found in the data.
+        that of the data.
     seeds : int
         Fit our models again with other seeds, so many in all, to see how far the figures differ.
-
-    Returns
-    -------
-    Evaluation
 
     Raises
     ------
@@ -82,19 +136,19 @@ def evaluate(
     'seasonal naive'
     """
     task, config = task_of(data), BacktestConfig(season=season, seeds=seeds)
-    folds = task.cut(data, horizon, None if cutoff is None else [cutoff], config)
-    return _run(task, folds, models, config, None, None)
+    folds = task.cut(data, horizon, None if cutoff is None else [cutoff], season=season)
+    return _run(task, folds, models, config)
 
 
 def backtest(
     data: EventLog | Panel,
-    models: Sequence[Any] | None = None,
+    models: Sequence[str | Model] | None = None,
     *,
     horizon: str | int,
-    cutoffs: Sequence[Any] | int = 4,
+    cutoffs: Sequence[object] | int = 4,
     config: BacktestConfig | None = None,
     out: str | Path | None = None,
-    progress: Hear | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Evaluation:
     """Let models forecast at several cut-offs, as they would have been used, and compare.
 
@@ -115,11 +169,7 @@ def backtest(
     out : str or Path, optional
         Directory that keeps the rows of each fold as a Parquet file.
     progress : callable, optional
-        Hears fold, number of folds, and model before each fit.
-
-    Returns
-    -------
-    Evaluation
+        Called with fold, number of folds, and model before each fit.
 
     Examples
     --------
@@ -133,84 +183,112 @@ def backtest(
     task, config = task_of(data, "backtest"), config or BacktestConfig()
     if isinstance(cutoffs, (bool, int)):
         check("cutoffs", cutoffs, Whole(1))
-    return _run(task, task.cut(data, horizon, cutoffs, config), models, config, out, progress)
+    folds = task.cut(data, horizon, cutoffs, step=config.step, season=config.season)
+    return _run(task, folds, models, config, out, progress)
 
 
 def _run(
     task: Task,
     folds: Folds,
-    named: Sequence[Any] | None,
+    named: Sequence[str | Model] | None,
     config: BacktestConfig,
-    out: str | Path | None,
-    progress: Hear | None,
+    out: str | Path | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Evaluation:
     """Evaluate models, and ours again with other seeds."""
-    models: dict[str, Any] = {}
+    models: dict[str, Model] = {}
     for entry in task.defaults if named is None else named:
-        built = isinstance(entry, str)
-        model = task.build(entry, **folds.model_settings()) if built else fresh(entry)
-        models[free_name(model.name, models)] = model
+        model = task.build(entry, **folds.model_settings()) if isinstance(entry, str) else _fresh(entry)
+        models[_free_name(model.name, models)] = model
     again = {
         f"{name} #{k}": other
         for name, model in models.items()
         for k, other in enumerate(other_seeds(model, config.seeds), 2)
     }
-    others = _go_through(task, folds, again, config, None, progress) if again else None
-    return _go_through(task, folds, models, config, out, progress, others)
+    backtest = _Backtest(task, folds, config, progress)
+    return backtest.run(models, out, backtest.run(again, None) if again else None)
 
 
-def _go_through(
-    task: Task,
-    folds: Folds,
-    models: Mapping[str, Any],
-    config: BacktestConfig,
-    out: str | Path | None,
-    progress: Hear | None,
-    others: Evaluation | None = None,
-) -> Evaluation:
-    """Fit and ask the models fold by fold, and write the rows of each fold to a file."""
-    directory = _directory(out)
-    fitted: dict[str, Any] = {}
-    seconds, totals = [], []
-    for fold in range(len(folds.origins)):
-        rows = []
-        key = {"cutoff": folds.label(fold)}
-        for name, template in models.items():
-            if progress is not None:
-                progress(fold, len(folds.origins), name)
-            started = time.perf_counter()
-            if config.is_refitted(fold):
-                seen = folds.training(fold, sliding=config.training == "sliding")
-                fitted[name] = _fit(template, seen, fitted.get(name) if config.refit == "warm" else None)
-            fit_s = time.perf_counter() - started
-            # Ours change nothing when asked; what a user's own model keeps must not reach the next fold.
-            model = copy.copy(fitted[name])
-            started = time.perf_counter()
-            forecast = folds.ask(fold, model)
-            spent = {"fit_s": fit_s, "predict_s": time.perf_counter() - started}
-            seconds.append({**key, "model": name, "refitted": config.is_refitted(fold), **spent})
-            rows.append(_keyed(folds.rows(fold, model, forecast), key["cutoff"], name))
-            total = folds.totals(fold, forecast)
-            totals += [] if total is None else [_keyed(total, key["cutoff"], name)]
-        pl.concat(rows).write_parquet(directory / fold_file(fold))
-    totalled = pl.concat(totals) if totals else pl.DataFrame()
-    evaluation = Evaluation(task, folds, fitted, pl.DataFrame(seconds), totalled, directory, others)
-    if out is None:
-        remove_with(evaluation)
-    return evaluation
+@dataclasses.dataclass(frozen=True)
+class _Backtest:
+    """Models are fitted and asked fold by fold; the rows of each fold go to a file."""
+
+    task: Task
+    folds: Folds
+    config: BacktestConfig
+    progress: Callable[[int, int, str], None] | None
+
+    def run(
+        self, models: Mapping[str, Model], out: str | Path | None, others: Evaluation | None = None
+    ) -> Evaluation:
+        folds, directory = self.folds, _directory(out)
+        fitted: dict[str, Model] = {}
+        seconds, totals = [], []
+        for fold in range(len(folds.origins)):
+            rows = []
+            key, is_refitted = {"cutoff": folds.label(fold)}, self.config.is_refitted(fold)
+            for name, template in models.items():
+                if self.progress is not None:
+                    self.progress(fold, len(folds.origins), name)
+                started = time.perf_counter()
+                if is_refitted:
+                    fitted[name] = self._fit(template, fold, fitted.get(name))
+                fit_s = time.perf_counter() - started
+                # Ours change nothing when asked; what a user's own model keeps must not reach the next fold.
+                model = copy.copy(fitted[name])
+                started = time.perf_counter()
+                forecast = folds.ask(fold, model)
+                spent = {"fit_s": fit_s, "predict_s": time.perf_counter() - started}
+                seconds.append({**key, "model": name, "refitted": is_refitted, **spent})
+                rows.append(_keyed(folds.rows(fold, model, forecast), key["cutoff"], name))
+                total = folds.totals(fold, forecast)
+                totals += [] if total is None else [_keyed(total, key["cutoff"], name)]
+            pl.concat(rows).write_parquet(directory / fold_file(fold))
+        totalled = pl.concat(totals) if totals else pl.DataFrame()
+        evaluation = Evaluation(self.task, folds, fitted, pl.DataFrame(seconds), totalled, directory, others)
+        if out is None:
+            remove_with(evaluation)
+        return evaluation
+
+    def _fit(self, template: Model, fold: int, previous: Model | None) -> Model:
+        """Return a fresh model, fitted; from the last fold's weights where that is asked for and it can."""
+        data = self.folds.training(fold, sliding=self.config.training == "sliding")
+        model = _fresh(template)
+        if self.config.refit == "warm" and previous is not None and getattr(model, "starts_warm", False):
+            model.fit(data, warm_start=previous)
+        else:
+            model.fit(data)
+        return model
+
+
+def _fresh(model: Model) -> Model:
+    """Return a model of the same settings that has seen nothing, and shares nothing with the given one."""
+    if isinstance(model, Estimator):
+        return type(model)(**model.get_params())
+    return copy.deepcopy(model)
+
+
+def _free_name(name: str, taken: Collection[str]) -> str:
+    """Return the name, numbered if taken: two settings of one model are often what is compared."""
+    candidates = [name] + [f"{name} ({k})" for k in range(2, len(taken) + 2)]
+    return next(candidate for candidate in candidates if candidate not in taken)
+
+
+# Apart from each other by more than the members of an ensemble, which count up from the seed.
+_SEEDS_APART = 1_000
+
+
+def other_seeds(model: Model, seeds: int) -> list[Model]:
+    """Return ``seeds - 1`` unfitted models that differ by their seed; none of a model without one."""
+    seed = getattr(model, "seed", None)
+    if seed is None or not isinstance(model, Estimator):
+        return []
+    return [type(model)(**model.get_params() | {"seed": seed + _SEEDS_APART * k}) for k in range(1, seeds)]
 
 
 def _keyed(rows: pl.DataFrame, cutoff: object, model: str) -> pl.DataFrame:
     keys = pl.DataFrame({"cutoff": [cutoff], "model": [model]})
     return keys.select(pl.all().repeat_by(len(rows)).explode()).hstack(rows)
-
-
-def _fit(template: Any, data: object, previous: object) -> Any:
-    """Fit a fresh model; from the last fold's weights where there are some and the model can."""
-    model = fresh(template)
-    if previous is not None and getattr(model, "starts_warm", False):
-        return model.fit(data, warm_start=previous)
-    return model.fit(data)
 
 
 def _directory(out: str | Path | None) -> Path:

@@ -8,20 +8,30 @@ import json
 import math
 import shutil
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from foretell.core import FloatArray
 from foretell.core.contracts import Folds, Task
 from foretell.errors import ParameterError
 from foretell.evaluation.referee import FEW, Verdict, judge
 from foretell.evaluation.tables import html_table, text_table
 
-FloatArray = npt.NDArray[np.float64]
+
+class Model(Protocol):
+    """What is evaluated: a forecaster of ours, a statistic or rule, or a user's own that does as much."""
+
+    @property
+    def name(self) -> str:
+        """The model's name in tables."""
+
+    @property
+    def fit(self) -> Callable[..., object]:
+        """Learns from a log or a panel."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,7 +61,7 @@ class Evaluation:
 
     task: Task
     folds: Folds
-    models: Mapping[str, Any]
+    models: Mapping[str, Model]
     seconds: pl.DataFrame
     totals: pl.DataFrame
     directory: Path
@@ -78,7 +88,7 @@ class Evaluation:
         return tuple(name for name, model in self.models.items() if getattr(model, "is_ours", False))
 
     @property
-    def cutoffs(self) -> tuple[Any, ...]:
+    def cutoffs(self) -> tuple[object, ...]:
         """Date (time) of each cut-off."""
         return tuple(self.folds.label(fold) for fold in range(len(self.folds.origins)))
 
@@ -238,7 +248,7 @@ class Evaluation:
         ``rows`` holds the figures of each model over all folds, ``by_cutoff`` those of each fold; with other
         seeds ``seeds`` holds their spread.
         """
-        content: dict[str, Any] = {
+        content: dict[str, object] = {
             "rows": _plain(self.table()),
             "by_cutoff": _plain(self.scores()),
             "cutoffs": [str(cutoff) for cutoff in self.cutoffs],
@@ -340,7 +350,7 @@ def remove_with(evaluation: Evaluation) -> None:
     weakref.finalize(evaluation, shutil.rmtree, evaluation.directory, ignore_errors=True)
 
 
-def _plain(frame: pl.DataFrame) -> list[dict[str, Any]]:
+def _plain(frame: pl.DataFrame) -> list[dict[str, object]]:
     """Return rows for JSON: dates as text, what is not finite as null."""
 
     def plain(value: object) -> object:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from foretell.core.outlook import Outlook, period_edges
-from foretell.data.holdout import Holdout, hold_out
+from foretell.core import FloatArray
+from foretell.core.outlook import EventModel, Outlook, period_edges
+from foretell.data.holdout import Holdout, ascending, hold_out, origins_back
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError
-from foretell.evaluation.folds import BacktestConfig, ascending, origins_back
-
-FloatArray = npt.NDArray[np.float64]
+from foretell.stats.event_metrics import censored_crps
 
 _WINDOW, _PERIOD, _GRID = "30d", "7d", 24
 _HORIZON = "273d"
@@ -30,8 +27,11 @@ class EventFolds:
         log: EventLog,
         horizon: str | int | None,
         cutoffs: Sequence[object] | int | None,
-        config: BacktestConfig,
+        *,
+        step: str | int | None = None,
+        season: int | None = None,
     ) -> None:
+        del season  # visits have none to be named
         self.log, duration = log, _HORIZON if horizon is None else horizon
         self.unit: str = log.unit
         self.period, self.window = log.ticks_of(_PERIOD), log.ticks_of(_WINDOW)
@@ -41,7 +41,7 @@ class EventFolds:
             )
         if isinstance(cutoffs, int):
             last = last_origin(log, duration)
-            apart = log.ticks_of(duration if config.step is None else config.step, last)
+            apart = log.ticks_of(duration if step is None else step, last)
             self.origins = origins_back(last, int(log.first.min()), cutoffs, apart, f"{log.unit}s")
         else:
             self.origins = ascending([log.last_tick(cutoff) for cutoff in cutoffs], cutoffs)
@@ -56,7 +56,7 @@ class EventFolds:
         """Return the date of a cut-off."""
         return self.log.time_of([self.origins[fold]])[0]
 
-    def model_settings(self) -> dict[str, Any]:
+    def model_settings(self) -> dict[str, object]:
         """Models of visits know all from the log."""
         return {}
 
@@ -81,14 +81,11 @@ class EventFolds:
         window = self.origins[0] - int(self.log.first.min())
         return seen.take(seen.first >= self.origins[fold] - window)
 
-    def ask(self, fold: int, model: Any) -> Outlook:
+    def ask(self, fold: int, model: EventModel) -> Outlook:
         """Return a fitted model's outlook on the customers known by the cut-off."""
-        outlook: Outlook = model.outlook(
-            self.seen(fold), self.horizons[fold], period=self.period, window=self.window
-        )
-        return outlook
+        return model.outlook(self.seen(fold), self.horizons[fold], period=self.period, window=self.window)
 
-    def rows(self, fold: int, model: Any, forecast: Outlook) -> pl.DataFrame:
+    def rows(self, fold: int, model: EventModel, forecast: Outlook) -> pl.DataFrame:
         """Return one row per customer known by the cut-off."""
         truth = self.held_back(fold)
         log = truth.train
@@ -136,7 +133,7 @@ class EventFolds:
             f"{what['n_events']:,} events"
         )
 
-    def _distribution(self, model: Any, truth: Holdout, n: int) -> dict[str, pl.Series]:
+    def _distribution(self, model: EventModel, truth: Holdout, n: int) -> dict[str, pl.Series]:
         """Return how well the distribution of the next event's time did: CRPS and PIT."""
         horizon = truth.end - truth.cutoff
         # The predictive distribution of the next event is looked at on a grid that is dense at the start.
@@ -164,52 +161,6 @@ def last_origin(log: EventLog, duration: object) -> int:
     latest = log.as_of - log.ticks_of(duration) + log.ticks_of("4d")
     candidates = itertools.count(latest, -1)
     return next(o for o in candidates if o + log.ticks_of(duration, o) <= log.as_of)
-
-
-def inner_cut(log: EventLog, model: object, horizon: str | int | None) -> tuple[object, int]:  # noqa: ARG001
-    """Return the cut-off and the ticks by which settings are searched: by default the last quarter."""
-    quarter = max((log.as_of - log.start) // 4, 1)
-    ticks = quarter if horizon is None else log.as_of - last_origin(log, horizon)
-    return log.date(log.as_of - ticks), ticks
-
-
-def censored_crps(times: FloatArray, chances: FloatArray, waited: FloatArray) -> FloatArray:
-    """Return ∫ (F(t) − 1{T ≤ t})² dt from now to the horizon, in ticks; who did not come is censored there.
-
-    Parameters
-    ----------
-    times : array, shape (n_times,)
-        Ascending, from 0 to the horizon.
-    chances : array, shape (n, n_times)
-        F, the probability of an event by each time; straight lines between.
-    waited : array, shape (n,)
-        T, the time of the next event; beyond the horizon it only counts that it did not come.
-
-    References
-    ----------
-    Gneiting, Ranjan (2011), "Comparing density forecasts using threshold- and quantile-weighted scoring
-    rules", JBES 29(3): the score weighted to the time before the horizon is proper.
-
-    Examples
-    --------
-    >>> censored_crps(np.array([0.0, 10.0]), np.array([[0.0, 0.0]]), np.array([4.0]))
-    array([6.])
-    """
-    width = np.diff(times)
-    left, right = chances[:, :-1], chances[:, 1:]
-    # ∫ F² and ∫ (1 − F)² over an interval in which F goes straight from left to right.
-    before = width * (left**2 + left * right + right**2) / 3.0
-    a, b = 1.0 - left, 1.0 - right
-    after = width * (a**2 + a * b + b**2) / 3.0
-    share = np.clip((waited[:, None] - times[:-1]) / width, 0.0, 1.0)  # of the interval that is before T
-    # The interval that holds T is parted there.
-    at = left + share * (right - left)
-    split_before = share * width * (left**2 + left * at + at**2) / 3.0
-    c = 1.0 - at
-    split_after = (1.0 - share) * width * (c**2 + c * b + b**2) / 3.0
-    parted = split_before + split_after
-    total: FloatArray = np.where(share >= 1.0, before, np.where(share <= 0.0, after, parted)).sum(axis=1)
-    return total
 
 
 def _at(times: FloatArray, chances: FloatArray, when: FloatArray) -> FloatArray:

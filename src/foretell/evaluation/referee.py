@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from foretell.core import FloatArray
 
 _RESAMPLES, _GROUPS, _SEED = 1_000, 1_000, 20_240
 # With fewer customers or series, parts of their time are resampled instead.
@@ -53,10 +52,6 @@ class Verdict:
 
     def __str__(self) -> str:
         return self.sentence if self.command is None else f"{self.sentence}: {self.command}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields by name."""
-        return dataclasses.asdict(self)
 
 
 def judge(losses: Mapping[str, npt.ArrayLike], ours: Collection[str], *, root: bool) -> Verdict:

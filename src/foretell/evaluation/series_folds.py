@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core import FloatArray
 from foretell.core.constraints import check_whole
 from foretell.core.ragged import flat_ranges, to_offsets
+from foretell.data.holdout import ascending, origins_back
 from foretell.data.panel import Panel
 from foretell.data.seasons import find_season
 from foretell.errors import ParameterError
-from foretell.evaluation.folds import BacktestConfig, ascending, origins_back
 from foretell.stats.series_metrics import naive_scale
 
-FloatArray = npt.NDArray[np.float64]
 LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
 
 def quantile_column(level: float) -> str:
     """Return the table's column of a quantile; the outer and the middle ones have names of their own."""
     return {0.1: "forecast-lo-80", 0.5: "forecast", 0.9: "forecast-hi-80"}.get(level, f"q{level:g}")
+
+
+class SeriesModel(Protocol):
+    """What a fold of series asks of a fitted model."""
+
+    def forecast(self, panel: Panel, horizon: int, levels: Sequence[float]) -> npt.ArrayLike:
+        """Return quantiles of the next steps, shape (n_series, horizon, n_targets, n_levels)."""
 
 
 class SeriesFolds:
@@ -41,7 +48,9 @@ class SeriesFolds:
         panel: Panel,
         horizon: int | None,
         cutoffs: Sequence[object] | int | None,
-        config: BacktestConfig,
+        *,
+        step: str | int | None = None,
+        season: int | None = None,
     ) -> None:
         self.panel, self.own_ends = panel, cutoffs is None
         self.horizon = _horizon(panel, horizon, cutoffs)
@@ -49,7 +58,7 @@ class SeriesFolds:
         if cutoffs is None:
             self.origins: tuple[int, ...] = (last,)
         elif isinstance(cutoffs, int):
-            apart: Any = self.horizon if config.step is None else config.step
+            apart = self.horizon if step is None else check_whole("step", step, of="steps")
             self.origins = origins_back(last, int(panel.starts.min()) + 1, cutoffs, apart, "steps")
         else:
             self.origins = ascending([panel.last_tick(cutoff) for cutoff in cutoffs], cutoffs)
@@ -60,13 +69,13 @@ class SeriesFolds:
                 f"{self.horizon} steps after it; choose cut-offs up to {latest}, or a shorter horizon"
             )
         self._seen: tuple[int, Panel] | None = None
-        self.season = find_season(self._up_to(0)) if config.season is None else config.season
+        self.season = find_season(self._up_to(0)) if season is None else season
 
     def label(self, fold: int) -> object:
         """Return the time of a cut-off."""
         return self.panel.time_of([self.origins[fold]])[0]
 
-    def model_settings(self) -> dict[str, Any]:
+    def model_settings(self) -> dict[str, object]:
         """Return the horizon and the season."""
         return {"horizon": self.horizon, "season": self.season}
 
@@ -94,7 +103,7 @@ class SeriesFolds:
         window = self.origins[0] + 1 - int(self.panel.starts.min())
         return last_steps(seen, self.origins[fold] + 1 - window)
 
-    def ask(self, fold: int, model: Any) -> FloatArray:
+    def ask(self, fold: int, model: SeriesModel) -> FloatArray:
         """Return quantiles of the steps after the cut-off, shape (n_series, horizon, n_targets, n_levels)."""
         seen = self.seen(fold)
         late = self._late(fold, seen)
@@ -165,12 +174,6 @@ class SeriesFolds:
         values = panel.values[np.where(inside, rows, 0)]
         truth: FloatArray = np.where(inside[..., None], values, np.nan)
         return truth
-
-
-def inner_cut(panel: Panel, model: Any, horizon: object) -> tuple[None, int]:  # noqa: ARG001
-    """Return the steps at the end by which settings are searched: by default the model's horizon."""
-    steps = getattr(model, "horizon", 1) if horizon is None else horizon
-    return None, check_whole("horizon", steps, of="steps")
 
 
 def _horizon(panel: Panel, horizon: object, cutoffs: Sequence[object] | int | None) -> int:

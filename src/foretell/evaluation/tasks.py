@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from foretell.baselines import EVENT_BASELINES, SERIES_BASELINES
+from foretell.core import FloatArray
+from foretell.core.constraints import check_whole
 from foretell.core.contracts import Figure, Task
 from foretell.errors import DataError
-from foretell.evaluation import event_folds, series_folds
-from foretell.evaluation.event_folds import EventFolds
+from foretell.evaluation.event_folds import EventFolds, last_origin
 from foretell.evaluation.series_folds import LEVELS, SeriesFolds, quantile_column
 from foretell.events.forecaster import EventForecaster
 from foretell.series.forecaster import SeriesForecaster
@@ -21,8 +20,9 @@ from foretell.stats import event_metrics as metrics
 
 if TYPE_CHECKING:
     from foretell.core.contracts import Kind
+    from foretell.data.log import EventLog
+    from foretell.data.panel import Panel
 
-FloatArray = npt.NDArray[np.float64]
 
 _Y, _FORECAST = pl.col("y"), pl.col("forecast")
 _ERROR = _FORECAST - _Y
@@ -53,6 +53,21 @@ def _mean_of_series(error: pl.Expr) -> pl.Expr:
 
 def _by_name(*figures: Figure) -> dict[str, Figure]:
     return {figure.name: figure for figure in figures}
+
+
+def _last_quarter(log: EventLog, model: object, horizon: str | int | None) -> tuple[object, int]:
+    """Return the cut-off and the ticks by which settings are searched: by default the last quarter."""
+    del model  # it answers for any horizon
+    quarter = max((log.as_of - log.start) // 4, 1)
+    ticks = quarter if horizon is None else log.as_of - last_origin(log, horizon)
+    return log.date(log.as_of - ticks), ticks
+
+
+def _last_steps(panel: Panel, model: object, horizon: str | int | None) -> tuple[None, int]:
+    """Return the steps at the end by which settings are searched: by default the model's horizon."""
+    del panel
+    steps = getattr(model, "horizon", 1) if horizon is None else horizon
+    return None, check_whole("horizon", steps, of="steps")
 
 
 _SCALED = _ERROR.abs() / pl.col("scale")
@@ -124,7 +139,7 @@ EVENTS = Task(
     models={"foretell": EventForecaster, **EVENT_BASELINES},
     defaults=("foretell", "pareto/nbd", "bg/nbd", "mbg/nbd", "repeat rate", "mean gap", "median gap"),
     cut=EventFolds,
-    inner_cut=event_folds.inner_cut,
+    inner_cut=_last_quarter,
 )
 
 SERIES = Task(
@@ -169,7 +184,7 @@ SERIES = Task(
     models={"foretell": SeriesForecaster, **SERIES_BASELINES},
     defaults=("foretell", "seasonal naive", "naive", "drift"),
     cut=SeriesFolds,
-    inner_cut=series_folds.inner_cut,
+    inner_cut=_last_steps,
 )
 
 _TASKS: dict[Kind, Task] = {"events": EVENTS, "series": SERIES}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from foretell.core import FloatArray
 from foretell.data.log import EventLog
 from foretell.data.panel import Panel
 from foretell.errors import DataError
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster
     from foretell.series.forecaster import SeriesForecaster
 
-FloatArray = npt.NDArray[np.float64]
 
 _SCHEMA = {"what": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "score": pl.Float64}
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 
+from foretell.core import FloatArray
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError
 from foretell.events.heads.mixture import Anchor, GapNetwork, anchored
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster
 
 Array = Any
-FloatArray = npt.NDArray[np.float64]
 Part = tuple[str, str, float]
 
 _WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")

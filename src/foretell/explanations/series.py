@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 
+from foretell.core import FloatArray
 from foretell.data.panel import Panel
 from foretell.explanations.explanation import Explanation, listed, ranked
 from foretell.nn.attribution import integrated_gradients
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from foretell.series.forecaster import SeriesForecaster
 
 Array = Any
-FloatArray = npt.NDArray[np.float64]
 Part = tuple[str, str, float]
 
 _MIDDLE = QUANTILES.index(0.5)

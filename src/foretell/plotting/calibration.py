@@ -9,9 +9,13 @@ import numpy as np
 import polars as pl
 
 from foretell.errors import ParameterError
-from foretell.evaluation.calibration import coverage_by_level, has_pit, pit_histogram
+from foretell.evaluation.calibration import (
+    coverage_by_level,
+    has_pit,
+    pit_histogram,
+    recalibration_on_last_fold,
+)
 from foretell.evaluation.evaluation import Evaluation
-from foretell.evaluation.recalibration import recalibration_on_last_fold
 from foretell.evaluation.series_folds import LEVELS, quantile_column
 from foretell.plotting.charts import (
     BLUE,

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import altair as alt
 import numpy as np
@@ -128,7 +128,8 @@ def _of_evaluation(
         )
     actual = totals.filter(pl.col("model") == evaluation.names[0])["y"].to_numpy()
     if band is None and names and names[0] in evaluation.ours:
-        band = evaluation.models[names[0]].simulate(evaluation.horizon, paths=paths).cohort(_PERIOD)
+        model = cast("EventForecaster", evaluation.models[names[0]])
+        band = model.simulate(evaluation.horizon, paths=paths).cohort(_PERIOD)
     shown = {name: forecasts[name] for name in names}
     return _Tracks(evaluation.train, evaluation.horizon, actual, shown, band)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import altair as alt
 import numpy as np
@@ -57,7 +57,7 @@ def plot_forecast(
                 f"the evaluation has no model of ours, but {', '.join(source.names)}; add foretell"
             )
         name = source.ours[0]
-        model: SeriesForecaster = source.models[name]
+        model = cast("SeriesForecaster", source.models[name])
         panel = source.train
         actual = source.fold(len(source.cutoffs) - 1).filter(pl.col("model") == name)
     else:

@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import polars as pl
 
@@ -15,6 +15,10 @@ from foretell import plotting
 from foretell.errors import ParameterError, StorageError
 from foretell.evaluation.evaluation import Evaluation
 from foretell.evaluation.tables import html_table
+from foretell.plotting.charts import Chart
+
+if TYPE_CHECKING:
+    from foretell.events.forecaster import EventForecaster
 
 _MOST_OVERDUE = 20
 # Customers who have surely left are not worth a letter.
@@ -111,7 +115,7 @@ def report_html(evaluation: Evaluation) -> str:
 
 
 # What can be drawn of rows that have a column.
-_PICTURES: tuple[tuple[str, str, Callable[[Evaluation], Any]], ...] = (
+_PICTURES: tuple[tuple[str, str, Callable[[Evaluation], Chart]], ...] = (
     ("Visits by week", "p_return", plotting.plot_tracking),
     ("Does 20 % mean 20 %?", "p_return", plotting.plot_reliability),
     ("Error by step ahead", "step", plotting.plot_error_by_step),
@@ -135,7 +139,8 @@ def _pictures(evaluation: Evaluation) -> list[tuple[str, str]]:
 
 def _overdue(evaluation: Evaluation) -> list[tuple[str, str]]:
     """Return the customers whose silence is the longest for their own gaps, of our first model."""
-    customers: pl.DataFrame = evaluation.models[evaluation.ours[0]].predict(horizons=["30d"], levels=[80])
+    model = cast("EventForecaster", evaluation.models[evaluation.ours[0]])
+    customers = model.predict(horizons=["30d"], levels=[80])
     shown = ["unique_id", "n_events", "last_event", "overdue", "p_active", "p_return_30d", "next_event"]
     if not {"p_active", "overdue"} <= set(customers.columns):
         return []
@@ -147,7 +152,7 @@ def _overdue(evaluation: Evaluation) -> list[tuple[str, str]]:
     return [("Overdue", html_table(late.select(shown).head(_MOST_OVERDUE)) + _note(note))]
 
 
-def _picture(name: str, draw: Callable[[Evaluation], Any], evaluation: Evaluation) -> str:
+def _picture(name: str, draw: Callable[[Evaluation], Chart], evaluation: Evaluation) -> str:
     """Return a chart as inline SVG; where the data cannot show it, the reason."""
     try:
         chart = draw(evaluation)

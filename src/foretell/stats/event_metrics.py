@@ -136,9 +136,48 @@ def correlation(actual: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
     return float(np.corrcoef(truth, guess)[0, 1])
 
 
-def _array(values: npt.ArrayLike) -> FloatArray:
-    return np.asarray(values, dtype=np.float64)
+def censored_crps(times: FloatArray, chances: FloatArray, waited: FloatArray) -> FloatArray:
+    """Return ∫ (F(t) − 1{T ≤ t})² dt from now to the horizon, in ticks; who did not come is censored there.
+
+    Parameters
+    ----------
+    times : array, shape (n_times,)
+        Ascending, from 0 to the horizon.
+    chances : array, shape (n, n_times)
+        F, the probability of an event by each time; straight lines between.
+    waited : array, shape (n,)
+        T, the time of the next event; beyond the horizon it only counts that it did not come.
+
+    References
+    ----------
+    Gneiting, Ranjan (2011), "Comparing density forecasts using threshold- and quantile-weighted scoring
+    rules", JBES 29(3): the score weighted to the time before the horizon is proper.
+
+    Examples
+    --------
+    >>> censored_crps(np.array([0.0, 10.0]), np.array([[0.0, 0.0]]), np.array([4.0]))
+    array([6.])
+    """
+    width = np.diff(times)
+    left, right = chances[:, :-1], chances[:, 1:]
+    # ∫ F² and ∫ (1 − F)² over an interval in which F goes straight from left to right.
+    before = width * (left**2 + left * right + right**2) / 3.0
+    a, b = 1.0 - left, 1.0 - right
+    after = width * (a**2 + a * b + b**2) / 3.0
+    share = np.clip((waited[:, None] - times[:-1]) / width, 0.0, 1.0)  # of the interval that is before T
+    # The interval that holds T is parted there.
+    at = left + share * (right - left)
+    split_before = share * width * (left**2 + left * at + at**2) / 3.0
+    c = 1.0 - at
+    split_after = (1.0 - share) * width * (c**2 + c * b + b**2) / 3.0
+    parted = split_before + split_after
+    total: FloatArray = np.where(share >= 1.0, before, np.where(share <= 0.0, after, parted)).sum(axis=1)
+    return total
 
 
 def _errors(actual: npt.ArrayLike, forecast: npt.ArrayLike) -> FloatArray:
     return _array(forecast) - _array(actual)
+
+
+def _array(values: npt.ArrayLike) -> FloatArray:
+    return np.asarray(values, dtype=np.float64)
