@@ -17,7 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 import foretell as ft
-from foretell.core.outlook import EventModel
+from foretell.core.contracts import EventModel
 from foretell.stats import event_metrics as metrics
 
 FloatArray = npt.NDArray[np.float64]

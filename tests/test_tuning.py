@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 import foretell as ft
-from foretell.core.outlook import Outlook, period_edges
+from foretell.core.contracts import Outlook
+from foretell.core.time import period_edges
 from foretell.errors import DataError, ParameterError, StorageError
 from foretell.evaluation.search_space import Between, Knobs, with_settings
 from foretell.nn import steps

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 import foretell as ft
-from foretell.core.outlook import Outlook, period_edges
+from foretell.core.contracts import Outlook
+from foretell.core.time import period_edges
 from foretell.errors import DataError, ParameterError
 from foretell.evaluation import Evaluation
 from foretell.evaluation.event_folds import EventFolds

@@ -10,7 +10,8 @@ import pytest
 
 import foretell as ft
 from foretell.baselines import RepeatRate
-from foretell.core.outlook import Outlook, period_edges
+from foretell.core.contracts import Outlook
+from foretell.core.time import period_edges
 from foretell.data.holdout import hold_out
 from foretell.errors import EmptyLogError, ParameterError
 from foretell.evaluation.tasks import EVENTS

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 import foretell as ft
+from foretell.core.contracts import Outlook
 from foretell.core.estimator import Estimator
-from foretell.core.outlook import Outlook, period_edges
+from foretell.core.time import period_edges
 from foretell.errors import ParameterError
 from foretell.evaluation.backtest import other_seeds
 from foretell.evaluation.evaluation import spread_table

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import foretell as ft
-from foretell.core.outlook import EventModel
+from foretell.core.contracts import EventModel
 from foretell.errors import DataError, ParameterError, StorageError
 from foretell.events.states import encode
 from foretell.events.stores.network import StoreNetwork

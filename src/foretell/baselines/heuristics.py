@@ -9,7 +9,8 @@ import numpy as np
 
 from foretell.baselines.statistic import EventStatistic, Histories, summarise
 from foretell.core import FloatArray
-from foretell.core.outlook import Outlook, period_edges
+from foretell.core.contracts import Outlook
+from foretell.core.time import period_edges
 from foretell.data.log import EventLog
 
 

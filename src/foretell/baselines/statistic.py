@@ -12,8 +12,7 @@ import polars as pl
 
 from foretell.core import FloatArray, IntArray
 from foretell.core.constraints import Constraint, Whole, as_quantiles, check
-from foretell.core.contracts import Kind
-from foretell.core.outlook import Outlook
+from foretell.core.contracts import Kind, Outlook
 from foretell.core.state import State
 from foretell.data.earlier import with_log, with_panel
 from foretell.data.log import EventLog, training_log

@@ -10,12 +10,16 @@ import dataclasses
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 import polars as pl
 
+from foretell.core import FloatArray, IntArray
 from foretell.core.state import State
 from foretell.errors import ParameterError
+
+if TYPE_CHECKING:  # the contract speaks of logs, and needs none
+    from foretell.data.log import EventLog
 
 Kind = Literal["events", "series"]
 
@@ -96,6 +100,55 @@ class Forecaster(Protocol):
     @classmethod
     def from_state(cls, state: State) -> Self:
         """Return the fitted forecaster that `state` described."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outlook:
+    """Answers for the ticks as_of + 1 … as_of + horizon, one row per customer of the log, in its order.
+
+    What a model cannot know is None; the leaderboard then leaves the figure empty.
+
+    Attributes
+    ----------
+    expected : array, shape (n_customers,), or None
+        Expected number of events over the whole horizon.
+    cohort : array, shape (n_periods,), or None
+        Expected events of all customers together in each period (a week; the last one may be shorter).
+    p_return : array, shape (n_customers,), or None
+        Probability of at least one event within ``window`` ticks.
+    p_active : array, shape (n_customers,), or None
+        Score of still being active at the as-of date.
+    interval : array, shape (n_customers, 2), or None
+        First and last tick, both inclusive, between which the next event falls with probability 0.8,
+        given that it falls within the horizon.
+    """
+
+    expected: FloatArray | None = None
+    cohort: FloatArray | None = None
+    p_return: FloatArray | None = None
+    p_active: FloatArray | None = None
+    interval: IntArray | None = None
+
+    @property
+    def counts(self) -> FloatArray:
+        """The expected numbers, of a model that tells them."""
+        if self.expected is None:
+            raise ParameterError("the model tells when the next event comes, not how many; take the mixture")
+        return self.expected
+
+
+class EventModel(Protocol):
+    """What evaluation asks of a model of events: a fit to a log, and an outlook from its end."""
+
+    @property
+    def name(self) -> str:
+        """The model's name in tables."""
+
+    def fit(self, log: EventLog) -> Self:
+        """Fit to a log that ends at its as-of date."""
+
+    def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
+        """Look ``horizon`` ticks ahead from the end of ``log``, by periods of ``period`` ticks."""
 
 
 class Folds(Protocol):

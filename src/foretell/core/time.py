@@ -282,3 +282,54 @@ def as_durations(durations: object, name: str = "horizons") -> tuple[str | int |
     if not isinstance(durations, (Sequence, np.ndarray, pl.Series)):
         raise ParameterError(f"{name}={durations!r}; expected durations such as ['7d', '30d']")
     return tuple(durations)
+
+
+def period_edges(horizon: int, period: int) -> IntArray:
+    """Return the ends of the periods of a horizon, in ticks after the as-of date.
+
+    Parameters
+    ----------
+    horizon, period : int
+        Ticks, at least 1.
+
+    Returns
+    -------
+    int64 array, shape (n_periods,)
+        Period k covers the ticks ``edges[k - 1] + 1 … edges[k]``; the last one ends with the horizon.
+
+    Examples
+    --------
+    >>> period_edges(30, 7)
+    array([ 7, 14, 21, 28, 30])
+    """
+    return np.minimum(np.arange(period, horizon + period, period, dtype=np.int64), horizon)
+
+
+def interval_ticks(lower: npt.ArrayLike, upper: npt.ArrayLike, as_of: int) -> IntArray:
+    """Return the whole ticks that a continuous interval of the next event's time stands for.
+
+    Time is measured from the end of the as-of tick, so that tick ``as_of + j`` covers (j − 1, j]. Both edges
+    go to the nearest whole tick: widening them outwards instead would add about one tick to every interval
+    and let short ones cover far more than they claim.
+
+    Parameters
+    ----------
+    lower, upper : array-like, shape (n,)
+        Edges in ticks after the as-of tick, ``0 <= lower <= upper``.
+    as_of : int
+        The last observed tick.
+
+    Returns
+    -------
+    int64 array, shape (n, 2)
+        First and last tick of the interval, both inclusive: at least one tick.
+
+    Examples
+    --------
+    >>> interval_ticks([0.2, 3.6], [0.4, 9.5], as_of=100)
+    array([[101, 101],
+           [105, 110]])
+    """
+    first = np.rint(np.asarray(lower, dtype=np.float64)).astype(np.int64)
+    last = np.rint(np.asarray(upper, dtype=np.float64)).astype(np.int64)
+    return as_of + np.stack([first + 1, np.maximum(last, first + 1)], axis=-1)

@@ -9,7 +9,7 @@ import numpy as np
 
 from foretell.core import BoolArray, IntArray
 from foretell.core.constraints import Whole, check
-from foretell.core.outlook import period_edges
+from foretell.core.time import period_edges
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError
 

@@ -10,9 +10,8 @@ import polars as pl
 
 from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.constraints import as_ids, as_levels
-from foretell.core.outlook import interval_ticks
 from foretell.core.ragged import flat_ranges
-from foretell.core.time import as_durations
+from foretell.core.time import as_durations, interval_ticks
 from foretell.data.log import EventLog
 from foretell.data.panel import Panel
 from foretell.errors import ParameterError

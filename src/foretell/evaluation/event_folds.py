@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from foretell.core import FloatArray
-from foretell.core.outlook import EventModel, Outlook, period_edges
+from foretell.core.contracts import EventModel, Outlook
+from foretell.core.time import period_edges
 from foretell.data.holdout import Holdout, ascending, hold_out, origins_back
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError

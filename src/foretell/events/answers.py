@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.core.outlook import interval_ticks
+from foretell.core.time import interval_ticks
 from foretell.data.log import EventLog
 from foretell.data.tables import YEARS_AHEAD, Customers, EventAnswers, event_table, interval_tails
 from foretell.events.clock import ClockTable

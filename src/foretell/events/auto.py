@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.baselines import EVENT_BASELINES, BGNBDParams, GapParams, ParetoNBDParams
-from foretell.core.outlook import EventModel, Outlook
+from foretell.core.contracts import EventModel, Outlook
 from foretell.data.holdout import hold_out
 from foretell.data.log import EventLog
 from foretell.errors import EmptyLogError

@@ -21,10 +21,9 @@ from foretell.core.constraints import (
     as_quantiles,
     check,
 )
-from foretell.core.contracts import Kind
-from foretell.core.outlook import Outlook, period_edges
+from foretell.core.contracts import Kind, Outlook
 from foretell.core.state import State
-from foretell.core.time import as_durations
+from foretell.core.time import as_durations, period_edges
 from foretell.data.log import EventLog, training_log
 from foretell.data.state import log_alike, log_options
 from foretell.data.tables import (

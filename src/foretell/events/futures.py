@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.core.outlook import period_edges
+from foretell.core.time import period_edges
 from foretell.data.log import EventLog
 
 

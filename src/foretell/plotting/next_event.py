@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core import IntArray
-from foretell.core.outlook import interval_ticks
+from foretell.core.time import interval_ticks
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError
 from foretell.events.answers import Standing, activity, next_event_moments, p_return, standing

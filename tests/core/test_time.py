@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foretell.core.outlook import interval_ticks, period_edges
+from foretell.core.time import interval_ticks, period_edges
 
 
 @given(st.floats(0, 1e5), st.floats(0, 1e5))
