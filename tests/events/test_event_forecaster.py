@@ -193,7 +193,7 @@ def test_updating_with_new_events_is_reading_the_whole_log(small, small_model, s
     """New customers join, and the model is not fitted again."""
     updated = copy.copy(small_model).update(later_rows(small, "2023-07-01", "2023-12-31"))
     assert updated.model_ is small_model.model_
-    whole = copy.copy(small_model)._stand(small_log)
+    whole = copy.copy(small_model)._keep(small_log)
     same_standing(updated, whole)
     assert updated.log_.n_customers > small_model.log_.n_customers
     table = updated.predict(horizons=[])

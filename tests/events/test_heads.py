@@ -310,7 +310,7 @@ def test_what_is_saved_answers_the_same_and_goes_on_with_new_events(models, smal
     later = small.read(small.events().filter(pl.col("ds") > pl.date(2023, 6, 30)))
     updated = loaded.update(later)
     np.testing.assert_allclose(updated.states_.count, small_log.counts - 1)
-    whole = ft.load(tmp_path / "model")._stand(small_log)
+    whole = ft.load(tmp_path / "model")._keep(small_log)
     np.testing.assert_allclose(updated.states_.packed, whole.states_.packed, atol=1e-4)
 
 

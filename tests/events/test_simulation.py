@@ -172,7 +172,7 @@ def disagreeing(small_model):
     second = [w + np.float32(shifts.get(name, 0.0)) for name, w in zip(names, model.members[1], strict=True)]
     other = copy.copy(small_model)
     other.model_ = dataclasses.replace(model, members=(model.members[0], second))
-    return other._stand(small_model.log_)
+    return other._keep(small_model.log_)
 
 
 @pytest.fixture(scope="module")

@@ -144,7 +144,7 @@ class EventModel(Protocol):
     def name(self) -> str:
         """The model's name in tables."""
 
-    def fit(self, log: EventLog) -> Self:
+    def fit(self, log: EventLog, /) -> Self:
         """Fit to a log that ends at its as-of date."""
 
     def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:

@@ -125,6 +125,29 @@ def within_horizon(at: Standing, horizon: int, coverage: float = 0.8) -> npt.NDA
     return interval_ticks(low, high, at.as_of)
 
 
+def disagreement(
+    model: GapModel, log: EventLog, states: States, horizons: Sequence[tuple[str, int]]
+) -> pl.DataFrame:
+    """Return how far the members of an ensemble differ: what another seed might have said.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row per customer, standard deviations over the members: ``p_active-sd``, ``next_event-sd`` (of the
+        median, in ticks), ``p_return_30d-sd`` …; 0 of one member. What the head cannot say is left out.
+    """
+    by_answer: dict[str, list[FloatArray]] = {}
+    packed = np.asarray(states.packed)
+    for member in range(len(packed)):
+        at = standing(model, log, states._replace(packed=packed[member : member + 1]))
+        answers = {"p_active": activity(at)[0], "next_event": next_event_moments(at, [0.5])[0]}
+        answers |= {f"p_return_{name}": p_return(at, ticks) for name, ticks in horizons}
+        for name, values in answers.items():
+            if values is not None:
+                by_answer.setdefault(name, []).append(values)
+    return pl.DataFrame({f"{name}-sd": np.std(parts, axis=0) for name, parts in by_answer.items()})
+
+
 def answer_table(
     model: GapModel,
     customers: Customers,

@@ -28,18 +28,18 @@ from foretell.nn.settings import NetworkConfig, TrainConfig
 from foretell.nn.state import member_arrays, members_of_arrays, network_of_state, network_state
 
 if TYPE_CHECKING:
-    from foretell.events.forecaster import EventForecaster
+    from foretell.events.customers import CustomerForecaster
 
 # Parameters that are written in a way of their own.
 _APART = ("network", "training", "head", "stores")
 
 
-def forecaster_state(model: EventForecaster, read_as: Described) -> State:
+def forecaster_state(model: CustomerForecaster, read_as: Described) -> State:
     """Return what a forecaster has learned, and its log, if it has one, with the state of every customer.
 
     Parameters
     ----------
-    model : EventForecaster
+    model : CustomerForecaster
     read_as : mapping
         How its log was read, see `log_options`.
     """

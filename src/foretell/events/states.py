@@ -81,6 +81,30 @@ class States(NamedTuple):
     age: Any
     mean_marks: Any
 
+    def spread(self, positions: IntArray, seen: IntArray) -> States:
+        """Return the states at their positions among more customers; those with 0 ``seen`` start blank."""
+
+        def change(values: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
+            out = np.zeros((*values.shape[:axis], len(seen), *values.shape[axis + 1 :]), dtype=values.dtype)
+            by_customer = np.moveaxis(out, axis, 0)
+            by_customer[positions] = np.moveaxis(values, axis, 0)
+            by_customer[seen == 0] = 0
+            return out
+
+        memory = tuple(change(np.asarray(part), 1) for part in self.memory)
+        rest = [change(np.asarray(part), 0) for part in self[2:]]
+        return States(memory, change(np.asarray(self.packed), 1), *rest)
+
+    def take(self, positions: IntArray, blank: States) -> States:
+        """Return the states of some customers; position -1 stands for the one customer of ``blank``."""
+
+        def change(values: Any, extra: Any, axis: int) -> npt.NDArray[Any]:
+            return np.take(np.concatenate([values, extra], axis=axis), positions, axis=axis)
+
+        memory = tuple(change(a, b, 1) for a, b in zip(self.memory, blank.memory, strict=True))
+        rest = [change(a, b, 0) for a, b in zip(self[2:], blank[2:], strict=True)]
+        return States(memory, change(self.packed, blank.packed, 1), *rest)
+
 
 def log_features(history: Histories, log: EventLog, *, paced: bool = False) -> Array:
     """Return the raw features of every event of a log; those of the customer's pace come last."""

@@ -1,19 +1,182 @@
-"""What the forecasters with networks share: saving them and showing them."""
+"""What the forecasters with networks share: the steps of a fit, going on from earlier weights, small data."""
 
 from __future__ import annotations
 
+import abc
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
+from foretell.errors import ParameterError, SmallDataWarning
+from foretell.nn.backend import keras
+from foretell.nn.custom import OwnNetwork
+from foretell.nn.settings import Defaults, NetworkConfig, TrainConfig
+from foretell.nn.training import Progress
 from foretell.storage.forecaster import SavedForecaster
 
 
-class NetworkForecaster(SavedForecaster):
-    """What the forecasters with networks share: saving them and showing them."""
+class Choice(Protocol):
+    """What an inner backtest chose."""
+
+    @property
+    def too_little_data(self) -> bool:
+        """Whether the network was not trained, and has no weight."""
+
+
+class Ensemble(Protocol):
+    """Trained members of one network."""
+
+    @property
+    def network(self) -> Any:
+        """The network that the members are weights of."""
+
+    @property
+    def members(self) -> Sequence[Sequence[npt.NDArray[np.float32]]]:
+        """Weights of each member."""
+
+
+Data = TypeVar("Data")
+Model = TypeVar("Model", bound=Ensemble)
+Chosen = TypeVar("Chosen", bound=Choice)
+
+
+class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
+    """A forecaster that trains an ensemble of networks; a task says how, this class in which order.
+
+    Attributes
+    ----------
+    model_
+        The trained ensemble and what surrounds it.
+    auto_
+        With ``model="auto"``: what an inner backtest chose.
+    """
 
     is_ours: ClassVar[bool] = True
+    starts_warm: ClassVar[bool] = True
+    defaults: ClassVar[Defaults]
+    # What training does not depend on, or may do differently than in the fit that it goes on from.
+    _free: ClassVar[frozenset[str]] = frozenset({"seed", "training"})
+    # With less the network has too little to learn from: how many, of what, and what answers instead.
+    _least: ClassVar[tuple[int, str, str]]
 
-    model_: Any
+    network: Any
+    training: TrainConfig | None
+    model: str
+    model_: Model
+    auto_: Chosen | None = None
+
+    def fit(
+        self,
+        data: Data,
+        *,
+        as_of: object = None,
+        warm_start: Self | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Self:
+        """Fit to a log, or to a panel.
+
+        Parameters
+        ----------
+        data : EventLog or Panel
+            See `foretell.read_events` and `foretell.read_series`.
+        as_of : date or str, optional
+            Last day to learn from, inclusive; by default the data's own end. Nothing later is looked at.
+        warm_start : forecaster, optional
+            A fitted one of the same settings, other than the seed and the training: training goes on from its
+            weights, with few epochs.
+        progress : callable, optional
+            Called with a `Progress` after each epoch of each member.
+        """
+        self._check_parameters()
+        data = self._training_data(data, as_of)
+        small = self.model == "auto" and self._is_small(data)
+        if warm_start is not None:
+            self._check_alike(warm_start, data)
+            if warm_start.auto_ is not None and warm_start.auto_.too_little_data != small:
+                warm_start = None  # it was not trained, or there is too little to train it further
+        start = None if warm_start is None else warm_start.model_
+        model = self._fit_model(data, start=start, train=not small, progress=progress)
+        chosen = None
+        if self.model == "auto":
+            plain = None if small else type(self)(**self.get_params() | {"model": "network"})
+            chosen = self._choose(data, model, plain, None if warm_start is None else warm_start.auto_)
+        self.auto_ = chosen
+        self.model_ = model
+        return self._keep(data)
+
+    @abc.abstractmethod
+    def _training_data(self, data: Data, as_of: object) -> Data:
+        """Return the data up to a date; refuse what is no such data."""
+
+    @abc.abstractmethod
+    def _size(self, data: Data) -> int:
+        """Return how much there is to learn from."""
+
+    @abc.abstractmethod
+    def _columns(self, data: Data) -> tuple[str, ...]:
+        """Return the columns that a network is built for."""
+
+    @abc.abstractmethod
+    def _fitted_data(self) -> Data:
+        """Return the data of the fit."""
+
+    @abc.abstractmethod
+    def _fit_model(
+        self, data: Data, *, start: Model | None, train: bool, progress: Callable[[Progress], None] | None
+    ) -> Model:
+        """Train from the start, or further; or only build what forecasts the anchor."""
+
+    @abc.abstractmethod
+    def _choose(self, data: Data, model: Model, plain: Self | None, earlier: Chosen | None) -> Chosen:
+        """Choose or blend by an inner backtest of a plain forecaster, or take over an earlier choice."""
+
+    @abc.abstractmethod
+    def _keep(self, data: Data) -> Self:
+        """Keep what forecasts need of the data."""
+
+    def _is_small(self, data: Data) -> bool:
+        """Say so where there is too little for the network to learn from."""
+        size, (least, what, instead) = self._size(data), self._least
+        if size >= least:
+            return False
+        warnings.warn(
+            f"{size} {what} are too few for the network to learn from (fewer than {least}): model='auto' "
+            f"falls back on {instead}",
+            SmallDataWarning,
+            stacklevel=3,
+        )
+        return True
+
+    def _check_alike(self, other: Self, data: Data) -> None:
+        """Refuse a warm start from a forecaster whose network is built in another way."""
+        name = type(self).__name__
+        if not self.starts_warm or type(other) is not type(self):
+            raise ParameterError(
+                f"warm_start={other!r}; expected a fitted {name} for a {name}; models of other kinds are "
+                "fitted without warm_start"
+            )
+        other._check_fitted("model_")
+        mine, theirs = self._settings(), other._settings()
+        differ = [name for name in mine if name not in self._free and mine[name] != theirs[name]]
+        if differ or self._columns(data) != self._columns(other._fitted_data()):
+            raise ParameterError(
+                f"warm_start differs in {', '.join(differ) or 'the columns of its data'}; expected a "
+                "forecaster of the same settings, fitted to the same columns: fit without warm_start"
+            )
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the arguments, each in one spelling, with the task's value where none is set."""
+        settings = self.get_params() | self.configurations()
+        network = settings["network"]
+        if isinstance(network, NetworkConfig):
+            settings["network"] = self.defaults.complete_network(network)
+        elif isinstance(network, keras.layers.Layer):
+            settings["network"] = OwnNetwork.of(network)
+        return settings | {"training": self.defaults.complete_training(self.training)}
 
     def save_keras(self, path: str | Path, *, data: bool = True) -> Path:
         """Write the model to a directory, its networks as Keras keeps them, too.
@@ -39,8 +202,11 @@ class NetworkForecaster(SavedForecaster):
         )
 
     def summary(self) -> str:
-        """Return Keras' summary of the network: its layers, their shapes, their parameters."""
+        """Return the settings as they are resolved, and Keras' summary of the network."""
         self._check_fitted("model_")
+        network = self.model_.network
         lines: list[str] = []
-        self.model_.network.whole.summary(print_fn=lines.append)
-        return "\n".join(lines)
+        network.whole.summary(print_fn=lines.append)
+        configs = (network.config, self._settings()["training"])
+        settings = [repr(config) for config in configs if not isinstance(config, OwnNetwork)]
+        return "\n".join(settings + lines)

@@ -29,7 +29,7 @@ _MOST_FOLDS, _HELD_BACK = 4, 0.25
 class _Model(Protocol):
     def fit(self, panel: Panel) -> Self: ...
 
-    def forecast(self, panel: Panel, h: int, quantiles: Sequence[float]) -> FloatArray: ...
+    def forecast(self, panel: Panel, horizon: int, quantiles: Sequence[float]) -> FloatArray: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,13 +53,15 @@ class SeriesChoice:
     too_little_data: bool
     season: int
 
-    def forecast(self, ours: FloatArray, panel: Panel, h: int, quantiles: Sequence[float]) -> FloatArray:
+    def forecast(
+        self, ours: FloatArray, panel: Panel, horizon: int, quantiles: Sequence[float]
+    ) -> FloatArray:
         """Return blended quantiles; what a rule does not know of a series is taken from the network."""
         rules = _rules(self.season)
         blended = self.weights.get(NETWORK, 0.0) * ours
         for name, share in self.weights.items():
             if name != NETWORK:
-                found = rules[name].fit(panel).forecast(panel, h, quantiles)
+                found = rules[name].fit(panel).forecast(panel, horizon, quantiles)
                 blended = blended + share * np.where(np.isnan(found), ours, found)
         return blended
 

@@ -16,13 +16,13 @@ import polars as pl
 from foretell.core.constraints import Constraint, Instance, Maybe, OneOf, Whole, check
 from foretell.core.contracts import Kind
 from foretell.core.state import State
-from foretell.data.panel import Panel, check_panel
+from foretell.data.panel import Panel, check_panel, training_panel
 from foretell.data.state import panel_alike, panel_from_state, panel_options
 from foretell.data.tables import forecast_table, quantiles_for
-from foretell.errors import DataError, ParameterError, SmallDataWarning
+from foretell.errors import DataError
 from foretell.nn.custom import check_network, resolved
 from foretell.nn.forecaster import NetworkForecaster
-from foretell.nn.settings import SERIES, NetworkConfig, TrainConfig
+from foretell.nn.settings import SERIES, Defaults, NetworkConfig, TrainConfig
 from foretell.nn.training import Progress, power_of_two
 from foretell.series.auto import LEAST_VALUES, SeriesChoice, choose
 from foretell.series.fitting import SeriesModel, check_variables, choose_shape, fit_series_model
@@ -39,7 +39,7 @@ FloatArray = npt.NDArray[np.float64]
 _CHUNK = 256
 
 
-class SeriesForecaster(NetworkForecaster):
+class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice]):
     """Forecast the next steps of every series of a panel, with their uncertainty.
 
     One ensemble of recurrent networks is trained over all series. Each reads a window patch by patch, adds a
@@ -92,7 +92,8 @@ class SeriesForecaster(NetworkForecaster):
 
     name = "foretell"
     kind: ClassVar[Kind] = "series"
-    starts_warm = True
+    defaults: ClassVar[Defaults] = SERIES
+    _least = (LEAST_VALUES, "observed values", "the simple rules")
     _constraints: ClassVar[Mapping[str, Constraint]] = {
         "horizon": Whole(),
         "ensemble": Whole(),
@@ -108,9 +109,7 @@ class SeriesForecaster(NetworkForecaster):
     }
 
     saved_as = "series-network"
-    model_: SeriesModel
     panel_ = FittedTo[Panel]()
-    auto_: SeriesChoice | None = None
 
     def __init__(
         self,
@@ -137,91 +136,67 @@ class SeriesForecaster(NetworkForecaster):
         self.seed = seed
         self.model = model
 
-    def fit(
-        self,
-        panel: Panel,
-        *,
-        warm_start: SeriesForecaster | None = None,
-        progress: Callable[[Progress], None] | None = None,
-    ) -> Self:
-        """Fit to a panel.
-
-        Parameters
-        ----------
-        panel : Panel
-            See `foretell.read_series`.
-        warm_start : SeriesForecaster, optional
-            A fitted one of the same settings: training goes on from its weights, with few rounds.
-        progress : callable, optional
-            Hears a `Progress` after each round of each member.
-        """
-        self._check_parameters()
-        check_panel(panel)
+    def _training_data(self, data: Panel, as_of: object) -> Panel:
+        panel = training_panel(data, as_of)
         if int(panel.lengths.max()) < 2:
             raise DataError(
                 "all series have one step: there is nothing to learn from; read longer series, or take the "
                 "last value for the next"
             )
-        self.auto_ = None
-        training = SERIES.complete_training(self.training)
-        if warm_start is not None:
-            start = self._start(warm_start, panel)
-            further = go_on(panel, start, training, seed=int(self.seed), progress=progress)
+        return panel
+
+    def _size(self, data: Panel) -> int:
+        return int((~np.isnan(data.values)).sum())
+
+    def _columns(self, data: Panel) -> tuple[str, ...]:
+        return data.targets
+
+    def _fitted_data(self) -> Panel:
+        return self.panel_
+
+    def _fit_model(
+        self,
+        data: Panel,
+        *,
+        start: SeriesModel | None,
+        train: bool,
+        progress: Callable[[Progress], None] | None,
+    ) -> SeriesModel:
+        training, seed = self.defaults.complete_training(self.training), int(self.seed)
+        if start is not None and train:
+            further = go_on(data, start, training, seed=seed, progress=progress)
             if further is not None:
-                self.model_, self.panel_, self.auto_ = further, panel, warm_start.auto_
-                return self
-        shape = choose_shape(
-            panel, self.window or WindowConfig(), int(self.horizon), self.variables, self.method
-        )
-        self.panel_ = panel
-        if self.model == "auto" and self._falls_back(panel):
-            self.model_ = untrained(
-                panel, shape, resolved(self.network or NetworkConfig(), shape), int(self.seed)
+                return further
+            warnings.warn(
+                "the panel's covariates are coded in other widths than those of warm_start, such as a "
+                "category more or less: the networks are trained from the start",
+                stacklevel=3,
             )
-            self.auto_ = choose(panel, int(self.horizon), None, shape.season)
-            return self
-        self.model_ = fit_series_model(
-            panel,
+        shape = choose_shape(
+            data, self.window or WindowConfig(), int(self.horizon), self.variables, self.method
+        )
+        network = resolved(self.network or NetworkConfig(), shape)
+        if not train:
+            return untrained(data, shape, network, seed)
+        return fit_series_model(
+            data,
             shape,
-            resolved(self.network or NetworkConfig(), shape),
+            network,
             training,
             ensemble=self.ensemble,
-            seed=int(self.seed),
+            seed=seed,
             refit=self.refit,
             progress=progress,
         )
-        if self.model == "auto":
-            plain = type(self)(**self.get_params() | {"model": "network"})
-            self.auto_ = choose(panel, int(self.horizon), plain, shape.season)
+
+    def _choose(
+        self, data: Panel, model: SeriesModel, plain: Self | None, earlier: SeriesChoice | None
+    ) -> SeriesChoice:
+        return earlier or choose(data, int(self.horizon), plain, model.network.shape.season)
+
+    def _keep(self, data: Panel) -> Self:
+        self.panel_ = data
         return self
-
-    @staticmethod
-    def _falls_back(panel: Panel) -> bool:
-        """Say so where there is too little for the network to learn from."""
-        observed = int((~np.isnan(panel.values)).sum())
-        if observed >= LEAST_VALUES:
-            return False
-        warnings.warn(
-            f"{observed} observed values are too few for the network to learn from (fewer than "
-            f"{LEAST_VALUES}): model='auto' falls back on the simple rules",
-            SmallDataWarning,
-            stacklevel=3,
-        )
-        return True
-
-    def _start(self, other: SeriesForecaster, panel: Panel) -> SeriesModel:
-        """Return a fitted model to go on from, if it is built as this one would be."""
-        if not isinstance(other, SeriesForecaster):
-            raise ParameterError(f"warm_start={other!r}; expected a fitted SeriesForecaster")
-        other._check_fitted("model_")
-        alike = ("horizon", "window", "method", "variables", "network", "ensemble")
-        differ = [name for name in alike if getattr(self, name) != getattr(other, name)]
-        if differ or panel.targets != other.panel_.targets:
-            raise ParameterError(
-                f"warm_start differs in {', '.join(differ) or 'the targets of its panel'}; expected a "
-                "forecaster of the same settings, fitted to the same targets: fit without warm_start"
-            )
-        return other.model_
 
     def predict(
         self,
@@ -255,42 +230,42 @@ class SeriesForecaster(NetworkForecaster):
         self._check_fitted("model_")
         panel = self.panel_ if panel is None else panel
         steps = self.horizon if horizon is None else horizon
-        found = self.forecast(panel, steps, quantiles_for(levels))
-        table = forecast_table(panel, found, self.name, levels)
+        values = self.forecast(panel, steps, quantiles_for(levels))
+        table = forecast_table(panel, values, self.name, levels)
         if disagreement:
             spread = np.std(self._member_medians(panel, steps), axis=0)
             table = table.with_columns(pl.Series(f"{self.name}-sd", np.moveaxis(spread, -1, 0).ravel()))
         return table
 
-    def _member_medians(self, panel: Panel, h: int) -> FloatArray:
-        """Return each member's median by itself, shape (n_members, n_series, h, n_targets)."""
+    def _member_medians(self, panel: Panel, horizon: int) -> FloatArray:
+        """Return each member's median by itself, shape (n_members, n_series, horizon, n_targets)."""
         alone = copy.copy(self)
         alone.auto_ = None
         medians = []
         for weights in self.model_.members:
             alone.model_ = dataclasses.replace(self.model_, members=(weights,))
-            medians.append(alone.forecast(panel, h, [0.5])[..., 0])
+            medians.append(alone.forecast(panel, horizon, [0.5])[..., 0])
         return np.stack(medians)
 
-    def forecast(self, panel: Panel, h: int, quantiles: Sequence[float]) -> FloatArray:
-        """Return quantiles as an array, shape (n_series, h, n_targets, n_quantiles), sorted."""
+    def forecast(self, panel: Panel, horizon: int, quantiles: Sequence[float]) -> FloatArray:
+        """Return quantiles as an array, shape (n_series, horizon, n_targets, n_quantiles), sorted."""
         self._check_fitted("model_")
         check_panel(panel)
-        check("horizon", h, Whole(of="steps"))
-        self._check_alike(panel)
+        check("horizon", horizon, Whole(of="steps"))
+        self._check_columns(panel)
         model, shape = self.model_, self.model_.network.shape
         n = panel.n_series
-        out = np.zeros((n, int(h), shape.n_targets, len(QUANTILES)))
+        out = np.zeros((n, horizon, shape.n_targets, len(QUANTILES)))
         size = min(_CHUNK, power_of_two(n))
         for begin in range(0, n, size):
             chosen = np.arange(begin, min(begin + size, n))
             part = panel if n == len(chosen) else panel.take(chosen)
             if shape.method == "recursive":
-                out[chosen] = path_quantiles(model, part, int(h), size, int(self.seed))
+                out[chosen] = path_quantiles(model, part, horizon, size, int(self.seed))
             else:
-                out[chosen] = block_quantiles(model, part, int(h), size)
-        found = np.sort(_at_levels(out, quantiles), axis=-1)
-        return found if self.auto_ is None else self.auto_.forecast(found, panel, int(h), quantiles)
+                out[chosen] = block_quantiles(model, part, horizon, size)
+        ours = np.sort(_at_levels(out, quantiles), axis=-1)
+        return ours if self.auto_ is None else self.auto_.forecast(ours, panel, horizon, quantiles)
 
     def state(self) -> State:
         """Return what was learned, and the panel, as plain values."""
@@ -319,7 +294,7 @@ class SeriesForecaster(NetworkForecaster):
     def _panel_options(self) -> Mapping[str, object]:
         return panel_options(self.panel_) if "panel_" in vars(self) else self._read_as
 
-    def _check_alike(self, panel: Panel) -> None:
+    def _check_columns(self, panel: Panel) -> None:
         """Refuse a panel of other targets or other steps than the model was fitted to."""
         if panel.targets != self.panel_.targets:
             raise DataError(
@@ -339,16 +314,16 @@ class SeriesForecaster(NetworkForecaster):
         check_variables(self.variables, self.method)
 
 
-def _at_levels(found: FloatArray, quantiles: Sequence[float]) -> FloatArray:
+def _at_levels(trained: FloatArray, quantiles: Sequence[float]) -> FloatArray:
     """Return the quantiles at other levels: between the trained ones by the normal distribution's scale."""
     given = [NormalDist().inv_cdf(level) for level in QUANTILES]
     out = []
     for level in quantiles:
         if level in QUANTILES:
-            out.append(found[..., QUANTILES.index(level)])
+            out.append(trained[..., QUANTILES.index(level)])
             continue
         z = NormalDist().inv_cdf(level)
         k = int(np.clip(np.searchsorted(given, z), 1, len(given) - 1))
         share = (z - given[k - 1]) / (given[k] - given[k - 1])
-        out.append(found[..., k - 1] * (1.0 - share) + found[..., k] * share)
+        out.append(trained[..., k - 1] * (1.0 - share) + trained[..., k] * share)
     return np.stack(out, axis=-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ from foretell.events.stores.plan import (
     home_stores,
     plan_stores,
 )
-from foretell.nn.settings import STORES, NetworkConfig, TrainConfig, as_config
+from foretell.nn.settings import EVENTS, STORES, Defaults, NetworkConfig, TrainConfig
 from foretell.nn.training import Progress
 
 _NAMES = {"global": "one model", "store": "one a store", "similar": "similar stores"}
@@ -76,6 +76,7 @@ class StoreForecaster(EventForecaster):
 
     saved_as = "stores-network"
     starts_warm = False
+    defaults = Defaults(STORES.network, EVENTS.training)
     _configurations: ClassVar[Mapping[str, type]] = {
         "network": NetworkConfig,
         "training": TrainConfig,
@@ -121,17 +122,18 @@ class StoreForecaster(EventForecaster):
 
     def _fit_model(
         self,
-        log: EventLog,
-        network: NetworkConfig | None,
+        data: EventLog,
+        *,
+        start: GapModel | None,
+        train: bool,
         progress: Callable[[Progress], None] | None,
-        **options: Any,
     ) -> GapModel:
-        home_stores(log)  # a log without stores is refused before training
+        home_stores(data)  # a log without stores is refused before training
         config = self.stores or StoreConfig()
-        shared = super()._fit_model(log, STORES.complete_network(as_config(network)), progress, **options)
-        plan = plan_stores(log, self.models, config)
+        shared = super()._fit_model(data, start=start, train=train, progress=progress)
+        plan = plan_stores(data, self.models, config)
         training = STORES.complete_training(config.training)
-        model, trained = fit_stores(shared, log, plan.numbers(log), plan.n_models, training, int(self.seed))
+        model, trained = fit_stores(shared, data, plan.numbers(data), plan.n_models, training, int(self.seed))
         gain = np.zeros(1 + plan.n_models)
         if trained:
             gain[1:] = np.mean([result.before - result.after for result in trained], axis=0)

@@ -1,0 +1,161 @@
+"""A forecaster that keeps a log and where each of its customers stands."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from foretell.core.contracts import Kind, Outlook
+from foretell.core.state import State
+from foretell.data.log import EventLog, training_log
+from foretell.data.state import log_alike, log_options
+from foretell.data.tables import Customers, asked_customers
+from foretell.errors import ParameterError
+from foretell.events.auto import LEAST_CUSTOMERS, EventChoice, choose
+from foretell.events.fitting import fit_gap_model, warmed
+from foretell.events.heads.config import HeadConfig, as_head
+from foretell.events.state import choice_of, forecaster_state, gap_model_of, log_and_states
+from foretell.events.states import GapModel, States, encode, newcomer, remembered_states
+from foretell.nn.forecaster import NetworkForecaster
+from foretell.nn.settings import EVENTS, Defaults, as_config
+from foretell.nn.training import Progress
+from foretell.storage.forecaster import FittedTo
+
+
+class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice]):
+    """Fit, update, and where customers stand: what the answers of `EventForecaster` are read off."""
+
+    kind: ClassVar[Kind] = "events"
+    defaults: ClassVar[Defaults] = EVENTS
+    _free = frozenset({"seed", "training", "paths"})
+    _least = (LEAST_CUSTOMERS, "customers", "the statistics")
+
+    ensemble: int
+    seed: int
+    head: str | HeadConfig
+    drop_out: str
+    seasonal: bool
+    log_ = FittedTo[EventLog]()
+    states_ = FittedTo[States]()
+
+    @property
+    def name(self) -> str:
+        """The model's name in tables."""
+        kind = as_head(self.head).kind
+        return "foretell" if kind == "mixture" else f"foretell, {kind}"
+
+    def _training_data(self, data: EventLog, as_of: object) -> EventLog:
+        return training_log(data, as_of)
+
+    def _size(self, data: EventLog) -> int:
+        return data.n_customers
+
+    def _columns(self, data: EventLog) -> tuple[str, ...]:
+        return tuple(data.mark_names)
+
+    def _fitted_data(self) -> EventLog:
+        return self.log_
+
+    def _fit_model(
+        self,
+        data: EventLog,
+        *,
+        start: GapModel | None,
+        train: bool,
+        progress: Callable[[Progress], None] | None,
+    ) -> GapModel:
+        training = self.defaults.complete_training(self.training)
+        return fit_gap_model(
+            data,
+            self.defaults.complete_network(as_config(self.network)),
+            training if start is None else warmed(training),
+            ensemble=self.ensemble,
+            seed=int(self.seed),
+            head=as_head(self.head),
+            drop_out="bg" if self.drop_out == "bg" else "mbg",
+            seasonal=self.seasonal,
+            start=start,
+            train=train,
+            progress=progress,
+        )
+
+    def _choose(
+        self, data: EventLog, model: GapModel, plain: Self | None, earlier: EventChoice | None
+    ) -> EventChoice:
+        del model
+        return choose(data, plain) if earlier is None else earlier.refitted(data)
+
+    def _keep(self, data: EventLog, states: States | None = None) -> Self:
+        self.log_ = data
+        self.states_ = self._encode(data) if states is None else states
+        return self
+
+    @abc.abstractmethod
+    def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
+        """Look ahead from the end of a log."""
+
+    def _encode(self, log: EventLog) -> States:
+        """Return where the customers of a log stand."""
+        return encode(self.model_, log)
+
+    def _states_of(self, log: EventLog) -> States:
+        """Return where the customers of any log stand, without moving to it: a query changes nothing."""
+        if log is self.log_:
+            return self.states_
+        return remembered_states(self.model_, log, self._encode)
+
+    def update(self, new_events: EventLog | None = None, *, as_of: object = None) -> Self:
+        """Move every customer's state forward by new events, without refitting.
+
+        Parameters
+        ----------
+        new_events : EventLog, optional
+            Events after the present as-of date, read with the same options; its as-of date becomes the
+            new one. New customers join. Without it nobody came: silence is news, too.
+        as_of : date or str, optional
+            The new as-of date where nobody came.
+        """
+        self._check_fitted("model_")
+        if (new_events is None) == (as_of is None):
+            raise ParameterError(
+                f"update(new_events={new_events!r}, as_of={as_of!r}); expected one of them: new events, in a "
+                "log with an as-of date of its own, or the date up to which nobody came"
+            )
+        later = self.log_.quiet_until(self.log_.last_tick(as_of)) if new_events is None else new_events
+        merged, seen = self.log_.extended(later)
+        return self._keep(merged, encode(self.model_, merged, self._aligned(merged, seen), seen))
+
+    def state(self) -> State:
+        """Return what was learned, and the log with where each customer stands, as plain values."""
+        self._check_fitted("model_")
+        return forecaster_state(self, self._log_options)
+
+    def _restored(self, state: State, n_models: int | None = None) -> Self:
+        self._check_parameters()
+        self.model_, self.auto_ = gap_model_of(state, n_models), choice_of(state)
+        self._read_as = state.described["log_options"]
+        return self if state.data is None else self._keep(*log_and_states(state.data, self.model_))
+
+    def attach(self, data: EventLog) -> Self:
+        """Take a log to answer about, read as the model's own was; nothing is learned from it."""
+        self._check_fitted("model_")
+        return self._keep(log_alike(data, self._log_options))
+
+    @property
+    def _log_options(self) -> Mapping[str, object]:
+        return log_options(self.log_) if "log_" in vars(self) else self._read_as
+
+    def _aligned(self, merged: EventLog, seen: npt.NDArray[np.int64]) -> States:
+        """Return the states in the order of a log with more customers; those to be read anew start blank."""
+        return self.states_.spread(np.asarray(merged.ids.search_sorted(self.log_.ids).to_numpy()), seen)
+
+    def _chosen(self, ids: Collection[Any] | None) -> tuple[Customers, States]:
+        """Return the asked customers and their states."""
+        customers = asked_customers(self.log_, ids)
+        if ids is None:
+            return customers, self.states_
+        return customers, self.states_.take(customers.places, newcomer(self.model_, customers.log, 1))
