@@ -194,7 +194,7 @@ def fit_series_model(
     windows = split(panel, 0, shape.steps, training.validation_fraction)
     batch = windows_of_a_step(training, shape)
     networks = [SeriesNetwork(network, shape, seed + m, training.loss) for m in range(ensemble)]
-    trainer = StepTrainer(networks[0], training, batch, ROUND, getattr(network, "dropout", 0.0))
+    trainer = StepTrainer(networks[0], training, batch, ROUND, getattr(networks[0].config, "dropout", 0.0))
 
     def job(m: int, where: Windows, held: Windows | None, rounds: int | None) -> Callable[[], Trained]:
         def report(epoch: int, loss: float, validation: float) -> None:
