@@ -34,8 +34,7 @@ from foretell.evaluation.calibration import (
 )
 from foretell.evaluation.series_folds import scales
 from foretell.nn.settings import SERIES
-from foretell.stats import event_metrics as metrics
-from foretell.stats import series_metrics
+from foretell.stats import metrics
 
 DAY = np.datetime64("2021-01-01")
 QUANTILES = [0.1, 0.5, 0.9]
@@ -145,7 +144,7 @@ def series() -> dict[str, Any]:
         truth = after.values.reshape(before.n_series, h, -1)
         scale = scales(before, season)
         losses = {
-            kind: series_metrics.mase(truth, one.forecast(before, h, [0.5])[..., 0], scale)
+            kind: metrics.mase(truth, one.forecast(before, h, [0.5])[..., 0], scale)
             for kind, one in _members(model, before, season).items()
         }
         found[name] = compare(losses, model.auto_.weights if model.auto_ else {})

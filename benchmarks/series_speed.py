@@ -34,7 +34,7 @@ from foretell.nn.steps import StepTrainer
 from foretell.series.fitting import ROUND, Reading, choose_shape, on_device
 from foretell.series.network import SeriesNetwork
 from foretell.series.windows import gather, split
-from foretell.stats import series_metrics as metrics
+from foretell.stats import metrics
 
 # The same network and windows as in the accuracy table, but one member and a few rounds of steps.
 QUICK = ft.TrainConfig(epochs=4, learning_rate=4e-3, validation_fraction=0.0)

@@ -18,7 +18,7 @@ import polars as pl
 
 import foretell as ft
 from foretell.core.contracts import EventModel
-from foretell.stats import event_metrics as metrics
+from foretell.stats import metrics
 
 FloatArray = npt.NDArray[np.float64]
 

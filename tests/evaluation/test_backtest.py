@@ -14,7 +14,7 @@ from foretell.evaluation import Evaluation
 from foretell.evaluation.event_folds import EventFolds
 from foretell.evaluation.series_folds import last_steps
 from foretell.series.fitting import Reading
-from foretell.stats.event_metrics import censored_crps
+from foretell.stats.metrics import censored_crps
 
 CUTS = ["2023-04-30", "2023-06-30"]
 RULES = ["repeat rate", "mean gap"]

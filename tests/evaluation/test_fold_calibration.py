@@ -15,7 +15,7 @@ from foretell.evaluation.calibration import (
     PITRecalibration,
     recalibration_on_last_fold,
 )
-from foretell.stats import event_metrics as metrics
+from foretell.stats import metrics
 
 
 class Normal:

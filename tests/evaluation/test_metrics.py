@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foretell.stats import event_metrics as metrics
+from foretell.stats import metrics
 
 chances = st.lists(st.tuples(st.booleans(), st.sampled_from(np.linspace(0, 1, 7))), min_size=1, max_size=40)
 

@@ -10,7 +10,7 @@ import pytest
 
 import foretell as ft
 from foretell.evaluation import Evaluation
-from foretell.stats import series_metrics as metrics
+from foretell.stats import metrics
 
 RNG = np.random.default_rng(4)
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from foretell.data.holdout import hold_out
-from foretell.stats import event_metrics as metrics
+from foretell.stats import metrics
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "simulated.py"
 

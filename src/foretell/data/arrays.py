@@ -13,9 +13,8 @@ from foretell.core import FloatArray, IntArray
 from foretell.core.grid import Frequency, Grid
 from foretell.core.ragged import flat_ranges, to_offsets
 from foretell.core.time import begin_us, to_moment
-from foretell.data.covariates import Covariates, seen_only
-from foretell.data.grid_inference import fit_grid
-from foretell.data.panel import Panel
+from foretell.data.panel import Covariates, Panel, seen_only
+from foretell.data.periodicity import fit_grid
 from foretell.data.report import ReadReport
 from foretell.errors import ParameterError
 

@@ -16,8 +16,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from foretell.core.constraints import did_you_mean
-from foretell.data.options import ReadOptions
-from foretell.data.rows import Columns, Rows, listed
+from foretell.data.rows import Columns, ReadOptions, Rows, listed
 from foretell.data.times import EPOCH_UNITS, number_kind
 from foretell.errors import ColumnError, MissingDependencyError, ParameterError, SourceError
 

@@ -12,9 +12,8 @@ import polars as pl
 from foretell.core import IntArray
 from foretell.core.grid import Grid
 from foretell.core.state import Arrays, Described, State
-from foretell.data.covariates import Covariates
 from foretell.data.log import EventLog
-from foretell.data.panel import Panel
+from foretell.data.panel import Covariates, Panel
 from foretell.data.report import ReadReport
 from foretell.data.state import log_options, log_state, panel_options, panel_state, report_of_state
 from foretell.errors import DataError

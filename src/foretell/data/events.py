@@ -11,13 +11,13 @@ import polars as pl
 from foretell.core import IntArray
 from foretell.core.time import Unit
 from foretell.data.log import EventLog, Merge, first_of_period
-from foretell.data.options import EventOptions
 from foretell.data.report import Tally
 from foretell.data.rows import (
     GROUP,
     ID,
     TIME,
     EventColumns,
+    EventOptions,
     Rows,
     encode,
     in_order,

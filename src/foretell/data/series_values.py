@@ -8,9 +8,17 @@ import numpy as np
 import polars as pl
 
 from foretell.core.grid import Frequency
-from foretell.data.options import Duplicates, SeriesOptions
 from foretell.data.report import Tally
-from foretell.data.rows import ID, TIME, SeriesColumns, in_order, with_times, within
+from foretell.data.rows import (
+    ID,
+    TIME,
+    Duplicates,
+    SeriesColumns,
+    SeriesOptions,
+    in_order,
+    with_times,
+    within,
+)
 from foretell.data.times import number_kind, with_days
 from foretell.errors import ColumnError, DataError, ParameterError
 

@@ -18,8 +18,7 @@ from typing import Any, Final
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from foretell.data.options import ReadOptions
-from foretell.data.rows import Columns, Rows, listed
+from foretell.data.rows import Columns, ReadOptions, Rows, listed
 from foretell.errors import DataError, EmptyLogError, ParameterError, SourceError
 
 # How None, NaN, pandas' NaT and NA print: pandas need not be there to compare with.

@@ -15,9 +15,8 @@ from foretell.core import FloatArray, IntArray
 from foretell.core.grid import Grid
 from foretell.core.ragged import to_offsets
 from foretell.core.state import Described, State
-from foretell.data.covariates import Covariates
 from foretell.data.log import EventLog, training_log
-from foretell.data.panel import Panel, check_panel
+from foretell.data.panel import Covariates, Panel, check_panel
 from foretell.data.report import ReadReport
 from foretell.errors import DataError, ParameterError
 

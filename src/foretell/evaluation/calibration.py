@@ -22,8 +22,8 @@ from foretell.core import FloatArray
 from foretell.errors import ParameterError
 from foretell.evaluation.evaluation import Evaluation
 from foretell.evaluation.series_folds import LEVELS, quantile_column
-from foretell.stats import event_metrics as metrics
-from foretell.stats.significance import surely_positive
+from foretell.stats import metrics
+from foretell.stats.blending import surely_positive
 
 Mask = npt.NDArray[np.bool_]
 Learned = TypeVar("Learned")

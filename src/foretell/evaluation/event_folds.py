@@ -14,7 +14,7 @@ from foretell.core.time import period_edges
 from foretell.data.holdout import Holdout, ascending, hold_out, origins_back
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError
-from foretell.stats.event_metrics import censored_crps
+from foretell.stats.metrics import censored_crps
 
 _WINDOW, _PERIOD, _GRID = "30d", "7d", 24
 _HORIZON = "273d"

@@ -15,9 +15,9 @@ from foretell.core.constraints import check_whole
 from foretell.core.ragged import flat_ranges, to_offsets
 from foretell.data.holdout import ascending, origins_back
 from foretell.data.panel import Panel
-from foretell.data.seasons import find_season
+from foretell.data.periodicity import find_season
 from foretell.errors import ParameterError
-from foretell.stats.series_metrics import naive_scale
+from foretell.stats.metrics import naive_scale
 
 LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 

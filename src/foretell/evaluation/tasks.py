@@ -16,7 +16,7 @@ from foretell.evaluation.event_folds import EventFolds, last_origin
 from foretell.evaluation.series_folds import LEVELS, SeriesFolds, quantile_column
 from foretell.events.forecaster import EventForecaster
 from foretell.series.forecaster import SeriesForecaster
-from foretell.stats import event_metrics as metrics
+from foretell.stats import metrics
 
 if TYPE_CHECKING:
     from foretell.core.contracts import Kind

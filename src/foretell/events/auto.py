@@ -16,7 +16,7 @@ from foretell.data.holdout import hold_out
 from foretell.data.log import EventLog
 from foretell.errors import EmptyLogError
 from foretell.events.simulation import Expected
-from foretell.stats import event_metrics as metrics
+from foretell.stats import metrics
 from foretell.stats.blending import blend_weights
 
 FloatArray = npt.NDArray[np.float64]

@@ -30,7 +30,7 @@ from foretell.plotting.charts import (
     ours_first,
     spelled,
 )
-from foretell.stats import event_metrics as metrics
+from foretell.stats import metrics
 
 _WIDTH, _HEIGHT = 520, 280
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")

@@ -1,10 +1,17 @@
 """The tutorial's kit: from time stamps to gaps, windows, classes, splits and scales, and back."""
 
 from foretell.prep.bins import Bins, from_one_hot, one_hot
-from foretell.prep.gaps import Windowed, day_gaps, make_windows
-from foretell.prep.outliers import WithoutOutliers, remove_outliers
 from foretell.prep.scalers import MinMaxScaler, RelativeScaler, RobustScaler, Scaler, StandardScaler
-from foretell.prep.splits import Split, split_by_time, split_random
+from foretell.prep.windows import (
+    Split,
+    Windowed,
+    WithoutOutliers,
+    day_gaps,
+    make_windows,
+    remove_outliers,
+    split_by_time,
+    split_random,
+)
 
 __all__ = [
     "Bins",

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from foretell.baselines.rules import Drift, Naive, SeasonalNaive
 from foretell.data.panel import Panel
-from foretell.data.seasons import find_season
+from foretell.data.periodicity import find_season
 from foretell.errors import DataError, ParameterError
 from foretell.stats.blending import blend_weights
-from foretell.stats.series_metrics import naive_scale
+from foretell.stats.metrics import naive_scale
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from foretell.series.network import QUANTILES
 from foretell.series.windows import Windows
-from foretell.stats.significance import surely_positive
+from foretell.stats.blending import surely_positive
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from foretell.data.covariates import Covariates
+from foretell.data.panel import Covariates
 from foretell.errors import DataError
 
 FloatArray = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from foretell.core.ragged import flat_ranges
 from foretell.data.panel import Panel
-from foretell.data.seasons import find_season
+from foretell.data.periodicity import find_season
 from foretell.errors import DataError, ParameterError
 from foretell.nn.custom import OwnNetwork
 from foretell.nn.settings import NetworkConfig, TrainConfig
