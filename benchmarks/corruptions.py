@@ -120,8 +120,9 @@ def seal(place: Path) -> None:
     with contextlib.suppress(Exception):
         described = json.loads(path.read_text(encoding="utf-8"))
         for file in described["files"].values():
-            content = (place / file["name"]).read_bytes()
-            file |= {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            if (place / file["name"]).is_file():
+                content = (place / file["name"]).read_bytes()
+                file |= {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         rest = {name: value for name, value in described.items() if name != "sha256"}
         described["sha256"] = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
         path.write_text(json.dumps(described), encoding="utf-8")

@@ -15,8 +15,12 @@ import pytest
 from benchmarks.corruptions import seal
 
 import foretell as ft
-from foretell.errors import NotFittedError, StorageError
+from foretell import baselines
+from foretell.core.state import State
+from foretell.errors import NotFittedError, ParameterError, StorageError
 from foretell.forecasters import load_keras
+from foretell.storage.directory import read, write
+from foretell.storage.files import read_manifest
 
 HORIZONS = ["14d", "60d"]
 FIXTURE = Path(__file__).parent / "fixtures" / "events_v1"
@@ -384,9 +388,9 @@ def test_a_damaged_keras_file_is_a_storage_error(keras_saved, tmp_path, name):
     for file in keras_saved.iterdir():
         (place / file.name).write_bytes(file.read_bytes())
     cut_in_half(place / name)
-    for read in (ft.load, load_keras):
+    for reader in (ft.load, load_keras):
         with pytest.raises(StorageError, match="damaged"):
-            read(place)
+            reader(place)
 
 
 def test_where_no_keras_files_are_the_error_says_which_call_writes_them(saved):
@@ -400,3 +404,200 @@ def test_the_summary_names_the_layers_and_counts_the_weights(small_model):
     assert f"Total params: {sum(w.size for w in small_model.model_.members[0]):,}" in shown
     with pytest.raises(NotFittedError):
         ft.EventForecaster().summary()
+
+
+@pytest.fixture(scope="module")
+def bare(small_model, tmp_path_factory):
+    return small_model.save(tmp_path_factory.mktemp("bare") / "shop", data=False)
+
+
+class TestWithoutData:
+    """A model that is handed on holds nobody's visits."""
+
+    def test_no_file_holds_a_customer(self, small_model, bare):
+        assert sorted(file.name for file in bare.iterdir()) == ["arrays.npz", "model.json"]
+        content = b"".join(file.read_bytes() for file in bare.iterdir())
+        assert not any(key.encode() in content for key in small_model.log_.ids)
+
+    def test_given_its_log_again_it_says_the_same(self, small_model, bare):
+        loaded = ft.load(bare, data=small_model.log_)
+        assert loaded.predict(HORIZONS).equals(small_model.predict(HORIZONS))
+
+    def test_it_answers_about_another_log(self, small_model, bare):
+        some = small_model.log_.take(range(5))
+        assert ft.load(bare, data=some).predict([]).height == 5
+
+    def test_asked_without_a_log_it_says_what_is_missing(self, bare):
+        loaded = ft.load(bare)
+        for ask in (loaded.predict, loaded.simulate, loaded.predict_groups, lambda: loaded.log_):
+            with pytest.raises(NotFittedError, match=r"without its data; .*foretell\.load\(path, data=…\)"):
+                ask()
+
+    def test_it_can_be_saved_again(self, bare, small_model, tmp_path):
+        again = ft.load(bare).save(tmp_path / "again")
+        assert ft.load(again, data=small_model.log_).predict([]).equals(small_model.predict([]))
+
+    def test_a_log_that_was_read_in_another_way_is_refused(self, bare, small):
+        other = ft.read_events(small.events(), marks=["amount"], as_of="2023-12-31", merge=None)
+        with pytest.raises(ParameterError, match=r"merge=None, not 'day'; groups=False, not True"):
+            ft.load(bare, data=other)
+
+    def test_a_panel_is_given_again(self, tmp_path):
+        panel = ft.Panel.from_arrays([np.sin(2 * np.pi * np.arange(120) / 12)], freq="1mo")
+        training = ft.TrainConfig(epochs=1, max_steps=2)
+        for model in (
+            ft.SeriesForecaster(3, ensemble=1, training=training).fit(panel),
+            baselines.SeasonalNaive(horizon=3).fit(panel),
+        ):
+            place = model.save(tmp_path / model.name, data=False)
+            with pytest.raises(NotFittedError):
+                ft.load(place).predict()
+            assert ft.load(place, data=panel).predict().equals(model.predict())
+            with pytest.raises(ParameterError, match="freq='1d', not '1mo'"):
+                ft.load(place, data=ft.Panel.from_arrays([np.arange(9.0)], freq="1d"))
+
+    def test_statistics_keep_what_they_have_learned(self, small_model, tmp_path):
+        log = small_model.log_
+        for model in (baselines.BGNBD(), baselines.MeanGap(), baselines.RepeatRate()):
+            place = model.fit(log).save(tmp_path / "statistic", data=False)
+            with pytest.raises(NotFittedError):
+                ft.load(place).predict()
+            some = log.take(range(20))
+            expected = model.predict(HORIZONS, ids=some.ids.to_list())
+            assert ft.load(place, data=some).predict(HORIZONS).equals(expected)
+
+
+def test_a_network_that_was_not_chosen_stays_so_and_goes_on(small, small_log, tmp_path):
+    """So a warm start from what was loaded agrees on its settings."""
+    training = ft.TrainConfig(epochs=1, max_steps=2)
+    log = small_log.take(range(20))
+    for network in (None, ft.NetworkConfig(units=4)):
+        model = ft.EventForecaster(ensemble=1, network=network, training=training)
+        loaded = ft.load(model.fit(log).save(tmp_path / "model"))
+        assert loaded.network == network
+        model.fit(log, warm_start=loaded)
+
+
+def test_numbers_without_end_are_json_that_others_can_read(tmp_path):
+    """Nobody came twice: the rule's usual gap is infinite."""
+    frame = pl.DataFrame({"unique_id": [1, 2], "ds": ["2024-01-01", "2024-01-05"]})
+    model = baselines.MeanGap().fit(ft.read_events(frame))
+    place = model.save(tmp_path / "model")
+    assert ft.load(place).params_ == model.params_
+    state = State({"losses": [np.inf, -np.inf, np.nan, np.float64(0.5)], "seed": np.int64(3)})
+    place = write(state, tmp_path / "losses", kind="events", forecaster="nobody")
+    json.loads((place / "model.json").read_text(), parse_constant=pytest.fail)
+    back = read(place).state.described
+    assert str(back) == "{'losses': [inf, -inf, nan, 0.5], 'seed': 3}"
+
+
+class TestStates:
+    """Where customers stand has to fit who they are."""
+
+    def test_a_customer_whose_state_is_not_his_is_refused(self, target):
+        file = target / "data-customers.parquet"
+        customers = pl.read_parquet(file)
+        customers.with_columns(pl.col("count").reverse()).write_parquet(file)
+        seal(target)
+        with pytest.raises(StorageError, match="are not those of their visits"):
+            ft.load(target)
+
+    @pytest.mark.parametrize("name", ["packed", "memory-0", "mean_marks"])
+    def test_states_that_are_not_finite_or_missing_are_refused(self, target, name):
+        file = target / "data-customers.parquet"
+        customers = pl.read_parquet(file)
+        for changed in (customers.drop(name), customers.with_columns(pl.col(name) * np.nan)):
+            changed.write_parquet(file)
+            seal(target)
+            with pytest.raises(StorageError, match="damaged"):
+                ft.load(target)
+
+
+def test_what_is_not_as_it_was_saved_is_refused(saved, target):
+    """Every file, and the manifest itself."""
+    for name in [file.name for file in saved.iterdir()]:
+        content = (target / name).read_bytes()
+        changed = content.replace(b"day", b"dax") if name == "model.json" else content[:-1] + b"?"
+        (target / name).write_bytes(changed)
+        with pytest.raises(StorageError, match="is not as it was saved"):
+            ft.load(target)
+        (target / name).write_bytes(content)
+    ft.load(target)
+
+
+def test_too_deep_and_too_many_is_refused(target):
+    path = target / "model.json"
+    described = json.loads(path.read_text())
+    deep = json.loads("[" * 200 + "]" * 200)
+    many = {f"a{k}.npz": {"name": f"a{k}.npz", "size": 0, "sha256": ""} for k in range(20_000)}
+    for changed, message in (({"state": deep}, "does not describe"), ({"files": many}, "no model's")):
+        path.write_text(json.dumps(described | changed))
+        seal(target)
+        with pytest.raises(StorageError, match=message):
+            ft.load(target)
+
+
+def test_a_table_that_says_more_than_its_bytes_hold_is_not_read(target):
+    """Packed, a million equal rows take no room on the disk."""
+    pl.DataFrame({"group": pl.repeat(0, 10_000_000, eager=True)}).write_parquet(
+        target / "data-groups.parquet"
+    )
+    seal(target)
+    with pytest.raises(StorageError, match="10,000,000 values, which its bytes do not"):
+        ft.load(target)
+
+
+def test_a_model_of_a_class_that_is_not_known_says_so(tmp_path):
+    place = write(State({}), tmp_path / "model", kind="events", forecaster="their-own")
+    with pytest.raises(StorageError, match="of the class 'their-own', which is not known; import"):
+        ft.load(place)
+
+
+def test_a_class_of_the_users_own_is_known_by_its_name(small_model, tmp_path):
+    class Mine(baselines.MeanGap):
+        saved_as = "mine"
+
+    place = Mine().fit(small_model.log_).save(tmp_path / "model")
+    assert type(ft.load(place)) is Mine
+
+
+def test_a_model_that_is_replaced_while_it_is_read_is_the_new_one(small_model, target, monkeypatch):
+    small_model.save(target)
+    read_old = [read_manifest(target)]
+    small_model.save(target)
+    monkeypatch.setattr(
+        "foretell.storage.directory.read_manifest",
+        lambda place: read_old.pop() if read_old else read_manifest(place),
+    )
+    assert ft.load(target).log_.n_customers == small_model.log_.n_customers
+
+
+@pytest.mark.parametrize("moment", range(1, 10))
+def test_what_a_killed_save_left_goes_with_the_next(small_model, target, monkeypatch, moment):
+    """Whatever it had written by then is listed."""
+
+    class Killed(BaseException):
+        pass
+
+    steps, replace, unlink = iter(range(1, 100)), Path.replace, Path.unlink
+
+    def killed(step):
+        def taken(*args, **options):
+            if next(steps) == moment:
+                raise Killed
+            return step(*args, **options)
+
+        return taken
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed(replace))
+        patch.setattr(Path, "unlink", killed(unlink))
+        with contextlib.suppress(Killed):
+            small_model.save(target)
+    ft.load(target)
+    small_model.save(target)
+    files = json.loads((target / "model.json").read_text())["files"]
+    assert {file.name for file in target.iterdir()} == {
+        "model.json",
+        *(file["name"] for file in files.values()),
+    }
