@@ -140,7 +140,11 @@ def _open_slots(grid: Grid, distinct: IntArray) -> BoolArray | None:
 
 
 # Natural seasons to try where the grid's steps are bare numbers.
-_USUAL = (4, 7, 12, 24, 52, 168)
+_USUAL: Final = (4, 7, 12, 24, 52, 168)
+# A season has to err by less than this share of what half of it errs.
+_HELPFUL: Final = 0.9
+# A season of any length has to come round so often, and is at most so long.
+_LEAST_CYCLES, _LONGEST = 3, 60
 
 
 def find_season(panel: Panel, seasons: Sequence[int] = (), *, most_series: int = 500) -> int:
@@ -150,25 +154,42 @@ def find_season(panel: Panel, seasons: Sequence[int] = (), *, most_series: int =
     that a slow drift is not taken for a season: the mean |y_t − y_{t−s}| has to be smaller than the mean
     |y_t − y_{t−k}| at the distances k around s/2.
 
+    Where steps are bare numbers, a season of any other length counts that is twice as good as the usual ones.
+
     Examples
     --------
     >>> wave = np.sin(2 * np.pi * np.arange(200) / 12)
     >>> find_season(Panel.from_arrays([wave]))
     12
+    >>> find_season(Panel.from_arrays([[1, 2, 3] * 4]))
+    3
     """
-    candidates = [s for s in (seasons or panel.grid.season_lengths() or _USUAL) if s > 1]
-    step = max(panel.n_series // most_series, 1)
+    natural = seasons or panel.grid.season_lengths()
+    season, error = _best_season(panel, natural or _USUAL, most_series)
+    if error >= _HELPFUL:
+        season, error = 1, _HELPFUL
+    if not natural and panel.grid.frequency.unit == "number":
+        cycles = range(2, min(int(panel.lengths.max()) // _LEAST_CYCLES, _LONGEST) + 1)
+        other, other_error = _best_season(panel, cycles, most_series // 10)
+        season = other if other_error < error / 2 else season
+    return season
+
+
+def _best_season(panel: Panel, seasons: Sequence[int], most_series: int) -> tuple[int, float]:
+    """Return the season of the least typical error, and that error; infinite where nothing is known."""
+    candidates = [s for s in seasons if s > 1]
+    step = max(panel.n_series // max(most_series, 1), 1)
     scores = np.array([[_gain(panel, i, s) for s in candidates] for i in range(0, panel.n_series, step)])
     if not scores.size or np.isnan(scores).all():
-        return 1
+        return 1, np.inf
     known = (~np.isnan(scores)).sum(axis=0)
     typical = np.where(
         known * 2 >= known.max(), np.nanmedian(np.where(known > 0, scores, 2.0), axis=0), np.inf
     )
-    best = int(np.argmin(typical))
+    least = float(typical.min())
     # A shorter season that does nearly as well keeps the lookback short.
-    near = [k for k in range(len(candidates)) if typical[k] <= typical[best] + 0.03]
-    return int(candidates[near[0]]) if typical[best] < 0.9 else 1
+    near = [k for k in range(len(candidates)) if typical[k] <= least + 0.03]
+    return int(candidates[near[0]]), least
 
 
 def _gain(panel: Panel, series: int, season: int) -> float:

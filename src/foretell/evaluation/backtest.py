@@ -132,7 +132,7 @@ def evaluate(
     >>> round(comparison.figures("BG/NBD")["rmse"], 2)
     1.61
     >>> panel = ft.Panel.from_arrays({"a": [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3]})
-    >>> ft.evaluate(panel, horizon=3, models=["naive", "seasonal naive"], season=3).table()["model"][0]
+    >>> ft.evaluate(panel, horizon=3, models=["naive", "seasonal naive"]).table()["model"][0]
     'seasonal naive'
     """
     task, config = task_of(data), BacktestConfig(season=season, seeds=seeds)
@@ -175,8 +175,7 @@ def backtest(
     --------
     >>> import foretell as ft
     >>> panel = ft.Panel.from_arrays({"a": [1, 2, 3] * 8, "b": [5, 1, 3] * 8})
-    >>> config = BacktestConfig(season=3)
-    >>> result = ft.backtest(panel, ["naive", "seasonal naive"], horizon=3, cutoffs=2, config=config)
+    >>> result = ft.backtest(panel, ["naive", "seasonal naive"], horizon=3, cutoffs=2)
     >>> result.table()["model"].to_list()
     ['seasonal naive', 'naive']
     """
