@@ -1,0 +1,128 @@
+"""The order of rows and of customers, and what names them, change no answer of any forecaster."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from tests.conftest import read_small, small_events
+from tests.contract.cases import (
+    CASES, CUTOFF, answers, at_cut_off, fitted, make, panel_of, training_data, waves,
+)  # fmt: skip
+
+import foretell as ft
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}, {case[1]}")
+KINDS = ("events", "series")
+START = dt.date(1990, 1, 1)
+# Names of any type, in the order of their numbers.
+NAMES = {
+    "text": lambda number: pl.format("n{}", number.cast(pl.String).str.zfill(4)),
+    "signed": lambda number: (number - 50).cast(pl.Int8),
+    "unsigned": lambda number: number.cast(pl.UInt64) + 2**63,
+    "fractions": lambda number: number / 4,
+    "category": lambda number: NAMES["text"](number).cast(pl.Categorical),
+    "date": lambda number: pl.lit(START) + pl.duration(days=number),
+    "moment": lambda number: pl.lit(START).cast(pl.Datetime("us")) + pl.duration(hours=number),
+}
+
+
+def rows(kind):
+    """Return the table that the training data of one question are read from."""
+    return small_events() if kind == "events" else panel_of(waves()).to_frame()
+
+
+def read(table):
+    """Return a log or a panel as it stood at the cut-off."""
+    if "y" in table.columns:
+        return at_cut_off(ft.read_series(table))
+    return read_small(table).until(CUTOFF)
+
+
+def renamed(table, name):
+    """Return a table whose customers or series have other names."""
+    number = pl.col("unique_id").rank("dense").cast(pl.Int64) - 1
+    return table.with_columns(unique_id=name(number))
+
+
+def backwards(number):
+    """Name the first the last."""
+    return NAMES["text"](1000 - number)
+
+
+@functools.cache
+def shuffled(kind):
+    return read(rows(kind).sample(fraction=1.0, shuffle=True, seed=3))
+
+
+@functools.cache
+def numbered(kind):
+    return read(renamed(rows(kind), NAMES["signed"]))
+
+
+@every_case
+class TestEveryForecaster:
+    def test_rows_in_another_order_give_the_same_answers(self, case):
+        model = make(case).fit(shuffled(case[0]))
+        assert_frame_equal(answers(model), answers(fitted(case)), check_exact=True)
+
+    def test_names_of_another_type_give_the_same_answers_also_when_reloaded(self, case, tmp_path):
+        model = make(case).fit(numbered(case[0]))
+        table, expected = answers(model), answers(fitted(case))
+        assert table["unique_id"].dtype == numbered(case[0]).ids.dtype == pl.Int8
+        assert_frame_equal(table.drop("unique_id"), expected.drop("unique_id"), check_exact=True)
+        again = answers(ft.load(model.save(tmp_path / "model")))
+        assert_frame_equal(again, table, rel_tol=1e-6)
+
+    def test_each_is_answered_by_name_and_as_alone_among_others(self, case):
+        model, data = fitted(case), training_data(case[0])
+        some = data.ids.gather([4, 0, 2])
+        expected = some.to_frame().join(answers(model), on="unique_id", how="left", maintain_order="left")
+        if case[0] == "events":
+            table = answers(model, ids=some)
+        else:
+            table = model.predict(data.select(some), horizon=3, levels=[80])
+            expected = expected.sort("unique_id", maintain_order=True)
+        assert_frame_equal(table, expected, rel_tol=1e-5, abs_tol=1e-5)
+
+    def test_a_fitted_one_answers_for_whoever_comes_first(self, case):
+        model, data = fitted(case), read(renamed(rows(case[0]), backwards))
+        if case[0] == "series":
+            table, expected = model.predict(data, horizon=3, levels=[80]), answers(model)
+            steps = np.arange(len(expected)).reshape(-1, 3)[::-1].ravel()
+            columns = ["unique_id"]
+            assert_frame_equal(
+                table.drop(columns), expected[steps].drop(columns), rel_tol=1e-4, abs_tol=1e-4
+            )
+            return
+        chances = [model.return_chances(log, [7, 30]) for log in (data, training_data("events"))]
+        if chances[0] is None:
+            assert chances[1] is None
+        else:
+            np.testing.assert_allclose(chances[0], chances[1][::-1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", NAMES)
+class TestNamesOfAnyType:
+    CHEAP = {"events": "BG/NBD", "series": "seasonal naive"}  # noqa: RUF012  # the tests' own
+
+    def test_they_are_read_asked_for_and_kept(self, kind, name, tmp_path):
+        case = kind, self.CHEAP[kind]
+        data = read(renamed(rows(kind), NAMES[name]))
+        model = make(case).fit(data)
+        table, expected = answers(model), answers(fitted(case))
+        assert table["unique_id"].dtype == data.ids.dtype
+        assert_frame_equal(table.drop("unique_id"), expected.drop("unique_id"), check_exact=True)
+        again = ft.load(model.save(tmp_path / "model"))
+        assert_frame_equal(answers(again), table)
+        third = data.ids[3]
+        if kind == "events":
+            assert_frame_equal(answers(again, ids=[third]), table[3:4])
+        else:
+            alone = again.predict(data.select([third]), horizon=3, levels=[80])
+            assert_frame_equal(alone, table.filter(pl.col("unique_id") == third))
