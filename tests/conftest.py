@@ -1,25 +1,16 @@
 """What many tests share: a log of real customers, a small log with everything in it, a model of each."""
 
 import os
-import tempfile
+import platform
 import types
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import settings
 
-# Compiling costs far more than running on small logs: programs are kept for the session, for all of its
-# processes, and made without optimisations that small networks do not earn back; the results are the same.
-# Set before JAX is first imported.
-_PROGRAMS = None
-if "PYTEST_XDIST_WORKER" not in os.environ:
-    _PROGRAMS = tempfile.TemporaryDirectory(prefix="foretell-tests-")
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = _PROGRAMS.name
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-
-import foretell as ft  # noqa: E402
+import foretell as ft
 
 # The first example of a property pays for the compilation.
 settings.register_profile("foretell", deadline=None)
@@ -29,9 +20,17 @@ settings.load_profile("foretell")
 SMALL_CUTOFF = "2023-06-30"
 
 
-def pytest_unconfigure():
-    if _PROGRAMS is not None:
-        _PROGRAMS.cleanup()
+def pytest_configure():
+    """Share compiled programs between the processes of a run, and with later runs, before JAX is imported.
+
+    Compiling costs far more than running on small logs: programs are made without optimisations that small
+    networks do not earn back. What is set in the environment is left as it is.
+    """
+    # A program that was compiled for the processor of another machine may not run here.
+    programs = Path(__file__).parents[1] / ".pytest_cache" / "d" / f"programs of {platform.node()}"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(programs))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ import foretell as ft
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}, {case[1]}")
 KINDS = ("events", "series")
+SIMULATED = {("events", name) for name in ("head mixture", "auto", "stores", "own cell")}
 START = dt.date(1990, 1, 1)
 # Names of any type, in the order of their numbers.
 NAMES = {
@@ -80,13 +81,15 @@ class TestEveryForecaster:
 
     def test_each_is_answered_by_name_and_as_alone_among_others(self, case):
         model, data = fitted(case), training_data(case[0])
-        some = data.ids.gather([4, 0, 2])
+        some = data.ids.gather([4, 0, 2]).alias("unique_id")
         expected = some.to_frame().join(answers(model), on="unique_id", how="left", maintain_order="left")
         if case[0] == "events":
             table = answers(model, ids=some)
         else:
             table = model.predict(data.select(some), horizon=3, levels=[80])
             expected = expected.sort("unique_id", maintain_order=True)
+        if case in SIMULATED:  # each with paths of its own, whose number depends on who else is asked about
+            table, expected = (one.drop("^expected_events.*$") for one in (table, expected))
         assert_frame_equal(table, expected, rel_tol=1e-5, abs_tol=1e-5)
 
     def test_a_fitted_one_answers_for_whoever_comes_first(self, case):
@@ -95,9 +98,7 @@ class TestEveryForecaster:
             table, expected = model.predict(data, horizon=3, levels=[80]), answers(model)
             steps = np.arange(len(expected)).reshape(-1, 3)[::-1].ravel()
             columns = ["unique_id"]
-            assert_frame_equal(
-                table.drop(columns), expected[steps].drop(columns), rel_tol=1e-4, abs_tol=1e-4
-            )
+            assert_frame_equal(table.drop(columns), expected[steps].drop(columns), rel_tol=1e-4, abs_tol=1e-4)
             return
         chances = [model.return_chances(log, [7, 30]) for log in (data, training_data("events"))]
         if chances[0] is None:
@@ -119,10 +120,12 @@ class TestNamesOfAnyType:
         assert table["unique_id"].dtype == data.ids.dtype
         assert_frame_equal(table.drop("unique_id"), expected.drop("unique_id"), check_exact=True)
         again = ft.load(model.save(tmp_path / "model"))
+        table = table.cast({pl.Categorical: pl.String})  # categories are kept as text
         assert_frame_equal(answers(again), table)
         third = data.ids[3]
         if kind == "events":
             assert_frame_equal(answers(again, ids=[third]), table[3:4])
         else:
             alone = again.predict(data.select([third]), horizon=3, levels=[80])
+            alone = alone.cast({pl.Categorical: pl.String})
             assert_frame_equal(alone, table.filter(pl.col("unique_id") == third))

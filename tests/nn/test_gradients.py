@@ -183,8 +183,7 @@ _FITS = """
 
 def test_forecasts_and_explanations_hold_with_the_settings_that_users_have() -> None:
     settings = {k: v for k, v in os.environ.items() if k != "JAX_DISABLE_MOST_OPTIMIZATIONS"}
-    # A worker takes its settings of JAX as they are, see `tests/conftest.py`.
-    settings |= {"PYTHONPATH": os.pathsep.join(sys.path), "PYTEST_XDIST_WORKER": "gw0"}
+    settings |= {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", textwrap.dedent(_FITS)]
     done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
