@@ -11,7 +11,15 @@ import pytest
 from polars.testing import assert_frame_equal
 from tests.conftest import read_small, small_events
 from tests.contract.cases import (
-    CASES, CUTOFF, answers, at_cut_off, fitted, make, panel_of, training_data, waves,
+    CASES,
+    CUTOFF,
+    answers,
+    at_cut_off,
+    fitted,
+    make,
+    panel_of,
+    training_data,
+    waves,
 )  # fmt: skip
 
 import foretell as ft
