@@ -2,10 +2,12 @@
 
 import pytest
 
+import foretell as ft
+
 
 @pytest.fixture(scope="session", autouse=True)
 def enough_customers():
     """Let the forecaster that chooses do so on the small log: it would fall back on the statistics."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("foretell.events.forecaster.LEAST_CUSTOMERS", 80)
+        patch.setattr(ft.EventForecaster, "_least", (80, *ft.EventForecaster._least[1:]))
         yield
