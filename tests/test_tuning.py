@@ -14,7 +14,7 @@ import foretell as ft
 from foretell.core.contracts import Outlook
 from foretell.core.time import period_edges
 from foretell.errors import DataError, ParameterError, StorageError
-from foretell.evaluation.search_space import Between, Knobs, with_settings
+from foretell.evaluation.search_space import Between, SearchSpace, with_settings
 from foretell.nn import steps
 from foretell.nn.training import Progress
 
@@ -204,8 +204,8 @@ def test_events_are_tuned_by_a_figure_of_theirs(small_log: ft.EventLog, small: A
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"space": {}}, "expected a dict of knobs"),
-        ({"space": {"network.unit": [1]}}, "no knob 'network.unit'; it has"),
+        ({"space": {}}, "expected a dict of settings"),
+        ({"space": {"network.unit": [1]}}, "no setting 'network.unit'; it has"),
         ({"space": {"network.units": 8}}, "expected a list of values"),
         ({"space": {"seed": Between(1, 5)}, "search": ft.SearchConfig(method="grid")}, "is a range"),
         ({"objective": "loss"}, "expected 'mase'"),
@@ -244,9 +244,9 @@ def test_ranges_are_ordered_and_logarithms_positive() -> None:
 
 def test_values_that_storage_cannot_hold_are_kept_by_their_text() -> None:
     quick, slow = ft.TrainConfig(epochs=1), ft.TrainConfig(epochs=9)
-    knobs = Knobs({"ensemble": [1, 2], "drop_out": ["mbg"]}, ft.EventForecaster())
-    assert knobs.settings({"ensemble": 2, "drop_out": "mbg"}) == {"ensemble": 2, "drop_out": "mbg"}
-    odd = Knobs({"drop_out": [quick, slow]}, ft.EventForecaster())
+    space = SearchSpace({"ensemble": [1, 2], "drop_out": ["mbg"]}, ft.EventForecaster())
+    assert space.settings({"ensemble": 2, "drop_out": "mbg"}) == {"ensemble": 2, "drop_out": "mbg"}
+    odd = SearchSpace({"drop_out": [quick, slow]}, ft.EventForecaster())
     assert odd.settings(odd.combinations()[1]) == {"drop_out": slow}
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from foretell.explanations.verbs import anomalies, explain
     from foretell.forecasters import load
     from foretell.nn.settings import NetworkConfig, TrainConfig
-    from foretell.report.page import write_report
+    from foretell.report import write_report
     from foretell.series.forecaster import SeriesForecaster
     from foretell.series.windows import WindowConfig
 
@@ -78,7 +78,7 @@ _ROOMS = {
     "foretell.events.stores.plan": ("StoreConfig",),
     "foretell.explanations.verbs": ("anomalies", "explain"),
     "foretell.nn.settings": ("NetworkConfig", "TrainConfig"),
-    "foretell.report.page": ("write_report",),
+    "foretell.report": ("write_report",),
     "foretell.series.forecaster": ("SeriesForecaster",),
     "foretell.series.windows": ("WindowConfig",),
     "foretell.forecasters": ("load",),

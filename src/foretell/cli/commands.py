@@ -214,7 +214,7 @@ def evaluate(
     if compare.pictures is not None:
         terminal.draw_all(question.comparison(evaluation), compare.pictures)
     if report is not None:
-        from foretell.report.page import write_report  # noqa: PLC0415
+        from foretell.report import write_report  # noqa: PLC0415
 
         with terminal.busy("writing the report"):
             write_report(evaluation, report)

@@ -107,9 +107,9 @@ def read_knob(text: str) -> tuple[str, Any]:
 
 
 def _check_known(model: Any, spelled: Mapping[str, str]) -> None:
-    from foretell.evaluation.search_space import knob_names  # noqa: PLC0415
+    from foretell.evaluation.search_space import setting_names  # noqa: PLC0415
 
-    known = knob_names(model)
+    known = setting_names(model)
     for name, written in spelled.items():
         if name not in known:
             raise ParameterError(

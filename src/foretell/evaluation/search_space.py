@@ -1,11 +1,11 @@
-"""What a search may change: knobs by name, their values, and forecasters with other settings."""
+"""What a search may change: settings by name, their values, and forecasters with other settings."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from foretell.errors import ParameterError
 from foretell.events.forecaster import EventForecaster
@@ -47,11 +47,12 @@ class Between:
             raise ParameterError(f"Between({self.low!r}, {self.high!r}, log={self.log}); expected {least}")
 
 
-Space = Mapping[str, "Sequence[Any] | Between"]
+Space = Mapping[str, Sequence[object] | Between]
+Settings = dict[str, object]
 
 
-class Knobs:
-    """The knobs of a search, checked against the forecaster that has them.
+class SearchSpace:
+    """The settings that are searched, checked against the forecaster that has them.
 
     Parameters
     ----------
@@ -64,13 +65,13 @@ class Knobs:
     def __init__(self, space: Space, model: EventForecaster | SeriesForecaster) -> None:
         if not isinstance(space, Mapping) or not space:
             raise ParameterError(
-                f"space={space!r}; expected a dict of knobs, such as {{'network.units': [16, 32]}}"
+                f"space={space!r}; expected a dict of settings, such as {{'network.units': [16, 32]}}"
             )
-        known = knob_names(model)
+        known = setting_names(model)
         for name, values in space.items():
             if name not in known:
                 raise ParameterError(
-                    f"{type(model).__name__} has no knob {name!r}; it has {', '.join(known)}"
+                    f"{type(model).__name__} has no setting {name!r}; it has {', '.join(known)}"
                 )
             if not isinstance(values, Between) and (
                 isinstance(values, (str, bytes)) or not isinstance(values, Sequence) or not values
@@ -78,7 +79,9 @@ class Knobs:
                 raise ParameterError(
                     f"space[{name!r}]={values!r}; expected a list of values, or foretell.Between(low, high)"
                 )
-        self.space = dict(space)
+        self.values = {
+            name: values if isinstance(values, Between) else list(values) for name, values in space.items()
+        }
         # Values are kept by what storage can hold: plain ones themselves, others by their text.
         self._labels = {
             name: {_label(value): value for value in values}
@@ -87,11 +90,11 @@ class Knobs:
         }
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Return the knobs as Optuna's distributions."""
+        """Return the settings as Optuna's distributions."""
         from optuna import distributions as optuna  # noqa: PLC0415  # slow to import
 
         by_name: dict[str, BaseDistribution] = {}
-        for name, values in self.space.items():
+        for name, values in self.values.items():
             if not isinstance(values, Between):
                 by_name[name] = optuna.CategoricalDistribution(list(self._labels[name]))
             elif isinstance(values.low, int) and isinstance(values.high, int):
@@ -100,9 +103,9 @@ class Knobs:
                 by_name[name] = optuna.FloatDistribution(values.low, values.high, log=values.log)
         return by_name
 
-    def combinations(self) -> list[dict[str, Any]]:
+    def combinations(self) -> list[Settings]:
         """Return all combinations of values, as they are kept in storage."""
-        endless = [name for name in self.space if name not in self._labels]
+        endless = [name for name in self.values if name not in self._labels]
         if endless:
             raise ParameterError(
                 f"a grid needs lists of values; {', '.join(map(repr, endless))} is a range: name its values, "
@@ -113,23 +116,24 @@ class Knobs:
             for values in itertools.product(*self._labels.values())
         ]
 
-    def settings(self, kept: Mapping[str, Any]) -> dict[str, Any]:
+    def settings(self, stored: Mapping[str, object]) -> Settings:
         """Return the values that storage holds by their text."""
         return {
-            name: self._labels[name][value] if name in self._labels else value for name, value in kept.items()
+            name: self._labels[name][value] if name in self._labels else value
+            for name, value in stored.items()
         }
 
 
-def _label(value: Any) -> Any:
+def _label(value: object) -> object:
     return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
 
 
-def knob_names(model: EventForecaster | SeriesForecaster) -> list[str]:
-    """Return all knobs of a forecaster.
+def setting_names(model: EventForecaster | SeriesForecaster) -> list[str]:
+    """Return the names of all settings of a forecaster.
 
     Examples
     --------
-    >>> "window.lookback" in knob_names(SeriesForecaster())
+    >>> "window.lookback" in setting_names(SeriesForecaster())
     True
     """
     configurations = model.configurations()
@@ -141,7 +145,7 @@ def knob_names(model: EventForecaster | SeriesForecaster) -> list[str]:
     return names
 
 
-def with_settings(model: Forecaster, settings: Mapping[str, Any]) -> Forecaster:
+def with_settings(model: Forecaster, settings: Mapping[str, object]) -> Forecaster:
     """Return a new forecaster with other settings.
 
     Examples
@@ -154,16 +158,16 @@ def with_settings(model: Forecaster, settings: Mapping[str, Any]) -> Forecaster:
     return other
 
 
-def shape_of(settings: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+def shape_of(settings: Mapping[str, object]) -> tuple[tuple[str, object], ...]:
     """Return the settings on which compiled programs depend: trials that agree in these share them.
 
     Examples
     --------
-    >>> one = {"network.units": 8, "training.learning_rate": 1e-3, "network.dropout": 0.1}
-    >>> shape_of(one) == shape_of(one | {"training.learning_rate": 1e-2, "network.dropout": 0.3})
+    >>> settings = {"network.units": 8, "training.learning_rate": 1e-3, "network.dropout": 0.1}
+    >>> shape_of(settings) == shape_of(settings | {"training.learning_rate": 1e-2, "network.dropout": 0.3})
     True
     """
-    kept = {name: value for name, value in settings.items() if name not in _INPUTS}
-    if "network.dropout" in kept:
-        kept["network.dropout"] = kept["network.dropout"] > 0
-    return tuple(sorted((name, _label(value)) for name, value in kept.items()))
+    shapes = {name: _label(value) for name, value in settings.items() if name not in _INPUTS}
+    if "network.dropout" in shapes:
+        shapes["network.dropout"] = shapes["network.dropout"] not in {0, None}
+    return tuple(sorted(shapes.items()))

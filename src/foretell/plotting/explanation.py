@@ -1,4 +1,4 @@
-"""What a forecast comes from: from the anchor, part by part, to the forecast."""
+"""What makes the difference: the parts of a forecast, and the settings of a search."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import altair as alt
 import numpy as np
 import polars as pl
 
+from foretell.errors import ParameterError
 from foretell.plotting.charts import BLUE, GREY, INK, VERMILION, WIDTH, Chart, finish
 
 if TYPE_CHECKING:
+    from foretell.evaluation.tuning import SearchResult
     from foretell.explanations.explanation import Explanation
 
 
@@ -71,6 +73,38 @@ def plot_explanation(explanation: Explanation) -> Chart:
     ).properties(width=WIDTH - 250, height=28 * len(rows))
     lines = [line for word in explanation.words for line in textwrap.wrap(word, 90)]
     return finish(chart, f"{explanation.id}: what makes the {explanation.quantity}", lines)
+
+
+def plot_importances(result: SearchResult) -> Chart:
+    """Show each setting's share of what makes the difference between a search's trials.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Of `foretell.tune`, with four finished trials or more: fewer cannot tell.
+
+    Examples
+    --------
+    >>> plot_importances(result)  # doctest: +SKIP
+    """
+    shares = result.importances()
+    if not shares:
+        raise ParameterError(
+            "fewer than four trials are finished, which cannot tell settings apart: search on"
+        )
+    data = pl.DataFrame({"setting": list(shares), "share": list(shares.values())})
+    axis = alt.Axis(format="%", grid=False)
+    x = alt.X("share:Q", title="share of the difference between trials", axis=axis)
+    base = alt.Chart(data).encode(x=x, y=alt.Y("setting:N", sort="-x", title=None))
+    label = alt.Text("share:Q", format=".0%")
+    chart = alt.layer(
+        base.mark_bar(color=BLUE, height={"band": 0.6}),
+        base.mark_text(align="left", dx=6, color=INK, fontSize=12).encode(text=label),
+    ).properties(width=WIDTH - 120, height=34 * len(shares))
+    count = len(result.table())
+    best = ", ".join(f"{name} {value}" for name, value in result.best.items())
+    subtitle = [f"{count} trials by {result.objective}; best: {best} ({result.value:.4g})."]
+    return finish(chart, "Which settings matter", subtitle)
 
 
 def _signed(value: float, form: str, whole: bool) -> str:  # noqa: FBT001  # of two kinds of labels

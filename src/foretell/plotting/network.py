@@ -1,4 +1,4 @@
-"""A network as boxes and arrows."""
+"""A network: its layers as boxes and arrows, and how its training went."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import altair as alt
+import polars as pl
 
 from foretell.core.estimator import Estimator
-from foretell.errors import NotFittedError
-from foretell.plotting.charts import BLUE, GREEN, GREY, INK, ORANGE, Chart, finish
+from foretell.errors import NotFittedError, ParameterError
+from foretell.nn.training import Progress
+from foretell.plotting.charts import BLUE, GREEN, GREY, INK, ORANGE, VERMILION, WIDTH, Chart, finish
 
 if TYPE_CHECKING:
     import keras
@@ -65,6 +67,40 @@ def plot_network(model: Estimator | keras.Model) -> Chart:
         width=(max(span) - min(span)) * _COLUMN + 1.1 * _WIDE, height=(max(rows.values()) + 1) * _ROW
     )
     return finish(sized, title, [f"{network.count_params():,} weights"])
+
+
+def plot_training(epochs: Sequence[Progress]) -> Chart:
+    """Show the loss after each epoch, of training and of held-out customers.
+
+    Parameters
+    ----------
+    epochs : sequence of Progress
+        What ``fit(…, progress=epochs.append)`` has collected.
+
+    Examples
+    --------
+    >>> from foretell.nn.training import Progress
+    >>> chart = plot_training([Progress(0, 1, 2, 4.1, 4.2), Progress(0, 2, 2, 4.0, 4.15)])
+    >>> chart.to_dict()["title"]["text"]
+    'Training, epoch by epoch'
+    """
+    if not epochs:
+        raise ParameterError("epochs is empty; collect them by fit(…, progress=epochs.append)")
+    panels = []
+    for name, field, colour in (("training", "loss", BLUE), ("held out", "validation_loss", VERMILION)):
+        rows = [{"epoch": e.epoch, "loss": getattr(e, field), "member": e.member} for e in epochs]
+        # Two scales: other customers, with more or fewer visits, have another loss.
+        loss = alt.Y("loss:Q", title=f"loss per customer, {name}", scale=alt.Scale(zero=False))
+        panels.append(
+            alt.Chart(pl.DataFrame(rows))
+            .mark_line(strokeWidth=1.8, color=colour)
+            .encode(x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d")), y=loss, detail="member:N")
+            .properties(width=WIDTH // 2 - 45, height=270)
+        )
+    members = len({epoch.member for epoch in epochs})
+    networks = f"{members} network{'s' if members > 1 else ''}"
+    subtitle = [f"{networks}; the epoch is kept that is best for held-out customers."]
+    return finish(alt.hconcat(*panels), "Training, epoch by epoch", subtitle)
 
 
 def _keras_model(model: Estimator | keras.Model) -> tuple[keras.Model, str]:

@@ -13,8 +13,7 @@ import polars as pl
 
 from foretell import plotting
 from foretell.errors import ParameterError, StorageError
-from foretell.evaluation.evaluation import Evaluation
-from foretell.evaluation.tables import html_table
+from foretell.evaluation.evaluation import Evaluation, html_table
 from foretell.plotting.charts import Chart
 
 if TYPE_CHECKING:
