@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from foretell.events.heads.config import HeadConfig
     from foretell.events.stores.forecaster import StoreForecaster
     from foretell.events.stores.plan import StoreConfig
-    from foretell.explanations.verbs import anomalies, explain
+    from foretell.explanations import anomalies, explain
     from foretell.forecasters import load
     from foretell.nn.settings import NetworkConfig, TrainConfig
     from foretell.report import write_report
@@ -76,7 +76,7 @@ _ROOMS = {
     "foretell.events.heads.config": ("HeadConfig",),
     "foretell.events.stores.forecaster": ("StoreForecaster",),
     "foretell.events.stores.plan": ("StoreConfig",),
-    "foretell.explanations.verbs": ("anomalies", "explain"),
+    "foretell.explanations": ("anomalies", "explain"),
     "foretell.nn.settings": ("NetworkConfig", "TrainConfig"),
     "foretell.report": ("write_report",),
     "foretell.series.forecaster": ("SeriesForecaster",),

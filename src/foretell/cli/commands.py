@@ -323,7 +323,7 @@ def explain(
     """Say what a forecast of one customer or series comes from, in words and numbers."""
     terminal.check_file(picture, _PICTURES, "picture")
     fitted = _load(model)
-    from foretell.explanations.verbs import explain as run  # noqa: PLC0415
+    from foretell.explanations import explain as run  # noqa: PLC0415
 
     with terminal.busy("explaining"):
         customer = typed_ids(question.data(fitted).ids, [id])[0]
@@ -352,7 +352,7 @@ def anomalies(
     del question
     write.check()
     fitted = _load(model)
-    from foretell.explanations.verbs import anomalies as run  # noqa: PLC0415
+    from foretell.explanations import anomalies as run  # noqa: PLC0415
 
     with terminal.busy("looking"):
         table = run(fitted, level=level)

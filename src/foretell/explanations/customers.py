@@ -1,20 +1,23 @@
-"""What moved one customer's chance of a return away from the classical forecast."""
+"""What moved a customer's chance of a return away from the classical forecast, and who is silent too long."""
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import polars as pl
+from jax import Array
 
 from foretell.core import FloatArray
 from foretell.data.log import EventLog
-from foretell.errors import ParameterError
+from foretell.errors import DataError, ParameterError
+from foretell.events.answers import gap_limits, standing
 from foretell.events.heads.mixture import Anchor, GapNetwork, anchored
 from foretell.events.history import histories, on_device, origins, standardised
-from foretell.events.states import GapModel, log_features
+from foretell.events.states import GapModel, encode, log_features
 from foretell.explanations.explanation import Explanation, listed, ranked
 from foretell.nn import mixture as mix
 from foretell.nn.attribution import integrated_gradients
@@ -22,7 +25,6 @@ from foretell.nn.attribution import integrated_gradients
 if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster
 
-Array = Any
 Part = tuple[str, str, float]
 
 _WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
@@ -36,7 +38,7 @@ _GAP, _PACE, _SO_FAR, _WEEKDAY, _HOUR = (0, 2), (1,), (3, 4, 5), tuple(range(6, 
 _LEAST, _BUSIER = 0.005, 0.1
 
 
-def explain_customer(model: EventForecaster, id: Any, horizon: str | int = "30d") -> Explanation:  # noqa: A002
+def explain_customer(model: EventForecaster, id: object, horizon: str | int = "30d") -> Explanation:  # noqa: A002
     """Explain the chance that a customer comes within the horizon; see `foretell.explain`."""
     log, fitted = model.log_, model.model_
     if not isinstance(fitted.network, GapNetwork):
@@ -49,17 +51,17 @@ def explain_customer(model: EventForecaster, id: Any, horizon: str | int = "30d"
             f"there is no customer {id!r} in the log; expected one of its ids, such as {log.ids[0]!r}"
         )
     ticks = log.ticks_of(horizon)
-    one = log.take([place])
+    customer = log.take([place])
     table = fitted.clock.table(log.start, log.as_of + ticks)
-    history = histories(one, table)
-    features = standardised(fitted.scale.arrays(), log_features(history, one))
-    origin = origins(one.last, table, one.min_gap)[0]
+    history = histories(customer, table)
+    features = standardised(fitted.scale.arrays(), log_features(history, customer))
+    origin = origins(customer.last, table, customer.min_gap)[0]
     elapsed = max(float(table.at(log.as_of) - origin), 0.0)
     season = float(table.at(log.as_of + ticks) - table.at(log.as_of)) / ticks
     state = np.array([history.count[-1], history.age[-1]], dtype=np.float32)
     size = 1 << max(len(features) - 1, 7).bit_length()  # few sizes, few compilations
     members = [np.stack(parts) for parts in zip(*fitted.members, strict=True)]
-    found, common, own, final, anchor = _attribute(
+    contributions, common, own, final, anchor = _attribute(
         fitted.network,
         members,
         jnp.pad(features, ((0, size - len(features)), (0, 0))),
@@ -67,24 +69,13 @@ def explain_customer(model: EventForecaster, id: Any, horizon: str | int = "30d"
         on_device(state),
         on_device([elapsed, elapsed + ticks, elapsed + ticks * season]),
     )
-    shared = (
-        "all customers alike",
-        "the average history",
-        float(common - anchor),
-    )
-    pieces = _pieces(np.asarray(found, dtype=np.float64)[: len(features)], one)
+    shared = ("all customers alike", "the average history", float(common - anchor))
+    pieces = _pieces(np.asarray(contributions, dtype=np.float64)[: len(features)], customer)
     busy = ("season ahead", f"{season:.2f} times as busy as usual", float(final - own))
     parts = (shared, *pieces, busy)
-    words = _words(one, fitted, ticks, str(horizon), float(anchor), float(final), parts)
-    return Explanation(
-        id,
-        f"chance of an event within {_spelled(horizon, log)}",
-        float(anchor),
-        float(final),
-        parts,
-        words,
-        share=True,
-    )
+    words = _words(customer, fitted, ticks, str(horizon), float(anchor), float(final), parts)
+    quantity = f"chance of an event within {_spelled(horizon, log)}"
+    return Explanation(id, quantity, float(anchor), float(final), parts, words, share=True)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -99,14 +90,18 @@ def _attribute(
     def chance(packed: Array, until: Array) -> Array:
         mixture = mix.combine(mix.unpack(packed))
         later, now = (mix.survival(mixture, gap[None]) for gap in (until, readings[0]))
-        return (1.0 - later / now)[0]
+        returned: Array = 1.0 - later / now
+        return returned[0]
 
     def packed_of(features: Array) -> Array:
-        def one(weights: list[Array]) -> Array:
+        def member(weights: list[Array]) -> Array:
             states = network.network.sequence(weights, features[None])[0]
-            return network.network.output(weights, states[last][None], features[last][None], state[None])
+            packed: Array = network.network.output(
+                weights, states[last][None], features[last][None], state[None]
+            )
+            return packed
 
-        return jax.vmap(one)(members)
+        return jax.vmap(member)(members)
 
     def of_anchor(weights: list[Array]) -> Array:
         named = {
@@ -114,21 +109,22 @@ def _attribute(
             for v, w in zip(network.network.variables, weights, strict=True)
             if v.path.startswith("anchor/")
         }
-        return mix.pack(anchored(Anchor(**named), state[:1], state[1:], None, network.drop_out))
+        packed: Array = mix.pack(anchored(Anchor(**named), state[:1], state[1:], None, network.drop_out))
+        return packed
 
-    found = integrated_gradients(lambda x: chance(packed_of(x), readings[1]), features)
+    contributions = integrated_gradients(lambda x: chance(packed_of(x), readings[1]), features)
     mean, own = jax.vmap(packed_of)(jnp.stack([jnp.zeros_like(features), features]))
     chances = [chance(packed, readings[k]) for packed, k in ((mean, 1), (own, 1), (own, 2))]
-    return found, *chances, chance(jax.vmap(of_anchor)(members), readings[1])
+    return contributions, *chances, chance(jax.vmap(of_anchor)(members), readings[1])
 
 
-def _pieces(found: FloatArray, one: EventLog) -> list[Part]:
+def _pieces(contributions: FloatArray, customer: EventLog) -> list[Part]:
     """Return the contributions by what a reader knows, with their values in words."""
-    per_day = 24 if one.unit == "hour" else 1
-    gaps = np.diff(one.times) / per_day
-    n, hourly = len(one.times), one.unit == "hour"
+    per_day = 24 if customer.unit == "hour" else 1
+    gaps = np.diff(customer.times) / per_day
+    n, hourly = len(customer.times), customer.unit == "hour"
     # The first event has no gap before it: what its features say counts among the earlier ones.
-    by_gap = found[:, list(_GAP)].sum(axis=1)
+    by_gap = contributions[:, list(_GAP)].sum(axis=1)
     pieces: list[Part] = []
     if n > 1:
         pieces.append(("last gap", _days(gaps[-1]), by_gap[-1]))
@@ -137,24 +133,28 @@ def _pieces(found: FloatArray, one: EventLog) -> list[Part]:
     earlier = f"{n - 3} of them, {_days(gaps[:-2].mean())} on average" if n > 3 else "none"
     pieces.append(("earlier gaps", earlier, by_gap[: max(n - 2, 1)].sum()))
     pace = f"a visit in {_days(gaps.mean())}" if n > 1 else "one visit only"
-    pieces.append(("own pace", pace, found[:, list(_PACE)].sum()))
-    span = "the first" if n == 1 else f"{n:,} in {_days((one.times[-1] - one.times[0]) / per_day)}"
-    pieces.append(("visits so far", span, found[:, list(_SO_FAR)].sum()))
-    day = int((one.times[-1] // per_day + 3) % 7)
-    pieces.append(("day of the week", f"last one on {_WEEKDAYS[day][:-1]}", found[:, list(_WEEKDAY)].sum()))
+    pieces.append(("own pace", pace, contributions[:, list(_PACE)].sum()))
+    span = "the first" if n == 1 else f"{n:,} in {_days((customer.times[-1] - customer.times[0]) / per_day)}"
+    pieces.append(("visits so far", span, contributions[:, list(_SO_FAR)].sum()))
+    day = int((customer.times[-1] // per_day + 3) % 7)
+    pieces.append(
+        ("day of the week", f"last one on {_WEEKDAYS[day][:-1]}", contributions[:, list(_WEEKDAY)].sum())
+    )
     if hourly:
-        hour = f"last one at {one.times[-1] % 24:02d}:00"
-        pieces.append(("hour of the day", hour, found[:, list(_HOUR)].sum()))
-    first, n_marks = 16 if hourly else 12, len(one.mark_names)
-    for k, name in enumerate(one.mark_names):
+        hour = f"last one at {customer.times[-1] % 24:02d}:00"
+        pieces.append(("hour of the day", hour, contributions[:, list(_HOUR)].sum()))
+    first, n_marks = 16 if hourly else 12, len(customer.mark_names)
+    for k, name in enumerate(customer.mark_names):
         columns = [first + k, first + n_marks + k]
-        marks = one.marks[:, k]
-        pieces.append((name, f"last {marks[-1]:,.4g}, mean {marks.mean():,.4g}", found[:, columns].sum()))
+        marks = customer.marks[:, k]
+        pieces.append(
+            (name, f"last {marks[-1]:,.4g}, mean {marks.mean():,.4g}", contributions[:, columns].sum())
+        )
     return [(what, value, float(moved)) for what, value, moved in pieces]
 
 
 def _words(
-    one: EventLog,
+    customer: EventLog,
     fitted: GapModel,
     ticks: int,
     horizon: str,
@@ -163,22 +163,22 @@ def _words(
     parts: tuple[Part, ...],
 ) -> tuple[str, ...]:
     """Say it as one would to a shop-keeper."""
-    within = _spelled(horizon, one)
+    within = _spelled(horizon, customer)
     likely = f"The chance of a visit within {within} is {chance:.0%}"
     words = [f"{likely}; the bare counts of visits and days say {anchor:.0%}."]
-    per_day = 24 if one.unit == "hour" else 1
-    days = (one.as_of - int(one.times[-1])) / per_day
-    if len(one.times) > 1:
-        usual = float(np.diff(one.times).mean()) / per_day
+    per_day = 24 if customer.unit == "hour" else 1
+    days = (customer.as_of - int(customer.times[-1])) / per_day
+    if len(customer.times) > 1:
+        usual = float(np.diff(customer.times).mean()) / per_day
         ratio = days / max(usual, 1e-9)
         words.append(f"The last visit is {_days(days)} ago: {ratio:.1f} of the usual gaps of {_days(usual)}.")
     else:
         words.append(f"There was one visit so far, {_days(days)} ago.")
-    weekday = np.bincount((one.times // per_day + 3) % 7, minlength=7)
-    if len(one.times) >= 4 and weekday.max() * 2 >= len(one.times):
+    weekday = np.bincount((customer.times // per_day + 3) % 7, minlength=7)
+    if len(customer.times) >= 4 and weekday.max() * 2 >= len(customer.times):
         top = int(weekday.argmax())
-        words.append(f"Comes mostly on {_WEEKDAYS[top]} ({weekday[top]} of {len(one.times)} visits).")
-    words += _season_words(one, fitted, ticks)
+        words.append(f"Comes mostly on {_WEEKDAYS[top]} ({weekday[top]} of {len(customer.times)} visits).")
+    words += _season_words(customer, fitted, ticks)
     for direction, sign in (("raise", 1), ("lower", -1)):
         moved = [part for part in ranked(parts, _LEAST) if part[2] * sign > 0][:3]
         if moved:
@@ -187,12 +187,12 @@ def _words(
     return tuple(words)
 
 
-def _season_words(one: EventLog, fitted: GapModel, ticks: int) -> list[str]:
+def _season_words(customer: EventLog, fitted: GapModel, ticks: int) -> list[str]:
     """Say how busy the month in the middle of the horizon is."""
     if len(set(fitted.clock.year)) == 1:
         return []
-    per_day = 24 if one.unit == "hour" else 1
-    middle = (one.as_of + ticks // 2) // per_day
+    per_day = 24 if customer.unit == "hour" else 1
+    middle = (customer.as_of + ticks // 2) // per_day
     month = np.datetime64(middle, "D").astype("datetime64[M]")
     begin, end = (int(m.astype("datetime64[D]").astype(np.int64)) * per_day for m in (month, month + 1))
     busy = float(fitted.clock.speed(np.arange(begin, end)).mean())
@@ -217,3 +217,35 @@ def _spelled(horizon: str | int, log: EventLog) -> str:
     '14 days'
     """
     return f"{log.ticks_of(horizon):,} {log.unit}s"
+
+
+def silent_customers(model: EventForecaster, log: EventLog | None, level: float) -> pl.DataFrame:
+    """List the customers whose silence is beyond their gap of some percentage; see `foretell.anomalies`."""
+    states = model.states_
+    if log is None:
+        log = model.log_
+    elif log.as_of < model.log_.as_of:
+        raise DataError(
+            f"the log ends {log.date(log.as_of)}, before the model's date "
+            f"{model.log_.date(model.log_.as_of)}; expected a log that goes on"
+        )
+    else:
+        states = encode(model.model_, log)
+    at = standing(model.model_, log, states)
+    limits = gap_limits(at, level / 100)
+    late = np.flatnonzero(log.as_of > limits)
+    days = 24.0 if log.unit == "hour" else 1.0
+    silent = (log.as_of - log.last[late]) / days
+    limit = (limits[late] - log.last[late]) / days
+    table = pl.DataFrame(
+        {
+            "unique_id": log.ids.gather(late),
+            "ds": log.time_of(np.full(len(late), log.as_of)),
+            "what": pl.Series(["silence"] * len(late), dtype=pl.String),
+            "value": silent,
+            "low": np.zeros(len(late)),
+            "high": limit,
+            "score": silent / np.maximum(limit, 1.0 / days),
+        }
+    )
+    return table.sort("score", descending=True)

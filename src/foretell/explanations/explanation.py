@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import polars as pl
 
@@ -32,7 +31,7 @@ class Explanation:
         The quantity is a probability.
     """
 
-    id: Any
+    id: object
     quantity: str
     anchor: float
     forecast: float

@@ -1,16 +1,19 @@
-"""What moved the forecast of one series away from its anchor."""
+"""What moved a series' forecast away from its anchor, and which values lie outside of their interval."""
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import polars as pl
+from jax import Array
 
 from foretell.core import FloatArray
 from foretell.data.panel import Panel
+from foretell.errors import DataError
 from foretell.explanations.explanation import Explanation, listed, ranked
 from foretell.nn.attribution import integrated_gradients
 from foretell.series.encoding import CovariateCode
@@ -22,7 +25,6 @@ from foretell.series.windows import Flat, Windows, gather
 if TYPE_CHECKING:
     from foretell.series.forecaster import SeriesForecaster
 
-Array = Any
 Part = tuple[str, str, float]
 
 _MIDDLE = QUANTILES.index(0.5)
@@ -30,24 +32,18 @@ _MIDDLE = QUANTILES.index(0.5)
 _LEAST = 0.005
 
 
-def explain_series(model: SeriesForecaster, id: Any, target: str | None = None) -> Explanation:  # noqa: A002
+def explain_series(model: SeriesForecaster, id: object, target: str | None = None) -> Explanation:  # noqa: A002
     """Explain the mean of the next steps' medians; see `foretell.explain`."""
     panel, fitted = model.panel_.select([id]), model.model_
     k = panel.target_index(target)
     shape = fitted.network.shape
     flat, windows = tails(fitted, panel, shape.steps, 1)
-    found, common, final, anchor = _attribute(
+    contributions, common, final, anchor = _attribute(
         fitted.network, k, fitted.stacked, flat, windows, jnp.float32(fitted.calibration.trust)
     )
-    pieces = _pieces(
-        {name: np.asarray(part, dtype=np.float64) for name, part in found.items()}, fitted, panel
-    )
-    shared = (
-        "all series alike",
-        "a window at its mean",
-        float(common - anchor),
-    )
-    parts = (shared, *pieces)
+    pieces = {name: np.asarray(part, dtype=np.float64) for name, part in contributions.items()}
+    shared = ("all series alike", "a window at its mean", float(common - anchor))
+    parts = (shared, *_pieces(pieces, fitted, panel))
     words = _words(panel, k, shape.season, shape.steps, float(anchor), float(final), parts)
     steps = f"the next {shape.steps} steps" if shape.steps > 1 else "the next step"
     return Explanation(id, f"mean {panel.targets[k]} of {steps}", float(anchor), float(final), parts, words)
@@ -69,8 +65,8 @@ def _attribute(
 
     def forecast(moved: dict[str, Array]) -> Array:
         inputs = {name: moved.get(name, part) for name, part in given.items()}
-        found = jax.vmap(lambda weights: network.output(weights, inputs))(members)
-        median = jnp.mean(jnp.sort(found, axis=-1)[..., _MIDDLE], axis=0)
+        quantiles = jax.vmap(lambda weights: network.output(weights, inputs))(members)
+        median = jnp.mean(jnp.sort(quantiles, axis=-1)[..., _MIDDLE], axis=0)
         return in_units(anchor + trust * (median - anchor))
 
     both = jax.tree.map(lambda part: jnp.stack([jnp.zeros_like(part), part]), moved)
@@ -78,10 +74,10 @@ def _attribute(
     return integrated_gradients(forecast, moved), common, final, in_units(anchor)
 
 
-def _pieces(found: dict[str, FloatArray], fitted: SeriesModel, panel: Panel) -> list[Part]:
+def _pieces(contributions: dict[str, FloatArray], fitted: SeriesModel, panel: Panel) -> list[Part]:
     """Return the contributions by what a reader knows, with their values in words."""
     shape, reading = fitted.network.shape, fitted.reading
-    by_step = found["values"].sum(axis=(0, 2))
+    by_step = contributions["values"].sum(axis=(0, 2))
     patch = shape.patch
     pieces: list[Part] = []
     for name, part, begin, end in (
@@ -94,7 +90,7 @@ def _pieces(found: dict[str, FloatArray], fitted: SeriesModel, panel: Panel) -> 
         if len(part):
             pieces.append((name, value, float(part.sum())))
     n_calendar = len(panel.grid.calendar_names)
-    known = [found[name] for name in ("so_far", "ahead") if name in found]
+    known = [contributions[name] for name in ("so_far", "ahead") if name in contributions]
     if known and n_calendar:
         times = panel.time_of(panel.ends + 1)[0]
         total = sum(float(part[..., :n_calendar].sum()) for part in known)
@@ -104,22 +100,22 @@ def _pieces(found: dict[str, FloatArray], fitted: SeriesModel, panel: Panel) -> 
         pieces.append((name, "so far and ahead", total))
     for kind, code in (("past", reading.past), ("static", reading.static)):
         for name, columns in _columns(code).items():
-            total = float(found[kind][..., columns].sum())
+            total = float(contributions[kind][..., columns].sum())
             pieces.append((name, "so far" if kind == "past" else "of the series", total))
     if shape.own:
-        own = float(found["static"][..., reading.static.width :].sum())
+        own = float(contributions["static"][..., reading.static.width :].sum())
         pieces.append(("which target", "", own))
     return pieces
 
 
 def _columns(code: CovariateCode) -> dict[str, slice]:
     """Return where each covariate's columns are."""
-    found, at = {}, 0
+    places, begin = {}, 0
     for name in code.names:
         width = len(code.categories[name]) if name in code.categories else 1
-        found[name] = slice(at, at + width)
-        at += width
-    return found
+        places[name] = slice(begin, begin + width)
+        begin += width
+    return places
 
 
 def _words(
@@ -150,3 +146,63 @@ def _words(
 
 def _steps(before: str, count: int) -> str:
     return f"{before} step" if count == 1 else f"{before} {count:,} steps"
+
+
+def unexpected_values(model: SeriesForecaster, panel: Panel | None, level: float) -> pl.DataFrame:
+    """List the values outside of the interval that was forecast for them; see `foretell.anomalies`.
+
+    Each fold of one horizon is forecast from what lies before it.
+    """
+    own = int(model.panel_.ends.max())
+    if panel is None:
+        panel, first = model.panel_, own - model.horizon + 1
+    else:
+        first = own + 1
+    last = int(panel.ends.max())
+    if last < first:
+        raise DataError(
+            f"no step comes after the model's last one, {panel.time_of([own])[0]}; expected a panel that "
+            "goes on"
+        )
+    tails = (0.5 - level / 200, 0.5, 0.5 + level / 200)
+    # No value lies outside of an interval that is not known: a table without rows.
+    unknown = np.full((panel.n_series, 1, len(panel.targets), 3), np.nan)
+    parts = [_outside(panel, panel, unknown, first)]
+    for begin in range(first, last + 1, model.horizon):
+        h = min(model.horizon, last - begin + 1)
+        before = panel.up_to(begin - 1)
+        # A series whose last steps are missing is forecast from its last value on.
+        missing = begin - 1 - before.ends
+        for gap in np.unique(missing[missing < model.horizon]):
+            part = before.take(missing == gap)
+            parts.append(_outside(panel, part, model.forecast(part, int(h + gap), tails)[:, gap:], begin))
+    return pl.concat(parts).sort("score", descending=True)
+
+
+def _outside(panel: Panel, before: Panel, quantiles: FloatArray, begin: int) -> pl.DataFrame:
+    """Return the values of a fold that lie outside, quantiles of shape (n_series, h, n_targets, 3)."""
+    n, h, n_targets = quantiles.shape[:3]
+    truth = np.full((n, h, n_targets), np.nan)
+    place = {key: i for i, key in enumerate(panel.ids.to_list())}
+    for i, key in enumerate(before.ids.to_list()):
+        row = place[key]
+        start = panel.offsets[row] + begin - panel.starts[row]
+        values = panel.values[start : min(start + h, panel.offsets[row + 1])]
+        truth[i, : len(values)] = values
+    low, middle, high = np.moveaxis(quantiles, -1, 0)
+    with np.errstate(invalid="ignore"):
+        side = np.where(truth > middle, high - middle, middle - low)
+        outside = (truth < low) | (truth > high)
+        score = np.abs(truth - middle) / np.maximum(side, 1e-12)
+    series, step, target = np.nonzero(outside)
+    return pl.DataFrame(
+        {
+            "unique_id": before.ids.gather(series),
+            "ds": panel.time_of(begin + step),
+            "what": pl.Series([panel.targets[k] for k in target], dtype=pl.String),
+            "value": truth[outside],
+            "low": low[outside],
+            "high": high[outside],
+            "score": score[outside],
+        }
+    )

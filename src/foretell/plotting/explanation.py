@@ -27,7 +27,7 @@ def plot_explanation(explanation: Explanation) -> Chart:
 
     Examples
     --------
-    >>> from foretell.explanations.explanation import Explanation
+    >>> from foretell.explanations import Explanation
     >>> explanation = Explanation("a", "mean y", 3.0, 4.0, (("calendar", "", 1.0),), ("More is coming.",))
     >>> plot_explanation(explanation).to_dict()["title"]["text"]
     'a: what makes the mean y'
