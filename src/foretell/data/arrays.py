@@ -13,7 +13,7 @@ from foretell.core import FloatArray, IntArray
 from foretell.core.grid import Frequency, Grid
 from foretell.core.ragged import flat_ranges, to_offsets
 from foretell.core.time import begin_us, to_moment
-from foretell.data.panel import Covariates, Panel, seen_only
+from foretell.data.panel import Covariates, Panel, Values, seen_only
 from foretell.data.periodicity import fit_grid
 from foretell.data.report import ReadReport
 from foretell.errors import ParameterError
@@ -22,11 +22,11 @@ from foretell.errors import ParameterError
 def panel_of_arrays(
     series: Mapping[Any, npt.ArrayLike] | Sequence[npt.ArrayLike],
     freq: str | int | Grid,
-    start: Any,
+    start: object,
     targets: Sequence[str] | None,
-    past: Mapping[str, Sequence[Any]],
-    future: Mapping[str, Sequence[Any]],
-    static: Mapping[str, Sequence[Any]],
+    past: Mapping[str, Sequence[Values]],
+    future: Mapping[str, Sequence[Values]],
+    static: Mapping[str, Sequence[object]],
 ) -> Panel:
     """Return the panel; see :meth:`foretell.Panel.from_arrays`."""
     if not isinstance(series, Mapping):
@@ -67,7 +67,7 @@ def panel_of_arrays(
     )
 
 
-def _keys(ids: list[Any]) -> pl.Series:
+def _keys(ids: list[object]) -> pl.Series:
     try:
         return pl.Series("unique_id", ids)
     except (TypeError, pl.exceptions.PolarsError) as error:
@@ -90,22 +90,22 @@ def _steps(key: object, values: npt.ArrayLike) -> FloatArray:
     return array
 
 
-def _grid(freq: str | int | Grid, start: Any, order: IntArray) -> tuple[Grid, IntArray]:
+def _grid(freq: str | int | Grid, start: object, order: IntArray) -> tuple[Grid, IntArray]:
     """Return the grid, and the step that each series starts with."""
-    every = not isinstance(start, str) and isinstance(start, (Sequence, np.ndarray, pl.Series))
-    starts = list(start) if every else [start] * len(order)
+    every = isinstance(start, (Sequence, np.ndarray, pl.Series)) and not isinstance(start, str)
+    starts = list(start) if every else [start] * len(order)  # type: ignore[call-overload]
     if len(starts) != len(order):
         raise ParameterError(f"start has {len(starts)} times for {len(order)} series; expected as many")
     whole = (freq.frequency if isinstance(freq, Grid) else Frequency.parse(freq)).unit == "number"
     if whole:
-        if not all(isinstance(one, (int, np.integer)) for one in starts):
+        if not all(isinstance(step, (int, np.integer)) for step in starts):
             raise ParameterError(
                 f"start={start!r} with steps of {freq!r}; expected whole numbers, or freq='1d'"
             )
         numbers = np.array(starts, dtype=np.int64)
     else:
         # Without a time, any will do.
-        moments = [to_moment("2000-01-01" if one == 0 else one) for one in starts]
+        moments = [to_moment("2000-01-01" if when == 0 else when) for when in starts]
         numbers = np.array([begin_us(moment) for moment in moments], dtype=np.int64)
     numbers = numbers[order]
     if not isinstance(freq, Grid):
@@ -117,7 +117,7 @@ def _grid(freq: str | int | Grid, start: Any, order: IntArray) -> tuple[Grid, In
 
 
 def _ragged(
-    columns: Mapping[str, Sequence[Any]],
+    columns: Mapping[str, Sequence[Values]],
     order: IntArray,
     lengths: IntArray,
     kind: str,
@@ -140,7 +140,7 @@ def _ragged(
     return Covariates.of(flat), lengths if expected is None else expected
 
 
-def _static(columns: Mapping[str, Sequence[Any]], order: IntArray) -> Covariates:
+def _static(columns: Mapping[str, Sequence[object]], order: IntArray) -> Covariates:
     for name, values in columns.items():
         if len(values) != len(order):
             raise ParameterError(f"static {name!r} has {len(values)} values for {len(order)} series")
@@ -149,13 +149,14 @@ def _static(columns: Mapping[str, Sequence[Any]], order: IntArray) -> Covariates
     return Covariates.of({name: _column(name, [v[k] for k in order]) for name, v in columns.items()})
 
 
-def _joined(name: str, parts: list[Any]) -> pl.Series:
-    if all(isinstance(part, np.ndarray) and part.dtype.kind in "iuf" for part in parts):
-        return pl.Series(name, np.concatenate(parts).astype(np.float64))
+def _joined(name: str, parts: list[Values]) -> pl.Series:
+    arrays = [part for part in parts if isinstance(part, np.ndarray) and part.dtype.kind in "iuf"]
+    if len(arrays) == len(parts):
+        return pl.Series(name, np.concatenate(arrays).astype(np.float64))
     return _column(name, [value for part in parts for value in part])
 
 
-def _column(name: str, values: list[Any]) -> pl.Series:
+def _column(name: str, values: list[object]) -> pl.Series:
     if any(isinstance(value, (str, bool, np.bool_)) for value in values):
         return pl.Series(name, [None if v is None else str(v) for v in values], dtype=pl.String)
     try:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,7 @@ _IDS_AT_ONCE: Final = 900
 _SLACK: Final = dt.timedelta(days=2)
 _ISO_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_Write = Callable[[dt.datetime], Any]
+_Write = Callable[[dt.datetime], object]
 
 
 def conditions(
@@ -41,18 +41,18 @@ def conditions(
         yield period
         return
     id_column = rows.c[columns.id]
-    ids = _typed(list(options.ids), _sample(connection, id_column), columns.id)
+    ids = _typed(options.ids, _sample(connection, id_column), columns.id)
     for k in range(0, len(ids), _IDS_AT_ONCE):
         yield sa.and_(period, id_column.in_(ids[k : k + _IDS_AT_ONCE]))
 
 
-def _sample(connection: sa.Connection, column: sa.ColumnElement[Any]) -> list[Any]:
+def _sample(connection: sa.Connection, column: sa.ColumnElement[object]) -> list[Any]:
     """Return a few values, to see of which type they are."""
     present = sa.select(column).where(column.is_not(None)).limit(_SAMPLE)
     return list(connection.execute(present).scalars())
 
 
-def _typed(ids: list[Any], sample: list[Any], column: str) -> list[Any]:
+def _typed(ids: Collection[object], sample: list[Any], column: str) -> list[object]:
     """Return ids, each once, in the type of the column: strict databases do not compare text with numbers."""
     kinds = {type(value) for value in sample}
     if len(kinds) != 1:
@@ -63,11 +63,13 @@ def _typed(ids: list[Any], sample: list[Any], column: str) -> list[Any]:
     except (TypeError, ValueError, ArithmeticError) as error:
         raise ParameterError(
             f"ids holds values that cannot be ids of column {column!r}, which holds "
-            f"{kind.__name__}: {ids[:3]}"
+            f"{kind.__name__}: {list(ids)[:3]}"
         ) from error
 
 
-def _period(column: sa.ColumnElement[Any], sample: list[Any], options: ReadOptions) -> sa.ColumnElement[bool]:
+def _period(
+    column: sa.ColumnElement[object], sample: list[Any], options: ReadOptions
+) -> sa.ColumnElement[bool]:
     """Return the condition for the observed period, as far as the type of the column allows one."""
     kinds = {type(value) for value in sample}
     if len(kinds) != 1:
@@ -99,7 +101,7 @@ def _period(column: sa.ColumnElement[Any], sample: list[Any], options: ReadOptio
 
 
 def _numbered(
-    column: sa.ColumnElement[Any], options: ReadOptions, strange: list[sa.ColumnElement[bool]]
+    column: sa.ColumnElement[object], options: ReadOptions, strange: list[sa.ColumnElement[bool]]
 ) -> sa.ColumnElement[bool]:
     """Return the condition for whole numbers that mean no date."""
     within = []
@@ -288,18 +290,18 @@ def _table(table: str, columns: Columns) -> sa.FromClause:
 
 
 def _stream(
-    connection: sa.Connection, statement: sa.Select[Any], chunk_rows: int
-) -> Iterator[Sequence[sa.Row[Any]]]:
+    connection: sa.Connection, statement: sa.Select[tuple[object, ...]], chunk_rows: int
+) -> Iterator[Sequence[sa.Row[tuple[object, ...]]]]:
     result = connection.execution_options(stream_results=True, yield_per=chunk_rows).execute(statement)
     return result.partitions()
 
 
-def _frame(chunk: Sequence[sa.Row[Any]], columns: Columns) -> pl.DataFrame:
+def _frame(chunk: Sequence[sa.Row[tuple[object, ...]]], columns: Columns) -> pl.DataFrame:
     names = columns.names()
     return pl.DataFrame([_series(n, list(v)) for n, v in zip(names, zip(*chunk, strict=True), strict=True)])
 
 
-def _series(name: str, values: list[Any]) -> pl.Series:
+def _series(name: str, values: list[object]) -> pl.Series:
     """Return values as drivers deliver them; kinds that do not go together become text."""
     try:
         series = pl.Series(name, values)
@@ -307,7 +309,7 @@ def _series(name: str, values: list[Any]) -> pl.Series:
             return series
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
         if all(value is None or isinstance(value, (int, float, Decimal)) for value in values):
-            return pl.Series(name, [None if value is None else float(value) for value in values])
+            return pl.Series(name, [None if value is None else float(value) for value in values])  # type: ignore[arg-type]
     return pl.Series(name, [None if value is None else str(value) for value in values], dtype=pl.String)
 
 

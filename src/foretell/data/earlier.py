@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +86,7 @@ def _panel(state: State) -> Panel:
     )
 
 
-def _offsets(offsets: npt.NDArray[Any], n_rows: int) -> IntArray:
+def _offsets(offsets: npt.NDArray[np.generic], n_rows: int) -> IntArray:
     """Return offsets that divide so many rows."""
     whole = offsets.astype(np.int64)
     if (

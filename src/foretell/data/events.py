@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -142,7 +142,7 @@ def _observed(times: IntArray, moments: IntArray, options: EventOptions, tally: 
 
 
 def read_events(
-    source: Any,
+    source: object,
     *,
     id: str = "unique_id",  # noqa: A002  # the users' word for it, as in the tables that come out
     time: str = "ds",
@@ -154,9 +154,9 @@ def read_events(
     merge: Merge | Literal["auto"] | None = "auto",
     time_format: str | None = None,
     time_zone: str | None = None,
-    start: Any = None,
-    as_of: Any = None,
-    ids: Collection[Any] | None = None,
+    start: object = None,
+    as_of: object = None,
+    ids: Collection[object] | None = None,
     min_events: int = 1,
     chunk_rows: int = 100_000,
 ) -> EventLog:

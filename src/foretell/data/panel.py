@@ -19,6 +19,7 @@ from foretell.data.report import ReadReport
 from foretell.errors import DataError, EmptyLogError, ParameterError
 
 Vocabulary = tuple[str, ...]
+Values = Sequence[object] | npt.NDArray[np.generic]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -171,11 +172,11 @@ class Panel(Ragged):
         series: Mapping[Any, npt.ArrayLike] | Sequence[npt.ArrayLike],
         *,
         freq: str | int | Grid = 1,
-        start: Any = 0,
+        start: object = 0,
         targets: Sequence[str] | None = None,
-        past: Mapping[str, Sequence[Any]] | None = None,
-        future: Mapping[str, Sequence[Any]] | None = None,
-        static: Mapping[str, Sequence[Any]] | None = None,
+        past: Mapping[str, Sequence[Values]] | None = None,
+        future: Mapping[str, Sequence[Values]] | None = None,
+        static: Mapping[str, Sequence[object]] | None = None,
     ) -> Panel:
         """Make a panel of arrays, as they are.
 

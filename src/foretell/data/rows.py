@@ -6,7 +6,7 @@ import abc
 import dataclasses
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 
 import polars as pl
 
@@ -28,9 +28,9 @@ class ReadOptions(abc.ABC):
 
     time_format: str | None = None
     time_zone: str | None = None
-    start: Any = None
-    as_of: Any = None
-    ids: Collection[Any] | None = None
+    start: object = None
+    as_of: object = None
+    ids: Collection[object] | None = None
     chunk_rows: int = 100_000
 
     def __post_init__(self) -> None:
@@ -158,14 +158,14 @@ class SeriesOptions(ReadOptions):
     @property
     def begin(self) -> int | None:
         """First time to read: microseconds since 1970 on the wall clock, or a whole number."""
-        if self.start is None or self.whole_numbers:
+        if self.start is None or is_count(self.start):
             return None if self.start is None else int(self.start)
         return begin_us(to_moment(self.wall_clock(self.start)))
 
     @property
     def end(self) -> int | None:
         """First time after the observed ones; of a day, month or year, the first after all of it."""
-        if self.as_of is None or self.whole_numbers:
+        if self.as_of is None or is_count(self.as_of):
             return None if self.as_of is None else int(self.as_of) + 1
         return end_us(to_moment(self.wall_clock(self.as_of)))
 
@@ -341,7 +341,7 @@ def check_once(argument: str, names: Sequence[str]) -> None:
         raise ParameterError(f"{argument} names {repeated[0]!r} more than once; name each column once")
 
 
-def listed(names: Iterable[Any], limit: int = 20) -> str:
+def listed(names: Iterable[object], limit: int = 20) -> str:
     """Return names for a message, the first few of very many."""
     shown = [repr(name) for name in names]
     more = len(shown) - limit
@@ -378,7 +378,7 @@ def with_ids(rows: Rows, columns: Columns, options: ReadOptions, tally: Tally, w
     return tally.drop(frame, others, f"of {whose} that were not asked for", frame[ID])
 
 
-def _as_ids(ids: Collection[Any], dtype: pl.DataType, column: str | None) -> pl.Series:
+def _as_ids(ids: Collection[object], dtype: pl.DataType, column: str | None) -> pl.Series:
     """Return the asked-for ids in the type of the id column."""
     as_text = isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)) or len({*map(type, ids)}) > 1
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -241,7 +241,7 @@ _Names = Sequence[str] | str
 
 
 def read_series(
-    source: Any,
+    source: object,
     *,
     id: str | None = "unique_id",  # noqa: A002  # the users' word for it, as in the tables that come out
     time: str = "ds",
@@ -257,9 +257,9 @@ def read_series(
     table: str | None = None,
     time_format: str | None = None,
     time_zone: str | None = None,
-    start: Any = None,
-    as_of: Any = None,
-    ids: Collection[Any] | None = None,
+    start: object = None,
+    as_of: object = None,
+    ids: Collection[object] | None = None,
     chunk_rows: int = 100_000,
 ) -> Panel:
     """Read regular series (weekly sales of stores, hourly load) from wherever they are kept.

@@ -242,9 +242,11 @@ def static_values(frame: pl.DataFrame, columns: SeriesColumns, ids: pl.Series) -
     roles = columns.of_kind("static")
     if not roles:
         return pl.DataFrame({ID: pl.int_range(len(ids), dtype=pl.UInt32, eager=True)})
-    found = frame.group_by(ID, maintain_order=True).agg(pl.col(role).drop_nulls().unique() for role in roles)
+    distinct = frame.group_by(ID, maintain_order=True).agg(
+        pl.col(role).drop_nulls().unique() for role in roles
+    )
     for role, name in roles.items():
-        torn = found.filter(pl.col(role).list.len() > 1)
+        torn = distinct.filter(pl.col(role).list.len() > 1)
         if torn.height:
             shown = [
                 f"{ids[owner]} ({', '.join(map(str, sorted(values)[:3]))})"
@@ -254,4 +256,4 @@ def static_values(frame: pl.DataFrame, columns: SeriesColumns, ids: pl.Series) -
                 f"the static column {name!r} has several values within {torn.height:,} series: "
                 f"{'; '.join(shown)}; expected one for each series: mend it, or name it by past= or future="
             )
-    return found.with_columns(pl.col(role).list.first() for role in roles)
+    return distinct.with_columns(pl.col(role).list.first() for role in roles)

@@ -50,7 +50,7 @@ def read_frame(source: Any, columns: Columns) -> Rows:
     return Rows(native.select(columns.expressions()), origin)
 
 
-def _series(frame: nw.DataFrame[Any], name: str) -> pl.Series:
+def _series(frame: nw.DataFrame[pl.DataFrame], name: str) -> pl.Series:
     """Return a column as polars; one of Python objects of several kinds becomes text."""
     if frame.schema[name] != nw.Object:
         return frame.select(name).to_polars().to_series()
@@ -111,10 +111,10 @@ def read_files(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 def find_files(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Return the files that a path, a glob pattern or a list of them names."""
     if not isinstance(source, (str, os.PathLike)):
-        found = [path for one in source for path in find_files(one)]
-        if not found:
+        paths = [path for pattern in source for path in find_files(pattern)]
+        if not paths:
             raise SourceError("the list of files is empty; name at least one file")
-        return found
+        return paths
     path = Path(source).expanduser()
     if path.is_file():
         return [path]
@@ -256,7 +256,12 @@ _URL: Final = re.compile(r"[A-Za-z][\w+.-]*://")
 
 
 def read_rows(
-    source: Any, columns: Columns, options: ReadOptions, *, query: str | None = None, table: str | None = None
+    source: Any,
+    columns: Columns,
+    options: ReadOptions,
+    *,
+    query: str | None = None,
+    table: str | None = None,
 ) -> Rows:
     """Read the asked-for columns of a file, a frame or a database, whichever the source is."""
     if _is_database(source):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,13 @@ from foretell.data.report import ReadReport
 from foretell.errors import DataError, ParameterError
 
 CUSTOMERS, SERIES = "customers", "series"
+_Number = TypeVar("_Number", np.int64, np.float64)
 _PAST, _FUTURE, _STATIC, _AHEAD = _COVARIATES = ("past", "future", "static", "ahead")
 # A clock is read tick by tick: so many are 1,000 years of hours.
 _MOST_TICKS = 9_000_000
 
 
-def ragged_column(values: npt.NDArray[Any], offsets: IntArray) -> pl.Series:
+def ragged_column(values: npt.NDArray[np.generic], offsets: IntArray) -> pl.Series:
     """Return runs of values as a column of lists.
 
     Examples
@@ -44,7 +45,7 @@ def lengths_of(column: pl.Series) -> IntArray:
     return column.list.len().to_numpy().astype(np.int64)
 
 
-def values_of(column: pl.Series, kind: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
+def values_of(column: pl.Series, kind: type[_Number]) -> npt.NDArray[_Number]:
     """Return the values of the lists of a column, one after the other."""
     return column.filter(column.list.len() > 0).explode().to_numpy().astype(kind, copy=False)
 
@@ -125,7 +126,7 @@ def log_from_state(state: State) -> EventLog:
     lengths = lengths_of(times)
     if any((lengths_of(column) != lengths).any() for column in columns):
         raise DataError("the visits of the log's customers have marks or groups of other visits")
-    marks = [values_of(column) for column in columns[: len(names)]]
+    marks = [values_of(column, np.float64) for column in columns[: len(names)]]
     log = EventLog(
         ids=customers["unique_id"],
         offsets=to_offsets(lengths),
@@ -261,7 +262,7 @@ def _stacked(series: pl.DataFrame, name: str, n_columns: int, lengths: IntArray)
     columns = [series[f"{name}-{k}"] for k in range(n_columns)]
     if any((lengths_of(column) != lengths).any() for column in columns):
         raise DataError(f"the {name}s of the panel's series have other lengths than their values")
-    return _columns([values_of(column) for column in columns], int(lengths.sum()))
+    return _columns([values_of(column, np.float64) for column in columns], int(lengths.sum()))
 
 
 def _columns(columns: list[FloatArray], n_rows: int) -> FloatArray:

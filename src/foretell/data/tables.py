@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -62,7 +62,7 @@ class EventAnswers(NamedTuple):
     overdue: FloatArray | None = None
 
 
-def asked_customers(log: EventLog, ids: Collection[Any] | None) -> Customers:
+def asked_customers(log: EventLog, ids: Collection[object] | None) -> Customers:
     """Return the customers that were asked for, in the asked order; by default all of the log.
 
     Raises

@@ -204,9 +204,9 @@ def _parse(text: pl.Series, time_format: str) -> pl.Series:
 
 def _offsets(text: pl.Series) -> pl.Series:
     """Return the minutes ahead of UTC that each text names, null where it names none."""
-    found = text.str.extract(_OFFSET, 1)
-    minutes = {name: _minutes(name) for name in found.drop_nulls().unique()}
-    return found.replace_strict(list(minutes), list(minutes.values()), default=None, return_dtype=pl.Int32)
+    offsets = text.str.extract(_OFFSET, 1)
+    minutes = {name: _minutes(name) for name in offsets.drop_nulls().unique()}
+    return offsets.replace_strict(list(minutes), list(minutes.values()), default=None, return_dtype=pl.Int32)
 
 
 def _minutes(offset: str) -> int:

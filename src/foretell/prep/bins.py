@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -121,15 +121,15 @@ class Bins:
                 f"{self.edges[0]:g} to {self.edges[-1]:g}, such as {array[outside][0]:g}; take wider outer "
                 "edges (inf is one), or np.clip the values first"
             )
-        found = np.searchsorted(self.edges, array, side="right") - 1
-        return np.minimum(found, len(self) - 1).astype(np.int64)
+        numbers = np.searchsorted(self.edges, array, side="right") - 1
+        return np.minimum(numbers, len(self) - 1).astype(np.int64)
 
     def decode(self, classes: npt.ArrayLike) -> FloatArray:
         """Return lower and upper edge of classes, shape (..., 2)."""
         number = self._checked(classes)
         return np.stack([self.edges[number], self.edges[number + 1]], axis=-1)
 
-    def decode_dates(self, classes: npt.ArrayLike, since: Any) -> npt.NDArray[np.datetime64]:
+    def decode_dates(self, classes: npt.ArrayLike, since: object) -> npt.NDArray[np.datetime64]:
         """Return the first and the last day that classes of day gaps stand for.
 
         Parameters
@@ -151,8 +151,8 @@ class Bins:
         array([['2015-10-18', '2015-11-06']], dtype='datetime64[D]')
         """
         number = self._checked(classes)
-        several = isinstance(since, (list, tuple, np.ndarray)) or hasattr(since, "to_list")
-        days = np.array([to_moment(one).astype("datetime64[D]") for one in (since if several else [since])])
+        dates = since if isinstance(since, Iterable) and not isinstance(since, str) else [since]
+        days = np.array([to_moment(date).astype("datetime64[D]") for date in dates])
         edges = self.decode(number)
         first = np.ceil(edges[..., 0])
         # The upper edge itself belongs to the last bin only.
@@ -197,8 +197,8 @@ def from_one_hot(rows: npt.ArrayLike) -> IntArray:
     array = np.asarray(rows, dtype=np.float64)
     if array.ndim < 1 or array.shape[-1] < 1:
         raise ParameterError(f"rows is of shape {array.shape}; expected (..., n_classes)")
-    found: IntArray = np.argmax(array, axis=-1).astype(np.int64)
-    return found
+    classes: IntArray = np.argmax(array, axis=-1).astype(np.int64)
+    return classes
 
 
 def checked_classes(classes: npt.ArrayLike, n: int) -> IntArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from foretell.data.times import TimeReader
 from foretell.errors import DataError, LeakageWarning, ParameterError
 
 
-def day_gaps(times: Any) -> IntArray:
+def day_gaps(times: Iterable[object]) -> IntArray:
     """Return the days between the successive visits of one customer.
 
     Days are those of the calendar: two visits on the same day are 0 apart, one before and one after midnight
@@ -78,9 +79,9 @@ class Windowed(NamedTuple):
         Whose each window is; all 0 where no customers were given.
     """
 
-    inputs: npt.NDArray[Any]
-    targets: npt.NDArray[Any]
-    customers: npt.NDArray[Any]
+    inputs: npt.NDArray[np.generic]
+    targets: npt.NDArray[np.generic]
+    customers: npt.NDArray[np.generic]
 
 
 def make_windows(
@@ -209,7 +210,7 @@ def split_random(customers: npt.ArrayLike, *, share: float = 0.2, seed: int = 0)
     return _sides(tested[member], ~tested[member])
 
 
-def split_by_time(times: npt.ArrayLike, *, cutoff: Any = None, share: float = 0.2) -> Split:
+def split_by_time(times: npt.ArrayLike, *, cutoff: object = None, share: float = 0.2) -> Split:
     """Split windows by when their targets fall: what comes after the cut-off is for the test.
 
     Parameters
@@ -257,7 +258,7 @@ def split_by_time(times: npt.ArrayLike, *, cutoff: Any = None, share: float = 0.
     return _sides(test, train)
 
 
-def _moments(values: Any, name: str, kind: np.dtype[Any] | None = None) -> npt.NDArray[Any]:
+def _moments(values: object, name: str, kind: np.dtype[Any] | None = None) -> npt.NDArray[np.generic]:
     """Return times as numbers or numpy dates, of a kind where one is given."""
     try:
         array = np.asarray(values, dtype=kind)

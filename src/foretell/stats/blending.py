@@ -60,7 +60,7 @@ def blend_weights(
     >>> truth = np.array([1.0, 2.0, 3.0, 4.0])
     >>> error = np.array([1.0, -1.0, 1.0, -1.0])
     >>> members = {"a": truth + error, "b": truth - error, "c": truth + 9.0}
-    >>> blend_weights(lambda found: (found - truth) ** 2, members)
+    >>> blend_weights(lambda forecast: (forecast - truth) ** 2, members)
     {'a': 0.5, 'b': 0.5}
     """
     names = list(members)
@@ -69,10 +69,10 @@ def blend_weights(
     steps: list[tuple[FloatArray, dict[str, int]]] = []
     for k in range(rounds):
         tried = [losses((total + members[name]) / (k + 1)) for name in names]
-        chosen = int(np.nanargmin([one.mean() for one in tried]))
+        chosen = int(np.nanargmin([loss.mean() for loss in tried]))
         total = total + members[names[chosen]]
         counts[names[chosen]] += 1
         steps.append((tried[chosen], dict(counts)))
-    (alone, single), (blended, best) = steps[0], min(steps, key=lambda one: float(one[0].mean()))
+    (alone, single), (blended, best) = steps[0], min(steps, key=lambda step: float(step[0].mean()))
     picks = best if surely_positive(alone - blended) else single
     return {name: count / sum(picks.values()) for name, count in picks.items() if count}
