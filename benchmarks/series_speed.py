@@ -28,9 +28,9 @@ from benchmarks.peers.environment import peer_python, run_peer
 from benchmarks.series_data import M4_HORIZON, M4_SEASON, m4_hourly
 
 import foretell as ft
-from foretell.nn.hyperparameters import apply_gradients
+from foretell.nn.samplers import WindowSampler
 from foretell.nn.settings import SERIES
-from foretell.nn.steps import StepTrainer
+from foretell.nn.training import Trainer
 from foretell.series.fitting import ROUND, Reading, choose_shape, on_device
 from foretell.series.network import SeriesNetwork
 from foretell.series.windows import gather, split
@@ -113,17 +113,19 @@ def windows_per_second(runs: int = 7) -> None:
     rng = np.random.default_rng(0)
     chosen = rng.integers(0, len(windows.end), (ROUND, batch), dtype=np.int32)
     noise = rng.integers(0, 2**32, (ROUND, 2), dtype=np.uint32)
-    trainer = StepTrainer(network, QUICK, batch, ROUND)
+    trainer = Trainer(WindowSampler(network, batch, ROUND), QUICK)
     ready = _bare_round(network, trainer)
     in_place = _in_place(network, flat, windows, chosen)
 
     def timed(round_of: Callable[[Any], Any]) -> float:
-        carry = trainer.start(network.initial())
+        carry = trainer.start(trainer.optimizer.pack(network.initial())).carry
         began = time.perf_counter()
         jax.block_until_ready(round_of(carry))
         return ROUND * batch / (time.perf_counter() - began)
 
-    ours = lambda carry: trainer.round(carry, (chosen, noise), (flat, windows))  # noqa: E731
+    data = ((flat, windows), len(windows.end))
+    steps = jax.jit(trainer.take_steps, donate_argnums=0)
+    ours = lambda carry: steps(carry, (chosen, noise), data, trainer.rates)  # noqa: E731
     bare = lambda carry: ready(carry, in_place, noise)  # noqa: E731
     timed(ours), timed(bare)
     pairs = [(timed(ours), timed(bare)) for _ in range(runs)]
@@ -143,17 +145,17 @@ def _in_place(network: SeriesNetwork, flat: Any, windows: Any, chosen: Any) -> A
     return jax.tree.map(lambda *parts: jnp.stack(parts), *(one(at) for at in chosen))
 
 
-def _bare_round(network: SeriesNetwork, trainer: StepTrainer) -> Callable[..., Any]:
+def _bare_round(network: SeriesNetwork, trainer: Trainer) -> Callable[..., Any]:
     """Return a compiled loop over batches in place: loss, gradient, update, and nothing else."""
 
     def total(weights: Any, batch: Any, noise: Any) -> Any:
-        value, count = network.batch_loss(weights, batch, noise)
+        value, count = network.batch_loss(trainer.optimizer.unpack(weights), batch, noise)
         return value / jnp.maximum(count, 1.0)
 
     def step(carry: Any, given: Any) -> Any:
         weights, slots = carry
         value, gradients = jax.value_and_grad(total)(weights, *given)
-        weights, slots = apply_gradients(trainer.optimizer, trainer.knobs, slots, gradients, weights)
+        weights, slots = trainer.optimizer.step(trainer.rates, slots, gradients, weights)
         return (weights, slots), value
 
     loop = jax.jit(lambda carry, batches, noise: jax.lax.scan(step, carry, (batches, noise)))

@@ -15,12 +15,14 @@ import argparse
 import time
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from benchmarks.events import journey
 
 import foretell as ft
 from foretell.nn.backend import keras
-from foretell.nn.multi_model import ManyTrainer, share_runs
+from foretell.nn.samplers import ModelSampler, Runs
+from foretell.nn.training import ModelTrainer
 
 STORES, WINDOWS, LENGTH, CLASSES, BATCH, EPOCHS = 200, 300, 3, 5, 100, 20
 SAMPLED = 10  # stores that the loops are timed on; the rest takes as long
@@ -61,26 +63,28 @@ def together(inputs: np.ndarray, classes: np.ndarray) -> tuple[float, float, flo
     model = network()
     fixed = [variable.value for variable in model.non_trainable_variables]
 
-    def loss(weights: Any, data: Any, runs: Any, padded: Any, noise: Any) -> Any:
-        del padded, noise
-        rows = runs[0].starts
-        chances = model.stateless_call(weights, fixed, data[0][rows], training=True)[0]
-        return keras.ops.sum(keras.losses.sparse_categorical_crossentropy(data[1][rows], chances))
+    class Network:
+        variables = model.trainable_variables
+
+        def loss(self, weights: Any, data: Any, runs: Any, lengths: Any, noise: Any) -> Any:
+            del lengths, noise
+            rows = runs[0].starts
+            chances = model.stateless_call(weights, fixed, data[0][rows], training=True)[0]
+            return keras.ops.sum(keras.losses.sparse_categorical_crossentropy(data[1][rows], chances))
 
     n = STORES * WINDOWS
-    runs = share_runs(
-        np.arange(n), np.ones(n, dtype=int), np.repeat(np.arange(STORES), WINDOWS), STORES, (1,)
-    )
+    every = (np.arange(n), np.ones(n, dtype=int))
+    runs = Runs.share(every, np.repeat(np.arange(STORES), WINDOWS), STORES, (1,))
     config = ft.TrainConfig(epochs=EPOCHS, batch_size=BATCH, optimizer="adam", learning_rate=0.01)
-    variables = model.trainable_variables
-    data = (inputs.reshape(n, LENGTH, 1), classes.reshape(n))
-    trainer = ManyTrainer(variables, loss, config, (1,), train=runs, held_out=None, n_steps=WINDOWS // BATCH)
-    initial = [variable.value for variable in variables]
+    data = (jnp.asarray(inputs.reshape(n, LENGTH, 1)), jnp.asarray(classes.reshape(n)))
+    sampler = ModelSampler.of(Network(), (1,), (runs, None), BATCH, WINDOWS // BATCH)
+    trainer = ModelTrainer(sampler, config)
+    initial = [variable.value for variable in Network.variables]
     began = time.perf_counter()
-    trainer.train(initial, data, seed=0)
+    trainer.train(initial, (data, runs), seed=0)
     first = time.perf_counter() - began
     began = time.perf_counter()
-    done = trainer.train(initial, data, seed=0)
+    done = trainer.train(initial, (data, runs), seed=0)
     second = time.perf_counter() - began
     right = []
     for store in range(SAMPLED):

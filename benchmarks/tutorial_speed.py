@@ -22,8 +22,9 @@ import numpy as np
 from benchmarks.peers.environment import peer_python
 
 from foretell.nn.backend import keras
+from foretell.nn.samplers import WindowSampler
 from foretell.nn.settings import TrainConfig
-from foretell.nn.steps import StepTrainer
+from foretell.nn.training import Trainer
 
 # Keras' backend is chosen by now: the peers' module must not be the first to import it.
 from benchmarks.peers.tutorial_net import BATCH, WINDOW, build, gaps  # isort: skip
@@ -58,14 +59,13 @@ class Ours:
         self.data = (jnp.asarray(values), jnp.asarray(classes))
         self.initial = [np.asarray(variable.value) for variable in network.variables]
         training = TrainConfig(epochs=EPOCHS + 1, optimizer="adam")
-        self.trainer = StepTrainer(network, training, BATCH, N_WINDOWS // BATCH)
+        self.trainer = Trainer(WindowSampler(network, BATCH, N_WINDOWS // BATCH), training)
 
     def run(self) -> list[float]:
         """Return microseconds per step of each epoch but the first."""
         times: list[float] = []
-        self.trainer.train(
-            self.initial, self.data, N_WINDOWS, 0, report=lambda *_: times.append(time.perf_counter())
-        )
+        train = (self.data, N_WINDOWS)
+        self.trainer.train(self.initial, train, seed=0, report=lambda *_: times.append(time.perf_counter()))
         steps = N_WINDOWS // BATCH
         return [1e6 * (after - before) / steps for before, after in itertools.pairwise(times)]
 

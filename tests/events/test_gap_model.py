@@ -12,8 +12,8 @@ from foretell.events.clock import OperationalClock
 from foretell.events.heads.mixture import Anchor, GapNetwork, anchored, fit_anchor, gap_data, log_likelihood
 from foretell.events.history import FeatureScale, histories, standardised
 from foretell.events.states import log_features
+from foretell.nn.samplers import bucketed, cut_runs, filled
 from foretell.nn.settings import NetworkConfig
-from foretell.nn.training import bucketed, cut_runs, filled
 
 FLAT = OperationalClock.flat("day")
 

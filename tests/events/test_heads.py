@@ -20,8 +20,8 @@ from foretell.events.heads.grid import GridNetwork, class_of, fine_steps, from_h
 from foretell.events.heads.point import PointNetwork, shrunken
 from foretell.events.history import histories
 from foretell.nn.cells import CELLS
+from foretell.nn.samplers import Bucket
 from foretell.nn.settings import NetworkConfig
-from foretell.nn.training import Bucket
 
 TINY = NetworkConfig(units=2, dense=0)
 NEW = ("bins", "hazard", "gap")

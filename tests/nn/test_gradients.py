@@ -20,8 +20,8 @@ from foretell.events.heads.mixture import GapNetwork, log_likelihood
 from foretell.events.heads.point import PointNetwork
 from foretell.nn import mixture as mix
 from foretell.nn.cells import CELLS
+from foretell.nn.samplers import Bucket
 from foretell.nn.settings import NetworkConfig
-from foretell.nn.training import Bucket
 from foretell.series.network import SeriesNetwork, Shape
 from foretell.series.scaling import window_scale
 from foretell.series.windows import Batch

@@ -11,8 +11,8 @@ from foretell.events.heads.mixture import Anchor, GapData, GapNetwork
 from foretell.nn.backend import keras
 from foretell.nn.cells import CELLS
 from foretell.nn.custom import OwnNetwork
+from foretell.nn.samplers import Bucket
 from foretell.nn.settings import NetworkConfig
-from foretell.nn.training import Bucket
 from foretell.series.network import QUANTILES, SeriesNetwork, Shape
 from foretell.series.windows import Batch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
 import jax
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 
 import foretell as ft
-from foretell.nn.steps import _run_round
+from foretell.nn.settings import SERIES
+from foretell.nn.training import Trainer
 from foretell.series.calibration import Calibration
 from foretell.series.encoding import CovariateCode
-from foretell.series.fitting import Reading, SeriesModel, choose_shape, on_device
+from foretell.series.fitting import Reading, SeriesModel, choose_shape, on_device, train_further
 from foretell.series.network import QUANTILES, SeriesNetwork
 from foretell.series.windows import NORMALISATIONS, Windows, gather
 
@@ -236,9 +238,21 @@ class TestHonesty:
         assert 0.68 < np.mean(inside) < 0.9
 
     def test_a_second_fit_of_the_same_shape_compiles_nothing(self, fitted: ft.SeriesForecaster) -> None:
-        compiled = _run_round._cache_size()
+        compiled = Trainer._run_epoch._cache_size()
         model(seed=5).fit(ft.Panel.from_arrays(waves(length=117)))
-        assert _run_round._cache_size() == compiled
+        assert Trainer._run_epoch._cache_size() == compiled
+
+    def test_a_warm_start_drops_as_a_first_fit_does(self) -> None:
+        panel = ft.Panel.from_arrays(waves())
+        start = model(network=ft.NetworkConfig(units=8, dense=8, dropout=0.5)).fit(panel).model_
+        network = ft.NetworkConfig(units=8, dense=8, dropout=1e-6)  # equal but for the rate
+        hardly = dataclasses.replace(start, network=SeriesNetwork(network, start.network.shape))
+        training = SERIES.complete_training(QUICK)
+        further = [train_further(panel, one, training, seed=1).members[0] for one in (start, hardly, hardly)]
+        differ = [
+            any((a != b).any() for a, b in zip(*pair, strict=True)) for pair in itertools.pairwise(further)
+        ]
+        assert differ == [True, False]
 
     def test_saved_models_answer_the_same(self, fitted: ft.SeriesForecaster, tmp_path: Any) -> None:
         fitted.save(tmp_path / "model")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Forecaster = TypeVar("Forecaster", bound=EventForecaster | SeriesForecaster)
 
-# What trainings may differ in and still run one compiled program; see `foretell.nn.hyperparameters`.
+# What trainings may differ in and still run one compiled program; see `foretell.nn.optimizer`.
 _INPUTS = {"seed", "training.learning_rate", "training.weight_decay", "training.epochs", "training.patience"}
 
 

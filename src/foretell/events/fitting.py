@@ -21,19 +21,17 @@ from foretell.events.heads.point import PointNetwork, error_quantiles
 from foretell.events.history import FeatureScale, histories, standardised
 from foretell.events.states import GapModel, log_features
 from foretell.nn.custom import EventShape
-from foretell.nn.settings import NetworkConfig, TrainConfig
-from foretell.nn.training import (
+from foretell.nn.samplers import (
     Bucket,
-    Progress,
-    Trained,
-    Trainer,
+    RunSampler,
     bucket_lengths,
     bucketed,
     cut_runs,
     filled,
     power_of_two,
-    side_by_side,
 )
+from foretell.nn.settings import NetworkConfig, TrainConfig
+from foretell.nn.training import Progress, Trained, Trainer, reporter, side_by_side
 
 IntArray = npt.NDArray[np.int64]
 
@@ -108,32 +106,25 @@ def fit_gap_model(
 
     to_train = buckets([kept for kept, _ in sets])
     held_out = buckets([out for _, out in sets]) if len(sets[0][1]) else [None] * ensemble
+    sampler = RunSampler(networks[0], lengths, room(len(sets[0][0])), training.batch_size)
     trainer = Trainer(
-        networks[0].network.variables,
-        networks[0].loss,
-        training,
-        lengths,
-        room(len(sets[0][0])),
-        networks[0].anchor_names,
-        network.dropout,
+        sampler, training, undecayed=networks[0].anchor_names, dropout=network.dropout, joined=True
     )
+    read = [(data, runs) for runs in to_train]
+    judged = [None if runs is None else (data, runs) for runs in held_out]
     if start is None:
         with ThreadPoolExecutor(1) as other_core:
-            compiled = other_core.submit(trainer.compile, data, to_train[0], held_out[0])
+            compiled = other_core.submit(trainer.compile, read[0], judged[0])
             begin = networks[0].start(history)
             compiled.result()
         initial = [list(one.initial(begin)) for one in networks]
     else:
-        trainer.compile(data, to_train[0], held_out[0])
+        trainer.compile(read[0], judged[0])
         initial = [list(weights) for weights in start.members]
 
     def job(m: int) -> Callable[[], Trained]:
-        def report(epoch: int, loss: float, validation: float) -> None:
-            if progress is not None:
-                per = validation / max(len(sets[m][1]), 1)
-                progress(Progress(m, epoch + 1, training.epochs, loss, per))
-
-        return lambda: trainer.train(initial[m], data, to_train[m], held_out[m], seed + m, report)
+        report = reporter(progress, m, training.epochs, max(len(sets[m][1]), 1))
+        return lambda: trainer.train(initial[m], read[m], judged[m], seed=seed + m, report=report)
 
     trained = side_by_side([job(m) for m in range(ensemble)])
     return GapModel(

@@ -22,7 +22,8 @@ from foretell.events.history import on_device, standardised, step_features
 from foretell.events.states import GapModel, States, silence
 from foretell.nn import mixture as mix
 from foretell.nn.mixture import Array, GapMixture
-from foretell.nn.training import power_of_two, side_by_side
+from foretell.nn.samplers import power_of_two
+from foretell.nn.training import side_by_side
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

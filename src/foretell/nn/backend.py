@@ -1,12 +1,98 @@
-"""Keras on JAX: chosen before Keras is first imported, checked where somebody else was first."""
+"""Keras on JAX: chosen before Keras is first imported, and typed here, for Keras itself says no types."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import jax
+import numpy as np
+import numpy.typing as npt
 
 from foretell.errors import BackendError
+
+Array: TypeAlias = jax.Array
+Tensor: TypeAlias = jax.Array  # or, while a model is built, its symbol, with the same operations
+Weights: TypeAlias = Sequence[Array] | Sequence[npt.NDArray[np.float32]]
+Tree: TypeAlias = Any  # nested tuples, lists and dictionaries of arrays, as JAX takes them
+Config: TypeAlias = dict[str, object]  # what JSON keeps of a layer
+IntArray: TypeAlias = npt.NDArray[np.int64]
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+
+class Variable(Protocol):
+    """A `keras.Variable`."""
+
+    name: str
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+    value: Array
+
+    def assign(self, value: npt.ArrayLike) -> None: ...
+
+
+class Layer(Protocol):
+    """A `keras.layers.Layer`."""
+
+    name: str
+
+    def __call__(
+        self, inputs: Tensor | Sequence[Tensor], *, initial_state: Sequence[Tensor] | None = None
+    ) -> Tensor: ...
+
+
+class Model(Protocol):
+    """A `keras.Model` of one output."""
+
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    trainable_variables: list[Variable]
+    non_trainable_variables: list[Variable]
+
+    @property
+    def input(self) -> Tensor | list[Tensor] | dict[str, Tensor]: ...
+
+    def __call__(
+        self, inputs: npt.ArrayLike | Sequence[Tensor] | Mapping[str, Tensor], *, training: bool = False
+    ) -> Tensor: ...
+
+    def stateless_call(
+        self, weights: Weights, fixed: Sequence[Array], inputs: Array | Sequence[Array], *, training: bool
+    ) -> tuple[Array, list[Array]]: ...
+
+    def to_json(self, *, indent: int) -> str: ...
+
+    def save_weights(self, path: Path) -> None: ...
+
+    def load_weights(self, path: Path) -> None: ...
+
+
+class Cell(Protocol):
+    """A recurrent cell of Keras: one step of a layer."""
+
+    units: int
+    state_size: int | Sequence[int]
+
+    def __call__(self, inputs: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, Tensor | list[Tensor]]: ...
+
+
+class KerasOptimizer(Protocol):
+    """A `keras.optimizers.Optimizer`."""
+
+    variables: list[Variable]
+
+    def build(self, variables: Sequence[Variable]) -> None: ...
+
+    def stateless_apply(
+        self, slots: Sequence[Array], gradients: Sequence[Array], weights: Sequence[Array]
+    ) -> tuple[list[Array], list[Array]]: ...
+
+
+Initializer: TypeAlias = Callable[..., npt.NDArray[np.float32]]
 
 
 def _import_keras() -> Any:
@@ -23,3 +109,4 @@ def _import_keras() -> Any:
 
 
 keras = _import_keras()
+register = keras.saving.register_keras_serializable("foretell")

@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from foretell.errors import ParameterError
-from foretell.nn.backend import keras
+from foretell.nn.backend import Weights, keras
 from foretell.nn.custom import generators
-from foretell.nn.hyperparameters import make_dropout
-from foretell.nn.initial import Initializers
+from foretell.nn.layers import Initializers, make_dropout
 from foretell.nn.recurrent import make_recurrent
 from foretell.nn.settings import NetworkConfig
 
@@ -52,7 +51,7 @@ class RecurrentNetwork:
         """Trainable variables, those of the trunk first."""
         return [*(self.trunk.trainable_variables if self.trunk else []), *self.head.trainable_variables]
 
-    def sequence(self, weights: list[Any], features: Any, noise: Any = None) -> Any:
+    def sequence(self, weights: Weights, features: Any, noise: Any = None) -> Any:
         """Run the recurrent layers over whole sequences; without any, the states have width 0.
 
         ``noise`` (two random uint32) is what recurrent dropout draws from; without it nothing is dropped.
@@ -63,7 +62,7 @@ class RecurrentNetwork:
         count = len(self.trunk.trainable_variables)
         return self.trunk.stateless_call(weights[:count], fixed, features, training=training)[0]
 
-    def output(self, weights: list[Any], states: Any, features: Any, anchor: Any, noise: Any = None) -> Any:
+    def output(self, weights: Weights, states: Any, features: Any, anchor: Any, noise: Any = None) -> Any:
         """Run the dense layers and the head on states and features, shapes (N, …).
 
         ``noise`` (two random uint32) is the state of the dropout's generator; without it nothing is dropped.
@@ -74,7 +73,7 @@ class RecurrentNetwork:
         return self.head.stateless_call(weights[-count:], fixed, inputs, training=training)[0]
 
     def step(
-        self, weights: list[Any], features: Any, anchor: Any, memory: Sequence[Any]
+        self, weights: Weights, features: Any, anchor: Any, memory: Sequence[Any]
     ) -> tuple[Any, list[Any]]:
         """Return the output after one event, and the recurrent memory."""
         place = {id(variable): i for i, variable in enumerate(self.variables)}

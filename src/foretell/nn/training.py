@@ -1,104 +1,34 @@
-"""The compiled training loop: one program an epoch, over ragged sequences in length buckets."""
+"""How networks are trained: one compiled loop, whatever its steps read.
+
+A sampler says what a step reads: runs of ragged histories, windows of series, or the runs of one of many
+small models (`foretell.nn.samplers`). The loop does the rest: epochs, the learning rate's fall, dropout,
+clipped gradients, an average of the weights, early stopping, and the best weights.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from foretell.nn.backend import keras
-from foretell.nn.hyperparameters import Knobs, apply_gradients, dropping, program_of
+from foretell.nn.backend import Array, IntArray, Tree, Weights
+from foretell.nn.layers import dropping
+from foretell.nn.optimizer import Hyperparameters, Optimizer, program_of
+from foretell.nn.samplers import Learner, ModelSampler, Runs
 from foretell.nn.settings import TrainConfig
 
-Array = Any
 Result = TypeVar("Result")
-
-# The weights that are kept are an exponential average over about this many epochs of steps (Polyak & Juditsky
-# 1992): steadier than the last step's, which matters where training stops early at a high learning rate.
-_AVERAGED_EPOCHS = 1.5
-IntArray = npt.NDArray[np.int64]
-
-
-class Bucket(NamedTuple):
-    """Runs of events of about one length: first rows and lengths, shape (n_runs + 1,).
-
-    The last run has length 0: it fills up batches and costs nothing in the loss.
-    """
-
-    starts: Array
-    lengths: Array
-
-
-def cut_runs(offsets: IntArray, sequences: IntArray, max_steps: int) -> tuple[IntArray, IntArray]:
-    """Return first rows and lengths of runs of at most ``max_steps`` events that cover some sequences."""
-    first, length = offsets[sequences], offsets[sequences + 1] - offsets[sequences]
-    pieces = -(-length // max_steps)
-    owner = np.repeat(np.arange(len(sequences)), pieces)
-    piece = np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    # The short piece comes first, so that the last one, which holds the open gap, has the full context.
-    short = length - (pieces - 1) * max_steps
-    begin = np.where(piece == 0, 0, short[owner] + (piece - 1) * max_steps)
-    return first[owner] + begin, np.where(piece == 0, short[owner], max_steps)
-
-
-def power_of_two(size: int, least: int = 1) -> int:
-    """Return a size rounded up to a power of two, at least ``least``: few sizes, few compilations."""
-    return max(1 << max(size - 1, 0).bit_length(), least)
-
-
-def bucket_lengths(lengths: IntArray, most: int = 5, waste: float = 1.7) -> tuple[int, ...]:
-    """Return padded lengths, powers of two, for runs of some lengths.
-
-    Each length costs compilation, padding costs arithmetic: the cheapest merges are made until at most
-    ``most`` are left, and further as long as all runs padded take less than ``waste`` times their true size.
-    """
-    padded = 2 ** np.ceil(np.log2(np.maximum(lengths, 1))).astype(np.int64)
-    sizes, counts = (part.tolist() for part in np.unique(padded, return_counts=True))
-    total, true = sum(s * c for s, c in zip(sizes, counts, strict=True)), int(np.maximum(lengths, 1).sum())
-    while len(sizes) > 1:
-        added = [(sizes[i + 1] - sizes[i]) * counts[i] for i in range(len(sizes) - 1)]
-        i = int(np.argmin(added))
-        if len(sizes) <= most and total + added[i] > waste * true:
-            break
-        total += added[i]
-        counts[i + 1] += counts[i]
-        del sizes[i], counts[i]
-    return tuple(sizes)
-
-
-def bucketed(starts: IntArray, lengths: IntArray, sizes: Sequence[int]) -> list[tuple[IntArray, IntArray]]:
-    """Sort runs into buckets of the given padded lengths."""
-    bucket = np.searchsorted(np.asarray(sizes), lengths)
-    return [(starts[bucket == k], lengths[bucket == k]) for k in range(len(sizes))]
-
-
-def filled(buckets: Sequence[tuple[IntArray, IntArray]], rows: Sequence[int]) -> tuple[Bucket, ...]:
-    """Put buckets on the device, filled up with empty runs to the given numbers of rows (and one more)."""
-    out = []
-    for (starts, lengths), size in zip(buckets, rows, strict=True):
-        pad = (0, size + 1 - len(starts))
-        out.append(Bucket(*[jnp.asarray(np.pad(part, pad).astype(np.int32)) for part in (starts, lengths)]))
-    return tuple(out)
-
-
-Loss = Callable[[list[Array], Any, Sequence[Bucket], tuple[int, ...], Array | None], Array]
-"""(weights, data, runs of a batch by bucket, their padded lengths, noise) → summed loss.
-
-The noise, two random uint32, is what dropout draws from; None evaluates without it.
-"""
 
 
 class Progress(NamedTuple):
-    """What a callback hears after each epoch."""
+    """What a callback is called with after each epoch."""
 
     member: int
     epoch: int
@@ -107,205 +37,350 @@ class Progress(NamedTuple):
     validation_loss: float
 
 
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    """The outcome of one member's training."""
+Report: TypeAlias = Callable[[int, float, float], None]
+"""(epoch from 0, loss, validation loss) → None."""
+
+
+def reporter(
+    progress: Callable[[Progress], None] | None, member: int, epochs: int, n_held_out: int = 1
+) -> Report | None:
+    """Return what tells a callback of a member's epochs; a summed validation loss is divided by a number."""
+    if progress is None:
+        return None
+    return lambda epoch, loss, value: progress(Progress(member, epoch + 1, epochs, loss, value / n_held_out))
+
+
+class Sampler(Protocol):
+    """What steps read, and which loss they take. Equal samplers share their compiled programs."""
+
+    @property
+    def learner(self) -> Learner:
+        """What is trained."""
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of an epoch."""
+
+    def averaged(self, steps: Array) -> Array | float:
+        """Return over about how many of the last of all steps the kept weights are an average."""
+
+    def loss(self, weights: Sequence[Array], train: Tree, drawn: Tree) -> Array:
+        """Return the mean loss of a step's batch."""
+
+    def held_out_loss(self, weights: Sequence[Array], held_out: Tree) -> Array:
+        """Return the loss by which training stops early."""
+
+    def __hash__(self) -> int: ...
+
+
+class BatchSampler(Sampler, Protocol):
+    """A sampler whose batches are drawn epoch by epoch, by numpy."""
+
+    def draw(self, rng: np.random.Generator, train: Tree) -> Tree:
+        """Return what the steps of an epoch read, and what their dropout draws from; steps come first."""
+
+
+class Trained(NamedTuple):
+    """The outcome of a training; of many models trained together, all have a leading axis.
+
+    Attributes
+    ----------
+    weights : list of float32 arrays
+    epochs : int array, shape ()
+        After which the weights were best; 0 where training did not help.
+    loss : array, shape ()
+        Mean loss of the last epoch.
+    before, after : array, shape ()
+        Held-out loss of the initial and of the kept weights; 0 where none is held out.
+    """
 
     weights: list[npt.NDArray[np.float32]]
-    epochs: int
-    validation_loss: float
-    losses: tuple[float, ...]
+    epochs: IntArray
+    loss: npt.NDArray[np.float32]
+    before: npt.NDArray[np.float32]
+    after: npt.NDArray[np.float32]
 
 
-class Trainer:
-    """Compiled epochs for one network, loss and set of bucket shapes; members share the program.
+class Carry(NamedTuple):
+    """What a step changes: packed weights, their running average, the optimizer's memory."""
+
+    weights: list[Array]
+    average: list[Array]
+    slots: list[Array]
+
+
+class State(NamedTuple):
+    """A training so far; ``epoch`` is -1 before the initial weights are judged."""
+
+    epoch: Array
+    carry: Carry
+    loss: Array
+    before: Array
+    value: Array
+    best: Array
+    best_epoch: Array
+    best_weights: list[Array]
+
+
+class Loop:
+    """An epoch of training and the judgement after it; equal loops share their compiled programs.
 
     Parameters
     ----------
-    variables : list of keras.Variable
-        Give names and shapes of the weights to the optimizer.
-    loss : Loss
+    sampler : Sampler
     config : TrainConfig
-    lengths : tuple of int
-        Padded length of each bucket.
-    n_train : int
-        Training sequences.
     undecayed : sequence of str
         Names of weights that weight decay leaves alone.
     dropout : float
         Dropped fraction while training, where the network drops at all.
+    joined : bool
+        See `Optimizer`.
     """
 
     def __init__(
         self,
-        variables: list[Any],
-        loss: Loss,
+        sampler: Sampler,
         config: TrainConfig,
-        lengths: tuple[int, ...],
-        n_train: int,
+        *,
         undecayed: Sequence[str] = (),
         dropout: float = 0.0,
+        joined: bool = False,
     ) -> None:
-        self.loss, self.config, self.lengths, self.n_train = loss, config, lengths, n_train
-        batch = config.batch_size or min(max(n_train // 32, 64), 512)
-        self.n_steps = max(1, round(n_train / batch))
-        self.flat = Flat(variables, undecayed)
-        self.optimizer = make_optimizer(config, self.flat.variables())
-        self.knobs = Knobs.of(config, dropout, self.n_steps)
-        self.initial_slots = [np.asarray(variable.value) for variable in self.optimizer.variables]
+        self.sampler, self.config, self.undecayed = sampler, config, tuple(undecayed)
+        self.optimizer = Optimizer(config, sampler.learner.variables, undecayed, joined=joined)
+        self.rates = Hyperparameters.of(config, dropout, sampler.n_steps)
 
-    # Trainers that do the same share their compiled programs, which are looked up by equality.
-    def _work(self) -> tuple[object, ...]:
-        loss = (getattr(self.loss, "__func__", self.loss), getattr(self.loss, "__self__", None))
-        return *loss, program_of(self.config), self.lengths, self.n_train
+    def _program(self) -> tuple[object, ...]:
+        return type(self), self.sampler, program_of(self.config), self.undecayed, self.optimizer.joined
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Trainer) and self._work() == other._work()
+        return isinstance(other, Loop) and self._program() == other._program()
 
     def __hash__(self) -> int:
-        return hash(self._work())
+        return hash(self._program())
 
-    @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
-    def _run_epoch(self, carry: Any, order: Any, knobs: Knobs, data: Any, buckets: tuple[Bucket, ...]) -> Any:
-        keep = 1.0 - 1.0 / (_AVERAGED_EPOCHS * self.n_steps + 1.0)
-        scale = self.n_steps / self.n_train
+    def start(self, vectors: Sequence[Array | npt.NDArray[np.float32]]) -> State:
+        """Return the state before the first step, from packed weights."""
+        weights, average, best = ([jnp.array(part) for part in vectors] for _ in range(3))
+        carry = Carry(weights, average, [jnp.array(value) for value in self.optimizer.slots])
+        loss, before, value, worst = (jnp.array(number, jnp.float32) for number in (0.0, 0.0, 0.0, np.inf))
+        return State(jnp.array(-1), carry, loss, before, value, worst, jnp.array(0), best)
 
-        def total(weights: Any, batch: Any) -> Any:
-            chosen, noise = batch
-            runs = [Bucket(b.starts[i], b.lengths[i]) for b, i in zip(buckets, chosen, strict=True)]
-            with dropping(knobs.dropout):
-                return scale * self.loss(self.flat.parts(weights), data, runs, self.lengths, noise)
+    def take_steps(
+        self, carry: Carry, drawn: Tree, train: Tree, rates: Hyperparameters
+    ) -> tuple[Carry, Array]:
+        """Take the steps of an epoch; return what they have changed, and their mean loss."""
+        keep = 1.0 - 1.0 / self.sampler.averaged(rates.steps)
 
-        def step(carry: Any, chosen: Any) -> Any:
-            weights, average, slots = carry
-            value, gradients = jax.value_and_grad(total)(weights, chosen)
-            weights, slots = apply_gradients(self.optimizer, knobs, slots, gradients, weights)
-            average = [keep * a + (1.0 - keep) * w for a, w in zip(average, weights, strict=True)]
-            return (weights, average, slots), value
+        def loss(vectors: list[Array], drawn: Tree) -> Array:
+            with dropping(rates.dropout):
+                return self.sampler.loss(self.optimizer.unpack(vectors), train, drawn)
 
-        carry, losses = jax.lax.scan(step, carry, order)
+        def step(carry: Carry, drawn: Tree) -> tuple[Carry, Array]:
+            value, gradients = jax.value_and_grad(loss)(carry.weights, drawn)
+            weights, slots = self.optimizer.step(rates, carry.slots, gradients, carry.weights)
+            average = [keep * a + (1.0 - keep) * w for a, w in zip(carry.average, weights, strict=True)]
+            return Carry(weights, average, slots), value
+
+        carry, losses = jax.lax.scan(step, carry, drawn)
         return carry, jnp.mean(losses)
 
-    @functools.partial(jax.jit, static_argnums=0)
-    def _total_loss(self, weights: Any, data: Any, buckets: tuple[Bucket, ...]) -> Any:
-        return self.loss(self.flat.parts(weights), data, buckets, self.lengths, None)
+    def epoch(
+        self, now: State, drawn: Tree, train: Tree, held_out: Tree | None, rates: Hyperparameters
+    ) -> State:
+        """Train an epoch and judge the averaged weights; the first time, judge the initial weights only."""
 
-    def compile(self, data: Any, train: tuple[Bucket, ...], validation: tuple[Bucket, ...] | None) -> None:
-        """Compile the programs, in this thread; members that then run side by side find them ready."""
-        blank = self.flat.join([np.zeros(shape, np.float32) for shape in self.flat.shapes])
-        if validation is not None:
-            self._total_loss(blank, data, validation)
-        order = self._draw(np.random.default_rng(0), train)
-        self._run_epoch(self._start(blank), order, self.knobs, data, train)
+        def trained(now: State) -> State:
+            carry, loss = self.take_steps(now.carry, drawn, train, rates)
+            return now._replace(carry=carry, loss=loss)
 
-    def _start(self, vectors: list[Any]) -> Any:
-        """Return what a step changes: weights, their average, the optimizer's memory."""
-        weights, average = ([jnp.array(part) for part in vectors] for _ in range(2))
-        return weights, average, [jnp.array(value) for value in self.initial_slots]
+        now = jax.lax.cond(now.epoch >= 0, trained, lambda now: now, now)
+        epoch, average = now.epoch + 1, now.carry.average
+        if held_out is None:
+            return now._replace(epoch=epoch, best_epoch=epoch, best_weights=average)
+        value = self.sampler.held_out_loss(self.optimizer.unpack(average), held_out)
+        better = (value < now.best) | (epoch == 0)
+        kept = [jnp.where(better, new, old) for new, old in zip(average, now.best_weights, strict=True)]
+        return now._replace(
+            epoch=epoch,
+            before=jnp.where(epoch == 0, value, now.before),
+            value=value,
+            best=jnp.where(better, value, now.best),
+            best_epoch=jnp.where(better, epoch, now.best_epoch),
+            best_weights=kept,
+        )
 
-    def _draw(self, rng: np.random.Generator, train: tuple[Bucket, ...]) -> tuple[Any, Any]:
-        """Return an epoch's order of the runs, and what its dropout draws from."""
-        order = [shuffled(rng, len(bucket.starts) - 1, self.n_steps) for bucket in train]
-        return order, rng.integers(0, 2**32, (self.n_steps, 2), dtype=np.uint32)
+    def outcome(self, now: State, *, held_out: bool) -> Trained:
+        """Return what is kept of a training, or of many on a leading axis."""
+        weights = [np.asarray(part) for part in self.optimizer.unpack(now.best_weights)]
+        after = now.best if held_out else now.before
+        return Trained(weights, *(np.asarray(part) for part in (now.best_epoch, now.loss, now.before, after)))
+
+
+class Trainer(Loop):
+    """The loop epoch by epoch: what is read is drawn in between, and a callback is told."""
+
+    sampler: BatchSampler
+
+    @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+    def _run_epoch(
+        self, now: State, drawn: Tree, train: Tree, held_out: Tree | None, rates: Hyperparameters
+    ) -> State:
+        return self.epoch(now, drawn, train, held_out, rates)
+
+    def compile(self, train: Tree, held_out: Tree | None) -> None:
+        """Compile the program, in this thread; members that then run side by side find it ready."""
+        self._judged(self.optimizer.zeros(), train, held_out)
+
+    def _judged(self, initial: Weights, train: Tree, held_out: Tree | None) -> State:
+        """Return the state in which the initial weights are judged; what is drawn for it is not used."""
+        now, unused = self.start(self.optimizer.pack(initial)), np.random.default_rng(0)
+        judged: State = self._run_epoch(now, self.sampler.draw(unused, train), train, held_out, self.rates)
+        return judged
 
     def train(
         self,
-        initial: list[Any],
-        data: Any,
-        train: tuple[Bucket, ...],
-        validation: tuple[Bucket, ...] | None,
+        initial: Weights,
+        train: Tree,
+        held_out: Tree | None = None,
+        *,
         seed: int,
-        report: Callable[[int, float, float], None] | None = None,
+        epochs: int | None = None,
+        report: Report | None = None,
     ) -> Trained:
-        """Train one member from its initial weights; keep the average at the best validation loss."""
-        carry = self._start(self.flat.join(initial))
+        """Train a network from its initial weights; keep the average at the best held-out loss.
+
+        Parameters
+        ----------
+        initial : list of array
+        train, held_out : pytree
+            What the sampler reads, on the device; without held-out data all epochs are trained.
+        seed : int
+        epochs : int, optional
+            Stop after so many; by default after all of the configuration.
+        report : callable, optional
+        """
+        now = self._judged(initial, train, held_out)
         rng = np.random.default_rng(seed)
-        best, best_epoch, best_weights = np.inf, 0, [np.asarray(part) for part in carry[1]]
-        losses: list[float] = []
-        if validation is not None:
-            best = float(self._total_loss(carry[1], data, validation))
-        for epoch in range(self.config.epochs):
-            carry, loss = self._run_epoch(carry, self._draw(rng, train), self.knobs, data, train)
-            value = float(loss)
-            if validation is not None:
-                value = float(self._total_loss(carry[1], data, validation))
-            losses.append(value)
+        for epoch in range(epochs or self.config.epochs):
+            now = self._run_epoch(now, self.sampler.draw(rng, train), train, held_out, self.rates)
+            best, loss, value = (
+                part.item() for part in jax.device_get((now.best_epoch, now.loss, now.value))
+            )
             if report is not None:
-                report(epoch, float(loss), value)
-            if validation is None or value < best:
-                best, best_epoch = value, epoch + 1
-                best_weights = [np.asarray(part) for part in carry[1]]
-            elif epoch + 1 - best_epoch >= self.config.patience:
+                report(epoch, loss, loss if held_out is None else value)
+            if epoch + 1 - best >= self.config.patience:
                 break
-        best_weights = [np.asarray(part) for part in self.flat.parts(best_weights)]
-        return Trained(best_weights, best_epoch, best, tuple(losses))
+        return self.outcome(now, held_out=held_out is not None)
 
 
-class Flat:
-    """All weights as two vectors, those that decay and those that do not.
+_PARTS = 4  # of each thread's models: a thread that is done early takes over others' parts
 
-    An optimizer then has two variables to update, however many layers there are: smaller programs, which are
-    compiled and run in less time.
 
-    Parameters
-    ----------
-    variables : list of keras.Variable
-    undecayed : sequence of str
-        Names of weights that weight decay leaves alone.
+class ModelTrainer(Loop):
+    """The loop of many small models, which differ in their weights and in the runs that they read.
+
+    A small network's step takes less time than the call that starts it. So nothing is called between steps:
+    one compiled program draws a model's batches, trains, judges, stops early, and goes on to the next model,
+    on a thread for each core.
     """
 
-    def __init__(self, variables: list[Any], undecayed: Sequence[str] = ()) -> None:
-        self.shapes = [tuple(variable.shape) for variable in variables]
-        self.kept = [variable.name in undecayed for variable in variables]
+    sampler: ModelSampler
 
-    def variables(self) -> list[Any]:
-        """Return the vectors as variables for an optimizer."""
-        sizes = [0, 0]
-        for shape, kept in zip(self.shapes, self.kept, strict=True):
-            sizes[kept] += math.prod(shape)
-        names = ("decayed", "undecayed")
-        return [
-            keras.Variable(np.zeros(n, np.float32), name=name) for n, name in zip(sizes, names, strict=True)
-        ]
+    def train(
+        self,
+        initial: Weights,
+        train: tuple[Tree, Runs],
+        held_out: tuple[Tree, Runs] | None = None,
+        *,
+        seed: int,
+        report: Callable[[int], None] | None = None,
+    ) -> Trained:
+        """Train all models from the same initial weights; each keeps its average at its best held-out loss.
 
-    def join(self, weights: Sequence[Any]) -> list[npt.NDArray[np.float32]]:
-        """Return weights as the two vectors."""
-        parts: tuple[list[Any], list[Any]] = ([np.zeros(0)], [np.zeros(0)])
-        for weight, kept in zip(weights, self.kept, strict=True):
-            parts[kept].append(np.ravel(weight))
-        return [np.concatenate(part).astype(np.float32) for part in parts]
+        Parameters
+        ----------
+        initial : list of array
+        train, held_out : (data, Runs)
+            Data on the device, and which runs of them each model reads.
+        seed : int
+        report : callable, optional
+            Is called with how many models are done.
+        """
+        vectors = [jnp.asarray(part) for part in self.optimizer.pack(initial)]
+        n_models = len(train[1].n_runs)
+        parts = _parts(n_models)
+        keys = jax.random.split(jax.random.key(seed, impl="unsafe_rbg"), parts.size).reshape(parts.shape)
+        done = 0
 
-    def parts(self, vectors: Sequence[Array]) -> list[Array]:
-        """Return the weights that two vectors hold."""
-        out, at = [], [0, 0]
-        for shape, kept in zip(self.shapes, self.kept, strict=True):
-            begin, at[kept] = at[kept], at[kept] + math.prod(shape)
-            out.append(vectors[kept][begin : at[kept]].reshape(shape))
-        return out
+        def run(k: int, epochs: int) -> State:
+            limits = jnp.array([epochs, self.config.patience])
+            state: State = self._run_models(
+                vectors, (parts[k], keys[k]), train, held_out, (limits, self.rates)
+            )
+            return state
+
+        def job(k: int) -> State:
+            nonlocal done
+            state: State = jax.tree.map(np.asarray, run(k, self.config.epochs))
+            done = min(done + parts.shape[1], n_models)
+            if report is not None:
+                report(done)
+            return state
+
+        run(0, -1)  # compiles: the threads then find the program ready
+        states = side_by_side([functools.partial(job, k) for k in range(len(parts))])
+        joined = jax.tree.map(lambda *pieces: np.concatenate(pieces)[:n_models], *states)
+        return self.outcome(joined, held_out=held_out is not None)
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def _run_models(
+        self,
+        vectors: list[Array],
+        models: tuple[Array, Array],
+        train: tuple[Tree, Runs],
+        held_out: tuple[Tree, Runs] | None,
+        settings: tuple[Array, Hyperparameters],
+    ) -> State:
+        """Train some models in turn, each with its key."""
+        (epochs, patience), rates = settings
+
+        def one(model: tuple[Array, Array]) -> State:
+            number, key = model
+            own_train = train[0], train[1].of(number)
+            own_held_out = None if held_out is None else (held_out[0], held_out[1].of(number))
+
+            def epoch(state: tuple[State, Array]) -> tuple[State, Array]:
+                now, key = state
+                drawn, coming = self.sampler.draw(key)
+                # The first time nothing is trained, and so nothing drawn.
+                key = jnp.where(now.epoch >= 0, coming, key)
+                return self.epoch(now, drawn, own_train, own_held_out, rates), key
+
+            def goes_on(state: tuple[State, Array]) -> Array:
+                now = state[0]
+                return jnp.logical_and(now.epoch < epochs, now.epoch - now.best_epoch < patience)
+
+            end = jax.lax.while_loop(goes_on, epoch, (self.start(vectors), key))[0]
+            return end._replace(carry=Carry([], [], []))
+
+        states: State = jax.lax.map(one, models)
+        return states
+
+
+def _parts(n_models: int) -> IntArray:
+    """Return which models are trained in turn by one call, shape (n_parts, n_models of a part).
+
+    All parts have the same shape and so share one program; the last one is filled up with models from the
+    start, whose second outcome is not looked at.
+    """
+    threads = os.cpu_count() or 1
+    size = -(-n_models // (threads * _PARTS))
+    n_parts = -(-n_models // size)
+    return np.resize(np.arange(n_models), size * n_parts).reshape(n_parts, size)
 
 
 def side_by_side(jobs: Sequence[Callable[[], Result]]) -> list[Result]:
     """Run the members' jobs in threads, one a core: compiled programs let go of Python's lock."""
     with ThreadPoolExecutor(max_workers=max(1, min(os.cpu_count() or 1, len(jobs)))) as pool:
         return [future.result() for future in [pool.submit(job) for job in jobs]]
-
-
-def shuffled(rng: np.random.Generator, n_runs: int, n_steps: int) -> npt.NDArray[np.int32]:
-    """Return the runs of each step, shape (n_steps, ceil(n_runs / n_steps)); the filler is run n_runs."""
-    width = -(-n_runs // n_steps)
-    order = np.full(width * n_steps, n_runs, dtype=np.int32)
-    order[:n_runs] = rng.permutation(n_runs)
-    return order.reshape(width, n_steps).T
-
-
-def make_optimizer(config: TrainConfig, variables: list[Any]) -> Any:
-    """Return the configured Keras optimizer, built for some weights; `apply_gradients` takes its steps.
-
-    Learning rate and weight decay are no part of it: they are inputs of the compiled step.
-    """
-    spec = {"learning_rate": 1.0, "clipnorm": None, "global_clipnorm": config.clip_norm}
-    if config.optimizer == "adamw":
-        spec["weight_decay"] = 0.0
-    optimizer = keras.optimizers.get({"class_name": config.optimizer, "config": spec})
-    optimizer.build(variables)
-    return optimizer

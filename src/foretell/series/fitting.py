@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -16,10 +16,11 @@ from foretell.core.ragged import flat_ranges
 from foretell.data.panel import Panel
 from foretell.data.periodicity import find_season
 from foretell.errors import DataError, ParameterError
+from foretell.nn.backend import Weights
 from foretell.nn.custom import OwnNetwork
+from foretell.nn.samplers import WindowSampler, evaluated
 from foretell.nn.settings import NetworkConfig, TrainConfig
-from foretell.nn.steps import StepTrainer
-from foretell.nn.training import Progress, Trained, side_by_side
+from foretell.nn.training import Progress, Trained, Trainer, reporter, side_by_side
 from foretell.series.calibration import Calibration, clusters_of
 from foretell.series.encoding import CovariateCode
 from foretell.series.network import SeriesNetwork, Shape
@@ -32,6 +33,8 @@ FloatArray = npt.NDArray[np.float64]
 _LEAST_YEARS, _YEAR_US = 1.5, 365.25 * 86_400e6
 # Steps of one compiled round, after which the held-out windows are looked at.
 ROUND = 100
+# A warm start takes this share of the rounds, from this share of the learning rate on.
+_WARM_EPOCHS, _WARM_RATE = 0.1, 0.3
 # Windows of a step; where targets share the network each window counts for as many.
 _BATCH = 128
 # A lookback reaches back over so many horizons or, if that is more, so many seasons, where series are twice
@@ -190,46 +193,98 @@ def fit_series_model(
     quantiles have to be widened; the members are then trained on everything, for as many rounds.
     """
     reading = Reading.fit(panel, shape.normalise, log=shape.log)
-    flat = on_device(reading.flat(panel, 0, roomy(panel.n_series), roomy(panel.n_rows)))
-    windows = split(panel, 0, shape.steps, training.validation_fraction)
-    batch = windows_of_a_step(training, shape)
     networks = [SeriesNetwork(network, shape, seed + m, training.loss) for m in range(ensemble)]
-    trainer = StepTrainer(networks[0], training, batch, ROUND, getattr(networks[0].config, "dropout", 0.0))
-
-    def job(m: int, where: Windows, held: Windows | None, rounds: int | None) -> Callable[[], Trained]:
-        def report(epoch: int, loss: float, validation: float) -> None:
-            if progress is not None:
-                progress(Progress(m, epoch + 1, rounds or training.epochs, loss, validation))
-
-        data = (flat, on_device(where.filled(roomy(panel.n_rows))))
-        held_out = None
-        if held is not None:
-            held_out = ((flat, on_device(held.filled(roomy(len(held.end))))), len(held.end))
-        return lambda: trainer.train(
-            networks[m].initial(),
-            data,
-            len(where.end),
-            seed + m,
-            held_out=held_out,
-            rounds=rounds,
-            report=report,
-        )
-
-    n_held = len(windows.held_out.end)
-    if not n_held:
-        trained = side_by_side([job(m, windows.train, None, None) for m in range(ensemble)])
+    initial = [one.initial() for one in networks]
+    members = _Members(networks[0], reading, panel, training, seed, progress)
+    windows = split(panel, 0, shape.steps, training.validation_fraction)
+    if not len(windows.held_out.end):
+        trained = members.train(initial, windows.train)
         return SeriesModel(networks[0], _weights(trained), reading, Calibration.none(shape.steps))
     if refit:
-        scouts = [job(0, windows.train, windows.held_out, None)()]
+        scouts = members.train(initial[:1], windows.train, windows.held_out)
         everything = split(panel, 0, shape.steps, 0.0).train
-        rounds = max(scouts[0].epochs, 1)
-        trained = side_by_side([job(m, everything, None, rounds) for m in range(ensemble)])
+        trained = members.train(initial, everything, epochs=max(int(scouts[0].epochs), 1))
     else:
-        trained = scouts = side_by_side(
-            [job(m, windows.train, windows.held_out, None) for m in range(ensemble)]
-        )
-    calibration = _calibrate(networks[0], _weights(scouts), flat, windows.held_out)
+        trained = scouts = members.train(initial, windows.train, windows.held_out)
+    calibration = _calibrate(networks[0], _weights(scouts), members.flat, windows.held_out)
     return SeriesModel(networks[0], _weights(trained), reading, calibration)
+
+
+def train_further(
+    panel: Panel,
+    start: SeriesModel,
+    training: TrainConfig,
+    *,
+    seed: int,
+    progress: Callable[[Progress], None] | None = None,
+) -> SeriesModel | None:
+    """Train an earlier model's members further, gently, on a panel that has gone on.
+
+    Trust and calibration stay: they came from windows that the earlier model had not been trained on. Returns
+    None where the panel's covariates are coded differently now, so that the weights do not fit.
+    """
+    network, earlier = start.network, start.reading
+    shape = network.shape
+    reading = Reading.fit(panel, shape.normalise, log=shape.log)
+    widths = (reading.past.width, reading.future.width, reading.static.width)
+    if widths != (earlier.past.width, earlier.future.width, earlier.static.width):
+        return None
+    gentle = dataclasses.replace(
+        training,
+        epochs=max(round(_WARM_EPOCHS * training.epochs), 1),
+        learning_rate=_WARM_RATE * training.learning_rate,
+    )
+    members = _Members(network, reading, panel, gentle, seed, progress)
+    trained = members.train(start.members, split(panel, 0, shape.steps, 0.0).train)
+    return SeriesModel(network, _weights(trained), reading, start.calibration)
+
+
+def untrained(panel: Panel, shape: Shape, network: NetworkConfig | OwnNetwork, seed: int) -> SeriesModel:
+    """Return a model that has learned nothing: it forecasts its anchor."""
+    blank = SeriesNetwork(network, shape, seed)
+    reading = Reading.fit(panel, shape.normalise, log=shape.log)
+    return SeriesModel(blank, (list(blank.initial()),), reading, Calibration.none(shape.steps))
+
+
+class _Members:
+    """Trains the members of an ensemble side by side, on windows of one panel."""
+
+    def __init__(
+        self,
+        network: SeriesNetwork,
+        reading: Reading,
+        panel: Panel,
+        training: TrainConfig,
+        seed: int,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.training, self.seed, self.progress = training, seed, progress
+        self.room = roomy(panel.n_rows)
+        self.flat: Flat = on_device(reading.flat(panel, 0, roomy(panel.n_series), self.room))
+        sampler = WindowSampler(network, windows_of_a_step(training, network.shape), ROUND)
+        self.trainer = Trainer(sampler, training, dropout=getattr(network.config, "dropout", 0.0))
+
+    def train(
+        self,
+        initial: Sequence[Weights],
+        windows: Windows,
+        held_out: Windows | None = None,
+        epochs: int | None = None,
+    ) -> list[Trained]:
+        """Train from initial weights, on windows, with others by which to stop or for a number of rounds."""
+        train = ((self.flat, on_device(windows.filled(self.room))), len(windows.end))
+        judged = None
+        if held_out is not None:
+            data = (self.flat, on_device(held_out.filled(roomy(len(held_out.end)))))
+            judged = (data, evaluated(len(held_out.end)))
+
+        def job(m: int) -> Trained:
+            report = reporter(self.progress, m, epochs or self.training.epochs)
+            return self.trainer.train(
+                initial[m], train, judged, seed=self.seed + m, epochs=epochs, report=report
+            )
+
+        return side_by_side([functools.partial(job, m) for m in range(len(initial))])
 
 
 def _weights(trained: list[Trained]) -> tuple[list[npt.NDArray[np.float32]], ...]:

@@ -22,14 +22,21 @@ from foretell.data.tables import forecast_table, quantiles_for
 from foretell.errors import DataError
 from foretell.nn.custom import check_network, resolved
 from foretell.nn.forecaster import NetworkForecaster
+from foretell.nn.samplers import power_of_two
 from foretell.nn.settings import SERIES, Defaults, NetworkConfig, TrainConfig
-from foretell.nn.training import Progress, power_of_two
+from foretell.nn.training import Progress
 from foretell.series.auto import LEAST_VALUES, SeriesChoice, choose
-from foretell.series.fitting import SeriesModel, check_variables, choose_shape, fit_series_model
+from foretell.series.fitting import (
+    SeriesModel,
+    check_variables,
+    choose_shape,
+    fit_series_model,
+    train_further,
+    untrained,
+)
 from foretell.series.network import QUANTILES
 from foretell.series.rollout import block_quantiles, path_quantiles
 from foretell.series.state import choice_of, forecaster_state, of_today, series_model_of, settings
-from foretell.series.warm import go_on, untrained
 from foretell.series.windows import WindowConfig
 from foretell.storage.forecaster import FittedTo
 
@@ -164,7 +171,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice]):
     ) -> SeriesModel:
         training, seed = self.defaults.complete_training(self.training), int(self.seed)
         if start is not None and train:
-            further = go_on(data, start, training, seed=seed, progress=progress)
+            further = train_further(data, start, training, seed=seed, progress=progress)
             if further is not None:
                 return further
             warnings.warn(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,8 +12,7 @@ import numpy as np
 from foretell.nn.backend import keras
 from foretell.nn.cells import free_memory, over_sequences, state_sizes, state_width
 from foretell.nn.custom import OwnNetwork, generators
-from foretell.nn.hyperparameters import make_dropout
-from foretell.nn.initial import Initializers
+from foretell.nn.layers import Initializers, make_dropout
 from foretell.nn.networks import dense_layers
 from foretell.nn.recurrent import make_cell, make_recurrent
 from foretell.nn.settings import SERIES, NetworkConfig
@@ -166,7 +166,7 @@ class SeriesNetwork:
         """Return the weights before training, which forecast the anchor."""
         return [np.asarray(variable.value) for variable in self.variables]
 
-    def quantiles(self, weights: list[Array], batch: Batch, noise: Array | None = None) -> Array:
+    def quantiles(self, weights: Sequence[Array], batch: Batch, noise: Array | None = None) -> Array:
         """Return normalised quantiles and the normalisation.
 
         Returns
@@ -200,7 +200,7 @@ class SeriesNetwork:
         given = {name: part for name, part in inputs.items() if part.shape[-1]}
         return given, loc, scale, start
 
-    def output(self, weights: list[Array], given: dict[str, Array], noise: Array | None = None) -> Array:
+    def output(self, weights: Sequence[Array], given: dict[str, Array], noise: Array | None = None) -> Array:
         """Return normalised quantiles of `inputs`, shape (batch, steps, n_targets, n_quantiles)."""
         shape = self.shape
         fixed, parts = generators(self.model, noise), list(given.values())
@@ -212,14 +212,14 @@ class SeriesNetwork:
         return out
 
     def loss(
-        self, weights: list[Array], data: tuple[Flat, Windows], chosen: Array, noise: Array | None
+        self, weights: Sequence[Array], data: tuple[Flat, Windows], chosen: Array, noise: Array | None
     ) -> tuple[Array, Array]:
         """Return `batch_loss` of some windows, which are gathered here, inside the compiled step."""
         flat, windows = data
         drawn = Windows(*(part[chosen] for part in windows))
         return self.batch_loss(weights, gather(flat, drawn, self.shape.lookback, self.shape.steps), noise)
 
-    def batch_loss(self, weights: list[Array], batch: Batch, noise: Array | None) -> tuple[Array, Array]:
+    def batch_loss(self, weights: Sequence[Array], batch: Batch, noise: Array | None) -> tuple[Array, Array]:
         """Return the summed loss of gathered windows, and how many values it sums.
 
         It is the pinball loss in units of the window's mean change from season to season, which is what MASE

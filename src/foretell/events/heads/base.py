@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from foretell.events.distribution import NextGap
 from foretell.events.history import Histories, on_device
-from foretell.nn.mixture import Array
+from foretell.nn.backend import Array, Weights
 from foretell.nn.networks import RecurrentNetwork, build_network
+from foretell.nn.samplers import Bucket
 from foretell.nn.settings import EVENTS, NetworkConfig
-from foretell.nn.training import Bucket
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -28,7 +28,7 @@ class GapData(NamedTuple):
     lower: Array
     upper: Array
     last: Array
-    remaining: Array = None
+    remaining: Array | None = None
 
 
 def count_and_age(history: Histories) -> FloatArray:
@@ -51,7 +51,7 @@ def gap_data(history: Histories, features: Array, state: FloatArray | None = Non
 def filled_up(data: GapData, rows: int) -> GapData:
     """Return data with the last row repeated up to a number of rows: no run of events reads them."""
     place = np.minimum(np.arange(max(rows, len(data.last))), len(data.last) - 1)
-    return GapData(*(part[place] for part in data))
+    return GapData(*(part[place] for part in data if part is not None))
 
 
 def _built(
@@ -149,7 +149,7 @@ class HistoryNetwork(ABC):
         """Names of the weights that belong to the head."""
         return [v.name for v in self.network.variables if v.path.startswith("anchor/")]
 
-    def initial(self, start: Sequence[npt.ArrayLike]) -> list[Array]:
+    def initial(self, start: Sequence[npt.ArrayLike]) -> list[npt.NDArray[np.float32]]:
         """Return initial weights that start where the head alone would."""
         heads = iter(start)
         return [
@@ -159,7 +159,7 @@ class HistoryNetwork(ABC):
 
     def over_runs(
         self,
-        weights: list[Array],
+        weights: Weights,
         data: GapData,
         runs: Sequence[Bucket],
         lengths: tuple[int, ...],
@@ -176,13 +176,13 @@ class HistoryNetwork(ABC):
             states = self.network.sequence(weights, data.features[rows], noise)
             parts.append((rows.ravel(), valid.ravel(), states.reshape(rows.size, states.shape[-1])))
         rows, valid, states = (jnp.concatenate(part) for part in zip(*parts, strict=True))
-        found = GapData(*(None if part is None else part[rows] for part in data))
+        found = GapData(*(part[rows] for part in data if part is not None))
         packed = self.network.output(weights, states, found.features, found.state, noise)
         return packed, found, valid if self.censored else valid & ~found.last
 
     def loss(
         self,
-        weights: list[Array],
+        weights: Weights,
         data: GapData,
         runs: Sequence[Bucket],
         lengths: tuple[int, ...],
@@ -193,7 +193,7 @@ class HistoryNetwork(ABC):
         return -jnp.sum(jnp.where(counted, self.terms(packed, found), 0.0))
 
     def step(
-        self, weights: list[Array], features: Array, state: Array, memory: Sequence[Array]
+        self, weights: Weights, features: Array, state: Array, memory: Sequence[Array]
     ) -> tuple[Array, list[Array]]:
         """Return the packed distribution after one event, and the recurrent memory."""
         return self.network.step(weights, features, state, memory)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,18 +13,18 @@ from foretell.events.heads.base import HistoryNetwork, gap_data
 from foretell.events.history import histories, standardised
 from foretell.events.states import GapModel, log_features
 from foretell.events.stores.network import StoreNetwork
-from foretell.nn.multi_model import ManyTrainer, TrainedMany, share_runs
+from foretell.nn.samplers import ModelSampler, Runs, bucket_lengths, cut_runs
 from foretell.nn.settings import TrainConfig
-from foretell.nn.training import bucket_lengths, cut_runs
+from foretell.nn.training import ModelTrainer, Trained
 
 IntArray = npt.NDArray[np.int64]
 
-_MOST_STEPS = 32  # of a round
+_MOST_STEPS, _BATCH = 32, 32  # steps of an epoch, runs of a step
 
 
 def fit_stores(
     model: GapModel, log: EventLog, numbers: IntArray, n_models: int, training: TrainConfig, seed: int
-) -> tuple[GapModel, list[TrainedMany]]:
+) -> tuple[GapModel, list[Trained]]:
     """Train the global model on for each store's customers.
 
     Parameters
@@ -43,13 +43,12 @@ def fit_stores(
     -------
     model : GapModel
         Of a `StoreNetwork`: every weight has a leading axis of 1 + n_models.
-    trained : list of TrainedMany
+    trained : list of Trained
         One for each member of the ensemble; empty where there is nothing to train.
     """
-    trained: list[TrainedMany] = []
+    trained: list[Trained] = []
     if n_models:
-        trainer, data = _trainer(model, log, numbers, n_models, training, seed)
-        trained = [trainer.train(weights, data, seed + m) for m, weights in enumerate(model.members)]
+        trained = _train(model, log, numbers, n_models, training, seed)
     members = []
     for m, weights in enumerate(model.members):
         own = trained[m].weights if trained else [weight[None][:0] for weight in weights]
@@ -58,33 +57,31 @@ def fit_stores(
     return dataclasses.replace(model, network=network, members=tuple(members)), trained
 
 
-def _trainer(
+def _train(
     model: GapModel, log: EventLog, numbers: IntArray, n_models: int, training: TrainConfig, seed: int
-) -> tuple[ManyTrainer, Any]:
+) -> list[Trained]:
     history = histories(log, model.clock.table(log.start, log.as_of))
     data = gap_data(history, standardised(model.scale.arrays(), log_features(history, log)))
     longest = training.max_steps
     kept, held = _hold_out(numbers, training.validation_fraction, seed)
     padded = bucket_lengths(cut_runs(log.offsets, kept, longest)[1], most=2)
 
-    def runs(customers: IntArray) -> Any:
-        starts, lengths = cut_runs(log.offsets, customers, longest)
+    def runs(customers: IntArray) -> Runs:
         pieces = -(-log.counts[customers] // longest)
-        return share_runs(starts, lengths, np.repeat(numbers[customers] - 1, pieces), n_models, padded)
+        readers = np.repeat(numbers[customers] - 1, pieces)
+        return Runs.share(cut_runs(log.offsets, customers, longest), readers, n_models, padded)
 
-    train = runs(kept)
-    per_model = train.count.sum() / n_models / (training.batch_size or 32)
-    trainer = ManyTrainer(
-        model.network.network.variables,
-        model.network.loss,
-        training,
-        padded,
-        train=train,
-        held_out=runs(held) if len(held) else None,
-        n_steps=int(np.clip(round(per_model), 1, _MOST_STEPS)),
-        undecayed=model.network.anchor_names,
-    )
-    return trainer, data
+    train, held_out, batch = runs(kept), runs(held) if len(held) else None, training.batch_size or _BATCH
+    per_model = float(train.n_runs.sum()) / n_models / batch
+    n_steps = int(np.clip(round(per_model), 1, _MOST_STEPS))
+    network = model.network
+    sampler = ModelSampler.of(network, padded, (train, held_out), batch, n_steps)
+    trainer = ModelTrainer(sampler, training, undecayed=network.anchor_names, dropout=network.config.dropout)
+    judged = None if held_out is None else (data, held_out)
+    return [
+        trainer.train(weights, (data, train), judged, seed=seed + m)
+        for m, weights in enumerate(model.members)
+    ]
 
 
 def _hold_out(numbers: IntArray, fraction: float, seed: int) -> tuple[IntArray, IntArray]:

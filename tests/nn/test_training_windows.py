@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from foretell.nn.backend import keras
+from foretell.nn.samplers import WindowSampler, evaluated
 from foretell.nn.settings import SERIES, TrainConfig
-from foretell.nn.steps import StepTrainer
+from foretell.nn.training import Trainer
 
 CONFIG = SERIES.complete_training(TrainConfig(epochs=20, learning_rate=0.1, weight_decay=0.0, patience=2))
 
@@ -38,11 +39,11 @@ def points(n: int = 40) -> tuple[Any, Any]:
 
 
 def train(name: str, config: TrainConfig = CONFIG, **given: Any) -> Any:
-    trainer = StepTrainer(Line(name), config, batch_size=16, n_steps=50)
-    return trainer.train([np.zeros(2)], points(), 40, given.pop("seed", 0), **given)
+    trainer = Trainer(WindowSampler(Line(name), batch_size=16, n_steps=50), config)
+    return trainer.train([np.zeros(2)], (points(), 40), given.pop("held_out", None), **{"seed": 0} | given)
 
 
-class TestStepTrainer:
+class TestWindows:
     def test_learns_a_line(self) -> None:
         np.testing.assert_allclose(train("learns").weights[0], [3, -1], atol=0.05)
 
@@ -54,7 +55,7 @@ class TestStepTrainer:
     def test_equal_trainers_are_compiled_once(self) -> None:
         train("once")
         count = Line.traced.count("once")
-        train("once", seed=3, rounds=2)
+        train("once", seed=3, epochs=2)
         assert Line.traced.count("once") == count
         train("once", dataclasses.replace(CONFIG, learning_rate=0.01, weight_decay=0.3))
         assert Line.traced.count("once") == count  # rates are inputs of the program
@@ -64,11 +65,14 @@ class TestStepTrainer:
     def test_stops_when_held_out_windows_get_worse_and_keeps_the_best(self) -> None:
         # What is held out follows another line: the start is the best there is.
         x, y = points()
-        trained = train("stops", held_out=((x, -y), 40))
-        assert (trained.epochs, len(trained.losses)) == (0, CONFIG.patience)
+        heard: list[float] = []
+        report = lambda epoch, loss, value: heard.append(value)  # noqa: E731
+        trained = train("stops", held_out=((x, -y), evaluated(40)), report=report)
+        assert (trained.epochs, len(heard)) == (0, CONFIG.patience)
+        assert trained.after == trained.before < min(heard)
         assert trained.weights[0].tolist() == [0, 0]
 
     def test_tells_each_round(self) -> None:
         heard: list[int] = []
-        train("tells", rounds=3, report=lambda done, loss, value: heard.append(done))
+        train("tells", epochs=3, report=lambda done, loss, value: heard.append(done))
         assert heard == [0, 1, 2]

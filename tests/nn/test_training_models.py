@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 import foretell as ft
 from foretell.nn.backend import keras
-from foretell.nn.multi_model import ManyTrainer, share_runs
+from foretell.nn.samplers import ModelSampler, Runs
+from foretell.nn.training import ModelTrainer
 
 LEVELS = np.array([1.0, -2.0, 0.5, 3.0, 0.0])
 
@@ -23,11 +24,19 @@ def squared(weights, data, runs, padded, noise):
     return total
 
 
+class Level:
+    def __init__(self):
+        self.variables = [keras.Variable(np.zeros(1, dtype=np.float32), name="level")]
+
+    @staticmethod
+    def loss(*given):
+        return squared(*given)
+
+
 def trainer(train, held_out=None, padded=(1, 4), **options):
-    variable = keras.Variable(np.zeros(1, dtype=np.float32), name="level")
     defaults = {"epochs": 60, "learning_rate": 0.2, "optimizer": "adam", "batch_size": 8, "patience": 60}
     config = ft.TrainConfig(**defaults | options)
-    return ManyTrainer([variable], squared, config, padded, train=train, held_out=held_out, n_steps=4)
+    return ModelTrainer(ModelSampler.of(Level(), padded, (train, held_out), 8, 4), config)
 
 
 def rows_of(counts, seed=0, n_models=5):
@@ -45,12 +54,12 @@ def rows_of(counts, seed=0, n_models=5):
 def test_every_model_finds_its_runs_and_no_others(drawn):
     model, lengths = np.array(drawn, dtype=np.int64).reshape(-1, 2).T
     starts = np.arange(len(model)) * 10
-    runs = share_runs(starts, lengths, model, 4, (2, 4, 8))
+    runs = Runs.share((starts, lengths), model, 4, (2, 4, 8))
     assert (runs.starts[-1], runs.lengths[-1]) == (0, 0)
     for k in range(4):
         found = []
         for b in range(3):
-            own = slice(runs.first[k, b], runs.first[k, b] + runs.count[k, b])
+            own = slice(runs.first[k, b], runs.first[k, b] + runs.n_runs[k, b])
             assert (np.searchsorted([2, 4, 8], runs.lengths[own]) == b).all()
             found += runs.starts[own].tolist()
         assert sorted(found) == starts[model == k].tolist()
@@ -58,18 +67,19 @@ def test_every_model_finds_its_runs_and_no_others(drawn):
 
 def test_each_model_learns_from_its_own_runs_however_few():
     data, starts, lengths, model = rows_of([40, 3, 100, 12, 1])
-    runs = share_runs(starts, lengths, model, 5, (1, 4))
-    done = trainer(runs).train([np.zeros(1)], data, seed=0)
+    runs = Runs.share((starts, lengths), model, 5, (1, 4))
+    done = trainer(runs).train([np.zeros(1)], (data, runs), seed=0)
     assert done.weights[0].shape == (5, 1)
     assert np.allclose(done.weights[0][:, 0], LEVELS, atol=0.05)
-    assert (done.rounds == 60).all()
+    assert (done.epochs == 60).all()
 
 
 def test_the_same_seed_gives_the_same_models_and_everyone_is_heard_of():
     data, starts, lengths, model = rows_of([9, 8, 7, 6, 5])
-    many = trainer(share_runs(starts, lengths, model, 5, (1, 4)), epochs=3)
+    runs = Runs.share((starts, lengths), model, 5, (1, 4))
+    many = trainer(runs, epochs=3)
     heard = []
-    first, again = (many.train([np.zeros(1)], data, seed=4, report=heard.append) for _ in range(2))
+    first, again = (many.train([np.zeros(1)], (data, runs), seed=4, report=heard.append) for _ in range(2))
     assert np.array_equal(first.weights[0], again.weights[0])
     assert max(heard) == 5
 
@@ -78,18 +88,18 @@ def test_a_model_that_does_not_gain_on_held_out_runs_keeps_its_first_weights():
     data, starts, lengths, model = rows_of([20] * 5)
     # Held-out runs of every model are those of level 0: only the last model's training helps on them.
     elsewhere = np.where(model == 4)[0]
-    held = share_runs(
-        np.tile(starts[elsewhere], 5),
-        np.tile(lengths[elsewhere], 5),
+    held = Runs.share(
+        (np.tile(starts[elsewhere], 5), np.tile(lengths[elsewhere], 5)),
         np.repeat(np.arange(5), len(elsewhere)),
         5,
         (1, 4),
     )
-    many = trainer(share_runs(starts, lengths, model, 5, (1, 4)), held, patience=5)
-    done = many.train([np.full(1, 0.02)], data, seed=0)
-    assert (done.rounds[:4] == 0).all()
+    runs = Runs.share((starts, lengths), model, 5, (1, 4))
+    many = trainer(runs, held, patience=5)
+    done = many.train([np.full(1, 0.02)], (data, runs), (data, held), seed=0)
+    assert (done.epochs[:4] == 0).all()
     assert np.allclose(done.weights[0][:4], 0.02)
-    assert done.rounds[4] > 0
+    assert done.epochs[4] > 0
     assert np.allclose(done.before, np.mean(0.02**2), atol=1e-3)
     assert (done.after <= done.before).all()
 
@@ -98,13 +108,12 @@ def test_the_batch_loss_is_the_mean_loss_of_a_run_on_average():
     import jax
 
     data, starts, lengths, model = rows_of([30, 0, 5, 0, 0], seed=3)
-    many = trainer(share_runs(starts, lengths, model, 5, (1, 4)))
+    runs = Runs.share((starts, lengths), model, 5, (1, 4))
+    sampler = trainer(runs).sampler
     weights = [jnp.asarray([0.3])]
     keys = jax.random.split(jax.random.key(0), 1_000)
     for k in (0, 2):
-        own = many.runs._replace(first=many.runs.first[k], count=many.runs.count[k])
-        own = jax.tree.map(jnp.asarray, own)
-        drawn = jax.vmap(lambda key, own=own: many._batch_loss(weights, data, own, key))(keys)
+        drawn = jax.vmap(lambda key, k=k: sampler.loss(weights, (data, runs.of(k)), key))(keys)
         mine = [
             np.mean(data[s : s + n]) for s, n in zip(starts[model == k], lengths[model == k], strict=True)
         ]

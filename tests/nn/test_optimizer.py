@@ -12,8 +12,8 @@ import pytest
 import foretell as ft
 from foretell.events.heads.mixture import GapNetwork
 from foretell.nn.backend import keras
-from foretell.nn.hyperparameters import Knobs, apply_gradients, dropping, make_dropout, program_of
-from foretell.nn.training import make_optimizer
+from foretell.nn.layers import dropping, make_dropout
+from foretell.nn.optimizer import Hyperparameters, Optimizer, program_of
 
 RATE, DECAY, STEPS = 0.03, 0.1, 7
 
@@ -34,16 +34,15 @@ def keras_itself(name: str) -> Any:
 def test_steps_are_those_of_keras_with_a_schedule_and_decay(name: str) -> None:
     variables = [keras.Variable(np.zeros(3), name=part) for part in ("decayed", "undecayed")]
     config = ft.TrainConfig(optimizer=name, learning_rate=RATE, weight_decay=DECAY, epochs=STEPS)
-    ours, theirs = make_optimizer(config, variables), keras_itself(name)
+    ours, theirs = Optimizer(config, variables, ["undecayed"]), keras_itself(name)
     theirs.build(variables)
     weights = [[jnp.array([1.0, -2.0, 3.0]), jnp.array([0.5, 0.0, -1.0])] for _ in range(2)]
-    slots = [[jnp.array(v.value) for v in optimizer.variables] for optimizer in (ours, theirs)]
+    slots = [[jnp.array(v.value) for v in optimizer.variables] for optimizer in (ours.keras, theirs)]
     rng = np.random.default_rng(0)
     for _ in range(STEPS):
         gradients = [jnp.asarray(rng.normal(size=3), jnp.float32) for _ in range(2)]
-        weights[0], slots[0] = apply_gradients(
-            ours, Knobs.of(config, 0.0, 1), slots[0], gradients, weights[0]
-        )
+        rates = Hyperparameters.of(config, 0.0, 1)
+        weights[0], slots[0] = ours.step(rates, slots[0], gradients, weights[0])
         weights[1], slots[1] = theirs.stateless_apply(slots[1], gradients, weights[1])
     for one, other in zip(*weights, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
@@ -78,3 +77,24 @@ def test_settings_that_are_inputs_do_not_tell_programs_apart() -> None:
     assert drops == more != none
     networks = [GapNetwork(ft.NetworkConfig(units=2, dense=2, dropout=rate), 3) for rate in (0.1, 0.4, 0.0)]
     assert networks[0] == networks[1] != networks[2]
+
+
+def test_joined_weights_take_the_same_steps() -> None:
+    rng = np.random.default_rng(0)
+    shapes, names = [(2, 3), (4,), (), (3, 1)], ["a", "left", "b", "left too"]
+    variables = [
+        keras.Variable(np.zeros(shape), name=name) for shape, name in zip(shapes, names, strict=True)
+    ]
+    config = ft.TrainConfig(learning_rate=RATE, weight_decay=DECAY, epochs=STEPS)
+    weights, gradients = ([rng.normal(size=s).astype(np.float32) for s in shapes] for _ in range(2))
+    after = []
+    for joined in (True, False):
+        optimizer = Optimizer(config, variables, ["left", "left too"], joined=joined)
+        rates = Hyperparameters.of(config, 0.0, 1)
+        packed, slots = optimizer.pack(weights), optimizer.slots
+        for _ in range(3):
+            packed, slots = optimizer.step(rates, slots, optimizer.pack(gradients), packed)
+        after.append(optimizer.unpack(packed))
+    for one, other, before in zip(*after, weights, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+        assert one.shape == before.shape
