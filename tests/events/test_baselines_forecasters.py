@@ -49,15 +49,10 @@ def family(column):
     return next((name for name in ("p_return", "expected_events") if column.startswith(name)), column)
 
 
-@pytest.fixture(scope="module")
-def ours(log):
-    quick = ft.EventForecaster(ensemble=1, training=ft.TrainConfig(epochs=1), seasonal=False)
-    return quick.fit(log.take(np.arange(60))).predict(horizons=["7d", 90], levels=[80])
-
-
 @every_model
-def test_the_table_has_the_columns_and_types_of_ours(model_class, fitted, ours):
-    table = fitted[model_class].predict(horizons=["7d", 90], levels=[80])
+def test_the_table_has_the_columns_and_types_of_ours(model_class, small_model):
+    ours = small_model.predict(horizons=["7d", 90], levels=[80])
+    table = model_class().fit(small_model.log_).predict(horizons=["7d", 90], levels=[80])
     assert table.schema == ours.schema
 
 

@@ -121,21 +121,23 @@ def test_the_continuous_likelihood_has_a_finite_gradient_at_every_edge() -> None
     check(lambda packed: jnp.sum(log_likelihood(mix.unpack(packed), rows, "continuous")), packed)
 
 
-WINDOWS = {
-    "ordinary": (np.linspace(1.0, 5.0, 12), np.ones(12)),
-    "constant": (np.full(12, 3.0), np.ones(12)),
-    "all zero": (np.zeros(12), np.ones(12)),
-    "empty": (np.zeros(12), np.zeros(12)),
-    "one value": (np.eye(12)[5] * 7.0, np.eye(12)[5]),
-    "huge": (np.geomspace(1.0, 1e12, 12), np.ones(12)),
-}
+# An ordinary window, a constant one, zeros, nothing, one value only, and values of all sizes.
+WINDOWS = np.stack(
+    [np.linspace(1.0, 5.0, 12), np.full(12, 3.0), *np.zeros((2, 12)), 7.0 * np.eye(12)[5],
+     np.geomspace(1.0, 1e12, 12)]
+)  # fmt: skip
+OBSERVED = np.stack([*np.ones((3, 12)), np.zeros(12), np.eye(12)[5], np.ones(12)])
 
 
-@pytest.mark.parametrize("window", list(WINDOWS))
+def windows() -> tuple[jax.Array, jax.Array]:
+    """Return the values of all windows, and which of them are observed, shape (n_windows, 12, 1)."""
+    return jnp.asarray(WINDOWS[..., None], jnp.float32), jnp.asarray(OBSERVED[..., None], jnp.float32)
+
+
 @pytest.mark.parametrize("kind", ["window", "season", "last", "first"])
-def test_the_scale_of_a_window_has_a_finite_gradient(kind: str, window: str) -> None:
-    values, mask = (jnp.asarray(part, jnp.float32).reshape(1, 12, 1) for part in WINDOWS[window])
-    unit = jnp.ones((1, 1))
+def test_the_scale_of_a_window_has_a_finite_gradient(kind: str) -> None:
+    values, mask = windows()
+    unit = jnp.ones((len(values), 1))
 
     def total(values: Any) -> Any:
         loc, scale = window_scale(kind, values, mask, unit, unit, 4)
@@ -144,15 +146,19 @@ def test_the_scale_of_a_window_has_a_finite_gradient(kind: str, window: str) -> 
     check(total, values)
 
 
-@pytest.mark.parametrize("window", list(WINDOWS))
+@pytest.mark.parametrize("observed", ["some", "nothing"])
 @pytest.mark.parametrize("loss", [None, "mse"])
-def test_the_loss_of_series_and_its_gradient_are_finite_at_every_edge(window: str, loss: str | None) -> None:
+def test_the_loss_of_series_and_its_gradient_are_finite_at_every_edge(
+    loss: str | None, observed: str
+) -> None:
     sizes = {"lookback": 8, "patch": 4, "horizon": 4, "season": 4}
     columns = {"n_targets": 1, "n_past": 0, "n_known": 0, "n_static": 0}
     ways = {"normalise": "window", "log": loss is None, "variables": "shared", "method": "direct"}
     network = SeriesNetwork(TINY, Shape(**sizes, **columns, **ways), loss=loss)
-    values, mask = (jnp.asarray(part, jnp.float32).reshape(1, 12, 1) for part in WINDOWS[window])
-    none, unit = jnp.zeros((1, 12, 0)), jnp.ones((1, 1))
+    values, mask = windows()
+    if observed == "nothing":
+        values, mask = jnp.zeros_like(values), jnp.zeros_like(mask)
+    none, unit = jnp.zeros((len(values), 12, 0)), jnp.ones((len(values), 1))
     batch = Batch(
         values=values, mask=mask, past=none[:, :8], known=none, static=none[:, 0], loc=unit, scale=unit
     )
