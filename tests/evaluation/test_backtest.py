@@ -13,7 +13,6 @@ from foretell.errors import DataError, ParameterError
 from foretell.evaluation import Evaluation
 from foretell.evaluation.event_folds import EventFolds
 from foretell.evaluation.series_folds import last_steps
-from foretell.series.fitting import Reading
 from foretell.stats.metrics import censored_crps
 
 CUTS = ["2023-04-30", "2023-06-30"]
@@ -70,14 +69,6 @@ def waves(n=4, length=72, seed=3):
     return {
         f"s{i}": 10 + 3 * np.sin(2 * np.pi * steps / 6 + i) + rng.normal(0, 0.3, length) for i in range(n)
     }
-
-
-def changed_after(origin):
-    """Return other values after a step of the long waves."""
-    series = waves(**LONG)
-    for values in series.values():
-        values[origin + 1 :] *= -1e3
-    return series
 
 
 def said(found, fold=0):
@@ -223,39 +214,9 @@ class TestNoLeakage:
         assert all((found.fold(k)["forecast"] == 1.0).all() for k in range(2))
         assert given.fits == given.asked == []
 
-    def test_changing_visits_after_a_cut_off_changes_no_forecast_made_at_it(self, small, visits):
-        later = pl.col("ds") > pl.lit(CUTS[0]).str.to_date()
-        frame = small.events().filter(~later | (pl.int_range(pl.len()) % 3 > 0))
-        frame = frame.with_columns(
-            amount=pl.when(later).then(1e6).otherwise("amount"),
-            shop=pl.when(later).then(pl.lit("shop 9")).otherwise("shop"),
-        )
-        models = [small.forecaster(ensemble=1), "mbg/nbd"]
-        changed = ft.backtest(small.read(frame), models, horizon="60d", cutoffs=CUTS[:1])
-        assert not changed.fold(0)["y"].equals(visits.fold(0)["y"])
-        assert said(changed).equals(said(visits))
-
     def test_a_fold_of_visits_does_not_depend_on_the_folds_before_it(self, small, small_log, visits):
         alone = ft.backtest(small_log, [small.forecaster(ensemble=1)], horizon="60d", cutoffs=CUTS[1:])
         assert said(alone).equals(said(visits, 1).filter(pl.col("model") == "foretell"))
-
-    def test_changing_values_after_a_cut_off_changes_no_forecast_of_series_made_at_it(self, steps):
-        origin = steps.folds.origins[0]
-        panel = ft.Panel.from_arrays(changed_after(origin))
-        found = ft.backtest(
-            panel, [tiny_series(), "drift"], horizon=H, cutoffs=[origin], config=ft.BacktestConfig(season=12)
-        )
-        assert not found.fold(0)["y"].equals(steps.fold(0)["y"])
-        assert said(found).equals(said(steps))
-
-    @pytest.mark.parametrize("kind", ["window", "season", "last", "first", "standard", "minmax", "robust"])
-    def test_no_scaler_sees_what_comes_after_a_cut_off(self, kind):
-        readings = [
-            Reading.fit(ft.Panel.from_arrays(series).up_to(60), kind, log=False)
-            for series in (waves(**LONG), changed_after(60))
-        ]
-        for name in ("loc", "scale", "typical"):
-            np.testing.assert_array_equal(*(getattr(one, name) for one in readings))
 
     def test_a_fold_of_series_does_not_depend_on_the_folds_before_it(self, steps):
         panel, origin = ft.Panel.from_arrays(waves(**LONG)), steps.folds.origins[1]

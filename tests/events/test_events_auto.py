@@ -97,11 +97,6 @@ class TestChoice:
         assert again.auto_.counts == auto.auto_.counts
         assert again.predict(horizons=["30d"]).equals(auto.predict(horizons=["30d"]))
 
-    def test_what_comes_after_the_cut_off_changes_nothing(self, small, log, held, auto):
-        again = small.forecaster(ensemble=1, model="auto").fit(log, as_of=log.date(held.cutoff))
-        assert again.auto_.losses == auto.auto_.losses
-        assert again.predict(horizons=["30d"]).equals(auto.predict(horizons=["30d"]))
-
 
 class TestSmallData:
     def test_it_says_so_and_falls_back_on_the_statistics(self, small, few, tmp_path):

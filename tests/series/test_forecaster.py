@@ -197,16 +197,6 @@ class TestForEveryone:
 class TestHonesty:
     """Nothing leaks, the last observation counts, the answer repeats."""
 
-    def test_what_comes_after_the_cut_off_changes_nothing(self) -> None:
-        changed = [np.concatenate([wave[:120], wave[120:] * 1e3]) for wave in waves(length=150)]
-        before, after = (ft.Panel.from_arrays(series).up_to(119) for series in (waves(length=150), changed))
-        answers = [model().fit(panel).forecast(panel, H, [0.1, 0.5, 0.9]) for panel in (before, after)]
-        np.testing.assert_array_equal(*answers)
-        for kind in NORMALISATIONS:
-            readings = [Reading.fit(panel, kind, log=False) for panel in (before, after)]
-            np.testing.assert_array_equal(*(reading.loc for reading in readings))
-            np.testing.assert_array_equal(*(reading.scale for reading in readings))
-
     def test_the_first_step_sees_the_last_observation(self, fitted: ft.SeriesForecaster) -> None:
         network, weights = fitted.model_.network, fitted.model_.members[0]
         flat = on_device(fitted.model_.reading.flat(fitted.panel_, H))
