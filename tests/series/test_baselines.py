@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.written import as_written
 
 import foretell as ft
 from foretell import baselines
@@ -152,8 +152,7 @@ class TestForecasters:
 
     def test_a_model_comes_back_from_its_state(self, name: str, panel: ft.Panel) -> None:
         model = model_named(name).fit(panel)
-        described, arrays = model.state()
-        back = type(model).from_state(json.loads(json.dumps(described)), arrays)
+        back = type(model).from_state(as_written(model.state()))
         assert back.predict().equals(model.predict())
         assert back.get_params() == model.get_params()
 

@@ -65,7 +65,6 @@ class BGNBD(BuyTillYouDie):
 
     name: ClassVar[str] = "BG/NBD"
     shell_name: ClassVar[str] = "bg-nbd"
-    saved_as: ClassVar[str] = "bg-nbd"
     _params = BGNBDParams
     _scales = (1,)
     _starts = ((0.5, 0.5, 0.8, 2.5), (2.0, 0.3, 0.1, 5.0))
@@ -131,13 +130,7 @@ class BGNBD(BuyTillYouDie):
 
 
 class MBGNBD(BGNBD):
-    """MBG/NBD: as BG/NBD, but the first purchase, too, can be a customer's last.
-
-    Attributes
-    ----------
-    params_ : BGNBDParams
-        Fitted parameters, ``alpha`` in ticks.
-    log_likelihood_ : float
+    """MBG/NBD: as `BGNBD`, but the first purchase, too, can be a customer's last.
 
     References
     ----------
@@ -155,7 +148,6 @@ class MBGNBD(BGNBD):
 
     name: ClassVar[str] = "MBG/NBD"
     shell_name: ClassVar[str] = "mbg-nbd"
-    saved_as: ClassVar[str] = "mbg-nbd"
     _first = 1
 
 

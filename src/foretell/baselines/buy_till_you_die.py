@@ -165,10 +165,7 @@ class BuyTillYouDie(EventStatistic):
     def p_active(self, repeats: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLike) -> FloatArray:
         """Return the probability that customers with these histories are still active.
 
-        Parameters
-        ----------
-        repeats, recency, age : array-like
-            In the unit of time of the fit; they broadcast.
+        The histories are in the unit of time of the fit, and broadcast.
         """
         self._check_fitted("params_")
         x, t_x, T = np.broadcast_arrays(
@@ -182,10 +179,7 @@ class BuyTillYouDie(EventStatistic):
     ) -> FloatArray:
         """Return the expected number of events in the ``horizon`` after the as-of date.
 
-        Parameters
-        ----------
-        repeats, recency, age, horizon : array-like
-            In the unit of time of the fit; they broadcast.
+        All are in the unit of time of the fit, and broadcast.
         """
         x, T, t = (np.asarray(values, dtype=np.float64) for values in (repeats, age, horizon))
         return self.p_active(repeats, recency, age) * self._expected_if_active(x, T, t)
@@ -193,13 +187,7 @@ class BuyTillYouDie(EventStatistic):
     def p_return(
         self, repeats: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLike, window: npt.ArrayLike
     ) -> FloatArray:
-        """Return the probability of at least one event in the ``window`` after the as-of date.
-
-        Parameters
-        ----------
-        repeats, recency, age, window : array-like
-            In the unit of time of the fit; they broadcast.
-        """
+        """Return the probability of at least one event in the ``window``; see `expected_events`."""
         x, T, t = (np.asarray(values, dtype=np.float64) for values in (repeats, age, window))
         return self.p_active(repeats, recency, age) * self._return_if_active(x, T, t)
 

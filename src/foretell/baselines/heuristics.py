@@ -20,16 +20,10 @@ class RepeatRate(EventStatistic):
     Nobody ever leaves by this rule, so it has no opinion on who is active; nor on when the next event comes:
     of the columns of `predict` it fills ``expected_events_…`` alone. A customer whose first event is on the
     as-of date has no rate yet: 0.
-
-    Examples
-    --------
-    >>> RepeatRate().name
-    'repeat rate'
     """
 
     name: ClassVar[str] = "repeat rate"
     shell_name: ClassVar[str] = "repeat-rate"
-    saved_as: ClassVar[str] = "repeat-rate"
 
     def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
         """Look ahead from the end of a log; see `Outlook`."""
@@ -136,16 +130,10 @@ class MeanGap(_OwnGap):
     Attributes
     ----------
     params_ : GapParams
-
-    Examples
-    --------
-    >>> MeanGap().name
-    'mean gap'
     """
 
     name: ClassVar[str] = "mean gap"
     shell_name: ClassVar[str] = "mean-gap"
-    saved_as: ClassVar[str] = "mean-gap"
 
     @staticmethod
     def _own_gaps(log: EventLog) -> FloatArray:
@@ -165,16 +153,10 @@ class MedianGap(_OwnGap):
     Attributes
     ----------
     params_ : GapParams
-
-    Examples
-    --------
-    >>> MedianGap().name
-    'median gap'
     """
 
     name: ClassVar[str] = "median gap"
     shell_name: ClassVar[str] = "median-gap"
-    saved_as: ClassVar[str] = "median-gap"
 
     @staticmethod
     def _own_gaps(log: EventLog) -> FloatArray:

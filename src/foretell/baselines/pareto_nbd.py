@@ -62,15 +62,12 @@ class ParetoNBD(BuyTillYouDie):
     >>> model = ParetoNBD().fit_summary(
     ...     repeats=[0, 0, 1, 3, 8], recency=[0, 0, 5, 20, 38], age=[39, 30, 35, 38, 39]
     ... )
-    >>> model.params_._fields
-    ('r', 'alpha', 's', 'beta')
     >>> bool(model.p_active(2, 5, 39) < model.p_active(2, 30, 39))
     True
     """
 
     name: ClassVar[str] = "Pareto/NBD"
     shell_name: ClassVar[str] = "pareto-nbd"
-    saved_as: ClassVar[str] = "pareto-nbd"
     _params = ParetoNBDParams
     _scales = (1, 3)
     _starts = ((0.5, 0.5, 0.5, 0.5),)

@@ -18,6 +18,30 @@ from foretell.data.periodicity import find_season
 from foretell.errors import DataError, MissingDependencyError
 
 
+class Seasonal(SeriesStatistic):
+    """A statistic that knows a season.
+
+    Parameters
+    ----------
+    season : int, optional
+        Steps; by default found in the panel it is fitted to.
+    horizon : int
+        Steps ahead that `predict` forecasts by default.
+    """
+
+    _constraints: ClassVar[Mapping[str, Constraint]] = {
+        "horizon": Whole(1, of="steps"),
+        "season": Maybe(Whole(1, of="steps")),
+    }
+
+    def __init__(self, season: int | None = None, *, horizon: int = 1) -> None:
+        super().__init__(horizon)
+        self.season = season
+
+    def _learn(self, panel: Panel) -> None:
+        self.season_ = find_season(panel) if self.season is None else int(self.season)
+
+
 class Line(NamedTuple):
     """Forecast of one series: mean and standard deviation by step, shape (h, n_targets)."""
 
@@ -57,14 +81,13 @@ class Naive(Rule):
 
     name: ClassVar[str] = "naive"
     shell_name: ClassVar[str] = "naive"
-    saved_as: ClassVar[str] = "naive"
 
     def _line(self, values: FloatArray, h: int) -> Line:
         growth = np.sqrt(np.arange(1, h + 1))[:, None]
         return Line(np.repeat(_last(values), h, axis=0), _spread(values[1:] - values[:-1]) * growth)
 
 
-class SeasonalNaive(Rule):
+class SeasonalNaive(Rule, Seasonal):
     """The last observed value at the same place in the season.
 
     Parameters
@@ -83,18 +106,6 @@ class SeasonalNaive(Rule):
 
     name: ClassVar[str] = "seasonal naive"
     shell_name: ClassVar[str] = "seasonal-naive"
-    saved_as: ClassVar[str] = "seasonal-naive"
-    _constraints: ClassVar[Mapping[str, Constraint]] = {
-        "horizon": Whole(1, of="steps"),
-        "season": Maybe(Whole(1, of="steps")),
-    }
-
-    def __init__(self, season: int | None = None, *, horizon: int = 1) -> None:
-        super().__init__(horizon)
-        self.season = season
-
-    def _learn(self, panel: Panel) -> None:
-        self.season_ = find_season(panel) if self.season is None else int(self.season)
 
     def _line(self, values: FloatArray, h: int) -> Line:
         season, n = self.season_, len(values)
@@ -132,7 +143,6 @@ class Drift(Rule):
 
     name: ClassVar[str] = "drift"
     shell_name: ClassVar[str] = "drift"
-    saved_as: ClassVar[str] = "drift"
 
     def _line(self, values: FloatArray, h: int) -> Line:
         known = ~np.isnan(values)
@@ -165,28 +175,11 @@ def _spread(errors: FloatArray) -> FloatArray:
     return spread[None]
 
 
-class _Automatic(SeriesStatistic):
-    """A statsforecast model of each target of each series, which it fits whenever it forecasts.
-
-    Parameters
-    ----------
-    season : int, optional
-        Steps; by default found in the panel it is fitted to.
-    horizon : int
-        Steps ahead that `predict` forecasts by default.
-    """
-
-    _constraints: ClassVar[Mapping[str, Constraint]] = {
-        "horizon": Whole(1, of="steps"),
-        "season": Maybe(Whole(1, of="steps")),
-    }
-
-    def __init__(self, season: int | None = None, *, horizon: int = 1) -> None:
-        super().__init__(horizon)
-        self.season = season
+class _Automatic(Seasonal):
+    """A statsforecast model of each target of each series, which it fits whenever it forecasts."""
 
     def _learn(self, panel: Panel) -> None:
-        self.season_ = find_season(panel) if self.season is None else int(self.season)
+        super()._learn(panel)
         self._model()
 
     def _quantiles(self, panel: Panel, h: int, quantiles: Sequence[float]) -> FloatArray:
@@ -227,48 +220,21 @@ def _quantile(forecast: Mapping[str, FloatArray], q: float) -> FloatArray:
 
 
 class AutoETS(_Automatic):
-    """Exponential smoothing, its form chosen by AICc.
-
-    Parameters
-    ----------
-    season : int, optional
-        Steps; by default found in the panel it is fitted to.
-    horizon : int
-        Steps ahead that `predict` forecasts by default.
-    """
+    """Exponential smoothing, its form chosen by AICc; ``season`` and ``horizon`` as for `SeasonalNaive`."""
 
     name: ClassVar[str] = "AutoETS"
     shell_name: ClassVar[str] = "autoets"
-    saved_as: ClassVar[str] = "autoets"
 
 
 class AutoARIMA(_Automatic):
-    """Seasonal ARIMA, its orders chosen by AICc.
-
-    Parameters
-    ----------
-    season : int, optional
-        Steps; by default found in the panel it is fitted to.
-    horizon : int
-        Steps ahead that `predict` forecasts by default.
-    """
+    """Seasonal ARIMA, its orders chosen by AICc; ``season`` and ``horizon`` as for `SeasonalNaive`."""
 
     name: ClassVar[str] = "AutoARIMA"
     shell_name: ClassVar[str] = "autoarima"
-    saved_as: ClassVar[str] = "autoarima"
 
 
 class AutoTheta(_Automatic):
-    """The best of the theta methods.
-
-    Parameters
-    ----------
-    season : int, optional
-        Steps; by default found in the panel it is fitted to.
-    horizon : int
-        Steps ahead that `predict` forecasts by default.
-    """
+    """The best of the theta methods; ``season`` and ``horizon`` as for `SeasonalNaive`."""
 
     name: ClassVar[str] = "AutoTheta"
     shell_name: ClassVar[str] = "autotheta"
-    saved_as: ClassVar[str] = "autotheta"

@@ -104,7 +104,13 @@ class _Statistic(SavedForecaster):
     is_ours: ClassVar[bool] = False
     starts_warm: ClassVar[bool] = False
     name: ClassVar[str]
+    # As the shell spells it, and as models are saved.
     shell_name: ClassVar[str]
+
+    def __init_subclass__(cls, **options: object) -> None:
+        if "shell_name" in vars(cls):
+            cls.saved_as = cls.shell_name
+        super().__init_subclass__(**options)
 
     def _refuse_warm_start(self, warm_start: object) -> None:
         if warm_start is not None:
@@ -139,17 +145,9 @@ class EventStatistic(_Statistic, ABC):
         warm_start: None = None,
         progress: Callable[..., None] | None = None,
     ) -> Self:
-        """Fit to a log.
+        """Fit to a log, up to a day of it; later events are not looked at.
 
-        Parameters
-        ----------
-        log : EventLog
-        as_of : date or str, optional
-            Last day to learn from, inclusive; by default the log's own. Later events are not looked at.
-        warm_start : None
-            There is nothing to start from.
-        progress : callable, optional
-            Is not called: the fit takes a moment.
+        There is nothing to start warm from, and no progress to tell: the fit takes a moment.
         """
         del progress
         self._refuse_warm_start(warm_start)
@@ -166,20 +164,8 @@ class EventStatistic(_Statistic, ABC):
     ) -> pl.DataFrame:
         """Answer for every customer, or for some.
 
-        Parameters
-        ----------
-        horizons : sequence of str or int
-            Such as ``"7d"``, ``"26w"``, ``"36h"``, or ticks of the clock.
-        levels : sequence of int
-            Percentages of the intervals of the next event.
-        ids : collection, optional
-            Customers, in this order. One that the log has never seen gets the forecast of a customer whose
-            first event falls on the as-of date, with ``n_events`` 0.
-
-        Returns
-        -------
-        polars.DataFrame
-            The table of `EventForecaster.predict`; what the model cannot know is null, see its class.
+        What is asked and the table are those of `EventForecaster.predict`; what the model cannot know is
+        null, see its class.
         """
         self._check_fitted("log_")
         named, tails = named_horizons(self.log_, horizons), interval_tails(levels)
@@ -210,11 +196,8 @@ class EventStatistic(_Statistic, ABC):
     def update(self, new_events: EventLog) -> Self:
         """Move every customer's history forward by new events, without refitting.
 
-        Parameters
-        ----------
-        new_events : EventLog
-            Events after the present as-of date, read with the same options; its as-of date becomes the
-            new one. New customers join.
+        They come after the present as-of date and are read with the same options; their as-of date becomes
+        the new one. New customers join.
         """
         self._check_fitted("log_")
         self.log_, _ = self.log_.extended(new_events)
@@ -229,14 +212,9 @@ class EventStatistic(_Statistic, ABC):
 
     @abstractmethod
     def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
-        """Look ahead from the end of a log; see `Outlook`.
+        """Look ahead from the end of a log whose clock is that of the fit; see `Outlook`.
 
-        Parameters
-        ----------
-        log : EventLog
-            The customers and their events; its clock has to be the one of the fit.
-        horizon, period, window : int
-            How far to look, the length of the cohort's periods, and of the window of ``p_return``, in ticks.
+        ``horizon``, ``period`` of the cohort and ``window`` of ``p_return`` are in ticks.
         """
 
     def state(self) -> State:
@@ -335,17 +313,7 @@ class SeriesStatistic(_Statistic, ABC):
     def fit(
         self, panel: Panel, *, warm_start: None = None, progress: Callable[..., None] | None = None
     ) -> Self:
-        """Keep the panel.
-
-        Parameters
-        ----------
-        panel : Panel
-            See `foretell.read_series`.
-        warm_start : None
-            There is nothing to start from.
-        progress : callable, optional
-            Is not called.
-        """
+        """Keep the panel; there is nothing to start warm from, and no progress to tell."""
         del progress
         self._refuse_warm_start(warm_start)
         self._check_parameters()
@@ -360,22 +328,10 @@ class SeriesStatistic(_Statistic, ABC):
         horizon: int | None = None,
         levels: Sequence[float] = (50, 80, 95),
     ) -> pl.DataFrame:
-        """Forecast the steps after each series' end.
+        """Forecast the steps after each series' end, of the panel it was fitted to or of others.
 
-        Parameters
-        ----------
-        panel : Panel, optional
-            Histories to forecast from, by default those it was fitted to; series may be new ones.
-        horizon : int, optional
-            Steps ahead, by default ``horizon``.
-        levels : sequence of int
-            Percentages of the central intervals.
-
-        Returns
-        -------
-        polars.DataFrame
-            The table of `SeriesForecaster.predict`, with the model's own name in the columns; null for a
-            series without any observed value.
+        What is asked and the table are those of `SeriesForecaster.predict`, with the model's own name in the
+        columns; null for a series without any observed value.
         """
         self._check_fitted("panel_")
         panel = self.panel_ if panel is None else panel

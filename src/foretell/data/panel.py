@@ -294,23 +294,28 @@ class Panel(Ragged):
             )
         reason = f"series without a value before their last {h} steps, kept out of the split"
         before = self._first(lengths, reason)
-        return before, dataclasses.replace(self._last(int(h), long), report=before.report)
+        after = self.stretch(self.lengths - int(h), np.where(long, int(h), 0))
+        return before, dataclasses.replace(after, report=before.report)
 
     def take(self, positions: Positions) -> Panel:
         """Return the panel of some series (positions or a mask), in ascending position."""
-        chosen = self.chosen(positions)
-        lengths, n_ahead = self.lengths[chosen], np.diff(self.ahead_offsets)[chosen]
-        rows = flat_ranges(self.offsets[:-1][chosen], lengths)
+        return self.stretch(np.zeros_like(self.starts), np.where(self.chosen(positions), self.lengths, 0))
+
+    def stretch(self, skipped: IntArray, lengths: IntArray) -> Panel:
+        """Return so many steps of each series after the first ``skipped``; series without any fall out."""
+        present = lengths > 0
+        rows = flat_ranges((self.offsets[:-1] + skipped)[present], lengths[present])
+        n_ahead = np.diff(self.ahead_offsets)[present]
         return dataclasses.replace(
             self,
-            ids=self.ids.filter(pl.Series(chosen)),
-            offsets=to_offsets(lengths),
-            starts=self.starts[chosen],
+            ids=self.ids.filter(pl.Series(present)),
+            offsets=to_offsets(lengths[present]),
+            starts=(self.starts + skipped)[present],
             values=self.values[rows],
             past=self.past.take(rows),
             future=self.future.take(rows),
-            static=self.static.take(chosen),
-            ahead=self.ahead.take(flat_ranges(self.ahead_offsets[:-1][chosen], n_ahead)),
+            static=self.static.take(present),
+            ahead=self.ahead.take(flat_ranges(self.ahead_offsets[:-1][present], n_ahead)),
             ahead_offsets=to_offsets(n_ahead),
         )
 
@@ -339,25 +344,20 @@ class Panel(Ragged):
     def _first(self, lengths: IntArray, reason: str) -> Panel:
         """Return the first steps of each series; without any, it is left out and counted."""
         present = lengths > 0
-        kept = lengths[present]
-        rows = flat_ranges(self.offsets[:-1][present], kept)
-        ahead, n_ahead = self.ahead, np.zeros(len(kept), dtype=np.int64)
+        part = self.stretch(np.zeros_like(lengths), lengths)
+        ahead, n_ahead = part.ahead, np.zeros_like(part.starts)
         if self.future:
             ahead, n_ahead = self._known_after(lengths, present)
-        future, ahead = seen_only(self.future.take(rows), ahead)
+        future, ahead = seen_only(part.future, ahead)
         noted, examples = dict(self.report.noted), dict(self.report.examples)
         if not present.all():
             noted[reason] = int((~present).sum())
             examples[reason] = tuple(map(str, self.ids.filter(pl.Series(~present)).head(3)))
         return dataclasses.replace(
-            self,
-            ids=self.ids.filter(pl.Series(present)),
-            offsets=to_offsets(kept),
-            starts=self.starts[present],
-            values=self.values[rows],
-            past=seen_only(self.past.take(rows))[0],
+            part,
+            past=seen_only(part.past)[0],
             future=future,
-            static=seen_only(self.static.take(present))[0],
+            static=seen_only(part.static)[0],
             ahead=ahead,
             ahead_offsets=to_offsets(n_ahead),
             report=dataclasses.replace(self.report, noted=noted, examples=examples),
@@ -376,19 +376,6 @@ class Panel(Ragged):
         begins = to_offsets(n_known)[:-1]
         kept = lengths_with_values(known, begins, n_known)
         return dataclasses.replace(self.future, values=known[flat_ranges(begins, kept)]), kept
-
-    def _last(self, h: int, series: BoolArray) -> Panel:
-        """Return the last ``h`` steps of some series."""
-        chosen = self.take(series)
-        rows = flat_ranges(chosen.offsets[1:] - h, np.full(chosen.n_series, h))
-        return dataclasses.replace(
-            chosen,
-            offsets=np.arange(chosen.n_series + 1, dtype=np.int64) * h,
-            starts=chosen.ends + 1 - h,
-            values=chosen.values[rows],
-            past=chosen.past.take(rows),
-            future=chosen.future.take(rows),
-        )
 
 
 def lengths_with_values(values: FloatArray, begins: IntArray, lengths: IntArray) -> IntArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -12,7 +11,7 @@ import polars as pl
 
 from foretell.core import FloatArray
 from foretell.core.constraints import check_whole
-from foretell.core.ragged import flat_ranges, to_offsets
+from foretell.core.ragged import flat_ranges
 from foretell.data.holdout import ascending, origins_back
 from foretell.data.panel import Panel
 from foretell.data.periodicity import find_season
@@ -200,14 +199,5 @@ def _nullable(values: FloatArray) -> pl.Series:
 
 def last_steps(panel: Panel, first: int) -> Panel:
     """Return each series from a step of the grid on; those that end before it keep their last step."""
-    starts = np.minimum(np.maximum(panel.starts, first), panel.ends)
-    lengths = panel.ends - starts + 1
-    rows = flat_ranges(panel.offsets[1:] - lengths, lengths)
-    return dataclasses.replace(
-        panel,
-        offsets=to_offsets(lengths),
-        starts=starts,
-        values=panel.values[rows],
-        past=panel.past.take(rows),
-        future=panel.future.take(rows),
-    )
+    skipped = np.clip(first - panel.starts, 0, panel.lengths - 1)
+    return panel.stretch(skipped, panel.lengths - skipped)
