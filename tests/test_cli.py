@@ -324,4 +324,4 @@ def test_backtest_of_named_days_is_json_on_stdout(visits):
 def test_backtest_refuses_unknown_policies(visits):
     done = foretell("backtest", visits, *COLUMNS, "--refit", "often", "--model", "mean gap")
     assert done.exit_code == 2
-    assert "--refit 'often'; expected 'always', 'never', 'warm'" in done.stderr
+    assert "--refit 'often'; expected 'always', 'never' or 'warm'" in done.stderr

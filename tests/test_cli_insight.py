@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import foretell as ft
 from foretell.cli.commands import app
-from foretell.cli.settings import read_knob
+from foretell.cli.settings import read_searched
 from foretell.errors import ParameterError
 
 runner = CliRunner()
@@ -54,8 +54,8 @@ def test_silent_customers_are_listed(place: Path, small_model: ft.EventForecaste
 
 def test_settings_are_searched_and_the_best_model_kept(place: Path) -> None:
     words = ["tune", str(place / "sales.csv"), "--time", "day", "--target", "sales", "--horizon", "3"]
-    words += ["--epochs", "1", "--ensemble", "1", "--knob", "network.units=4", "--knob", "network.layers=0"]
-    words += ["--knob", "seed=0,1", "--id", "", "--knob", "window.lookback=6", "--method", "grid"]
+    words += ["--epochs", "1", "--ensemble", "1", "--space", "network.units=4", "--space", "network.layers=0"]
+    words += ["--space", "seed=0,1", "--id", "", "--space", "window.lookback=6", "--method", "grid"]
     out = runner.invoke(app, [*words, "--out", str(place / "best"), "--storage", str(place / "search.db")])
     assert out.exit_code == 0, out.output
     assert "Trials, the best first" in out.stdout
@@ -76,14 +76,14 @@ def test_settings_are_searched_and_the_best_model_kept(place: Path) -> None:
         ("network.dropout=0..0.5", ("network.dropout", ft.Between(0, 0.5))),
     ],
 )
-def test_knobs_are_read(text: str, values: Any) -> None:
-    assert read_knob(text) == values
+def test_settings_to_search_are_read(text: str, values: Any) -> None:
+    assert read_searched(text) == values
 
 
 @pytest.mark.parametrize("text", ["units", "=3", "units=", "units=a..b", "units=1..8:exp"])
-def test_knobs_that_cannot_be_read_are_refused(text: str) -> None:
+def test_settings_to_search_that_cannot_be_read_are_refused(text: str) -> None:
     with pytest.raises(ParameterError, match="expected"):
-        read_knob(text)
+        read_searched(text)
 
 
 def test_wrong_use_is_told(place: Path) -> None:
@@ -91,6 +91,6 @@ def test_wrong_use_is_told(place: Path) -> None:
     assert out.exit_code == 2
     assert "no customer 'nobody'" in out.output
     sales = str(place / "sales.csv")
-    out = runner.invoke(app, ["tune", sales, "--knob", "seed=1", "--out", sales])
+    out = runner.invoke(app, ["tune", sales, "--space", "seed=1", "--out", sales])
     assert out.exit_code == 1
     assert "not a foretell model" in out.output

@@ -11,8 +11,9 @@ import functools
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -24,7 +25,7 @@ from foretell.cli.options import (
     SERIES,
     BacktestOptions,
     CompareOptions,
-    Model,
+    ModelDirectory,
     ModelOptions,
     ModelOut,
     Picture,
@@ -34,9 +35,17 @@ from foretell.cli.options import (
     TableOptions,
     TrainOptions,
 )
-from foretell.cli.questions import QUESTIONS, Question, build, compared, typed_ids
-from foretell.cli.settings import read_knob
+from foretell.cli.questions import QUESTIONS, Question, predict_groups, typed_ids
+from foretell.cli.settings import build, compared, read_searched
 from foretell.errors import ParameterError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from foretell.cli.questions import Charts, Data, Model
+    from foretell.evaluation.evaluation import Evaluation
+    from foretell.events.forecaster import EventForecaster
+    from foretell.series.forecaster import SeriesForecaster
 
 _PICTURES = (".png", ".svg", ".html")
 
@@ -71,25 +80,26 @@ def demo(
     sample: Annotated[bool, typer.Option("--sample", help="Use the 1/10 sample: faster.")] = False,
 ) -> None:
     """Forecast the customers of a real shop and the visits of real stores; compare models; draw it all."""
-    from foretell.cli.demo import CUTOFF, DAYS, run_demo, run_series_demo  # noqa: PLC0415
+    from foretell.cli.demo import CUTOFF, DAYS, run_events, run_series  # noqa: PLC0415
 
     with terminal.busy("fitting and comparing the models on CDNOW (a minute or two)"):
-        made = run_demo(out, sample=sample, forecaster=build(QUESTIONS["events"], learn))
-    terminal.show_table(made.board.table(), title=f"{made.board.headline}; best first")
-    terminal.tell(str(made.board.verdict()))
-    first = ["unique_id", "n_events", "last_event", "p_active", "next_event"]
-    first += ["next_event-lo-80", "next_event-hi-80", "p_return_30d", "expected_events_90d", "overdue"]
-    terminal.show_table(
-        made.forecasts.sort("expected_events_90d", descending=True).select(first).head(8),
-        title=f"Forecasts as of {CUTOFF}: the busiest customers",
-    )
+        forecaster = build(QUESTIONS["events"], learn)
+        shop = run_events(out, cast("EventForecaster", forecaster), sample=sample)
+    terminal.show_table(shop.evaluation.table(), title=f"{shop.evaluation.headline}; best first")
+    terminal.tell(str(shop.evaluation.verdict()))
+    columns = ["unique_id", "n_events", "last_event", "p_active", "next_event"]
+    columns += ["next_event-lo-80", "next_event-hi-80", "p_return_30d", "expected_events_90d", "overdue"]
+    busiest = shop.forecasts.sort("expected_events_90d", descending=True).select(columns).head(8)
+    terminal.show_table(busiest, title=f"Forecasts as of {CUTOFF}: the busiest customers")
     with terminal.busy("forecasting the daily visits of a grocer's stores (a minute)"):
         forecaster = build(QUESTIONS["series"], learn).set_params(horizon=DAYS)
-        stores = run_series_demo(out, forecaster=forecaster)
-    count = stores.board.train.n_series
-    terminal.show_table(stores.board.table(), title=f"Daily visits of {count} stores, {DAYS} days held back")
-    terminal.tell(str(stores.board.verdict()))
-    terminal.tell("\n".join(["Made:", *[f"  {path}" for path in [*made.files, *stores.files]]]))
+        stores = run_series(out, cast("SeriesForecaster", forecaster))
+    count = stores.evaluation.train.n_series
+    terminal.show_table(
+        stores.evaluation.table(), title=f"Daily visits of {count} stores, {DAYS} days held back"
+    )
+    terminal.tell(str(stores.evaluation.verdict()))
+    terminal.tell("\n".join(["Made:", *[f"  {path}" for path in [*shop.files, *stores.files]]]))
 
 
 @command(app, kind_of_source)
@@ -110,18 +120,18 @@ def fit(
     question.check_horizon(horizon)
     _check_place(out)
     forecaster = build(question, learn, model)
-    data: Any = question.read(read)
+    data = question.read(read)
     if horizon is not None:
         question.prepare(forecaster, question.horizon(horizon, data))
     with terminal.training_progress() as progress:
-        forecaster.fit(data, progress=progress)
-    _keep(question, forecaster, out, as_json=as_json)
+        forecaster.fit(data, progress=progress)  # type: ignore[arg-type]  # of one question
+    _save(question, forecaster, out, as_json=as_json)
 
 
 @command(app, kind_of_model)
 def update(
     question: Question,
-    model: Model,
+    model: ModelDirectory,
     rows: RowOptions,
     out: Annotated[
         Path | None, typer.Option(help="Directory for the updated model; by default in place.")
@@ -135,15 +145,14 @@ def update(
     """
     _check_place(out)
     fitted = _load(model)
-    later = question.read_later(fitted, rows)
-    fitted.update(later)
-    _keep(question, fitted, out or model, as_json=as_json)
+    question.update(fitted, rows)
+    _save(question, fitted, out or model, as_json=as_json)
 
 
 @command(app, kind_of_model)
 def predict(
     question: Question,
-    model: Model,
+    model: ModelDirectory,
     write: TableOptions,
     horizon: Annotated[
         list[str] | None,
@@ -170,12 +179,11 @@ def predict(
     write.check()
     fitted = _load(model)
     with terminal.busy("forecasting"):
-        frame = (
-            question.predict_groups(fitted, horizon)
-            if by_group
-            else question.predict(fitted, horizon, level or [50, 80, 95], id)
-        )
-    write.write(frame)
+        if by_group:
+            table = predict_groups(fitted, horizon)
+        else:
+            table = question.predict(fitted, horizon, level or [50, 80, 95], id)
+    write.write(table)
 
 
 @command(app, kind_of_source)
@@ -201,18 +209,14 @@ def evaluate(
     terminal.check_file(compare.json_file, (), "file")
     terminal.check_file(report, (".htm", ".html"), "page")
     models = compared(question, compare.model, learn)
-    data: Any = question.read(read)
+    data = question.read(read)
     length = _prepare(question, models, horizon or "273d", data)
     from foretell.evaluation.backtest import evaluate as run  # noqa: PLC0415
 
     with terminal.busy(f"fitting and comparing {len(models)} models"):
         evaluation = run(data, cutoff, length, models, seeds=compare.seeds)
-    if compare.json_path != "-":
-        terminal.show_table(evaluation.table(), title=f"{evaluation.headline}; best first")
-        terminal.tell(str(evaluation.verdict()))
-    _write_comparison(evaluation, compare)
-    if compare.pictures is not None:
-        terminal.draw_all(question.comparison(evaluation), compare.pictures)
+    tables = {f"{evaluation.headline}; best first": evaluation.table()}
+    _show_comparison(evaluation, compare, tables, question.comparison(evaluation))
     if report is not None:
         from foretell.report import write_report  # noqa: PLC0415
 
@@ -242,9 +246,9 @@ def backtest(
     from foretell.evaluation.backtest import BacktestConfig  # noqa: PLC0415
     from foretell.evaluation.backtest import backtest as run  # noqa: PLC0415
 
-    often: Any = int(plan.refit) if plan.refit.isdecimal() else plan.refit
-    config = BacktestConfig(refit=often, training=plan.training, seeds=compare.seeds)  # type: ignore[arg-type]
-    data: Any = question.read(read)
+    refit = int(plan.refit) if plan.refit.isdecimal() else plan.refit
+    config = BacktestConfig(refit=refit, training=plan.training, seeds=compare.seeds)  # type: ignore[arg-type]
+    data = question.read(read)
     length = _prepare(question, models, horizon or "90d", data)
     if plan.step is not None:
         config = dataclasses.replace(config, step=question.horizon(plan.step, data, "--step"))
@@ -252,17 +256,12 @@ def backtest(
         evaluation = run(
             data, models, horizon=length, cutoffs=cutoff or plan.folds, config=config, out=plan.out
         )
-    if compare.json_path != "-":
-        first, last = evaluation.cutoffs[0], evaluation.cutoffs[-1]
-        title = f"{len(evaluation.cutoffs)} cut-offs, {first} to {last}, together; best first"
-        terminal.show_table(evaluation.table(), title=title)
-        terminal.show_table(evaluation.scores(), title="Cut-off by cut-off")
-        terminal.tell(str(evaluation.verdict()))
-    _write_comparison(evaluation, compare)
+    first, last = evaluation.cutoffs[0], evaluation.cutoffs[-1]
+    title = f"{len(evaluation.cutoffs)} cut-offs, {first} to {last}, together; best first"
+    tables = {title: evaluation.table(), "Cut-off by cut-off": evaluation.scores()}
+    _show_comparison(evaluation, compare, tables, _calibration(evaluation))
     if plan.out is not None:
         terminal.say(f"the rows of each cut-off are in {plan.out}")
-    if compare.pictures is not None:
-        terminal.draw_all(_calibration(evaluation), compare.pictures)
 
 
 @command(app, kind_of_source)
@@ -280,7 +279,7 @@ def tune(
     question.check_horizon(horizon)
     _check_place(out)
     forecaster = build(question, learn)
-    space = dict(read_knob(text) for text in search.knob)
+    space = dict(read_searched(text) for text in search.space)
     from foretell.evaluation.tuning import SearchConfig  # noqa: PLC0415
     from foretell.evaluation.tuning import tune as run  # noqa: PLC0415
 
@@ -288,13 +287,13 @@ def tune(
     config = SearchConfig(
         method=search.method, trials=search.trials, seconds=search.seconds, seed=seed, storage=search.storage
     )
-    data: Any = question.read(read)
+    data = question.read(read)
     length = None if horizon is None else _prepare(question, [forecaster], horizon, data)
     with terminal.search_progress() as progress:
         result = run(
             data,
             space,
-            model=forecaster,
+            model=forecaster,  # type: ignore[arg-type]  # without --model it is one of ours
             horizon=length,
             objective=search.objective,
             search=config,
@@ -309,7 +308,7 @@ def tune(
 @command(app, kind_of_model)
 def explain(
     question: Question,
-    model: Model,
+    model: ModelDirectory,
     id: Annotated[str, typer.Option("--id", help="Customer or series.")],  # noqa: A002
     horizon: Annotated[str, typer.Option(help="A return within it is explained."), EVENTS] = "30d",
     target: Annotated[
@@ -327,10 +326,14 @@ def explain(
 
     with terminal.busy("explaining"):
         customer = typed_ids(question.data(fitted).ids, [id])[0]
-        explanation = run(fitted, customer, horizon=horizon, target=target)
+        explanation = run(fitted, customer, horizon=horizon, target=target)  # type: ignore[arg-type]  # or refuses
     if as_json:
-        content = {"id": explanation.id, "quantity": explanation.quantity, "words": explanation.words}
-        content["parts"] = explanation.table().to_dicts()
+        content = {
+            "id": explanation.id,
+            "quantity": explanation.quantity,
+            "words": explanation.words,
+            "parts": explanation.table().to_dicts(),
+        }
         terminal.tell(json.dumps(content, indent=2, ensure_ascii=False, default=str))
     else:
         terminal.tell(str(explanation))
@@ -344,7 +347,7 @@ def explain(
 @command(app, kind_of_model)
 def anomalies(
     question: Question,
-    model: Model,
+    model: ModelDirectory,
     write: TableOptions,
     level: Annotated[float, typer.Option(help="Per cent of the gaps or of the interval.")] = 99,
 ) -> None:
@@ -355,14 +358,14 @@ def anomalies(
     from foretell.explanations import anomalies as run  # noqa: PLC0415
 
     with terminal.busy("looking"):
-        table = run(fitted, level=level)
+        table = run(fitted, level=level)  # type: ignore[arg-type]  # or refuses
     write.write(table)
 
 
 @command(app, kind_of_model)
 def plot(
     question: Question,
-    model: Model,
+    model: ModelDirectory,
     out: Annotated[Path, typer.Option(help="File that ends in .png, .svg or .html.")],
     kind: Annotated[Picture, typer.Option(help="What to draw.")] = Picture.next,
     id: Annotated[  # noqa: A002
@@ -399,7 +402,7 @@ def main() -> None:
         sys.exit(0)
 
 
-def _prepare(question: Question, models: list[Any], horizon: str, data: Any) -> str | int:
+def _prepare(question: Question, models: Sequence[Model | str], horizon: str, data: Data) -> str | int:
     """Return a horizon as the library takes it; models that have to know it are told."""
     length = question.horizon(horizon, data)
     for model in models:
@@ -408,22 +411,30 @@ def _prepare(question: Question, models: list[Any], horizon: str, data: Any) -> 
     return length
 
 
-def _write_comparison(evaluation: Any, options: CompareOptions) -> None:
-    """Write the figures where they were asked for, and show how far seeds differ."""
+def _show_comparison(
+    evaluation: Evaluation, options: CompareOptions, tables: Mapping[str, pl.DataFrame], charts: Charts
+) -> None:
+    """Write figures and pictures where they were asked for, and show tables and verdict."""
     if options.json_path == "-":
         terminal.tell(evaluation.to_json())
-    elif options.seeds > 1:
-        terminal.show_table(evaluation.seed_spread(), title=f"Ours with {options.seeds} seeds")
+    else:
+        for title, table in tables.items():
+            terminal.show_table(table, title=title)
+        terminal.tell(str(evaluation.verdict()))
+        if options.seeds > 1:
+            terminal.show_table(evaluation.seed_spread(), title=f"Ours with {options.seeds} seeds")
     if options.json_file is not None:
         evaluation.save_json(options.json_file)
         terminal.say(f"{options.json_file} written")
+    if options.pictures is not None:
+        terminal.draw_all(charts, options.pictures)
 
 
-def _calibration(evaluation: Any) -> dict[str, Any]:
+def _calibration(evaluation: Evaluation) -> Charts:
     """Return pictures of the coverage of all models, and of ours the PIT histogram and recalibration."""
     from foretell import plotting  # noqa: PLC0415
 
-    charts = {"coverage": functools.partial(plotting.plot_coverage, evaluation)}
+    charts: Charts = {"coverage": functools.partial(plotting.plot_coverage, evaluation)}
     for name in evaluation.ours[:1]:
         charts["pit"] = functools.partial(plotting.plot_pit, evaluation, name)
         if len(evaluation.cutoffs) > 1:
@@ -431,14 +442,15 @@ def _calibration(evaluation: Any) -> dict[str, Any]:
     return charts
 
 
-def _load(place: Path) -> Any:
+def _load(place: Path) -> Model:
     from foretell.forecasters import load  # noqa: PLC0415
 
     with terminal.busy("loading the model"):
-        return load(place)
+        model: Model = load(place)
+    return model
 
 
-def _keep(question: Question, model: Any, out: Path, *, as_json: bool) -> None:
+def _save(question: Question, model: Model, out: Path, *, as_json: bool) -> None:
     """Save a fitted model and say what it was fitted to."""
     model.save(out)
     words, summary = question.summary(model)

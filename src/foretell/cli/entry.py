@@ -12,7 +12,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, get_type_hints
 
 import typer
 
@@ -22,6 +22,8 @@ from foretell.cli.questions import QUESTIONS, Question, kind_of_directory
 from foretell.errors import ForetellError, ParameterError
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from foretell.core.contracts import Kind
 
 # Arguments of the library under another name than the options.
@@ -39,18 +41,18 @@ _QUOTES = "'\""
 _WHOSE = {"events": "logs of visits", "series": "regular series"}
 
 
-def kind_of_source(given: Mapping[str, Any]) -> Kind:
+def kind_of_source(given: Mapping[str, object]) -> Kind:
     """Return the question that is asked of rows: with ``--target`` that of regular series."""
     return "series" if given.get("target") else "events"
 
 
-def kind_of_model(given: Mapping[str, Any]) -> Kind | None:
+def kind_of_model(given: Mapping[str, object]) -> Kind | None:
     """Return the question that a model answers, by its description alone; None where there is no model."""
-    return kind_of_directory(Path(given["model"]))
+    return kind_of_directory(Path(str(given["model"])))
 
 
 def command(
-    app: typer.Typer, ask: Callable[[Mapping[str, Any]], Kind | None] | None = None
+    app: typer.Typer, ask: Callable[[Mapping[str, object]], Kind | None] | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function as a command.
 
@@ -68,17 +70,12 @@ def command(
         classes = {p.name: hints[p.name] for p in arguments if dataclasses.is_dataclass(hints[p.name])}
         options: dict[str, inspect.Parameter] = {}
         for argument in arguments:
-            if argument.name not in classes:
-                kept = argument.replace(annotation=hints[argument.name], kind=argument.KEYWORD_ONLY)
-                options[argument.name] = kept
-                continue
-            for name, default, hint in _fields(classes[argument.name]):
-                options[name] = inspect.Parameter(
-                    name, argument.KEYWORD_ONLY, default=default, annotation=hint
-                )
+            single = argument.replace(annotation=hints[argument.name], kind=argument.KEYWORD_ONLY)
+            grouped = _fields(classes[argument.name]) if argument.name in classes else [single]
+            options |= {option.name: option for option in grouped}
 
         @functools.wraps(function)
-        def call(ctx: typer.Context, **given: Any) -> None:
+        def call(ctx: typer.Context, **given: object) -> None:
             with _failures(ctx):
                 first = [] if ask is None else [_question(ctx, ask(given), options)]
                 for name, kind in classes.items():
@@ -96,12 +93,16 @@ def command(
     return register
 
 
-def _fields(kind: type[Any]) -> list[tuple[str, Any, Any]]:
-    """Return name, default and annotation of the options of a class."""
+def _fields(kind: type[DataclassInstance]) -> list[inspect.Parameter]:
+    """Return the options of a class, as parameters of a command."""
     hints = get_type_hints(kind, include_extras=True)
-    empty = inspect.Parameter.empty
     return [
-        (field.name, empty if field.default is dataclasses.MISSING else field.default, hints[field.name])
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default,
+            annotation=hints[field.name],
+        )
         for field in dataclasses.fields(kind)
     ]
 

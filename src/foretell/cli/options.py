@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from typer.models import OptionInfo
 
 from foretell.cli import terminal
 
@@ -84,20 +87,16 @@ class Picture(enum.StrEnum):
     reliability = "reliability"
 
 
-def _of(panel: str) -> Any:
+def _of(panel: str) -> Callable[..., OptionInfo]:
     """Return a maker of options that stand together in the help."""
-
-    def option(*names: str, **settings: Any) -> Any:
-        return typer.Option(*names, rich_help_panel=panel, **settings)
-
-    return option
+    return functools.partial(typer.Option, rich_help_panel=panel)
 
 
 _read, _visits, _series = _of("What to read"), _of("Visits"), _of("Regular series, with --target")
 _learn, _show = _of("How to learn"), _of("What to write")
 _Names = list[str] | None
 
-Model = Annotated[Path, typer.Argument(help="A directory that fit wrote.", metavar="MODEL")]
+ModelDirectory = Annotated[Path, typer.Argument(help="A directory that fit wrote.", metavar="MODEL")]
 ModelOut = Annotated[Path, typer.Option(help="Directory for the model.")]
 
 
@@ -132,7 +131,12 @@ class RowOptions:
     ] = 100_000
     group: Annotated[str | None, _visits("--group", help="Column of the place (store)."), EVENTS] = None
 
-    def shared(self) -> dict[str, Any]:
+    @property
+    def rows(self) -> str | list[str]:
+        """The source as the readers take it."""
+        return self.source[0] if len(self.source) == 1 else self.source
+
+    def shared(self) -> dict[str, object]:
         """Return the arguments that the readers of both questions take, the columns apart."""
         names = ("query", "table", "time_format", "time_zone", "as_of", "chunk_rows")
         return {name: getattr(self, name) for name in names}
@@ -246,7 +250,7 @@ class BacktestOptions:
 class SearchOptions:
     """Which settings are searched, and how."""
 
-    knob: Annotated[
+    space: Annotated[
         list[str],
         typer.Option(help="network.units=16,32 or training.learning_rate=1e-4..1e-2:log; repeatable."),
     ]

@@ -3,41 +3,113 @@
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
 from foretell.cli import terminal
-from foretell.cli.options import Picture, ReadOptions, RowOptions, TrainOptions
-from foretell.cli.settings import configured
-from foretell.core.constraints import OneOf, did_you_mean
+from foretell.cli.options import Picture, ReadOptions, RowOptions
 from foretell.errors import EmptyLogError, ParameterError, StorageError
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from foretell.baselines.statistic import EventStatistic, SeriesStatistic
     from foretell.core.contracts import Kind, Task
     from foretell.data.log import EventLog
     from foretell.data.panel import Panel
     from foretell.evaluation.evaluation import Evaluation
+    from foretell.events.forecaster import EventForecaster
+    from foretell.plotting.charts import Chart
+    from foretell.series.forecaster import SeriesForecaster
 
-Charts = dict[str, Callable[[], Any]]
+    Data: TypeAlias = EventLog | Panel
+    Model: TypeAlias = EventForecaster | EventStatistic | SeriesForecaster | SeriesStatistic
+    Charts: TypeAlias = dict[str, Callable[[], Chart]]
 
-_OURS = {"foretell", "network", "auto"}
 
+class Question(ABC):
+    """What the commands do for either question."""
 
-class Events:
-    """Logs of visits: when each customer comes next."""
-
-    kind: ClassVar[Kind] = "events"
-    needs_cutoff: ClassVar[bool] = True
+    kind: ClassVar[Kind]
+    needs_cutoff: ClassVar[bool] = False
+    needs_horizon: ClassVar[bool] = False
 
     @property
     def task(self) -> Task:
         """The models and the figures."""
-        from foretell.evaluation.tasks import EVENTS  # noqa: PLC0415
+        from foretell.evaluation.tasks import TASKS  # noqa: PLC0415
 
-        return EVENTS
+        return TASKS[self.kind]
+
+    @abstractmethod
+    def read(self, options: ReadOptions) -> Data:
+        """Read a log or a panel, and say what was read."""
+
+    @abstractmethod
+    def data(self, model: Model) -> Data:
+        """Return what a model was fitted to."""
+
+    @abstractmethod
+    def summary(self, model: Model) -> tuple[str, dict[str, object]]:
+        """Return what a model was fitted to, in words and for JSON."""
+
+    @abstractmethod
+    def predict(
+        self, model: Model, horizons: Sequence[str] | None, levels: Sequence[int], ids: Sequence[str] | None
+    ) -> pl.DataFrame:
+        """Return a model's forecasts."""
+
+    @abstractmethod
+    def comparison(self, evaluation: Evaluation) -> Charts:
+        """Return the pictures of an evaluation."""
+
+    @abstractmethod
+    def check_picture(self, kind: Picture, key: str | None) -> None:
+        """Refuse a picture that cannot be drawn."""
+
+    @abstractmethod
+    def picture(
+        self, model: Model, kind: Picture, key: str | None, *, actual: str | None, horizon: str
+    ) -> Chart:
+        """Draw a picture of a model."""
+
+    def update(self, model: Model, options: RowOptions) -> None:
+        """Read what came after a model's as-of date, and move it forward."""
+        del model, options
+        raise ParameterError(
+            "update takes a model of visits, and this is one of regular series: fit it again"
+        )
+
+    def check_horizon(self, text: str | None) -> None:
+        """Refuse to do without a horizon where models have to know it."""
+        if self.needs_horizon and text is None:
+            raise ParameterError(
+                "--target needs --horizon: how far to forecast, in steps or as a duration, such as "
+                "--horizon 13 or --horizon 4w"
+            )
+
+    def horizon(self, text: str, data: Data, option: str = "--horizon") -> str | int:
+        """Return a duration, or a number of ticks or steps, that can be counted on the data's time axis."""
+        length = int(text) if text.isdecimal() else text
+        try:
+            ticks = data.ticks_of(length)
+        except ParameterError as error:
+            raise ParameterError(f"{option} {text}: {error}") from error
+        return ticks if self.needs_horizon else length
+
+    def prepare(self, model: Model, horizon: str | int) -> None:
+        """Set the steps that a forecaster is trained for, where it has to know them."""
+        if self.needs_horizon:
+            model.set_params(horizon=horizon)
+
+
+class Events(Question):
+    """Logs of visits: when each customer comes next."""
+
+    kind = "events"
+    needs_cutoff = True
 
     def read(self, options: ReadOptions) -> EventLog:
         """Read a log of visits."""
@@ -50,59 +122,49 @@ class Events:
             min_events=options.min_events,
         )
 
-    def read_later(self, model: Any, options: RowOptions) -> EventLog:
+    def update(self, model: Model, options: RowOptions) -> None:
         """Read what came after a model's as-of date, with its own unit, merging and marks."""
-        log: EventLog = model.log_
+        log = self.data(model)
         start = log.date(log.as_of + 1)
         try:
-            return self._read(options, marks=log.mark_names, unit=log.unit, merge=log.merge, start=start)
+            later = self._read(options, marks=log.mark_names, unit=log.unit, merge=log.merge, start=start)
         except EmptyLogError:
             if options.as_of is None:
                 raise
-        terminal.say(f"no visits from {start} to {options.as_of}")
-        return log.quiet_until(log.last_tick(options.as_of))
+            terminal.say(f"no visits from {start} to {options.as_of}")
+            later = log.quiet_until(log.last_tick(options.as_of))
+        cast("EventForecaster", model).update(later)
 
     @staticmethod
-    def _read(options: RowOptions, **given: Any) -> EventLog:
+    def _read(options: RowOptions, **how: object) -> EventLog:
         from foretell.data.events import read_events  # noqa: PLC0415
 
-        given |= options.shared() | {"id": options.id, "time": options.time, "group": options.group}
+        how |= options.shared() | {"id": options.id, "time": options.time, "group": options.group}
         with terminal.busy("reading"):
-            log = read_events(_source(options), **given)
+            log = read_events(options.rows, **how)  # type: ignore[arg-type]  # options of the same types
         terminal.say(log.report)
         last = log.date(log.as_of)
         terminal.say(f"{log.n_customers:,} customers, observed from {log.date(log.start)} to {last}")
         return log
 
-    def check_horizon(self, text: str | None) -> None:
-        """Do nothing: what is not given has a default."""
+    def data(self, model: Model) -> EventLog:
+        """Return the log."""
+        return cast("EventForecaster", model).log_
 
-    def horizon(self, text: str, data: EventLog, option: str = "--horizon") -> str | int:
-        """Return a duration, or a number of ticks of the log's clock."""
-        return _length(text, option, data.ticks_of)
-
-    def prepare(self, model: Any, horizon: str | int) -> None:
-        """Do nothing: models of visits answer for any horizon."""
-
-    def summary(self, model: Any) -> tuple[str, dict[str, Any]]:
+    def summary(self, model: Model) -> tuple[str, dict[str, object]]:
         """Return customers, events and dates."""
         log = self.data(model)
-        words = f"model of {log.n_customers:,} customers as of {log.date(log.as_of)}"
-        return words, {
+        as_of = log.date(log.as_of)
+        return f"model of {log.n_customers:,} customers as of {as_of}", {
             "customers": log.n_customers,
             "events": log.n_events,
             "start": str(log.date(log.start)),
-            "as_of": str(log.date(log.as_of)),
+            "as_of": str(as_of),
             **log.report.counts(),
         }
 
-    def data(self, model: Any) -> EventLog:
-        """Return the log."""
-        log: EventLog = model.log_
-        return log
-
     def predict(
-        self, model: Any, horizons: Sequence[str] | None, levels: Sequence[int], ids: Sequence[str] | None
+        self, model: Model, horizons: Sequence[str] | None, levels: Sequence[int], ids: Sequence[str] | None
     ) -> pl.DataFrame:
         """Return one row per customer; ids that the log does not know are new customers."""
         log = self.data(model)
@@ -111,23 +173,11 @@ class Events:
         strangers = [str(customer) for customer in chosen or () if customer not in known]
         if strangers:
             terminal.say(f"not in the log, forecast as new customers: {', '.join(strangers)}")
-        table: pl.DataFrame = model.predict(self._horizons(horizons, log), levels, chosen)
-        return table
+        return cast("EventForecaster", model).predict(self.horizons(horizons, log), levels, chosen)
 
-    def predict_groups(self, model: Any, horizons: Sequence[str] | None) -> pl.DataFrame:
-        """Return the expected visits of each group."""
-        if not hasattr(model, "predict_groups"):
-            raise ParameterError(f"--by-group: {model.name} knows no groups; expected a model of ours")
-        table: pl.DataFrame = model.predict_groups(self._horizons(horizons, self.data(model)))
-        return table
-
-    def _horizons(self, asked: Sequence[str] | None, log: EventLog) -> list[str | int]:
-        return [self.horizon(text, log) for text in asked or ("7d", "30d", "90d")]
-
-    def check_picture(self, kind: Picture, customer: str | None) -> None:
-        """Refuse a picture of one customer without the customer."""
-        if kind is Picture.next and customer is None:
-            raise ParameterError("the kind next shows one customer: name it with --id")
+    def horizons(self, given: Sequence[str] | None, log: EventLog) -> list[str | int]:
+        """Return the horizons of a forecast."""
+        return [self.horizon(text, log) for text in given or ("7d", "30d", "90d")]
 
     def comparison(self, evaluation: Evaluation) -> Charts:
         """Draw the weekly totals, and how probabilities came true."""
@@ -138,46 +188,38 @@ class Events:
             "reliability": functools.partial(plotting.plot_reliability, evaluation),
         }
 
+    def check_picture(self, kind: Picture, key: str | None) -> None:
+        """Refuse a picture of one customer without the customer."""
+        if kind is Picture.next and key is None:
+            raise ParameterError("the kind next shows one customer: name it with --id")
+
     def picture(
-        self,
-        model: Any,
-        kind: Picture,
-        customer: str | None,
-        *,
-        actual: str | None,
-        horizon: str,
-    ) -> Any:
+        self, model: Model, kind: Picture, key: str | None, *, actual: str | None, horizon: str
+    ) -> Chart:
         """Draw a customer's next visit, the weekly visits of all, or who is active."""
         from foretell import plotting  # noqa: PLC0415
 
-        log = self.data(model)
+        log, forecaster = self.data(model), cast("EventForecaster", model)
         if kind is Picture.next:
-            return plotting.plot_next_event(model, typed_ids(log.ids, [str(customer)])[0], actual=actual)
+            return plotting.plot_next_event(forecaster, typed_ids(log.ids, [str(key)])[0], actual=actual)
         if kind is Picture.tracking:
-            return plotting.plot_tracking(model, horizon=self.horizon(horizon, log))
-        return plotting.plot_activity(model)
+            return plotting.plot_tracking(forecaster, horizon=self.horizon(horizon, log))
+        return plotting.plot_activity(forecaster)
 
 
-class Series:
+class Series(Question):
     """Regular series: what comes next."""
 
-    kind: ClassVar[Kind] = "series"
-    needs_cutoff: ClassVar[bool] = False
-
-    @property
-    def task(self) -> Task:
-        """The models and the figures."""
-        from foretell.evaluation.tasks import SERIES  # noqa: PLC0415
-
-        return SERIES
+    kind = "series"
+    needs_horizon = True
 
     def read(self, options: ReadOptions) -> Panel:
         """Read a panel, of one series if the id is empty."""
         from foretell.data.series import read_series  # noqa: PLC0415
 
         names = ("target", "past", "future", "static", "categorical")
-        given: dict[str, Any] = {name: getattr(options, name) or () for name in names}
-        given |= options.shared() | {
+        how: dict[str, object] = {name: getattr(options, name) or () for name in names}
+        how |= options.shared() | {
             "id": options.id or None,
             "time": options.time,
             "freq": options.freq,
@@ -186,59 +228,33 @@ class Series:
             "start": options.start,
         }
         with terminal.busy("reading"):
-            panel = read_series(_source(options), **given)
+            panel = read_series(options.rows, **how)  # type: ignore[arg-type]  # options of the same types
         terminal.say(panel.report)
         terminal.say(repr(panel))
         return panel
 
-    def read_later(self, model: Any, options: RowOptions) -> Panel:
-        """Refuse: models of series are not updated."""
-        del model, options
-        raise ParameterError(
-            "update takes a model of visits, and this is one of regular series: fit it again"
-        )
+    def data(self, model: Model) -> Panel:
+        """Return the panel."""
+        return cast("SeriesForecaster", model).panel_
 
-    def check_horizon(self, text: str | None) -> None:
-        """Refuse to do without."""
-        if text is None:
-            raise ParameterError(
-                "--target needs --horizon: how far to forecast, in steps or as a duration, such as "
-                "--horizon 13 or --horizon 4w"
-            )
-
-    def horizon(self, text: str, data: Panel, option: str = "--horizon") -> int:
-        """Return a number of steps, or a duration turned into steps."""
-        end = int(data.ends.max())
-        count = functools.partial(data.ticks_of, from_=end)
-        return count(_length(text, option, count))
-
-    def prepare(self, model: Any, horizon: str | int) -> None:
-        """Set the steps that a forecaster is trained for."""
-        model.set_params(horizon=horizon)
-
-    def summary(self, model: Any) -> tuple[str, dict[str, Any]]:
+    def summary(self, model: Model) -> tuple[str, dict[str, object]]:
         """Return series, rows, step and targets; of a network also its window."""
-        panel = self.data(model)
-        summary: dict[str, Any] = {
+        panel, forecaster = self.data(model), cast("SeriesForecaster", model)
+        summary: dict[str, object] = {
             "series": panel.n_series,
             "rows": panel.n_rows,
             "freq": panel.grid.freq,
             "targets": panel.targets,
-            "horizon": model.horizon,
             **panel.report.counts(),
+            "horizon": forecaster.horizon,
         }
         if hasattr(model, "model_"):
-            shape = model.model_.network.shape
+            shape = forecaster.model_.network.shape
             summary |= {name: getattr(shape, name) for name in ("season", "lookback", "patch")}
         return f"model of {panel.n_series:,} series", summary
 
-    def data(self, model: Any) -> Panel:
-        """Return the panel."""
-        panel: Panel = model.panel_
-        return panel
-
     def predict(
-        self, model: Any, horizons: Sequence[str] | None, levels: Sequence[int], ids: Sequence[str] | None
+        self, model: Model, horizons: Sequence[str] | None, levels: Sequence[int], ids: Sequence[str] | None
     ) -> pl.DataFrame:
         """Return one row per series and step."""
         if horizons is not None and len(horizons) > 1:
@@ -246,11 +262,10 @@ class Series:
                 f"--horizon {' --horizon '.join(horizons)}; expected one: all steps up to it come out"
             )
         panel = self.data(model)
-        steps = None if horizons is None else self.horizon(horizons[0], panel)
+        steps = None if horizons is None else cast("int", self.horizon(horizons[0], panel))
         if ids:
             panel = panel.select(typed_ids(panel.ids, ids))
-        table: pl.DataFrame = model.predict(panel, horizon=steps, levels=levels)
-        return table
+        return cast("SeriesForecaster", model).predict(panel, horizon=steps, levels=levels)
 
     def comparison(self, evaluation: Evaluation) -> Charts:
         """Draw the error by step, and of ours a forecast beside what came."""
@@ -261,43 +276,38 @@ class Series:
             charts["forecast"] = functools.partial(plotting.plot_forecast, evaluation)
         return charts
 
-    def predict_groups(self, model: Any, horizons: Sequence[str] | None) -> pl.DataFrame:
-        """Refuse: series have no groups."""
-        del model, horizons
-        raise ParameterError("--by-group belongs to logs of visits, and these are regular series")
-
-    def check_picture(self, kind: Picture, customer: str | None) -> None:
+    def check_picture(self, kind: Picture, key: str | None) -> None:
         """Refuse the pictures that visits alone have."""
-        del customer
+        del key
         if kind is not Picture.next:
             raise ParameterError(
                 f"--kind {kind.value} belongs to logs of visits; of series expected --kind next"
             )
 
     def picture(
-        self,
-        model: Any,
-        kind: Picture,
-        customer: str | None,
-        *,
-        actual: str | None,
-        horizon: str,
-    ) -> Any:
+        self, model: Model, kind: Picture, key: str | None, *, actual: str | None, horizon: str
+    ) -> Chart:
         """Draw one series with its forecast."""
         from foretell import plotting  # noqa: PLC0415
 
         del kind, actual, horizon
-        return plotting.plot_forecast(
-            model, None if customer is None else typed_ids(self.data(model).ids, [customer])[0]
-        )
+        series = None if key is None else typed_ids(self.data(model).ids, [key])[0]
+        return plotting.plot_forecast(cast("SeriesForecaster", model), series)
 
 
-Question: TypeAlias = Events | Series
 QUESTIONS: Mapping[Kind, Question] = {"events": Events(), "series": Series()}
 
 
+def predict_groups(model: Model, horizons: Sequence[str] | None) -> pl.DataFrame:
+    """Return the expected visits of each group."""
+    if not hasattr(model, "predict_groups"):
+        raise ParameterError(f"--by-group: {model.name} knows no groups; expected a model of ours")
+    forecaster = cast("EventForecaster", model)
+    return forecaster.predict_groups(Events().horizons(horizons, forecaster.log_))
+
+
 def kind_of_directory(place: Path) -> Kind | None:
-    """Return the question that a kept model answers, without the engine; None if there is no model."""
+    """Return the question that a saved model answers, without the engine; None if there is no model."""
     from foretell.storage.files import read_manifest  # noqa: PLC0415
 
     try:
@@ -307,51 +317,11 @@ def kind_of_directory(place: Path) -> Kind | None:
     return kind
 
 
-def build(question: Question, learn: TrainOptions, name: str = "network") -> Any:
-    """Return the forecaster that the options describe: ours, or a statistic or rule by its name."""
-    name = known_model(question, name)
-    model = question.task.build("foretell" if name in _OURS else name)
-    return configured(model.set_params(model="auto") if name == "auto" else model, learn)
-
-
-def known_model(question: Question, name: str) -> str:
-    """Return a model's name in small letters; refuse one that answers no such question."""
-    models, name = question.task.models, name.lower()
-    if name not in {*_OURS, *models}:
-        spelled = [known for known in models if not {"/", " "} & set(known)]
-        known = list(dict.fromkeys(["network", "auto", *spelled]))
-        raise ParameterError(
-            f"--model {name}: there is no such model{did_you_mean(name, known)}; "
-            f"expected {OneOf(tuple(known)).expected}"
-        )
-    return name
-
-
-def compared(question: Question, asked: Sequence[str] | None, learn: TrainOptions) -> list[Any]:
-    """Return the models of a comparison: ours with the options of the command line, others by name."""
-    names = [known_model(question, name) for name in asked or question.task.defaults]
-    return [build(question, learn, name) if name in _OURS else name for name in names]
-
-
-def typed_ids(ids: pl.Series, asked: Sequence[str]) -> list[Any]:
+def typed_ids(ids: pl.Series, given: Sequence[str]) -> Sequence[str | int]:
     """Return ids from the command line in the type of the model's own."""
     if not ids.dtype.is_integer():
-        return list(asked)
+        return given
     try:
-        return [int(text) for text in asked]
+        return [int(text) for text in given]
     except ValueError as error:
-        raise ParameterError(f"--id {', '.join(asked)}: the ids of this model are whole numbers") from error
-
-
-def _length(text: str, option: str, count: Callable[[str | int], int]) -> str | int:
-    """Return a duration, or a number of ticks or steps, that can be counted on the data's clock or grid."""
-    length = int(text) if text.isdecimal() else text
-    try:
-        count(length)
-    except ParameterError as error:
-        raise ParameterError(f"{option} {text}: {error}") from error
-    return length
-
-
-def _source(options: RowOptions) -> str | list[str]:
-    return options.source[0] if len(options.source) == 1 else options.source
+        raise ParameterError(f"--id {', '.join(given)}: the ids of this model are whole numbers") from error

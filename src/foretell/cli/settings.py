@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from foretell.cli.options import TrainOptions
-from foretell.core.constraints import OneOf, did_you_mean
+from foretell.cli.questions import Question
 from foretell.errors import ParameterError
 
+if TYPE_CHECKING:
+    from foretell.cli.questions import Model
+    from foretell.evaluation.search_space import Between
+
+Value: TypeAlias = bool | int | float | str | None
+
+_OURS = {"foretell", "network", "auto"}
 _OPTIONS = {
     "ensemble": "ensemble",
     "seed": "seed",
@@ -21,7 +28,30 @@ _OPTIONS = {
 }
 
 
-def configured(model: Any, learn: TrainOptions) -> Any:
+def build(question: Question, learn: TrainOptions, name: str = "network") -> Model:
+    """Return the forecaster that the options describe: ours, or a statistic or rule by its name."""
+    name = _known_model(question, name)
+    model: Model = question.task.build("foretell" if name in _OURS else name)
+    return configured(model.set_params(model="auto") if name == "auto" else model, learn)
+
+
+def compared(question: Question, names: Sequence[str] | None, learn: TrainOptions) -> list[Model | str]:
+    """Return the models of a comparison: ours with the options of the command line, others by name."""
+    known = [_known_model(question, name) for name in names or question.task.defaults]
+    return [build(question, learn, name) if name in _OURS else name for name in known]
+
+
+def _known_model(question: Question, name: str) -> str:
+    """Return a model's name in small letters; refuse one that answers no such question."""
+    models, name = question.task.models, name.lower()
+    if name not in {*_OURS, *models}:
+        spelled = [known for known in models if not {"/", " "} & set(known)]
+        known = list(dict.fromkeys(["network", "auto", *spelled]))
+        raise ParameterError(f"--model {name}: there is no such model{_hint(name, known)}")
+    return name
+
+
+def configured(model: Model, learn: TrainOptions) -> Model:
     """Return a forecaster with the settings of the configuration file, the options and ``--set``, in order.
 
     Raises
@@ -29,10 +59,10 @@ def configured(model: Any, learn: TrainOptions) -> Any:
     ParameterError
         A setting is unknown, or outside of what is allowed.
     """
-    from foretell.evaluation.search_space import with_settings  # noqa: PLC0415  # brings the engine
+    from foretell.evaluation.search_space import setting_names, with_settings  # noqa: PLC0415  # the engine
 
     config: Path | None = getattr(learn, "config", None)
-    settings: dict[str, Any] = {} if config is None else _flat(_read_toml(config))
+    settings = {} if config is None else _flat(_read_toml(config))
     spelled = {name: f"--config {config}: {name}" for name in settings}
     for option, name in _OPTIONS.items():
         value = getattr(learn, option, None)
@@ -41,14 +71,17 @@ def configured(model: Any, learn: TrainOptions) -> Any:
     for text in getattr(learn, "assignments", None) or ():
         name, value = read_assignment(text)
         settings[name], spelled[name] = value, f"--set {name}"
-    _check_known(model, spelled)
+    known = setting_names(model)
+    for name, written in spelled.items():
+        if name not in known:
+            raise ParameterError(f"{written}: {model.name} has no such setting{_hint(name, known)}")
     try:
         return with_settings(model, settings)
     except ParameterError as error:
         raise ParameterError(_named(str(error), spelled)) from error
 
 
-def read_assignment(text: str) -> tuple[str, Any]:
+def read_assignment(text: str) -> tuple[str, Value | tuple[Value, ...]]:
     """Read a setting as the command line writes it.
 
     Examples
@@ -56,14 +89,47 @@ def read_assignment(text: str) -> tuple[str, Any]:
     >>> read_assignment("network.units=64"), read_assignment("network.units=64,32")
     (('network.units', 64), ('network.units', (64, 32)))
     """
-    name, equals, value = text.partition("=")
-    if not equals or not name or not value:
-        raise ParameterError(f"--set {text!r}; expected a name and a value, such as network.units=64")
-    values = tuple(read_value(part) for part in value.split(","))
+    name, written = _parted(text, "--set", "a name and a value, such as network.units=64")
+    values = tuple(_read_value(part) for part in written.split(","))
     return name, values if len(values) > 1 else values[0]
 
 
-def read_value(text: str) -> Any:
+def read_searched(text: str) -> tuple[str, list[Value] | Between]:
+    """Read a setting to search as the command line writes it: its name, and values or a range.
+
+    Examples
+    --------
+    >>> read_searched("network.units=16,32,64")
+    ('network.units', [16, 32, 64])
+    >>> read_searched("training.learning_rate=1e-4..1e-2:log")
+    ('training.learning_rate', Between(low=0.0001, high=0.01, log=True))
+    """
+    from foretell.evaluation.search_space import Between  # noqa: PLC0415
+
+    expected = (
+        "a name and values, such as network.units=16,32, or a range, such as "
+        "training.learning_rate=1e-4..1e-2:log"
+    )
+    name, written = _parted(text, "--space", expected)
+    first, dots, last = written.partition("..")
+    if not dots:
+        return name, [_read_value(value) for value in written.split(",")]
+    last, colon, scale = last.partition(":")
+    low, high = _read_value(first), _read_value(last)
+    if isinstance(low, (int, float)) and isinstance(high, (int, float)) and (not colon or scale == "log"):
+        return name, Between(low, high, log=bool(colon))
+    raise ParameterError(f"--space {text!r}; expected two numbers, such as {name}=8..64 or {name}=8..64:log")
+
+
+def _parted(text: str, option: str, expected: str) -> tuple[str, str]:
+    """Return what stands on the two sides of the equals sign."""
+    name, _, value = text.partition("=")
+    if not name or not value:
+        raise ParameterError(f"{option} {text!r}; expected {expected}")
+    return name, value
+
+
+def _read_value(text: str) -> Value:
     """Return a number, true, false, none, or the text itself."""
     named = {"true": True, "false": False, "none": None}
     if text.lower() in named:
@@ -76,46 +142,10 @@ def read_value(text: str) -> Any:
     return text
 
 
-def read_knob(text: str) -> tuple[str, Any]:
-    """Read a knob as the command line writes it: its name, and values or a range.
+def _hint(name: str, known: Sequence[str]) -> str:
+    from foretell.core.constraints import OneOf, did_you_mean  # noqa: PLC0415  # brings numpy
 
-    Examples
-    --------
-    >>> read_knob("network.units=16,32,64")
-    ('network.units', [16, 32, 64])
-    >>> read_knob("training.learning_rate=1e-4..1e-2:log")
-    ('training.learning_rate', Between(low=0.0001, high=0.01, log=True))
-    """
-    from foretell.evaluation.search_space import Between  # noqa: PLC0415
-
-    name, equals, values = text.partition("=")
-    if not equals or not name or not values:
-        raise ParameterError(
-            f"--knob {text!r}; expected a name and values, such as network.units=16,32, or a range, such as "
-            "training.learning_rate=1e-4..1e-2:log"
-        )
-    low, dots, high = values.partition("..")
-    if not dots:
-        return name, [read_value(value) for value in values.split(",")]
-    high, colon, scale = high.partition(":")
-    ends = [read_value(low), read_value(high)]
-    if not all(isinstance(end, (int, float)) for end in ends) or (colon and scale != "log"):
-        raise ParameterError(
-            f"--knob {text!r}; expected two numbers, such as {name}=8..64 or {name}=8..64:log"
-        )
-    return name, Between(ends[0], ends[1], log=bool(colon))
-
-
-def _check_known(model: Any, spelled: Mapping[str, str]) -> None:
-    from foretell.evaluation.search_space import setting_names  # noqa: PLC0415
-
-    known = setting_names(model)
-    for name, written in spelled.items():
-        if name not in known:
-            raise ParameterError(
-                f"{written}: {model.name} has no such setting{did_you_mean(name, known)}; "
-                f"expected {OneOf(tuple(known)).expected}"
-            )
+    return f"{did_you_mean(name, known)}; expected {OneOf(tuple(known)).expected}"
 
 
 def _named(message: str, spelled: Mapping[str, str]) -> str:
@@ -126,7 +156,7 @@ def _named(message: str, spelled: Mapping[str, str]) -> str:
     return message
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_toml(path: Path) -> Mapping[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -137,9 +167,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ParameterError(f"--config {path}: not TOML, {error}") from error
 
 
-def _flat(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(tables: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """Return nested tables by dotted names."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for name, value in tables.items():
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{name}.")

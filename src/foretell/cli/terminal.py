@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from foretell.errors import ParameterError, StorageError
 
 if TYPE_CHECKING:
     import polars as pl
+    import rich.progress
 
     from foretell.evaluation.tuning import SearchProgress
     from foretell.nn.training import Progress
+    from foretell.plotting.charts import Chart
 
 TABLE_FORMATS = (".csv", ".parquet", ".json")
 
@@ -30,58 +32,56 @@ def tell(data: str) -> None:
 
 
 @contextlib.contextmanager
-def training_progress() -> Iterator[Callable[[Progress], None] | None]:
-    """Give a callback for `EventForecaster.fit` that draws bars; None where stderr is not a terminal."""
+def _bars(before: Sequence[str], after: Sequence[str]) -> Iterator[rich.progress.Progress | None]:
+    """Give bars, with texts before and after, that vanish at the end; None where stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
     from rich import progress  # noqa: PLC0415  # only a terminal needs it
     from rich.console import Console  # noqa: PLC0415
 
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.TextColumn("epoch {task.completed:.0f} of at most {task.total:.0f}"),
-        progress.TextColumn("{task.fields[loss]}"),
-        progress.TimeElapsedColumn(),
-    )
-    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[int, progress.TaskID] = {}
+    columns: list[str | progress.ProgressColumn] = [*before, progress.BarColumn(), *after]
+    with progress.Progress(
+        *columns, progress.TimeElapsedColumn(), console=Console(stderr=True), transient=True
+    ) as bars:
+        yield bars
 
-        def heard(news: Progress) -> None:
+
+@contextlib.contextmanager
+def training_progress() -> Iterator[Callable[[Progress], None] | None]:
+    """Give a callback for ``fit`` that draws a bar for each member; None where stderr is not a terminal."""
+    epochs = "epoch {task.completed:.0f} of at most {task.total:.0f}"
+    with _bars(["{task.description}"], [epochs, "{task.fields[loss]}"]) as bars:
+        if bars is None:
+            yield None
+            return
+        tasks: dict[int, rich.progress.TaskID] = {}
+
+        def show(epoch: Progress) -> None:
             # Members train side by side: each has a bar.
-            if news.member not in tasks:
-                label = f"network {news.member + 1}"
-                tasks[news.member] = bars.add_task(label, total=news.epochs, loss="")
-            loss = f"loss {news.validation_loss:.4f}"
-            bars.update(tasks[news.member], completed=news.epoch + 1, loss=loss)
+            if epoch.member not in tasks:
+                label = f"network {epoch.member + 1}"
+                tasks[epoch.member] = bars.add_task(label, total=epoch.epochs, loss="")
+            loss = f"loss {epoch.validation_loss:.4f}"
+            bars.update(tasks[epoch.member], completed=epoch.epoch + 1, loss=loss)
 
-        yield heard
+        yield show
 
 
 @contextlib.contextmanager
 def search_progress() -> Iterator[Callable[[SearchProgress], None] | None]:
     """Give a callback for `foretell.tune` that draws a bar; None where stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich import progress  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
-
-    columns = (
-        progress.BarColumn(),
-        progress.TextColumn("trial {task.completed:.0f} of {task.total:.0f}"),
-        progress.TextColumn("{task.fields[best]}"),
-        progress.TimeElapsedColumn(),
-    )
-    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with _bars([], ["trial {task.completed:.0f} of {task.total:.0f}", "{task.fields[best]}"]) as bars:
+        if bars is None:
+            yield None
+            return
         task = bars.add_task("search", total=1, best="")
 
-        def heard(news: SearchProgress) -> None:
-            best = "" if news.best is None else f"best {news.best:.4g}"
-            bars.update(task, completed=news.done, total=news.trials, best=best)
+        def show(search: SearchProgress) -> None:
+            best = "" if search.best is None else f"best {search.best:.4g}"
+            bars.update(task, completed=search.done, total=search.trials, best=best)
 
-        yield heard
+        yield show
 
 
 @contextlib.contextmanager
@@ -109,14 +109,20 @@ def check_file(path: Path | None, endings: tuple[str, ...], what: str) -> None:
         raise StorageError(f"cannot write {path}: the directory {path.parent} is not there")
 
 
-def draw_all(charts: Mapping[str, Callable[[], Any]], place: Path) -> None:
-    """Make the directory, then draw each chart into it as a PNG of its name, and say so."""
-    from foretell import plotting  # noqa: PLC0415
-
+def make_directory(place: Path) -> Path:
+    """Return a directory that is there."""
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"cannot write to {place}: {error.strerror}") from error
+    return place
+
+
+def draw_all(charts: Mapping[str, Callable[[], Chart]], place: Path) -> None:
+    """Make the directory, then draw each chart into it as a PNG of its name, and say so."""
+    from foretell import plotting  # noqa: PLC0415
+
+    make_directory(place)
     with busy("drawing"):
         for name, draw in charts.items():
             say(f"{plotting.save(draw(), place / f'{name}.png')} written")
@@ -127,7 +133,7 @@ def write_table(frame: pl.DataFrame, path: Path | None, *, as_json: bool = False
     if path is None:
         tell(frame.write_json() if as_json else frame.write_csv())
         return
-    writers: dict[str, Callable[[Path], Any]] = {
+    writers: dict[str, Callable[[Path], object]] = {
         ".csv": frame.write_csv,
         ".parquet": frame.write_parquet,
         ".json": frame.write_json,
@@ -145,21 +151,13 @@ def show_table(frame: pl.DataFrame, *, title: str = "") -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
+    from foretell.evaluation.evaluation import shown  # noqa: PLC0415
+
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name, dtype in frame.schema.items():
         table.add_column(name.replace("_", " "), justify="right" if dtype.is_numeric() else "left")
     for row in frame.iter_rows():
-        table.add_row(*[_shown(value) for value in row])
+        table.add_row(*[shown(value) for value in row])
     # A pipe has no width: nothing is cut or wrapped there.
     width = None if sys.stdout.isatty() else 400
     Console(file=sys.stdout, width=width, highlight=False, markup=False).print(table)
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        if 0.0 < abs(value) < 0.0005:
-            return "< 0.001"
-        return f"{value:.4g}" if abs(value) < 100 else f"{value:,.0f}"
-    return str(value)

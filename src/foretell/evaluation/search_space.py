@@ -7,14 +7,13 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from foretell.core.estimator import Estimator
 from foretell.errors import ParameterError
-from foretell.events.forecaster import EventForecaster
-from foretell.series.forecaster import SeriesForecaster
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-Forecaster = TypeVar("Forecaster", bound=EventForecaster | SeriesForecaster)
+Configured = TypeVar("Configured", bound=Estimator)
 
 # What trainings may differ in and still run one compiled program; see `foretell.nn.optimizer`.
 _INPUTS = {"seed", "training.learning_rate", "training.weight_decay", "training.epochs", "training.patience"}
@@ -59,10 +58,10 @@ class SearchSpace:
     space : mapping of str to sequence or Between
         ``"network.units": [16, 32]``: arguments of the forecaster by name, settings of its configurations
         after a dot.
-    model : EventForecaster or SeriesForecaster
+    model : forecaster
     """
 
-    def __init__(self, space: Space, model: EventForecaster | SeriesForecaster) -> None:
+    def __init__(self, space: Space, model: Estimator) -> None:
         if not isinstance(space, Mapping) or not space:
             raise ParameterError(
                 f"space={space!r}; expected a dict of settings, such as {{'network.units': [16, 32]}}"
@@ -128,12 +127,13 @@ def _label(value: object) -> object:
     return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
 
 
-def setting_names(model: EventForecaster | SeriesForecaster) -> list[str]:
+def setting_names(model: Estimator) -> list[str]:
     """Return the names of all settings of a forecaster.
 
     Examples
     --------
-    >>> "window.lookback" in setting_names(SeriesForecaster())
+    >>> import foretell as ft
+    >>> "window.lookback" in setting_names(ft.SeriesForecaster())
     True
     """
     configurations = model.configurations()
@@ -145,12 +145,13 @@ def setting_names(model: EventForecaster | SeriesForecaster) -> list[str]:
     return names
 
 
-def with_settings(model: Forecaster, settings: Mapping[str, object]) -> Forecaster:
+def with_settings(model: Configured, settings: Mapping[str, object]) -> Configured:
     """Return a new forecaster with other settings.
 
     Examples
     --------
-    >>> with_settings(EventForecaster(), {"network.units": 8, "ensemble": 1}).network.units
+    >>> import foretell as ft
+    >>> with_settings(ft.EventForecaster(), {"network.units": 8, "ensemble": 1}).network.units
     8
     """
     other = type(model)(**model.get_params(deep=False))

@@ -187,7 +187,7 @@ SERIES = Task(
     inner_cut=_last_steps,
 )
 
-_TASKS: dict[Kind, Task] = {"events": EVENTS, "series": SERIES}
+TASKS: dict[Kind, Task] = {"events": EVENTS, "series": SERIES}
 
 
 def task_of(thing: object, verb: str = "evaluate") -> Task:
@@ -211,7 +211,7 @@ def task_of(thing: object, verb: str = "evaluate") -> Task:
     >>> task_of(ft.Panel.from_arrays([[1, 2, 3]])).rank
     ('mase',)
     """
-    task = _TASKS.get(getattr(thing, "kind", None))  # type: ignore[arg-type]
+    task = TASKS.get(getattr(thing, "kind", None))  # type: ignore[arg-type]
     if task is None:
         raise DataError(
             f"{verb} takes an EventLog or a Panel, got {type(thing).__name__}; read one with "
