@@ -113,7 +113,7 @@ def windows_per_second(runs: int = 7) -> None:
     rng = np.random.default_rng(0)
     chosen = rng.integers(0, len(windows.end), (ROUND, batch), dtype=np.int32)
     noise = rng.integers(0, 2**32, (ROUND, 2), dtype=np.uint32)
-    trainer = Trainer(WindowSampler(network, batch, ROUND), QUICK)
+    trainer = Trainer(WindowSampler(network, batch, ROUND), SERIES.complete_training(QUICK))
     ready = _bare_round(network, trainer)
     in_place = _in_place(network, flat, windows, chosen)
 

@@ -22,6 +22,7 @@ from benchmarks.events import journey
 import foretell as ft
 from foretell.nn.backend import keras
 from foretell.nn.samplers import ModelSampler, Runs
+from foretell.nn.settings import STORES as DEFAULTS
 from foretell.nn.training import ModelTrainer
 
 STORES, WINDOWS, LENGTH, CLASSES, BATCH, EPOCHS = 200, 300, 3, 5, 100, 20
@@ -78,7 +79,7 @@ def together(inputs: np.ndarray, classes: np.ndarray) -> tuple[float, float, flo
     config = ft.TrainConfig(epochs=EPOCHS, batch_size=BATCH, optimizer="adam", learning_rate=0.01)
     data = (jnp.asarray(inputs.reshape(n, LENGTH, 1)), jnp.asarray(classes.reshape(n)))
     sampler = ModelSampler.of(Network(), (1,), (runs, None), BATCH, WINDOWS // BATCH)
-    trainer = ModelTrainer(sampler, config)
+    trainer = ModelTrainer(sampler, DEFAULTS.complete_training(config))
     initial = [variable.value for variable in Network.variables]
     began = time.perf_counter()
     trainer.train(initial, (data, runs), seed=0)

@@ -23,7 +23,7 @@ from benchmarks.peers.environment import peer_python
 
 from foretell.nn.backend import keras
 from foretell.nn.samplers import WindowSampler
-from foretell.nn.settings import TrainConfig
+from foretell.nn.settings import SERIES, TrainConfig
 from foretell.nn.training import Trainer
 
 # Keras' backend is chosen by now: the peers' module must not be the first to import it.
@@ -58,7 +58,7 @@ class Ours:
         values, classes = gaps(N_WINDOWS)
         self.data = (jnp.asarray(values), jnp.asarray(classes))
         self.initial = [np.asarray(variable.value) for variable in network.variables]
-        training = TrainConfig(epochs=EPOCHS + 1, optimizer="adam")
+        training = SERIES.complete_training(TrainConfig(epochs=EPOCHS + 1, optimizer="adam"))
         self.trainer = Trainer(WindowSampler(network, BATCH, N_WINDOWS // BATCH), training)
 
     def run(self) -> list[float]:

@@ -361,7 +361,7 @@ def test_what_is_saved_as_keras_does_answers_the_same_to_the_last_bit(small_mode
     """Architecture in JSON, weights in HDF5, which are there for others: `load` does not read them."""
     names = [file.name for file in keras_saved.iterdir()]
     assert {"architecture.json", "member0.weights.h5", "member1.weights.h5"} <= set(names)
-    monkeypatch.setattr("foretell.nn.keras_files.read_member", None)
+    monkeypatch.setattr("foretell.nn.state.read_member", None)
     loaded = ft.load(keras_saved)
     assert loaded.predict(HORIZONS).equals(small_model.predict(HORIZONS))
     for one, other in zip(loaded.model_.members, small_model.model_.members, strict=True):

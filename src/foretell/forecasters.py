@@ -66,7 +66,7 @@ def load_keras(path: str | Path) -> list[Any]:
         The directory holds no such files, or they are damaged.
     """
     import foretell.events.heads.networks  # noqa: F401, PLC0415  # registers their layers with Keras
-    from foretell.nn.keras_files import ARCHITECTURE, read_member, weights_name  # noqa: PLC0415
+    from foretell.nn.state import ARCHITECTURE, read_member, weights_name  # noqa: PLC0415
 
     place = Path(path)
     contents = contents_of(place, read_manifest(place))
@@ -89,7 +89,7 @@ def _with_weights(stored: Stored) -> State:
     if "keras_order" not in described:
         return state
     import foretell.events.heads.networks  # noqa: F401, PLC0415  # registers their layers with Keras
-    from foretell.nn.keras_files import read_weights  # noqa: PLC0415
+    from foretell.nn.state import read_weights  # noqa: PLC0415
 
     weights = read_weights(stored.contents, described["members"], described["keras_order"])
     return dataclasses.replace(state, arrays=state.arrays | weights)

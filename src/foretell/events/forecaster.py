@@ -21,8 +21,7 @@ from foretell.events.count_forecasts import CountForecasts
 from foretell.events.gap_forecasts import GapForecasts
 from foretell.events.heads.config import HeadConfig, as_head
 from foretell.events.state import head_of, of_today, settings
-from foretell.nn.custom import check_network
-from foretell.nn.settings import NetworkConfig, TrainConfig
+from foretell.nn.settings import NetworkConfig, TrainConfig, check_network
 
 
 class EventForecaster(GapForecasts, CountForecasts):

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-Array = Any
+from foretell.nn.backend import Array
+
+Inputs = TypeVar("Inputs")  # a pytree of arrays
 
 # Nodes of the Gauss-Legendre rule along the path.
 _NODES = 64
 
 
-def integrated_gradients(function: Callable[[Any], Array], inputs: Any) -> Any:
+def integrated_gradients(function: Callable[[Inputs], Array], inputs: Inputs) -> Inputs:
     """Attribute the difference of a function's values to its inputs (Sundararajan, Taly and Yan 2017).
 
     The gradient is integrated along the straight path from zero, which standardised inputs have at their
@@ -42,11 +44,12 @@ def integrated_gradients(function: Callable[[Any], Array], inputs: Any) -> Any:
     shares = jnp.asarray((nodes + 1.0) / 2.0, jnp.float32), jnp.asarray(weights / 2.0, jnp.float32)
     gradient = jax.grad(function)
 
-    def add(total: Any, node: tuple[Array, Array]) -> tuple[Any, None]:
+    def add(total: Inputs, node: tuple[Array, Array]) -> tuple[Inputs, None]:
         share, weight = node
-        found = gradient(jax.tree.map(lambda part: share * part, inputs))
-        return jax.tree.map(lambda t, g: t + weight * g, total, found), None
+        slope = gradient(jax.tree.map(lambda part: share * part, inputs))
+        return jax.tree.map(lambda t, g: t + weight * g, total, slope), None
 
     zero = jax.tree.map(jnp.zeros_like, inputs)
     mean, _ = jax.lax.scan(add, zero, shares)
-    return jax.tree.map(jnp.multiply, mean, inputs)
+    parts: Inputs = jax.tree.map(jnp.multiply, mean, inputs)
+    return parts

@@ -16,7 +16,7 @@ from foretell.errors import BackendError
 
 Array: TypeAlias = jax.Array
 Tensor: TypeAlias = jax.Array  # or, while a model is built, its symbol, with the same operations
-Weights: TypeAlias = Sequence[Array] | Sequence[npt.NDArray[np.float32]]
+Weights: TypeAlias = Sequence[Array | npt.NDArray[np.float32]]
 Tree: TypeAlias = Any  # nested tuples, lists and dictionaries of arrays, as JAX takes them
 Config: TypeAlias = dict[str, object]  # what JSON keeps of a layer
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -50,6 +50,7 @@ class Model(Protocol):
 
     inputs: list[Tensor]
     outputs: list[Tensor]
+    output_shape: tuple[int | None, ...]
     trainable_variables: list[Variable]
     non_trainable_variables: list[Variable]
 
@@ -62,7 +63,7 @@ class Model(Protocol):
 
     def stateless_call(
         self, weights: Weights, fixed: Sequence[Array], inputs: Array | Sequence[Array], *, training: bool
-    ) -> tuple[Array, list[Array]]: ...
+    ) -> tuple[Tree, list[Array]]: ...
 
     def to_json(self, *, indent: int) -> str: ...
 
@@ -75,7 +76,7 @@ class Cell(Protocol):
     """A recurrent cell of Keras: one step of a layer."""
 
     units: int
-    state_size: int | Sequence[int]
+    state_size: int | list[int] | tuple[int, ...]
 
     def __call__(self, inputs: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, Tensor | list[Tensor]]: ...
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
 
-from foretell.nn.backend import keras
-
-Array = Any
+from foretell.nn.backend import Cell, Config, Layer, Tensor, keras, register
 
 ops = keras.ops
-register = keras.saving.register_keras_serializable("foretell")
+Step: TypeAlias = tuple[Tensor, list[Tensor]]
+"""Output and memory after a step."""
 
 
 class _LSTMVariant(keras.layers.LSTMCell):  # type: ignore[misc]
     """What variants of the LSTM share with Keras' cell: weights, activations, settings."""
 
-    def __init__(self, units: int, **kwargs: Any) -> None:
+    def __init__(self, units: int, **kwargs: object) -> None:
         super().__init__(units, **kwargs)
         self.dropout_mask_count = None  # one mask for all gates
 
-    def _sums(self, inputs: Array, h: Array, *, training: bool) -> list[Array]:
+    def _sums(self, inputs: Tensor, h: Tensor, *, training: bool) -> list[Tensor]:
         """Return W x + R h + b of input gate, forget gate, candidate, output gate: (batch, units)."""
         if training and self.dropout:
             inputs = inputs * self.get_dropout_mask(inputs)
@@ -29,7 +28,7 @@ class _LSTMVariant(keras.layers.LSTMCell):  # type: ignore[misc]
         sums = ops.matmul(inputs, self.kernel) + ops.matmul(h, self.recurrent_kernel)
         if self.use_bias:
             sums = sums + self.bias
-        gates: list[Array] = ops.split(sums, 4, axis=-1)
+        gates: list[Tensor] = ops.split(sums, 4, axis=-1)
         return gates
 
 
@@ -59,18 +58,20 @@ class PeepholeLSTMCell(_LSTMVariant):
     (2, 4)
     """
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: tuple[int, ...]) -> None:
         """Create the weights."""
         super().build(input_shape)
         self.peephole = self.add_weight(shape=(3, self.units), initializer="zeros", name="peephole")
 
-    def call(self, inputs: Array, states: Sequence[Array], training: bool = False) -> Any:  # noqa: FBT001, FBT002
+    def call(self, inputs: Tensor, states: Sequence[Tensor], training: bool = False) -> Step:  # noqa: FBT001, FBT002
         """Return h, and [h, c]."""
         h, c = states
         h, c = self._advance(self._sums(inputs, h, training=training), c)
         return h, [h, c]
 
-    def _advance(self, sums: list[Array], before: Array, from_below: Array = 0.0) -> tuple[Array, Array]:
+    def _advance(
+        self, sums: list[Tensor], before: Tensor, from_below: Tensor | float = 0.0
+    ) -> tuple[Tensor, Tensor]:
         s_i, s_f, s_z, s_o = sums
         p_i, p_f, p_o = (self.peephole[k] for k in range(3))
         i = self.recurrent_activation(s_i + p_i * before)
@@ -98,12 +99,12 @@ class DepthGatedLSTMCell(PeepholeLSTMCell):
         There is a layer below: its memory comes as the last ``units`` columns of the inputs.
     """
 
-    def __init__(self, units: int, linked: bool = False, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
+    def __init__(self, units: int, linked: bool = False, **kwargs: object) -> None:  # noqa: FBT001, FBT002
         super().__init__(units, **kwargs)
         self.linked = linked
         self.output_size = 2 * units
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: tuple[int, ...]) -> None:
         """Create the weights."""
         width = input_shape[-1] - (self.units if self.linked else 0)
         super().build((*input_shape[:-1], width))
@@ -114,10 +115,10 @@ class DepthGatedLSTMCell(PeepholeLSTMCell):
             self.depth_links = self.add_weight(shape=(2, self.units), initializer="zeros", name="depth_links")
             self.depth_bias = self.add_weight(shape=(self.units,), initializer="zeros", name="depth_bias")
 
-    def call(self, inputs: Array, states: Sequence[Array], training: bool = False) -> Any:  # noqa: FBT001, FBT002
+    def call(self, inputs: Tensor, states: Sequence[Tensor], training: bool = False) -> Step:  # noqa: FBT001, FBT002
         """Return [h, c] as one array, and [h, c]."""
         h, before = states
-        from_below: Array = 0.0
+        from_below: Tensor | float = 0.0
         if self.linked:
             inputs, below = inputs[..., : -self.units], inputs[..., -self.units :]
             w_c, w_b = self.depth_links[0], self.depth_links[1]
@@ -126,7 +127,7 @@ class DepthGatedLSTMCell(PeepholeLSTMCell):
         h, c = self._advance(self._sums(inputs, h, training=training), before, from_below)
         return ops.concatenate([h, c], axis=-1), [h, c]
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the cell."""
         return {**super().get_config(), "linked": self.linked}
 
@@ -149,12 +150,12 @@ class ClockworkRNNCell(keras.layers.SimpleRNNCell):  # type: ignore[misc]
         Of the modules; those for which there is no unit are left out.
     """
 
-    def __init__(self, units: int, periods: Sequence[int] = (1, 2, 4, 8), **kwargs: Any) -> None:
+    def __init__(self, units: int, periods: Sequence[int] = (1, 2, 4, 8), **kwargs: object) -> None:
         super().__init__(units, **kwargs)
         self.periods = tuple(sorted(periods))
         self.state_size = [units, 1]
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: tuple[int, ...]) -> None:
         """Create the weights."""
         super().build(input_shape)
         n_modules = min(len(self.periods), self.units)
@@ -162,7 +163,7 @@ class ClockworkRNNCell(keras.layers.SimpleRNNCell):  # type: ignore[misc]
         self.period = ops.convert_to_numpy(period).astype("float32")  # of each unit
         self.reads = (self.period[:, None] >= self.period).astype("float32")  # from (row), to (column)
 
-    def call(self, inputs: Array, states: Sequence[Array], training: bool = False) -> Any:  # noqa: FBT001, FBT002
+    def call(self, inputs: Tensor, states: Sequence[Tensor], training: bool = False) -> Step:  # noqa: FBT001, FBT002
         """Return h, and [h, t]."""
         before, t = states
         inputs = inputs * self.get_dropout_mask(inputs) if training and self.dropout else inputs
@@ -176,11 +177,11 @@ class ClockworkRNNCell(keras.layers.SimpleRNNCell):  # type: ignore[misc]
         h = ops.where(ops.mod(t, self.period) == 0, h, before)
         return h, [h, t + 1.0]
 
-    def get_initial_state(self, batch_size: Any = None) -> list[Array]:
+    def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         """Return the memory before the first step."""
         return [ops.zeros((batch_size, size), dtype=self.compute_dtype) for size in self.state_size]
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the cell."""
         return {**super().get_config(), "periods": list(self.periods)}
 
@@ -205,11 +206,11 @@ class SLSTMCell(_LSTMVariant):
     units : int
     """
 
-    def __init__(self, units: int, **kwargs: Any) -> None:
+    def __init__(self, units: int, **kwargs: object) -> None:
         super().__init__(units, **kwargs)
         self.state_size = [units] * 4
 
-    def call(self, inputs: Array, states: Sequence[Array], training: bool = False) -> Any:  # noqa: FBT001, FBT002
+    def call(self, inputs: Tensor, states: Sequence[Tensor], training: bool = False) -> Step:  # noqa: FBT001, FBT002
         """Return h, and [h, c, n, m]."""
         h, c, n, m = states
         log_i, s_f, s_z, s_o = self._sums(inputs, h, training=training)
@@ -244,16 +245,16 @@ class MinLSTMCell(keras.layers.Layer):  # type: ignore[misc]
     def __init__(
         self,
         units: int,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        **kwargs: Any,
+        kernel_initializer: object = "glorot_uniform",
+        recurrent_initializer: object = "orthogonal",
+        **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
         self.units = self.state_size = self.output_size = units
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: tuple[int, ...]) -> None:
         """Create the weights; the forget gate's bias starts at one."""
         self.kernel = self.add_weight(
             shape=(input_shape[-1], 3 * self.units), initializer=self.kernel_initializer, name="kernel"
@@ -263,20 +264,20 @@ class MinLSTMCell(keras.layers.Layer):  # type: ignore[misc]
             shape=(3 * self.units,), initializer=lambda *_, **__: ops.convert_to_tensor(start), name="bias"
         )
 
-    def gates(self, inputs: Array) -> tuple[Array, Array]:
+    def gates(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the kept share of the memory, and what is added to it: (..., features) → (..., units)."""
         f, i, candidate = ops.split(ops.matmul(inputs, self.kernel) + self.bias, 3, axis=-1)
         odds = ops.log_sigmoid(f) - ops.log_sigmoid(i)  # f / (f + i) = sigmoid(log f − log i)
         return ops.sigmoid(odds), ops.sigmoid(-odds) * candidate
 
-    def call(self, inputs: Array, states: Any) -> Any:
+    def call(self, inputs: Tensor, states: Tensor | list[Tensor] | tuple[Tensor, ...]) -> Step:
         """Return h, and [h]."""
         h = states[0] if isinstance(states, (list, tuple)) else states
         keep, add = self.gates(inputs)
         h = keep * h + add
         return h, [h]
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the cell."""
         named = ("kernel_initializer", "recurrent_initializer")
         kept = {name: keras.initializers.serialize(getattr(self, name)) for name in named}
@@ -297,14 +298,15 @@ class MinLSTM(keras.layers.RNN):  # type: ignore[misc]
 
     def call(
         self,
-        sequences: Array,
-        initial_state: Any = None,
-        mask: Any = None,
+        sequences: Tensor,
+        initial_state: Tensor | list[Tensor] | tuple[Tensor, ...] | None = None,
+        mask: Tensor | None = None,
         training: bool = False,  # noqa: FBT001, FBT002
-    ) -> Any:
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Return what `keras.layers.RNN` would: (batch, steps, features) → (batch, steps, units)."""
         if mask is not None:
-            return super().call(sequences, initial_state, mask=mask, training=training)
+            masked: Tensor = super().call(sequences, initial_state, mask=mask, training=training)
+            return masked
         keep, add = self.cell.gates(sequences)  # (batch, steps, units)
         kept, states = ops.associative_scan(_after, (keep, add), axis=1)
         if initial_state is not None:
@@ -314,12 +316,12 @@ class MinLSTM(keras.layers.RNN):  # type: ignore[misc]
         return (output, states[:, -1]) if self.return_state else output
 
 
-def _after(first: tuple[Array, Array], second: tuple[Array, Array]) -> tuple[Array, Array]:
+def _after(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     (keep_1, add_1), (keep_2, add_2) = first, second
     return keep_1 * keep_2, keep_2 * add_1 + add_2
 
 
-CELLS = {
+CELLS: Final[dict[str, Callable[..., Cell]]] = {
     "lstm": keras.layers.LSTMCell,
     "gru": keras.layers.GRUCell,
     "rnn": keras.layers.SimpleRNNCell,
@@ -334,7 +336,7 @@ _GATED = ("activation", "recurrent_activation", "recurrent_dropout")
 _PLAIN = ("activation", "recurrent_dropout")
 
 # Settings that a cell takes beside its units.
-SETTINGS: dict[str, tuple[str, ...]] = {
+SETTINGS: Final[dict[str, tuple[str, ...]]] = {
     "lstm": _GATED,
     "gru": _GATED,
     "rnn": _PLAIN,
@@ -346,7 +348,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
 }
 
 
-def state_sizes(cell: Any) -> list[int]:
+def state_sizes(cell: Cell) -> list[int]:
     """Return the width of each part of a cell's memory.
 
     Examples
@@ -358,7 +360,7 @@ def state_sizes(cell: Any) -> list[int]:
     return [int(size) for size in (sizes if isinstance(sizes, (list, tuple)) else [sizes])]
 
 
-def free_memory(cell: Any) -> int:
+def free_memory(cell: Cell) -> int:
     """Return how many of the first parts of a memory can start from any values.
 
     The others, such as a step's number or a normaliser, start from zero.
@@ -367,14 +369,15 @@ def free_memory(cell: Any) -> int:
     return 1 if fixed else len(state_sizes(cell))
 
 
-def state_width(cell: Any) -> int:
+def state_width(cell: Cell) -> int:
     """Return the width of a cell's state, as the layer above sees it."""
     if isinstance(cell, DepthGatedLSTMCell):
         return int(cell.units)
     return int(getattr(cell, "output_size", None) or state_sizes(cell)[0])
 
 
-def over_sequences(cell: Any, name: str) -> Any:
+def over_sequences(cell: Cell, name: str) -> Layer:
     """Return the Keras layer that runs a cell over whole sequences and gives all steps."""
     layer = MinLSTM if isinstance(cell, MinLSTMCell) else keras.layers.RNN
-    return layer(cell, return_sequences=True, name=name)
+    made: Layer = layer(cell, return_sequences=True, name=name)
+    return made

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Self, TypeAlias, TypeGuard
 
 import numpy as np
 
 from foretell.errors import ParameterError
-from foretell.nn.backend import keras
-
-Array = Any
+from foretell.nn.backend import Array, Cell, Config, Model, Tensor, Variable, keras, register
 
 ops = keras.ops
-register = keras.saving.register_keras_serializable("foretell")
-
+Shape: TypeAlias = tuple[int | None, ...]
 
 # Events over which a network of the user's looks back that does not say it by its input's shape.
 _LOOK_BACK = 32
@@ -59,7 +57,7 @@ class OwnNetwork:
     architecture: str
 
     @classmethod
-    def of(cls, built: Any) -> OwnNetwork:
+    def of(cls, built: object) -> OwnNetwork:
         """Describe a Keras model or cell.
 
         Raises
@@ -81,19 +79,33 @@ class OwnNetwork:
             ) from error
         return own
 
-    def build(self, seed: int) -> Any:
+    @classmethod
+    def for_shape(cls, network: object, shape: object) -> OwnNetwork:
+        """Describe a Keras model or cell, or what a builder returns that is called with a shape."""
+        if isinstance(network, keras.layers.Layer) or not callable(network):
+            return network if isinstance(network, OwnNetwork) else cls.of(network)
+        built = network(shape)
+        if not isinstance(built, (keras.Model, OwnNetwork)) and not is_cell(built):
+            raise ParameterError(
+                f"the builder returned {type(built).__name__}; expected a keras.Model or a recurrent cell"
+            )
+        return built if isinstance(built, OwnNetwork) else cls.of(built)
+
+    def build(self, seed: int) -> Model | Cell:
         """Return a fresh model or cell whose initial weights are settled by the seed."""
-        described = _reseeded(json.loads(self.architecture), np.random.default_rng(seed))
+        described: Config = json.loads(self.architecture)
+        reseeded = _reseeded(described, np.random.default_rng(seed))
         try:
-            return keras.saving.deserialize_keras_object(described)
+            built: Model | Cell = keras.saving.deserialize_keras_object(reseeded)
         except (TypeError, ValueError) as error:
             raise ParameterError(
                 f"the network of class {described.get('class_name')!r} cannot be built: {_first_line(error)} "
                 "Import the module that registers its classes with Keras first"
             ) from error
+        return built
 
 
-def _reseeded(described: Any, rng: np.random.Generator) -> Any:
+def _reseeded(described: object, rng: np.random.Generator) -> object:
     """Return a description in which every initializer and dropout has a seed of its own."""
     if isinstance(described, list):
         return [_reseeded(part, rng) for part in described]
@@ -109,48 +121,12 @@ def _first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def is_cell(layer: Any) -> bool:
+def is_cell(layer: object) -> TypeGuard[Cell]:
     """Return whether a Keras layer is a recurrent cell."""
     return isinstance(layer, keras.layers.Layer) and hasattr(layer, "state_size")
 
 
-def check_network(network: Any) -> None:
-    """Refuse what can be no network."""
-    if network is None or isinstance(network, (keras.layers.Layer, OwnNetwork)):
-        return
-    if not isinstance(network, type) and (callable(network) or hasattr(network, "resolved")):
-        return
-    raise ParameterError(
-        f"network={network!r}; expected a foretell.NetworkConfig(…), a keras.Model, or a function that "
-        "builds one"
-    )
-
-
-def resolved(network: Any, shape: Any) -> Any:
-    """Return the description of a model, of a cell, or of what a builder makes for a shape.
-
-    Parameters
-    ----------
-    network : NetworkConfig, keras.Model, cell, OwnNetwork or callable
-        A callable gets the shape and returns one of the former. In a configuration the cell may be one.
-    shape : object
-        What a builder is told.
-    """
-    if dataclasses.is_dataclass(network):  # a configuration, or resolved before
-        return network.resolved(shape) if hasattr(network, "resolved") else network
-    if not isinstance(network, keras.layers.Layer) and callable(network):
-        built = network(shape)
-        if isinstance(built, OwnNetwork):
-            return built
-        if not isinstance(built, keras.Model) and not is_cell(built):
-            raise ParameterError(
-                f"the builder returned {type(built).__name__}; expected a keras.Model or a recurrent cell"
-            )
-        network = built
-    return OwnNetwork.of(network)
-
-
-def check_variables(model: Any) -> None:
+def check_variables(model: Model) -> None:
     """Refuse variables that gradients do not train: they would be lost."""
     strays = [v.path for v in model.non_trainable_variables if not is_generator(v)]
     if strays:
@@ -160,12 +136,12 @@ def check_variables(model: Any) -> None:
         )
 
 
-def is_generator(variable: Any) -> bool:
+def is_generator(variable: Variable) -> bool:
     """Return whether a variable is the state of a random generator (of a dropout)."""
     return str(variable.dtype) == "uint32"
 
 
-def generators(model: Any, noise: Array | None) -> list[Array]:
+def generators(model: Model, noise: Array | None) -> list[Array]:
     """Return values of what is not trained: each random generator starts from its own share of the noise."""
     fixed = model.non_trainable_variables
     if noise is None:
@@ -174,53 +150,60 @@ def generators(model: Any, noise: Array | None) -> list[Array]:
     return [noise + np.uint32(i) * shift for i in range(len(fixed))]
 
 
-@register
-class CausalRun(keras.layers.Layer):  # type: ignore[misc]
-    """Run a causal model of some number of steps over shorter or equal runs of events.
+class _Causal(keras.layers.Layer):  # type: ignore[misc]
+    """A causal model of some number of steps.
 
     Parameters
     ----------
     model : keras.Model
         ``(batch, steps, features) → (batch, steps, units)``.
     steps : int
-        To which runs are filled up at their end, where nothing looks.
     """
 
-    def __init__(self, model: Any, steps: int, **kwargs: Any) -> None:
+    def __init__(self, model: Model, steps: int, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.model, self.steps = model, steps
-        self.width = int(model.output_shape[-1])
+        self.width = int(model.outputs[0].shape[-1])
 
-    def call(self, sequence: Array, training: bool = False) -> Array:  # noqa: FBT001, FBT002
-        """Return the states: (batch, length, features) → (batch, length, units)."""
-        length = sequence.shape[1]
-        filled = ops.pad(sequence, [[0, 0], [0, self.steps - length], [0, 0]])
-        return self.model(filled, training=training)[:, :length]
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return (batch, length, units)."""
-        return (*input_shape[:-1], self.width)
-
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the layer."""
         model = keras.saving.serialize_keras_object(self.model)
         return {**super().get_config(), "model": model, "steps": self.steps}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> CausalRun:
+    def from_config(cls, config: Config) -> Self:
         """Return the layer of a configuration."""
-        return cls(**config | {"model": keras.saving.deserialize_keras_object(config["model"])})
+        model = keras.saving.deserialize_keras_object(config["model"])
+        return cls(**config | {"model": model})  # type: ignore[arg-type]  # as `get_config` says
 
 
 @register
-class CausalStep(CausalRun):
+class CausalRun(_Causal):
+    """Run a causal model over runs of events that are as long as it or shorter.
+
+    Runs are filled up at their end, where nothing looks.
+    """
+
+    def call(self, sequence: Tensor, training: bool = False) -> Tensor:  # noqa: FBT001, FBT002
+        """Return the states: (batch, length, features) → (batch, length, units)."""
+        length = sequence.shape[1]
+        filled = ops.pad(sequence, [[0, 0], [0, self.steps - length], [0, 0]])
+        return self.model(filled, training=training)[:, :length]
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return (batch, length, units)."""
+        return (*input_shape[:-1], self.width)
+
+
+@register
+class CausalStep(_Causal):
     """Run a causal model for one further event, from a memory of the last events' features.
 
     The memory is [features of the last ``steps`` events, how many there are]; where it is full, the oldest
     event is dropped.
     """
 
-    def call(self, inputs: Any, training: bool = False) -> Any:  # noqa: FBT001, FBT002
+    def call(self, inputs: Sequence[Tensor], training: bool = False) -> tuple[Tensor, Tensor, Tensor]:  # noqa: FBT001, FBT002
         """Return the state and the memory after the event: (batch, units), (batch, steps·F), (batch, 1)."""
         event, kept, count = inputs
         kept = ops.reshape(kept, (-1, self.steps, event.shape[-1]))
@@ -232,13 +215,13 @@ class CausalStep(CausalRun):
         state = ops.sum(self.model(kept, training=training) * here, axis=1)
         return state, ops.reshape(kept, (-1, self.steps * event.shape[-1])), count + 1.0
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Sequence[Shape]) -> list[Shape]:
         """Return the shapes of the state and of the memory."""
         event, *memory = input_shape
         return [(event[0], self.width), *memory]
 
 
-def check_causal(model: Any, n_features: int) -> int:
+def check_causal(model: Model, n_features: int) -> int:
     """Check a trunk for events, and return over how many steps it looks back.
 
     Raises

@@ -191,7 +191,7 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
         data : bool
             With the data that it was fitted to, see `save`.
         """
-        from foretell.nn.keras_files import write_members  # noqa: PLC0415  # Keras' files are seldom wanted
+        from foretell.nn.state import write_members  # noqa: PLC0415  # Keras' files are seldom wanted
 
         self._check_fitted("model_")
         network, members = self.model_.network, self.model_.members

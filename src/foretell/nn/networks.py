@@ -5,16 +5,192 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Protocol, cast
 
 from foretell.errors import ParameterError
-from foretell.nn.backend import Weights, keras
-from foretell.nn.custom import generators
+from foretell.nn.backend import Array, Cell, Layer, Model, Tensor, Variable, Weights, keras
+from foretell.nn.cells import CELLS, SETTINGS, DepthGatedLSTMCell, over_sequences, state_sizes, state_width
+from foretell.nn.custom import CausalRun, CausalStep, OwnNetwork, check_causal, generators, is_cell
 from foretell.nn.layers import Initializers, make_dropout
-from foretell.nn.recurrent import make_recurrent
 from foretell.nn.settings import NetworkConfig
 
-__all__ = ["NetworkConfig", "RecurrentNetwork", "build_network"]
+
+class Recurrent(Protocol):
+    """The recurrent part of a network, in two views."""
+
+    @property
+    def width(self) -> int:
+        """Of a state."""
+
+    @property
+    def memory(self) -> list[int]:
+        """Width of each part of what a step needs of the past."""
+
+    @property
+    def longest(self) -> int | None:
+        """Steps that it can read as one sequence, where there is a limit."""
+
+    def over(self, sequence: Tensor) -> Tensor:
+        """Return all states of sequences: (batch, steps, features) → (batch, steps, width)."""
+
+    def step(self, inputs: Tensor, memory: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return the state after one more step, and the memory: (batch, features) → (batch, width)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stack:
+    """Layers of cells; a layer's output is added to its input where it lies above the first of its width.
+
+    Attributes
+    ----------
+    cells : tuple
+    layers : tuple
+        Each runs one of the cells over whole sequences.
+    """
+
+    cells: tuple[Cell, ...]
+    layers: tuple[Layer, ...]
+    longest: int | None = None
+
+    @property
+    def width(self) -> int:
+        """Of a state of the top layer."""
+        return state_width(self.cells[-1])
+
+    @property
+    def memory(self) -> list[int]:
+        """Widths of the memories of all layers."""
+        return [size for cell in self.cells for size in state_sizes(cell)]
+
+    def over(self, sequence: Tensor) -> Tensor:
+        """Return the states of the top layer."""
+        return self._climb(sequence, lambda k, inputs: self.layers[k](inputs))
+
+    def step(self, inputs: Tensor, memory: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return the state of the top layer, and the memories of all."""
+        left = list(memory)
+        after: list[Tensor] = []
+
+        def run(k: int, inputs: Tensor) -> Tensor:
+            n_parts = len(state_sizes(self.cells[k]))
+            output, new = self.cells[k](inputs, left[:n_parts])
+            del left[:n_parts]
+            after.extend(new if isinstance(new, (list, tuple)) else [new])
+            return output
+
+        return self._climb(inputs, run), after
+
+    def _climb(self, inputs: Tensor, run: Callable[[int, Tensor], Tensor]) -> Tensor:
+        """Go from layer to layer; ``run(k, inputs)`` runs the k-th."""
+        state, from_below = inputs, None
+        for k, cell in enumerate(self.cells):
+            read = state if from_below is None else keras.layers.Concatenate()([state, from_below])
+            output = run(k, read)
+            if isinstance(cell, DepthGatedLSTMCell):
+                output, from_below = output[..., : cell.units], output[..., cell.units :]
+            residual = k > 0 and state_width(cell) == state_width(self.cells[k - 1])
+            state = keras.layers.Add()([state, output]) if residual else output
+        return state
+
+
+@dataclasses.dataclass(frozen=True)
+class Trunk:
+    """A causal model that a user brought; its memory is the features of the last events."""
+
+    run: CausalRun
+    one: CausalStep
+    n_features: int
+
+    @property
+    def longest(self) -> int:
+        """The largest power of two that it holds: padded lengths of sequences are powers of two."""
+        return 1 << (self.run.steps.bit_length() - 1)
+
+    @property
+    def width(self) -> int:
+        """Of a state."""
+        return self.run.width
+
+    @property
+    def memory(self) -> list[int]:
+        """Width of the kept features, and of their number."""
+        return [self.run.steps * self.n_features, 1]
+
+    def over(self, sequence: Tensor) -> Tensor:
+        """Return all states."""
+        states: Tensor = self.run(sequence)
+        return states
+
+    def step(self, inputs: Tensor, memory: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return the state after one more event, and the memory."""
+        state, *after = self.one([inputs, *memory])
+        return state, after
+
+
+def make_cell(config: NetworkConfig, layer: int, init: Initializers, name: str | None = None) -> Cell:
+    """Return the cell of a layer, with initial weights of its own."""
+    if isinstance(config.cell, OwnNetwork):
+        own = config.cell.build(init.seed())
+        if not is_cell(own):
+            raise ParameterError(
+                f"cell={type(own).__name__}; expected a recurrent cell: a whole network cannot write a "
+                "horizon step by step, take method='direct'"
+            )
+        return own
+    kind = str(config.cell)
+    settings = {setting: getattr(config, setting) for setting in SETTINGS[kind] if getattr(config, setting)}
+    if config.cell == "depth_gated":
+        settings["linked"] = layer > 0
+    initializers = {"kernel_initializer": init("kernel"), "recurrent_initializer": init("recurrent")}
+    return CELLS[kind](config.widths[layer], name=name, **initializers, **settings)
+
+
+def make_recurrent(
+    config: NetworkConfig, n_features: int, init: Initializers, name: str = "recurrent"
+) -> Recurrent | None:
+    """Build the recurrent part of a network; None where it has no layers.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+    n_features : int
+        Of one step.
+    init : Initializers
+    name : str
+        Layers are called ``name_0``, ``name_1`` ….
+    """
+    if isinstance(config.cell, OwnNetwork):
+        own = config.cell.build(init.seed())
+        if not is_cell(own):
+            model = cast("Model", own)
+            steps = check_causal(model, n_features)
+            return Trunk(CausalRun(model, steps, name=name), CausalStep(model, steps), n_features)
+        check_cell(own, n_features)
+    if not config.layers:
+        return None
+    kind = config.cell if isinstance(config.cell, str) else "cell"
+    cells = tuple(make_cell(config, k, init, f"{kind}_{k}") for k in range(config.layers))
+    return Stack(cells, tuple(over_sequences(cell, f"{name}_{k}") for k, cell in enumerate(cells)))
+
+
+def check_cell(cell: Cell, n_features: int) -> None:
+    """Refuse a cell of which one step does not fit: ``(inputs, memory) → (state, memory)``."""
+    sizes = state_sizes(cell)
+    memory = [keras.ops.zeros((2, size)) for size in sizes]
+    expected = f"call(inputs, states) to return a state (batch, units) and a memory of widths {sizes}"
+    try:
+        state, after = cell(keras.ops.zeros((2, n_features)), memory)
+    except (TypeError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise ParameterError(
+            f"one step of {type(cell).__name__} failed: {first} Expected {expected}"
+        ) from error
+    shapes = [tuple(part.shape) for part in (after if isinstance(after, (list, tuple)) else [after])]
+    if shapes != [(2, size) for size in sizes] or tuple(state.shape) != (2, state_width(cell)):
+        raise ParameterError(
+            f"one step of {type(cell).__name__} on a batch of 2 gave a state {tuple(state.shape)} and a "
+            f"memory {shapes}; expected {expected}, as its state_size says"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,23 +211,23 @@ class RecurrentNetwork:
         Events that it can read as one sequence, where there is a limit.
     """
 
-    trunk: Any
-    head: Any
-    stepper: Any
-    join: Callable[[], Any]
+    trunk: Model | None
+    head: Model
+    stepper: Model
+    join: Callable[[], Model]
     longest: int | None = None
 
     @functools.cached_property
-    def whole(self) -> Any:
+    def whole(self) -> Model:
         """``[features (B, L, F), anchor inputs (B, L, A)] → output (B, L, P)``: trunk and head as one."""
         return self.join()
 
     @property
-    def variables(self) -> list[Any]:
+    def variables(self) -> list[Variable]:
         """Trainable variables, those of the trunk first."""
         return [*(self.trunk.trainable_variables if self.trunk else []), *self.head.trainable_variables]
 
-    def sequence(self, weights: Weights, features: Any, noise: Any = None) -> Any:
+    def sequence(self, weights: Weights, features: Array, noise: Array | None = None) -> Array:
         """Run the recurrent layers over whole sequences; without any, the states have width 0.
 
         ``noise`` (two random uint32) is what recurrent dropout draws from; without it nothing is dropped.
@@ -60,9 +236,12 @@ class RecurrentNetwork:
             return features[..., :0]
         fixed, training = generators(self.trunk, noise), noise is not None
         count = len(self.trunk.trainable_variables)
-        return self.trunk.stateless_call(weights[:count], fixed, features, training=training)[0]
+        states: Array = self.trunk.stateless_call(weights[:count], fixed, features, training=training)[0]
+        return states
 
-    def output(self, weights: Weights, states: Any, features: Any, anchor: Any, noise: Any = None) -> Any:
+    def output(
+        self, weights: Weights, states: Array, features: Array, anchor: Array, noise: Array | None = None
+    ) -> Array:
         """Run the dense layers and the head on states and features, shapes (N, …).
 
         ``noise`` (two random uint32) is the state of the dropout's generator; without it nothing is dropped.
@@ -70,19 +249,19 @@ class RecurrentNetwork:
         fixed, training = generators(self.head, noise), noise is not None
         count = len(self.head.trainable_variables)
         inputs = [states, features, anchor] if self.trunk is not None else [features, anchor]
-        return self.head.stateless_call(weights[-count:], fixed, inputs, training=training)[0]
+        output: Array = self.head.stateless_call(weights[-count:], fixed, inputs, training=training)[0]
+        return output
 
     def step(
-        self, weights: Weights, features: Any, anchor: Any, memory: Sequence[Any]
-    ) -> tuple[Any, list[Any]]:
+        self, weights: Weights, features: Array, anchor: Array, memory: Sequence[Array]
+    ) -> tuple[Array, list[Array]]:
         """Return the output after one event, and the recurrent memory."""
         place = {id(variable): i for i, variable in enumerate(self.variables)}
         ordered = [weights[place[id(variable)]] for variable in self.stepper.trainable_variables]
         fixed = [variable.value for variable in self.stepper.non_trainable_variables]
         outputs = self.stepper.stateless_call(ordered, fixed, [features, anchor, *memory], training=False)[0]
-        if not memory:  # Keras hands out a single output bare
-            return outputs if not isinstance(outputs, list) else outputs[0], []
-        output, *after = outputs
+        # Keras hands out a single output bare.
+        output, *after = outputs if isinstance(outputs, list) else [outputs]
         return output, after
 
     @property
@@ -92,7 +271,7 @@ class RecurrentNetwork:
 
 
 def build_network(
-    config: NetworkConfig, n_features: int, n_anchor: int, n_raw: int, head: Any, seed: int
+    config: NetworkConfig, n_features: int, n_anchor: int, n_raw: int, head: Layer, seed: int
 ) -> RecurrentNetwork:
     """Build recurrent layers, dense layers, and a linear output that starts at zero.
 
@@ -118,14 +297,17 @@ def build_network(
     recurrent = make_recurrent(config, n_features, init)
     top = _top(config, n_raw, head, init, seed)
 
-    def inputs(*lead: int | None) -> list[Any]:
-        named = (("features", n_features), ("anchor_state", n_anchor))
-        return [keras.Input((*lead, width), name=name) for name, width in named]
+    def inputs(*lead: int | None) -> tuple[Tensor, Tensor]:
+        return (
+            keras.Input((*lead, n_features), name="features"),
+            keras.Input((*lead, n_anchor), name="anchor_state"),
+        )
 
-    def whole() -> Any:
+    def whole() -> Model:
         features, anchor = inputs(None)
         states = recurrent.over(features) if recurrent else None
-        return keras.Model([features, anchor], top(states, features, anchor), name="network")
+        model: Model = keras.Model([features, anchor], top(states, features, anchor), name="network")
+        return model
 
     trunk = None
     if recurrent:
@@ -133,18 +315,19 @@ def build_network(
         trunk = keras.Model(features, recurrent.over(features), name="recurrent")
 
     one, anchor = inputs()
-    given = keras.Input((recurrent.width,), name="state") if recurrent else None
-    read = [one, anchor] if given is None else [given, one, anchor]
-    dense_head = keras.Model(read, top(given, one, anchor), name="head")
+    before = keras.Input((recurrent.width,), name="state") if recurrent else None
+    read = [one, anchor] if before is None else [before, one, anchor]
+    dense_head = keras.Model(read, top(before, one, anchor), name="head")
 
     memory = [keras.Input((width,)) for width in recurrent.memory] if recurrent else []
     state, after = recurrent.step(one, memory) if recurrent else (None, [])
     stepper = keras.Model([one, anchor, *memory], [top(state, one, anchor), *after], name="step")
-    longest = recurrent.longest if recurrent else None
-    return RecurrentNetwork(trunk, dense_head, stepper, whole, longest)
+    return RecurrentNetwork(trunk, dense_head, stepper, whole, recurrent.longest if recurrent else None)
 
 
-def _top(config: NetworkConfig, n_raw: int, head: Any, init: Any, seed: int) -> Callable[..., Any]:
+def _top(
+    config: NetworkConfig, n_raw: int, head: Layer, init: Initializers, seed: int
+) -> Callable[[Tensor | None, Tensor, Tensor], Tensor]:
     """Return what follows the recurrent layers: ``(state or None, features, anchor inputs) → output``."""
     layers = keras.layers
     join, skip = layers.Concatenate(name="join"), layers.Concatenate(name="skip")
@@ -153,7 +336,7 @@ def _top(config: NetworkConfig, n_raw: int, head: Any, init: Any, seed: int) -> 
     # The output reads the dense layers and, by a linear skip, the features themselves.
     out = layers.Dense(n_raw, config.output_activation, kernel_initializer="zeros", name="correction")
 
-    def top(state: Any, features: Any, anchor: Any) -> Any:
+    def top(state: Tensor | None, features: Tensor, anchor: Tensor) -> Tensor:
         joined = join([state, features]) if state is not None else features
         if drop is not None:
             joined = drop(joined)
@@ -166,7 +349,7 @@ def _top(config: NetworkConfig, n_raw: int, head: Any, init: Any, seed: int) -> 
     return top
 
 
-def dense_layers(config: NetworkConfig, init: Any) -> list[Any]:
+def dense_layers(config: NetworkConfig, init: Initializers) -> list[Layer]:
     """Return the dense layers between the recurrent state and the output."""
     return [
         keras.layers.Dense(

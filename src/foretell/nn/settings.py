@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 
 from foretell.core.constraints import Constraint, Maybe, Number, Whole, check, check_fields
 from foretell.errors import ParameterError
-from foretell.nn.backend import keras
+from foretell.nn.backend import Cell, Model, keras
 from foretell.nn.cells import CELLS, SETTINGS
-from foretell.nn.custom import OwnNetwork, resolved
+from foretell.nn.custom import OwnNetwork
 
 # Beyond it layers cost time and, in our measurements and in the literature, seldom gain anything.
 _ADVISED_LAYERS = 3
+Builder: TypeAlias = Callable[..., object]  # of a shape; returns a model or a cell
 # A field with this value is not set: the task chooses it, see `Defaults`.
 TASK: Final[Any] = None
 
@@ -63,7 +64,7 @@ class NetworkConfig:
     2
     """
 
-    cell: Any = "lstm"
+    cell: str | OwnNetwork | Cell | Model | Builder | Mapping[str, str] = "lstm"
     layers: int = TASK
     units: int | tuple[int, ...] = TASK
     dense: int | tuple[int, ...] = TASK
@@ -176,11 +177,11 @@ class NetworkConfig:
         """Width of each dense layer."""
         return tuple(w for w in (self.dense if isinstance(self.dense, tuple) else (self.dense,)) if w)
 
-    def resolved(self, shape: Any) -> NetworkConfig:
+    def resolved(self, shape: object) -> NetworkConfig:
         """Return the configuration with a builder's network in place of the builder, called with a shape."""
         if isinstance(self.cell, (str, OwnNetwork)):
             return self
-        return dataclasses.replace(self, cell=resolved(self.cell, shape))
+        return dataclasses.replace(self, cell=OwnNetwork.for_shape(self.cell, shape))
 
 
 _TRAINING_RULES: Final[Mapping[str, Constraint]] = {
@@ -315,7 +316,24 @@ STORES: Final = Defaults(
 )
 
 
-def as_config(network: Any) -> NetworkConfig:
+def check_network(network: object) -> None:
+    """Refuse what can be no network."""
+    known = network is None or isinstance(network, (keras.layers.Layer, OwnNetwork, NetworkConfig))
+    if not known and (isinstance(network, type) or not callable(network)):
+        raise ParameterError(
+            f"network={network!r}; expected a foretell.NetworkConfig(…), a keras.Model, or a function that "
+            "builds one"
+        )
+
+
+def resolved(network: object, shape: object) -> NetworkConfig | OwnNetwork:
+    """Return a configuration without builders, or the description of a model or of what a builder makes."""
+    if isinstance(network, NetworkConfig):
+        return network.resolved(shape)
+    return OwnNetwork.for_shape(network, shape)
+
+
+def as_config(network: NetworkConfig | Cell | Model | Builder | None) -> NetworkConfig:
     """Return the configuration, or one with a user's own network as its recurrent part."""
     if network is None or isinstance(network, NetworkConfig):
         return network or NetworkConfig()

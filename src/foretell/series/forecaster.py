@@ -20,10 +20,9 @@ from foretell.data.panel import Panel, check_panel, training_panel
 from foretell.data.state import panel_alike, panel_from_state, panel_options
 from foretell.data.tables import forecast_table, quantiles_for
 from foretell.errors import DataError
-from foretell.nn.custom import check_network, resolved
 from foretell.nn.forecaster import NetworkForecaster
 from foretell.nn.samplers import power_of_two
-from foretell.nn.settings import SERIES, Defaults, NetworkConfig, TrainConfig
+from foretell.nn.settings import SERIES, Defaults, NetworkConfig, TrainConfig, check_network, resolved
 from foretell.nn.training import Progress
 from foretell.series.auto import LEAST_VALUES, SeriesChoice, choose
 from foretell.series.fitting import (

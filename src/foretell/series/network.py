@@ -13,8 +13,7 @@ from foretell.nn.backend import keras
 from foretell.nn.cells import free_memory, over_sequences, state_sizes, state_width
 from foretell.nn.custom import OwnNetwork, generators
 from foretell.nn.layers import Initializers, make_dropout
-from foretell.nn.networks import dense_layers
-from foretell.nn.recurrent import make_cell, make_recurrent
+from foretell.nn.networks import dense_layers, make_cell, make_recurrent
 from foretell.nn.settings import SERIES, NetworkConfig
 from foretell.series.custom import build_own_model
 from foretell.series.scaling import last_observed, mean_change, window_scale

@@ -11,7 +11,7 @@ import polars as pl
 from foretell.core.state import Described, State
 from foretell.data.earlier import with_panel
 from foretell.data.state import panel_state, refuse
-from foretell.nn.settings import TrainConfig
+from foretell.nn.settings import NetworkConfig, TrainConfig
 from foretell.nn.state import member_arrays, members_of_arrays, network_of_state, network_state
 from foretell.series.auto import SeriesChoice
 from foretell.series.calibration import Calibration
@@ -93,7 +93,8 @@ def series_model_of(state: State) -> SeriesModel:
         ids=tuple(state.tables[_TRAINED]["unique_id"].to_list()),
     )
     loss = (described["params"]["training"] or {}).get("loss")
-    network = SeriesNetwork(network_of_state(described["network"]), Shape(**described["shape"]), loss=loss)
+    built = network_of_state(described["network"]) or NetworkConfig()
+    network = SeriesNetwork(built, Shape(**described["shape"]), loss=loss)
     shapes = [tuple(variable.shape) for variable in network.variables]
     model = SeriesModel(
         network,
