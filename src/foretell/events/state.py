@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # Parameters that are written in a way of their own.
 _APART = ("network", "training", "head", "stores")
+# No clock runs so much faster than at its mean, and no number of a model is so large.
+_FASTEST, _LARGEST = 1e4, 1e30
 
 
 def forecaster_state(model: CustomerForecaster, read_as: Described) -> State:
@@ -170,14 +172,14 @@ def _check_model(model: GapModel, described: Described) -> None:
         "no members": not model.members,
         "another clock": clock.unit != options["unit"]
         or speeds.shape != ((168 if hourly else 7) + 53,)
-        or speeds.min() <= 0,
+        or not ((speeds > 1.0 / _FASTEST) & (speeds < _FASTEST)).all(),
         "other features": n_features != 12 + 4 * hourly + 2 * n_marks + N_PACE * model.network.paced,
         "another scale": any(part.shape != (n_features,) for part in vars(model.scale).values())
         or (model.scale.deviation <= 0).any(),
         "other marks": model.new_marks.shape != (n_marks,),
         "no ascending residuals": (np.diff(model.residuals) < 0).any()
         or (model.network.kind == "gap" and not len(model.residuals)),
-        "numbers that are not finite": not np.isfinite(numbers).all(),
+        "numbers that are not finite": not (np.abs(numbers) < _LARGEST).all(),
     }
     refuse("model", faults)
 
