@@ -2,8 +2,9 @@
 
 Of each fixture in tests/fixtures/v1, as the first format keeps it and as today's does, copies are harmed:
 bits are flipped, a file is cut, lengthened, overwritten, swapped with another one, or values of the JSON are
-changed. Half of the copies of today's format are sealed again, as one who wants to deceive would do: their
-sums are right. What is read has to be refused by one StorageError, or to forecast without a NaN.
+changed. Of those of today's format with other files or JSON half are sealed again, as one who wants to
+deceive would do: their sums are right. What is read has to be refused by one StorageError, or to forecast
+without a NaN.
 """
 
 from __future__ import annotations
@@ -155,7 +156,7 @@ def corrupted(
         shutil.copytree(model, place)
         name = list(HARMS)[k % len(HARMS)]
         HARMS[name](rng, place)
-        sealed = sealable and bool(rng.random() < 0.5)
+        sealed = sealable and name in {"edit", "swap"} and bool(rng.random() < 0.5)
         if sealed:
             seal(place)
         faulthandler.dump_traceback_later(SECONDS, exit=True)

@@ -233,10 +233,16 @@ class EventStatistic(_Statistic, ABC):
         state = with_log(state)
         model = cls(**state.described["params"])
         model._read_as = state.described["log_options"]
-        if cls._params is not None:
-            model._keep(state.arrays["params"])
+        model._keep(state.arrays.get("params", np.zeros(0)))
         if state.data is not None:
             model.log_ = log_from_state(state.data)
+        return model
+
+    @classmethod
+    def of_params(cls, params: Sequence[float] | None) -> Self:
+        """Return a model with parameters that were learned before; it has no log."""
+        model = cls()
+        model._keep(np.array(params or (), dtype=np.float64))
         return model
 
     def attach(self, data: EventLog) -> Self:
@@ -251,7 +257,7 @@ class EventStatistic(_Statistic, ABC):
     def _keep(self, params: FloatArray) -> None:
         """Keep what was learned, under its names."""
         if self._params is not None:
-            if params.dtype.kind != "f" or not (params > 0).all():
+            if params.dtype.kind != "f" or not len(params) or not (params > 0).all():
                 raise DataError(f"{self.name} has parameters {params}; expected numbers above 0")
             self.params_ = self._params(*params.tolist())
 

@@ -14,7 +14,14 @@ from foretell.core.state import Arrays, Described, State
 from foretell.data.log import EventLog
 from foretell.data.panel import Covariates, Panel
 from foretell.data.report import ReadReport
-from foretell.data.state import log_options, log_state, panel_options, panel_state, report_of_state
+from foretell.data.state import (
+    check_names,
+    log_options,
+    log_state,
+    panel_options,
+    panel_state,
+    report_of_state,
+)
 from foretell.errors import DataError
 
 _NUMBERS = (
@@ -45,6 +52,7 @@ def with_panel(state: State) -> State:
 def _log(state: State) -> EventLog:
     described, arrays = state.described["log"], state.arrays
     has_groups = "log.groups" in arrays
+    check_names(described["mark_names"], arrays["log.marks"].shape[1])
     groups = _column(state, described.get("groups"), "groups", "group") if has_groups else None
     return EventLog(
         ids=_column(state, described.get("ids"), "ids", "unique_id"),
@@ -64,10 +72,12 @@ def _log(state: State) -> EventLog:
 
 def _panel(state: State) -> Panel:
     described, arrays = state.described["panel"], state.arrays
+    check_names(described["targets"], arrays["panel.values"].shape[1])
     parts = {}
     for name, columns in described["covariates"].items():
-        categories = {column: tuple(words) for column, words in columns["categories"].items()}
+        categories = {column: tuple(map(str, words)) for column, words in columns["categories"].items()}
         values = arrays[f"panel.{name}"].astype(np.float64)
+        check_names(columns["names"], values.shape[1])
         parts[name] = Covariates(tuple(columns["names"]), values, categories)
     open_slots = arrays["panel.open_slots"].astype(bool) if "panel.open_slots" in arrays else None
     return Panel(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -148,6 +148,7 @@ def log_from_state(state: State) -> EventLog:
 def _check_log(log: EventLog) -> None:
     """Refuse a log whose parts do not fit each other."""
     _check_ids(log.ids)
+    check_names(log.mark_names, log.marks.shape[1])
     if not all(type(tick) is int for tick in (log.start, log.as_of)) or (
         not 0 <= log.as_of - log.start < _MOST_TICKS
     ):
@@ -167,6 +168,13 @@ def _check_log(log: EventLog) -> None:
 
 def _or_none(names: pl.Series | None) -> pl.Series:
     return pl.Series([]) if names is None else names
+
+
+def check_names(names: Sequence[object], n_columns: int) -> None:
+    """Refuse names that are none, or not those of so many columns."""
+    texts = {name for name in names if isinstance(name, str)}
+    if len(texts) != len(names) or len(names) != n_columns:
+        raise DataError(f"{list(names)} are no names of {n_columns} columns")
 
 
 def _check_ids(ids: pl.Series) -> None:
@@ -232,7 +240,7 @@ def panel_from_state(state: State) -> Panel:
         name: Covariates(
             tuple(described[_FUTURE if name == _AHEAD else name]),
             values,
-            {column: tuple(words) for column, words in described["categories"][name].items()},
+            {column: tuple(map(str, words)) for column, words in described["categories"][name].items()},
         )
         for name, values in known.items()
     }
@@ -272,12 +280,16 @@ def _columns(columns: list[FloatArray], n_rows: int) -> FloatArray:
 def _check_panel(panel: Panel) -> None:
     """Refuse a panel whose parts do not fit each other."""
     _check_ids(panel.ids)
+    check_names(panel.targets, panel.values.shape[1])
     faults = {
         "series without a step": (panel.lengths < 1).any(),
         "infinite values": np.isinf(panel.values).any(),
+        "other categories ahead": panel.future.categories != panel.ahead.categories,
     }
     for name in _COVARIATES:
         part = getattr(panel, name)
+        check_names(part.names, part.values.shape[1])
+        faults[f"categories of no {name} column"] = not set(part.categories) <= set(part.names)
         for k, column in enumerate(part.names):
             codes = part.values[:, k]
             if column in part.categories:

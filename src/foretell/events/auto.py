@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.baselines import EVENT_BASELINES, BGNBDParams, GapParams, ParetoNBDParams
+from foretell.baselines import EVENT_BASELINES
 from foretell.core.contracts import EventModel, Outlook
+from foretell.core.state import Described
 from foretell.data.holdout import hold_out
 from foretell.data.log import EventLog
 from foretell.errors import EmptyLogError
 from foretell.events.simulation import Expected
 from foretell.stats import metrics
-from foretell.stats.blending import blend_weights
+from foretell.stats.blending import blend_weights, check_weights
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -26,13 +27,6 @@ NETWORK = "network"
 LEAST_CUSTOMERS = 200
 # Share of the observed time that is held back to choose by.
 _HELD_BACK = 0.25
-_PARAMS: dict[str, Callable[..., Any]] = {
-    "pareto/nbd": ParetoNBDParams,
-    "bg/nbd": BGNBDParams,
-    "mbg/nbd": BGNBDParams,
-    "mean gap": GapParams,
-    "median gap": GapParams,
-}
 
 
 class _Chances(Protocol):
@@ -137,13 +131,16 @@ class EventChoice:
         return kept | {"statistics": {name: given and list(given) for name, given in params.items()}}
 
     @classmethod
-    def from_description(cls, kept: dict[str, Any]) -> EventChoice:
+    def from_description(cls, kept: Described) -> EventChoice:
         """Return the choice that `describe` described."""
-        statistics: dict[str, Any] = {name: EVENT_BASELINES[name]() for name in kept["statistics"]}
-        for name, given in kept["statistics"].items():
-            if given is not None:
-                statistics[name].params_ = _PARAMS[name](*given)
-        return cls(**kept | {"statistics": statistics})
+        statistics = {
+            name: EVENT_BASELINES[name].of_params(params) for name, params in kept["statistics"].items()
+        }
+        for weights in (kept["counts"], kept["chances"]):
+            check_weights(weights, {NETWORK, *statistics})
+        return cls(
+            kept["counts"], kept["chances"], dict(kept["losses"]), bool(kept["too_little_data"]), statistics
+        )
 
     def _weighted(self, weights: dict[str, float]) -> list[tuple[str, EventModel]]:
         return [(name, self.statistics[name]) for name in weights if name != NETWORK]

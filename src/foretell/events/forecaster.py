@@ -78,7 +78,7 @@ class EventForecaster(GapForecasts, CountForecasts):
 
     _constraints: ClassVar[Mapping[str, Constraint]] = {
         "ensemble": Whole(),
-        "paths": Whole(),
+        "paths": Whole(1, 1_000_000),
         "seed": Whole(0),
         "training": Maybe(Instance(TrainConfig)),
         "model": OneOf(("network", "auto")),

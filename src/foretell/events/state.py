@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -19,7 +18,7 @@ from foretell.events.auto import EventChoice
 from foretell.events.clock import OperationalClock
 from foretell.events.gap_features import N_PACE
 from foretell.events.heads.base import HistoryNetwork
-from foretell.events.heads.config import HeadConfig, as_head
+from foretell.events.heads.config import KINDS, SCALES, HeadConfig, as_head
 from foretell.events.heads.networks import builder
 from foretell.events.history import FeatureScale
 from foretell.events.states import GapModel, States
@@ -128,8 +127,8 @@ def gap_model_of(state: State, n_models: int | None = None) -> GapModel:
     """
     described, arrays = state.described, state.arrays
     head, config = described["head"], NetworkConfig(**described["network"])
-    _check_grid(head["settings"])
-    network = builder(head["kind"], head["settings"])(config, described["n_features"], 0)
+    build = builder(head["kind"], _checked_settings(head["kind"], head["settings"]))
+    network = build(config, described["n_features"], 0)
     shapes = [tuple(variable.shape) for variable in network.network.variables]
     if n_models is not None:
         shapes = [(n_models, *shape) for shape in shapes]
@@ -147,19 +146,26 @@ def gap_model_of(state: State, n_models: int | None = None) -> GapModel:
     return model
 
 
-def _check_grid(settings: Mapping[str, Any]) -> None:
-    """Refuse the grid of a head whose steps do not follow each other."""
+def _checked_settings(kind: str, given: Described) -> dict[str, Any]:
+    """Return the settings of a head as it was built with; refuse what it cannot be built with."""
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    faults = {
+        f"an unknown {name}": name in settings and settings[name] not in known
+        for name, known in (("drop_out", ("mbg", "bg")), ("scale", SCALES), ("censored", (True, False)))
+    }
+    faults["an unknown kind"] = kind not in KINDS or settings.get("hazard", kind == "hazard") != (
+        kind == "hazard"
+    )
     for name in ("edges", "knots", "fine", "within"):
         values = np.array(settings.get(name, ()), dtype=np.float64)
-        if (
-            np.isnan(values).any()
-            or (values < 0).any()
-            or (name != "within" and (np.diff(values) <= 0).any())
-        ):
-            raise DataError(f"the {name} of the head are not in order")
-    numbers = [settings.get(name, 1.0) for name in ("location", "width")]
-    if not np.isfinite(numbers).all() or numbers[1] <= 0:
-        raise DataError(f"the head has location and width {numbers}")
+        ordered = name == "within" or (np.diff(values) > 0).all()
+        faults[f"{name} that do not follow each other"] = not ((values >= 0).all() and ordered)
+    within = len(settings.get("within", ()))
+    faults["steps without a share"] = within > 0 and within != len(settings["fine"]) - 1
+    numbers = np.array([settings.get("location", 0.0), settings.get("width", 1.0)], dtype=np.float64)
+    faults["another scale"] = not np.isfinite(numbers).all() or numbers[1] <= 0
+    refuse("head", faults)
+    return settings
 
 
 def _check_model(model: GapModel, described: Described) -> None:
@@ -190,7 +196,7 @@ def _states(data: State, log: EventLog, model: GapModel) -> States:
 
     def wide(name: str, width: int) -> npt.NDArray[Any]:
         values = customers[name].to_numpy() if width else np.zeros((n, 0))
-        if values.shape != (n, width) or not np.isfinite(values).all():
+        if values.shape != (n, width) or not (np.abs(values) < _LARGEST).all():
             raise DataError(f"the states of the log's customers have no {name} of {width} numbers")
         return values
 

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.baselines.rules import Drift, Naive, SeasonalNaive
+from foretell.core.constraints import Whole, check
+from foretell.core.state import Described
 from foretell.data.panel import Panel
 from foretell.data.periodicity import find_season
 from foretell.errors import DataError, ParameterError
-from foretell.stats.blending import blend_weights
+from foretell.stats.blending import blend_weights, check_weights
 from foretell.stats.metrics import naive_scale
 
 FloatArray = npt.NDArray[np.float64]
@@ -52,6 +54,13 @@ class SeriesChoice:
     losses: dict[str, float]
     too_little_data: bool
     season: int
+
+    @classmethod
+    def from_description(cls, kept: Described) -> SeriesChoice:
+        """Return the choice that JSON describes."""
+        check("season", kept["season"], Whole())
+        check_weights(kept["weights"], {NETWORK, *_rules(kept["season"])})
+        return cls(kept["weights"], dict(kept["losses"]), bool(kept["too_little_data"]), kept["season"])
 
     def forecast(
         self, ours: FloatArray, panel: Panel, horizon: int, quantiles: Sequence[float]

@@ -287,7 +287,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice]):
         model.model_, model.auto_ = series_model_of(state), choice_of(state)
         model._read_as = state.described["panel_options"]
         if state.data is not None:
-            model.panel_ = panel_from_state(state.data)
+            model.panel_ = panel_alike(panel_from_state(state.data), model._read_as)
         return model
 
     def attach(self, data: Panel) -> Self:

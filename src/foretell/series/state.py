@@ -65,7 +65,7 @@ def forecaster_state(model: SeriesForecaster, read_as: Described) -> State:
 def choice_of(state: State) -> SeriesChoice | None:
     """Return what an inner backtest chose, if there was one."""
     described = state.described["auto"]
-    return SeriesChoice(**described) if described else None
+    return SeriesChoice.from_description(described) if described else None
 
 
 def settings(described: Described) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def series_model_of(state: State) -> SeriesModel:
         typical=arrays["reading.typical"],
         kind=about["kind"],
         log=about["log"],
-        cycles=tuple(about["cycles"]),
+        cycles=tuple(float(seen) for seen in about["cycles"]),
         ids=tuple(state.tables[_TRAINED]["unique_id"].to_list()),
     )
     loss = (described["params"]["training"] or {}).get("loss")
@@ -102,11 +102,11 @@ def series_model_of(state: State) -> SeriesModel:
         reading,
         Calibration(arrays["calibration"], described["trust"]),
     )
-    _check_model(model)
+    _check_model(model, described["panel_options"])
     return model
 
 
-def _check_model(model: SeriesModel) -> None:
+def _check_model(model: SeriesModel, options: Described) -> None:
     """Refuse a model whose parts do not fit each other."""
     reading, shape = model.reading, model.network.shape
     factors, trust = model.calibration.factors, model.calibration.trust
@@ -123,16 +123,21 @@ def _check_model(model: SeriesModel) -> None:
             "scales that are infinite": any(
                 np.isinf(part).any() for part in (reading.loc, reading.scale, reading.typical)
             ),
+            "cycles that are not finite": not np.isfinite(reading.cycles).all(),
             "no typical scale": reading.typical.shape != (2, shape.n_targets)
             or np.isnan(reading.typical).any(),
+            "covariates of other names": any(
+                list(getattr(reading, name).names) != options[name] for name in _CODED
+            ),
             "other covariates": widths != (shape.n_past, shape.n_static, shape.n_known),
+            "other targets": len(options["targets"]) != shape.n_targets,
             "another normalisation": reading.kind != shape.normalise or reading.log != shape.log,
         },
     )
 
 
 def _code(kept: Described) -> CovariateCode:
-    categories = {name: tuple(known) for name, known in kept["categories"].items()}
+    categories = {name: tuple(map(str, known)) for name, known in kept["categories"].items()}
     code = CovariateCode(tuple(kept["names"]), tuple(kept["mean"]), tuple(kept["deviation"]), categories)
     spread = np.array(code.deviation, dtype=np.float64)
     numbers = np.array(code.mean, dtype=np.float64)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student_t
 
 from foretell.core import FloatArray
+from foretell.errors import DataError
 
 # How sure one has to be of a gain.
 _SURE = 0.95
@@ -76,3 +77,20 @@ def blend_weights(
     (alone, single), (blended, best) = steps[0], min(steps, key=lambda step: float(step[0].mean()))
     picks = best if surely_positive(alone - blended) else single
     return {name: count / sum(picks.values()) for name, count in picks.items() if count}
+
+
+def check_weights(weights: Mapping[str, float], known: Collection[str]) -> None:
+    """Refuse weights that are not convex, or of models that are not known.
+
+    Raises
+    ------
+    DataError
+        Names the weights.
+    """
+    shares = np.array(list(weights.values()))
+    if (
+        shares.dtype.kind != "f"
+        or not set(weights) <= set(known)
+        or (not (shares >= 0.0).all() or abs(shares.sum() - 1.0) > 1e-6)
+    ):
+        raise DataError(f"{dict(weights)} are no weights of {sorted(known)} that add up to 1")
