@@ -281,7 +281,7 @@ def _check_panel(panel: Panel) -> None:
     """Refuse a panel whose parts do not fit each other."""
     _check_ids(panel.ids)
     check_names(panel.targets, panel.values.shape[1])
-    faults = {
+    faults: dict[str, bool | np.bool_] = {
         "series without a step": (panel.lengths < 1).any(),
         "infinite values": np.isinf(panel.values).any(),
         "other categories ahead": panel.future.categories != panel.ahead.categories,
