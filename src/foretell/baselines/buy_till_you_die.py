@@ -33,16 +33,9 @@ class Optimum(NamedTuple):
 
 
 def maximise(function: LogLikelihood, starts: tuple[tuple[float, ...], ...], weights: FloatArray) -> Optimum:
-    """Maximise a weighted log-likelihood over positive parameters.
+    """Maximise a log-likelihood over positive parameters, weighted by how many customers a row stands for.
 
-    Parameters
-    ----------
-    function : callable
-        From parameters to the rows' log-likelihoods and their gradients.
-    starts : tuple of tuple of float
-        Where to begin; the best end counts.
-    weights : array, shape (n_rows,)
-        How many customers each row stands for.
+    The search begins at each start; the best end counts.
     """
     total = weights.sum()
 

@@ -372,15 +372,8 @@ class Grid(TimeAxis):
     def calendar(self, index: npt.ArrayLike) -> FloatArray:
         """Return where steps lie in the day, the week and the year, as sine and cosine of the position.
 
-        Parameters
-        ----------
-        index : int array, shape (n,)
-
-        Returns
-        -------
-        float64 array, shape (n, 2 × cycles)
-            Columns as in ``calendar_names``: the day for steps that do not fill days, the week for those
-            that do not fill weeks, the year for all but yearly steps and whole numbers.
+        The columns are those of ``calendar_names``: the day for steps that do not fill days, the week for
+        those that do not fill weeks, the year for all but yearly steps and whole numbers.
         """
         numbers = self.numbers_of(np.atleast_1d(np.asarray(index, dtype=np.int64)))
         columns = []

@@ -103,6 +103,25 @@ class Ragged(abc.ABC):
         """
         return self.up_to(self.last_tick(when))
 
+    def reaching(self, as_of: object) -> Self:
+        """Return the state at the end of a date that the data have to reach; as they are without one.
+
+        Raises
+        ------
+        ParameterError
+            The date lies after their end.
+        """
+        if as_of is None:
+            return self
+        tick = self.last_tick(as_of)
+        if tick > self.last_observed:
+            raise ParameterError(
+                f"as_of={as_of!r} lies after the end of the {self.holder}, "
+                f"{self.time_of(self.last_observed)[0]}: what came in between is not known; if it does reach "
+                "that far, read it with as_of=…"
+            )
+        return self.up_to(tick)
+
     def chosen(self, positions: Positions) -> BoolArray:
         """Return positions, or a mask, as a mask that holds at least one."""
         n = len(self.offsets) - 1

@@ -287,15 +287,7 @@ def as_durations(durations: object, name: str = "horizons") -> tuple[str | int |
 def period_edges(horizon: int, period: int) -> IntArray:
     """Return the ends of the periods of a horizon, in ticks after the as-of date.
 
-    Parameters
-    ----------
-    horizon, period : int
-        Ticks, at least 1.
-
-    Returns
-    -------
-    int64 array, shape (n_periods,)
-        Period k covers the ticks ``edges[k - 1] + 1 … edges[k]``; the last one ends with the horizon.
+    Period k covers the ticks ``edges[k - 1] + 1 … edges[k]``; the last one ends with the horizon.
 
     Examples
     --------
@@ -312,17 +304,7 @@ def interval_ticks(lower: npt.ArrayLike, upper: npt.ArrayLike, as_of: int) -> In
     go to the nearest whole tick: widening them outwards instead would add about one tick to every interval
     and let short ones cover far more than they claim.
 
-    Parameters
-    ----------
-    lower, upper : array-like, shape (n,)
-        Edges in ticks after the as-of tick, ``0 <= lower <= upper``.
-    as_of : int
-        The last observed tick.
-
-    Returns
-    -------
-    int64 array, shape (n, 2)
-        First and last tick of the interval, both inclusive: at least one tick.
+    The first and the last tick, both inclusive, are at least one tick; shape (n, 2).
 
     Examples
     --------

@@ -26,6 +26,7 @@ _IDS_AT_ONCE: Final = 900
 _SLACK: Final = dt.timedelta(days=2)
 _ISO_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_NUMBERS: Final = (int, float, Decimal)
 _Write = Callable[[dt.datetime], object]
 
 
@@ -76,9 +77,11 @@ def _period(
         return sa.true()
     kind = kinds.pop()
     strange: list[sa.ColumnElement[bool]] = [column.is_(None)]
-    if options.whole_numbers:
-        return _numbered(column, options, strange) if kind in (int, float, Decimal) else sa.true()
     write: _Write
+    if options.whole_numbers:
+        if kind not in _NUMBERS:
+            return sa.true()
+        return _between(column, options.begin, options.delivered_end, strange)
     if kind is dt.datetime:
         aware = all(value.tzinfo is not None for value in sample)
         write = (lambda when: when) if aware else (lambda when: when.replace(tzinfo=None))
@@ -87,28 +90,21 @@ def _period(
     elif kind is str and options.time_format is None and all(map(_ISO_DATE.match, sample)):
         write = _iso_date
         strange.append(column.not_like("____-__-__%"))
-    elif kind in (int, float, Decimal) and (number := _number(sample, options)) is not None:
+    elif kind in _NUMBERS and (number := _number(sample, options)) is not None:
         low, high, write = number
         strange += [column < low, column > high]
     else:
         return sa.true()
-    within = []
-    if options.begin is not None:
-        within.append(column >= write(_day(options.begin) - _SLACK))
-    if options.delivered_end is not None:
-        within.append(column < write(_day(options.delivered_end - 1) + _SLACK))
-    return sa.or_(sa.and_(*within), *strange) if within else sa.true()
+    begin, end = options.begin, options.delivered_end
+    first = None if begin is None else write(_day(begin) - _SLACK)
+    return _between(column, first, None if end is None else write(_day(end - 1) + _SLACK), strange)
 
 
-def _numbered(
-    column: sa.ColumnElement[object], options: ReadOptions, strange: list[sa.ColumnElement[bool]]
+def _between(
+    column: sa.ColumnElement[object], begin: object, end: object, strange: list[sa.ColumnElement[bool]]
 ) -> sa.ColumnElement[bool]:
-    """Return the condition for whole numbers that mean no date."""
-    within = []
-    if options.begin is not None:
-        within.append(column >= options.begin)
-    if options.delivered_end is not None:
-        within.append(column < options.delivered_end)
+    """Return the condition for values from ``begin`` to before ``end``, or strange ones."""
+    within = ([] if begin is None else [column >= begin]) + ([] if end is None else [column < end])
     return sa.or_(sa.and_(*within), *strange) if within else sa.true()
 
 

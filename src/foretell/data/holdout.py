@@ -53,19 +53,7 @@ class Holdout:
 
 
 def hold_out(log: EventLog, cutoff: int, horizon: int, period: int) -> Holdout:
-    """Part a log at a cut-off tick.
-
-    Parameters
-    ----------
-    log : EventLog
-    cutoff, horizon, period : int
-        Ticks.
-
-    Raises
-    ------
-    ParameterError
-        The log does not reach from the cut-off to the end of the horizon.
-    """
+    """Part a log at a cut-off tick; it has to reach from there to the end of the horizon."""
     end = cutoff + horizon
     if end > log.as_of:
         raise ParameterError(

@@ -303,14 +303,7 @@ _PERIODS: Final = {"hour": Grid("1h"), "day": Grid("1d"), "week": Grid("1w")}
 
 
 def first_of_period(owner: IntArray, moments: IntArray, merge: Merge | None) -> BoolArray:
-    """Tell which events, in order, are the first of their customer in a period of the merge rule.
-
-    Parameters
-    ----------
-    owner, moments : int64 arrays, shape (n_events,)
-        The customer of each event, and its microsecond.
-    merge : {"hour", "day", "week"} or None
-    """
+    """Tell which events, in order, are the first of their customer in a period; moments are microseconds."""
     first = np.ones(len(owner), dtype=bool)
     if merge is not None:
         period = _PERIODS[merge].last_step(moments)
@@ -319,26 +312,10 @@ def first_of_period(owner: IntArray, moments: IntArray, merge: Merge | None) -> 
 
 
 def training_log(log: object, as_of: object = None) -> EventLog:
-    """Return the log that a model is fitted to, up to a date that it has to reach.
-
-    Raises
-    ------
-    DataError
-        It is no log.
-    ParameterError
-        The date lies after its end.
-    """
+    """Return the log that a model is fitted to, up to a date; refuse what is none."""
     if not isinstance(log, EventLog):
         raise DataError(
             f"fit takes an EventLog, got {type(log).__name__}; read one with "
             "foretell.read_events(frame_or_path, id=…, time=…)"
         )
-    if as_of is None:
-        return log
-    tick = log.last_tick(as_of)
-    if tick > log.as_of:
-        raise ParameterError(
-            f"as_of={as_of!r} lies after the end of the log, {log.date(log.as_of)}: nobody knows whether "
-            "there were events in between; if the log does reach that far, read it with as_of=…"
-        )
-    return log.up_to(tick)
+    return log.reaching(as_of)

@@ -389,25 +389,8 @@ def lengths_with_values(values: FloatArray, begins: IntArray, lengths: IntArray)
 
 
 def training_panel(panel: object, as_of: object = None) -> Panel:
-    """Return the panel that a model is fitted to, up to a date that it has to reach.
-
-    Raises
-    ------
-    DataError
-        It is no panel.
-    ParameterError
-        The date lies after its end.
-    """
-    checked = check_panel(panel)
-    if as_of is None:
-        return checked
-    step, end = checked.last_tick(as_of), int(checked.ends.max())
-    if step > end:
-        raise ParameterError(
-            f"as_of={as_of!r} lies after the end of the panel, {checked.grid.time_of([end])[0]}: what came "
-            "in between is not known; read a longer panel, or leave as_of out"
-        )
-    return checked.up_to(step)
+    """Return the panel that a model is fitted to, up to a date; refuse what is none."""
+    return check_panel(panel).reaching(as_of)
 
 
 def check_panel(panel: object) -> Panel:

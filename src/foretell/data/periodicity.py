@@ -23,18 +23,10 @@ _CHANCE: Final = 0.01
 def fit_grid(
     owner: IntArray, times: IntArray, freq: str | int | None, closed: Closed, *, whole_numbers: bool
 ) -> Grid:
-    """Return the grid that the times lie on; those that are off it are found by :meth:`Grid.locate`.
+    """Return the grid that most times lie on, in order by series and time; `Grid.locate` finds the others.
 
-    Parameters
-    ----------
-    owner, times : int64 arrays, shape (n,)
-        Series and time of each row, sorted: microseconds since 1970, or whole numbers.
-    freq : str, int or None
-        The step; None takes the most common difference.
-    closed : {"infer", "keep"}
-        Whether slots of the week that never occur are left out of the grid.
-    whole_numbers : bool
-        Times mean no dates.
+    Without a step it is the most common difference. ``closed="infer"`` leaves slots of the week out of the
+    grid that never occur.
     """
     distinct = pl.Series(times).unique().sort().to_numpy()
     if freq is None:

@@ -63,13 +63,7 @@ class EventAnswers(NamedTuple):
 
 
 def asked_customers(log: EventLog, ids: Collection[object] | None) -> Customers:
-    """Return the customers that were asked for, in the asked order; by default all of the log.
-
-    Raises
-    ------
-    ParameterError
-        The ids are none, or not of the log's type.
-    """
+    """Return the customers that were asked for, in the asked order; by default all of the log."""
     wanted = as_ids(ids)
     if wanted is None:
         return Customers(log.ids, np.arange(log.n_customers), log)
@@ -105,15 +99,7 @@ def event_table(
     horizons: Sequence[tuple[str, int]],
     levels: Sequence[float],
 ) -> pl.DataFrame:
-    """Return one row per customer; see `EventForecaster.predict` for the columns.
-
-    Parameters
-    ----------
-    customers : Customers
-    answers : EventAnswers
-    horizons : sequence of (name, ticks)
-    levels : sequence of int
-    """
+    """Return one row per customer; see `EventForecaster.predict` for the columns."""
     ids, _, log = customers
     known, n = customers.known, len(ids)
     last = log.last[customers.places]
@@ -140,15 +126,9 @@ def event_table(
 
 
 def quantile_table(customers: Customers, moments: FloatArray, levels: Sequence[float]) -> pl.DataFrame:
-    """Return dates at quantiles of the next event's time: ``unique_id``, ``q0.1`` ….
+    """Return dates of the next event at quantiles, of moments in ticks after the as-of date.
 
-    Parameters
-    ----------
-    customers : Customers
-    moments : array, shape (n_levels, n)
-        Ticks after the as-of date.
-    levels : sequence of float
-        Between 0 and 1; others are refused by `foretell.core.constraints.as_quantiles`.
+    The columns are ``unique_id``, ``q0.1`` …; the moments are of shape (n_levels, n).
     """
     ids, _, log = customers
     dates = {
@@ -197,19 +177,8 @@ def quantiles_for(levels: Sequence[float]) -> list[float]:
 def forecast_table(panel: Panel, values: FloatArray, name: str, levels: Sequence[float]) -> pl.DataFrame:
     """Return forecasts as a table: ``unique_id``, ``ds``, the median by the model's name, its intervals.
 
-    Parameters
-    ----------
-    panel : Panel
-        The histories.
-    values : array, shape (n_series, h, n_targets, n_quantiles)
-        At the quantiles of `quantiles_for`; NaN where a model knows nothing, which becomes null.
-    name : str
-    levels : sequence of int
-
-    Returns
-    -------
-    polars.DataFrame
-        With several targets a column ``target`` follows ``ds``.
+    With several targets a column ``target`` follows ``ds``. The values, at the quantiles of `quantiles_for`,
+    are of shape (n_series, h, n_targets, n_quantiles); NaN becomes null.
     """
     n, h, n_targets = values.shape[:3]
     wanted = quantiles_for(levels)

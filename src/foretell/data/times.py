@@ -48,22 +48,10 @@ def number_kind(numbers: pl.Series, time_format: str | None, column: str) -> tup
 
 
 def parse_numbers(numbers: pl.Series, time_format: str | None, column: str) -> tuple[pl.Series, bool]:
-    """Parse times that are written as numbers.
+    """Return times that are written as numbers, null where one cannot be read, and whether they are in UTC.
 
-    Parameters
-    ----------
-    numbers : polars.Series of Int64 or Float64
-    time_format : str or None
-        One of ``EPOCH_UNITS``, or a strptime format; None decides by the size of the numbers.
-    column : str
-        What messages call the column.
-
-    Returns
-    -------
-    times : polars.Series of Datetime
-        Null where a number cannot be read.
-    in_utc : bool
-        The numbers count from an instant, so the times are in UTC; else they are the clock as written.
+    They are where the numbers count from an instant; else they are the clock as written. Without a format
+    (one of ``EPOCH_UNITS``, or strptime's) the size of the numbers decides.
     """
     low, high, kind = number_kind(numbers, time_format, column)
     numbers = pl.select(pl.when(numbers.is_between(low, high)).then(numbers)).to_series()
@@ -94,22 +82,10 @@ _OFFSET_END: Final = r"\s*(?:Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)$"
 
 
 def parse_text(text: pl.Series, time_format: str | None, column: str) -> tuple[pl.Series, pl.Series | None]:
-    """Parse times that are written as text.
+    """Return the clock of times as written, null where it cannot be read, and their minutes ahead of UTC.
 
-    Parameters
-    ----------
-    text : polars.Series of String
-    time_format : str or None
-        strptime format; None tries the common ones.
-    column : str
-        What messages call the column.
-
-    Returns
-    -------
-    wall : polars.Series of Datetime
-        The clock as written, null where it cannot be read.
-    offsets : polars.Series of Int32, or None
-        Minutes ahead of UTC, null for rows without an offset; None where no row has one.
+    The minutes are null for rows without an offset, None where no row has one. Without a format of strptime
+    the common ones are tried.
     """
     # Offsets cost a regular expression a row, so they are looked for only where plain reading failed.
     wall = _parse(text, time_format) if time_format else _guess(text, column, rounds=1)

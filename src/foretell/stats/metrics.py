@@ -206,11 +206,7 @@ def _mean_change(history: FloatArray, lag: int) -> FloatArray:
 def mase(truth: FloatArray, forecast: FloatArray, scale: FloatArray) -> float:
     """Return the mean absolute scaled error (Hyndman and Koehler 2006), averaged over the series.
 
-    Parameters
-    ----------
-    truth, forecast : array, shape (n_series, h, n_targets)
-    scale : array, shape (n_series, n_targets)
-        See `naive_scale`.
+    Shapes are (n_series, h, n_targets), and (n_series, n_targets) of the scale; see `naive_scale`.
     """
     return _mean_of_series(np.abs(truth - forecast) / scale[:, None])
 
