@@ -47,14 +47,14 @@ def next_gap(log: ft.EventLog, head: str, cell: str) -> dict[str, float]:
     config = ft.HeadConfig(head, bins=tuple(bins.edges), censored=False)
     network = ft.NetworkConfig(cell=cell)
     model = ft.EventForecaster(head=config, network=network, seasonal=False, ensemble=1).fit(seen)
-    said = model.predict_gap()["gap"].to_numpy()[chosen]
+    forecast = model.predict_gap()["gap"].to_numpy()[chosen]
     if head == "gap":
-        classes = bins.encode(np.maximum(said, 1))
+        classes = bins.encode(np.maximum(forecast, 1))
     else:
         classes = ft.prep.from_one_hot(model.predict_bins(bins)[chosen].drop("unique_id").to_numpy())
     return {
-        "mae": float(np.abs(truth - said).mean()),
-        "rmse": float(np.sqrt(((truth - said) ** 2).mean())),
+        "mae": float(np.abs(truth - forecast).mean()),
+        "rmse": float(np.sqrt(((truth - forecast) ** 2).mean())),
         "accuracy": float((classes == bins.encode(truth)).mean()),
     }
 
@@ -70,13 +70,13 @@ def measure(name: str, head: str, cell: str) -> dict[str, object] | None:
     seconds = time.perf_counter() - started
     model = ft.EventForecaster(head=head, network=ft.NetworkConfig(cell=cell), ensemble=1)
     row = ft.evaluate(log, cutoff, horizon, models=[model]).table().row(0, named=True)
-    told = {key: row[key] for key in ("brier_30d", "ece_30d", "coverage_80")}
+    calibration = {key: row[key] for key in ("brier_30d", "ece_30d", "coverage_80")}
     return {
         "log": name,
         "head": head,
         "cell": cell,
         **figures,
-        **told,
+        **calibration,
         "visits_rmse": row["rmse"],
         "fit_s": seconds,
     }
@@ -92,10 +92,10 @@ def main() -> None:
     results = []
     for name in asked.logs:
         for head, cell in pairs:
-            found = measure(name, head, cell)
-            shown = {k: round(v, 4) if isinstance(v, float) else v for k, v in (found or {}).items()}
+            figures = measure(name, head, cell)
+            shown = {k: round(v, 4) if isinstance(v, float) else v for k, v in (figures or {}).items()}
             print(shown or f"{name}: skipped, its data are not at hand", flush=True)
-            results.append(found)
+            results.append(figures)
     if asked.json:
         asked.json.write_text(json.dumps(results, indent=1))
 

@@ -45,9 +45,9 @@ def naive_rules(seen: ft.EventLog, chosen: np.ndarray) -> dict[str, np.ndarray]:
     gaps = seen.gaps().lengths
     own = [np.diff(seen.times[seen.offsets[i] : seen.offsets[i + 1]]) for i in chosen]
     return {
-        "own mean": np.array([one.mean() for one in own]),
-        "own median": np.array([np.median(one) for one in own]),
-        "own last gap": np.array([one[-1] for one in own]),
+        "own mean": np.array([lengths.mean() for lengths in own]),
+        "own median": np.array([np.median(lengths) for lengths in own]),
+        "own last gap": np.array([lengths[-1] for lengths in own]),
         "median of all": np.full(len(chosen), np.median(gaps)),
         "median of theirs": np.full(len(chosen), np.median(seen.take(chosen).gaps().lengths)),
     }
@@ -83,12 +83,14 @@ class Task:
         return gaps, model.predict_bins(bins)[self.chosen].drop("unique_id").to_numpy()
 
 
-def set_right_rules(task: Task, before: Task) -> dict[str, float]:
+def bias_corrected_rules(task: Task, before: Task) -> dict[str, float]:
     """Return errors of the rules of thumb, each times the factor that was right for the last but one gap."""
-    now, earlier = (naive_rules(one.seen, one.chosen) for one in (task, before))
+    now, earlier = (naive_rules(part.seen, part.chosen) for part in (task, before))
     errors = {}
-    for rule, said in earlier.items():
-        factor = min(np.linspace(0.5, 2.5, 81), key=lambda f: float(np.abs(before.truth - f * said).mean()))
+    for rule, forecast in earlier.items():
+        factor = min(
+            np.linspace(0.5, 2.5, 81), key=lambda f: float(np.abs(before.truth - f * forecast).mean())
+        )
         errors[rule] = float(np.abs(task.truth - factor * now[rule]).mean())
     return errors
 
@@ -111,7 +113,7 @@ def class_weights(chances: np.ndarray, classes: np.ndarray) -> np.ndarray:
 
 
 def score(head: str, task: Task, before: Task, bins: ft.prep.Bins, best: float) -> dict[str, float]:
-    """Return a head's figures: as it is, and set right by what it said of the last but one gap."""
+    """Return a head's figures: as it is, and bias-corrected by what it forecast of the last but one gap."""
     started = time.perf_counter()
     gaps, chances = task.forecast(head, bins)
     seconds = time.perf_counter() - started
@@ -126,15 +128,17 @@ def score(head: str, task: Task, before: Task, bins: ft.prep.Bins, best: float) 
     figures = {
         "mae": mae("gap"),
         "gain_pct": 100 * (1 - mae("gap") / best),
-        "set_right_mae": mae(column),
-        "set_right_gain_pct": 100 * (1 - mae(column) / best),
+        "bias_corrected_mae": mae(column),
+        "bias_corrected_gain_pct": 100 * (1 - mae(column) / best),
         "coverage_80": float(((low <= truth) & (truth <= high)).mean()),
         "seconds": seconds,
     }
     if chances is not None and earlier_chances is not None:
         weights = class_weights(earlier_chances, bins.encode(before.truth))
         figures["accuracy"] = float((ft.prep.from_one_hot(chances) == classes).mean())
-        figures["set_right_accuracy"] = float((ft.prep.from_one_hot(chances * weights) == classes).mean())
+        figures["bias_corrected_accuracy"] = float(
+            (ft.prep.from_one_hot(chances * weights) == classes).mean()
+        )
     return figures
 
 
@@ -147,27 +151,28 @@ def measure(name: str, heads: list[str], *, inner: bool) -> dict[str, object] | 
     task = Task(log)
     before = Task(task.seen)
     rules = naive_rules(task.seen, task.chosen)
-    best = min(float(np.abs(task.truth - said).mean()) for said in rules.values())
-    right = set_right_rules(task, before)
+    best = min(float(np.abs(task.truth - forecast).mean()) for forecast in rules.values())
+    corrected = bias_corrected_rules(task, before)
     bins = ft.prep.Bins.quantiles(task.seen.take(task.chosen).gaps().lengths, N_BINS)
     classes = bins.encode(task.truth)
     majority = float(np.bincount(classes).max() / len(classes))
     own = float((bins.encode(rules["own median"]) == classes).mean())
     print(f"\n## {name}: {len(task.chosen):,} customers, {bins}")
-    for rule, said in rules.items():
-        print(f"{rule:24s} MAE {np.abs(task.truth - said).mean():7.3f}, set right {right[rule]:7.3f}")
+    for rule, forecast in rules.items():
+        mae = np.abs(task.truth - forecast).mean()
+        print(f"{rule:24s} MAE {mae:7.3f}, bias-corrected {corrected[rule]:7.3f}")
     print(f"accuracy of the majority {majority:.3f}, of the own median's class {own:.3f}", flush=True)
-    found: dict[str, object] = {
+    results: dict[str, object] = {
         "naive": best,
-        "naive_set_right": min(right.values()),
+        "naive_bias_corrected": min(corrected.values()),
         "majority": majority,
         "own": own,
     }
     for head in heads:
         figures = score(head, task, before, bins, best)
         print(head, {key: round(value, 3) for key, value in figures.items()}, flush=True)
-        found[head] = figures
-    return found
+        results[head] = figures
+    return results
 
 
 def main() -> None:

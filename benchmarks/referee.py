@@ -1,9 +1,9 @@
-"""The referee, measured: python -m benchmarks.referee [--parts visits series true repair warm] [--json FILE]
+"""The referee, measured: python -m benchmarks.referee [--parts PART …] [--json FILE], of these parts.
 
 visits   model="auto" on three real logs, by the cut-date protocol, beside the network and all other models
 series   the same on M4-Hourly, ETTh1 and the calls to a bank, beside the network and each rule
 true     logs whose true model is known: simulated BG/NBD customers, and shoppers of a fixed rhythm
-repair   coverage of the 80 % interval and calibration of P(return <= 30 d), repaired by earlier folds
+recalibration   coverage of the 80 % interval, calibration of P(return <= 30 d), with what earlier folds teach
 warm     eight folds: each fitted anew, and from the last fold's weights
 """
 
@@ -40,14 +40,14 @@ DAY = np.datetime64("2021-01-01")
 QUANTILES = [0.1, 0.5, 0.9]
 
 
-def compare(losses: dict[str, float], told: dict[str, Any]) -> dict[str, Any]:
+def compare(losses: dict[str, float], weights: dict[str, Any]) -> dict[str, Any]:
     """Return how far ``auto`` is from the best of the others, in percent: above 0 it is worse."""
     best = min((name for name in losses if name != "auto"), key=losses.__getitem__)
     return {
         "losses": losses,
         "best": best,
         "worse_pct": 100 * (losses["auto"] / losses[best] - 1),
-        "weights": told,
+        "weights": weights,
     }
 
 
@@ -62,20 +62,20 @@ def visits(log: EventLog, cutoff: str, horizon: str, ensemble: int = 3) -> dict[
     alone = copy.copy(chosen)
     alone.auto_ = None
     ahead = log.ticks_of(horizon)
-    said = alone.outlook(board.train, ahead, period=7, window=30).expected
-    losses["network"] = metrics.rmse(board.fold(0).filter(pl.col("model") == "foretell")["y"], said)
+    forecast = alone.outlook(board.train, ahead, period=7, window=30).expected
+    losses["network"] = metrics.rmse(board.fold(0).filter(pl.col("model") == "foretell")["y"], forecast)
     return compare(losses, chosen.auto_.counts)
 
 
 def real_logs() -> dict[str, Any]:
     """The three logs of `benchmarks.events`."""
-    found = {}
+    results = {}
     for name, (read, cutoff, horizon) in LOGS.items():
         log = read()
         if log is not None:
-            found[name] = visits(log, cutoff, horizon)
-            print(name, found[name], flush=True)
-    return found
+            results[name] = visits(log, cutoff, horizon)
+            print(name, results[name], flush=True)
+    return results
 
 
 def bg_nbd_log(n: int = 4_000, seed: int = 0) -> EventLog:
@@ -109,7 +109,7 @@ def _simulated(rng: Any, n: int, gap: Callable[[Any], Any], dropout: Callable[[A
 def true_models() -> dict[str, Any]:
     """RMSE beside the model that made the log: BG/NBD as fitted; of a rhythm the customers' own mean gap."""
     cutoff = str(DAY + 546)
-    found = {}
+    results = {}
     for name, log, truth in [
         ("BG/NBD", bg_nbd_log(), "BG/NBD"),
         ("fixed rhythm", rhythm_log(), "mean gap"),
@@ -118,8 +118,8 @@ def true_models() -> dict[str, Any]:
         losses = figures["losses"]
         figures["worse_than_true_pct"] = 100 * (losses["auto"] / losses[truth] - 1)
         print(name, figures, flush=True)
-        found[name] = figures
-    return found
+        results[name] = figures
+    return results
 
 
 def _tasks() -> dict[str, tuple[ft.Panel, int, ft.SeriesForecaster, int]]:
@@ -137,21 +137,21 @@ def _tasks() -> dict[str, tuple[ft.Panel, int, ft.SeriesForecaster, int]]:
 
 def series() -> dict[str, Any]:
     """MASE of M4-Hourly and the calls to a bank; mean absolute error of ETTh1."""
-    found = {}
+    results = {}
     for name, (panel, h, model, season) in _tasks().items():
         before, after = panel.tail_split(h)
         model.set_params(model="auto").fit(before)
         truth = after.values.reshape(before.n_series, h, -1)
         scale = scales(before, season)
         losses = {
-            kind: metrics.mase(truth, one.forecast(before, h, [0.5])[..., 0], scale)
-            for kind, one in _members(model, before, season).items()
+            kind: metrics.mase(truth, member.forecast(before, h, [0.5])[..., 0], scale)
+            for kind, member in _members(model, before, season).items()
         }
-        found[name] = compare(losses, model.auto_.weights if model.auto_ else {})
-        print(name, found[name], flush=True)
-    found["ett"] = ett()
-    print("ett", found["ett"], flush=True)
-    return found
+        results[name] = compare(losses, model.auto_.weights if model.auto_ else {})
+        print(name, results[name], flush=True)
+    results["ett"] = ett()
+    print("ett", results["ett"], flush=True)
+    return results
 
 
 def _members(model: Any, panel: ft.Panel, season: int) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def _members(model: Any, panel: ft.Panel, season: int) -> dict[str, Any]:
 
 
 def ett() -> dict[str, Any]:
-    """Every eighth window of the standard test part; each month repaired by the two before."""
+    """Every eighth window of the standard test part; each month recalibrated by the two before."""
     values, month = ett_hourly().drop("date").to_numpy().astype(float), 30 * 24
     train_end, val_end, end = 12 * month, 16 * month, 20 * month
     scaled = (values - values[:train_end].mean(axis=0)) / values[:train_end].std(axis=0)
@@ -180,31 +180,35 @@ def ett() -> dict[str, Any]:
         ensemble=3,
         model="auto",
     ).fit(panel)
-    losses, told = {}, {}
-    for kind, one in _members(model, panel, 24).items():
-        said, truth = _windows(one, panel, scaled, range(val_end, end - 95, 8))
-        losses[kind] = float(np.abs(truth - said[..., 1]).mean())
-        told[kind] = said
-    found = compare(losses, model.auto_.weights if model.auto_ else {})
-    found["coverage_as_forecast"] = _inside(truth, told["auto"])
-    found["coverage_repaired"] = _inside(truth, _monthly(model, panel, scaled, val_end, told["auto"]))
-    return found
+    losses, forecasts = {}, {}
+    for kind, member in _members(model, panel, 24).items():
+        forecast, truth = _windows(member, panel, scaled, range(val_end, end - 95, 8))
+        losses[kind] = float(np.abs(truth - forecast[..., 1]).mean())
+        forecasts[kind] = forecast
+    results = compare(losses, model.auto_.weights if model.auto_ else {})
+    results["coverage_as_forecast"] = _inside(truth, forecasts["auto"])
+    results["coverage_recalibrated"] = _inside(
+        truth, _monthly(model, panel, scaled, val_end, forecasts["auto"])
+    )
+    return results
 
 
-def _monthly(model: Any, panel: ft.Panel, values: Any, begin: int, said: Any) -> Any:
-    """Return the test part's quantiles, each month's repaired by the two months before it."""
+def _monthly(model: Any, panel: ft.Panel, values: Any, begin: int, forecast: Any) -> Any:
+    """Return the test part's quantiles, each month's recalibrated by the two months before it."""
     month = 30 * 24
     origins = np.arange(begin - 2 * month, len(values) - 95, 8)
-    origins = origins[origins < begin + 8 * len(said)]
-    earlier, came = _windows(model, panel, values, range(origins[0], origins[-1] + 1, 8))
-    mended = said.copy()
-    now = np.arange(begin, begin + 8 * len(said), 8)
+    origins = origins[origins < begin + 8 * len(forecast)]
+    earlier, truth = _windows(model, panel, values, range(origins[0], origins[-1] + 1, 8))
+    recalibrated = forecast.copy()
+    now = np.arange(begin, begin + 8 * len(forecast), 8)
     for start in range(begin, int(now[-1]) + 1, month):
         seen = (origins >= start - 2 * month) & (origins + 96 <= start)
-        repair = ConformalRecalibration.fit(came[seen].ravel(), earlier[seen].reshape(-1, 3), QUANTILES)
+        recalibration = ConformalRecalibration.fit(
+            truth[seen].ravel(), earlier[seen].reshape(-1, 3), QUANTILES
+        )
         chosen = (now >= start) & (now < start + month)
-        mended[chosen] = repair.apply(said[chosen])
-    return mended
+        recalibrated[chosen] = recalibration.apply(forecast[chosen])
+    return recalibrated
 
 
 def _inside(truth: Any, quantiles: Any) -> float:
@@ -218,14 +222,14 @@ def _windows(model: Any, panel: ft.Panel, values: Any, origins: range) -> tuple[
     return model.forecast(windows, 96, QUANTILES), np.stack([values[o : o + 96] for o in origins])
 
 
-def repair() -> dict[str, Any]:
-    """Figures as forecast, and repaired by what earlier folds showed."""
-    found: dict[str, Any] = {}
+def recalibration() -> dict[str, Any]:
+    """Figures as forecast, and recalibrated by what earlier folds showed."""
+    results: dict[str, Any] = {}
     for name, (read, cutoff, horizon) in LOGS.items():
         log = read()
         if log is not None:
-            found[name] = _repaired_visits(log, cutoff, horizon)
-            print(name, found[name], flush=True)
+            results[name] = _recalibrated_visits(log, cutoff, horizon)
+            print(name, results[name], flush=True)
     for name, (panel, h, forecaster, season) in _tasks().items():
         test = ft.backtest(
             panel, [forecaster], horizon=h, cutoffs=5, config=ft.BacktestConfig(refit="warm", season=season)
@@ -233,12 +237,12 @@ def repair() -> dict[str, Any]:
         last = recalibration_on_last_fold(test, forecaster.name).filter(
             (pl.col("claimed") - 0.8).abs() < 1e-6
         )
-        found[name] = dict(zip(last["kind"], last["observed"], strict=True))
-        print(name, found[name], flush=True)
-    return found
+        results[name] = dict(zip(last["kind"], last["observed"], strict=True))
+        print(name, results[name], flush=True)
+    return results
 
 
-def _repaired_visits(log: EventLog, cutoff: str, horizon: str) -> dict[str, float]:
+def _recalibrated_visits(log: EventLog, cutoff: str, horizon: str) -> dict[str, float]:
     """The cut-date protocol; learned from four folds of 30 days before the cut-off."""
     last, name = log.last_tick(cutoff), "foretell"
     test = ft.backtest(log, [ft.EventForecaster()], horizon=horizon, cutoffs=[cutoff]).rows()
@@ -246,22 +250,22 @@ def _repaired_visits(log: EventLog, cutoff: str, horizon: str) -> dict[str, floa
     folds = ft.backtest(
         log, [ft.EventForecaster()], horizon="30d", cutoffs=cutoffs, config=ft.BacktestConfig(refit="warm")
     )
-    chance, came = test["p_return"].to_numpy(), test["returned"].to_numpy()
+    chance, returned = test["p_return"].to_numpy(), test["returned"].to_numpy()
     low, high = (test[column].drop_nulls().to_numpy() for column in ("pit_lo", "pit_hi"))
     wanted = [0.1, 0.9]
     asked = PITRecalibration.of(folds, name).levels(wanted)
-    mended = IsotonicRecalibration.of(folds, name).apply(chance)
+    recalibrated = IsotonicRecalibration.of(folds, name).apply(chance)
     return {
-        "ece": metrics.expected_calibration_error(came, chance),
-        "ece_repaired": metrics.expected_calibration_error(came, mended),
+        "ece": metrics.expected_calibration_error(returned, chance),
+        "ece_recalibrated": metrics.expected_calibration_error(returned, recalibrated),
         "coverage": float(mass_within(low, high, *wanted).mean()),
-        "coverage_repaired": float(mass_within(low, high, *asked).mean()),
+        "coverage_recalibrated": float(mass_within(low, high, *asked).mean()),
     }
 
 
 def warm() -> dict[str, Any]:
     """Eight folds a month apart on the grocery log, and eight on some series of M4: seconds and errors."""
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     log = LOGS["grocery"][0]()
     panel = m4_hourly().take(np.arange(0, 414, 6))
     tasks: dict[str, tuple[Any, Any, dict[str, Any]]] = {
@@ -288,15 +292,15 @@ def warm() -> dict[str, Any]:
         figures["time"] = figures["warm"]["seconds"] / figures["always"]["seconds"]
         figures["error_pct"] = 100 * (figures["warm"]["error"] / figures["always"]["error"] - 1)
         print(name, figures, flush=True)
-        found[name] = figures
-    return found
+        results[name] = figures
+    return results
 
 
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "visits": real_logs,
     "series": series,
     "true": true_models,
-    "repair": repair,
+    "recalibration": recalibration,
     "warm": warm,
 }
 
@@ -309,9 +313,9 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    found = {name: PARTS[name]() for name in asked.parts}
+    results = {name: PARTS[name]() for name in asked.parts}
     if asked.json:
-        asked.json.write_text(json.dumps(found, indent=1))
+        asked.json.write_text(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

@@ -75,14 +75,14 @@ def _rolling(
     times = panel.grid.time_of(panel.starts[0] + origins - lookback).to_list()
     histories = {i: scaled[origin - lookback : origin] for i, origin in enumerate(origins)}
     windows = ft.Panel.from_arrays(histories, freq=panel.grid, start=times, targets=names)
-    found = model.forecast(windows, h, [0.1, 0.5, 0.9])
+    quantiles = model.forecast(windows, h, [0.1, 0.5, 0.9])
     truth = np.stack([scaled[origin : origin + h] for origin in origins])
     last = np.stack([scaled[origin - 1] for origin in origins])[:, None]
-    error = truth - found[..., 1]
+    error = truth - quantiles[..., 1]
     figures = {
         "mse": float((error**2).mean()),
         "mae": float(np.abs(error).mean()),
-        "coverage_80": float(((truth >= found[..., 0]) & (truth <= found[..., 2])).mean()),
+        "coverage_80": float(((truth >= quantiles[..., 0]) & (truth <= quantiles[..., 2])).mean()),
         "mse_last_value": float(((truth - last) ** 2).mean()),
         "n_windows": len(origins),
         "fit_s": fit_s,

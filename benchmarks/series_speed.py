@@ -49,9 +49,9 @@ panel = ft.read_series(sys.argv[1], id="unique_id", time="ds", target="y", freq=
 began = time.perf_counter()
 model = ft.SeriesForecaster(int(sys.argv[2]), window=WINDOW, training=QUICK, ensemble=1).fit(panel)
 fitted = time.perf_counter()
-found = model.predict(levels=[80])
+table = model.predict(levels=[80])
 predicted = time.perf_counter()
-found.write_parquet(sys.argv[3])
+table.write_parquet(sys.argv[3])
 print(json.dumps({"fit_s": fitted - began, "predict_s": predicted - fitted}))
 """
 
@@ -66,8 +66,8 @@ def beside_neuralforecast(runs: int) -> None:
     truth = after.values.reshape(before.n_series, M4_HORIZON, 1)
 
     def mase_of(path: Path, column: str) -> float:
-        found = pl.read_parquet(path).sort("unique_id", "ds")[column].to_numpy()
-        return metrics.mase(truth, found.reshape(truth.shape), scale)
+        forecasts = pl.read_parquet(path).sort("unique_id", "ds")[column].to_numpy()
+        return metrics.mase(truth, forecasts.reshape(truth.shape), scale)
 
     peer_python("neuralforecast")
     ratios = []
@@ -78,8 +78,10 @@ def beside_neuralforecast(runs: int) -> None:
             command = [sys.executable, "-c", _OURS, str(series), str(M4_HORIZON), str(ours)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             own = sum(json.loads(done.stdout).values())
-            told = run_peer("neuralforecast", "neuralforecast_lstm.py", series, M4_HORIZON, M4_SEASON, theirs)
-            other = float(told["fit_s"]) + float(told["predict_s"])
+            seconds = run_peer(
+                "neuralforecast", "neuralforecast_lstm.py", series, M4_HORIZON, M4_SEASON, theirs
+            )
+            other = float(seconds["fit_s"]) + float(seconds["predict_s"])
             ratios.append(own / other)
             print(f"foretell {own:.1f} s, MASE {mase_of(ours, 'foretell'):.3f}; neuralforecast's LSTM "
                   f"{other:.1f} s, MASE {mase_of(theirs, 'LSTM'):.3f}; ratio 1/{1 / ratios[-1]:.1f}",
@@ -92,12 +94,12 @@ def one_series(runs: int = 200) -> None:
     before = m4_hourly().tail_split(M4_HORIZON)[0]
     training = ft.TrainConfig(epochs=1)
     model = ft.SeriesForecaster(M4_HORIZON, window=WINDOW, training=training, refit=False).fit(before)
-    one = before.take([7])
-    model.predict(one)
+    single = before.take([7])
+    model.predict(single)
     seconds = []
     for _ in range(runs):
         began = time.perf_counter()
-        model.predict(one)
+        model.predict(single)
         seconds.append(time.perf_counter() - began)
     p50, p95 = (1e3 * float(np.quantile(seconds, share)) for share in (0.5, 0.95))
     print(f"one series, {M4_HORIZON} steps, three members: p50 {p50:.1f} ms, p95 {p95:.1f} ms")
@@ -139,10 +141,10 @@ def windows_per_second(runs: int = 7) -> None:
 def _in_place(network: SeriesNetwork, flat: Any, windows: Any, chosen: Any) -> Any:
     """Return the batches of a round, gathered beforehand, shape (steps, batch, …) each."""
     shape = network.shape
-    one = jax.jit(
+    gather_one = jax.jit(
         lambda at: gather(flat, jax.tree.map(lambda part: part[at], windows), shape.lookback, shape.steps)
     )
-    return jax.tree.map(lambda *parts: jnp.stack(parts), *(one(at) for at in chosen))
+    return jax.tree.map(lambda *parts: jnp.stack(parts), *(gather_one(at) for at in chosen))
 
 
 def _bare_round(network: SeriesNetwork, trainer: Trainer) -> Callable[..., Any]:

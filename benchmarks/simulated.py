@@ -200,11 +200,13 @@ class Figures:
 
 def measure(panel: SimulatedPanel, models: Sequence[EventModel | str] | None) -> list[Figures]:
     """Fit models to a panel up to its cut-off and compare what they say with the truth."""
-    found = ft.evaluate(panel.log(), panel.cutoff, panel.horizon, models)
+    evaluation = ft.evaluate(panel.log(), panel.cutoff, panel.horizon, models)
     season, figures = panel.weekly_season(), []
-    for row in found.table().iter_rows(named=True):
-        p_active = found.rows().filter(pl.col("model") == row["model"])["p_active"].drop_nulls().to_numpy()
-        weekly = found.totals.filter(pl.col("model") == row["model"])["forecast"].to_numpy()
+    for row in evaluation.table().iter_rows(named=True):
+        p_active = (
+            evaluation.rows().filter(pl.col("model") == row["model"])["p_active"].drop_nulls().to_numpy()
+        )
+        weekly = evaluation.totals.filter(pl.col("model") == row["model"])["forecast"].to_numpy()
         figures.append(
             Figures(
                 panel=panel.name,

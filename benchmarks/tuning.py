@@ -38,8 +38,8 @@ together = 16 if way == "together" else 1
 search = ft.SearchConfig(method="grid", together=together, prune=False)
 forget = (lambda news: jax.clear_caches()) if way == "each anew" else None
 began, processor = time.perf_counter(), time.process_time()
-found = ft.tune(data, space, model=model, search=search, progress=forget)
-print(time.perf_counter() - began, time.process_time() - processor, found.value)
+result = ft.tune(data, space, model=model, search=search, progress=forget)
+print(time.perf_counter() - began, time.process_time() - processor, result.value)
 """
 
 

@@ -46,8 +46,8 @@ class TutorialNetwork:
         """Return the summed loss of some windows, gathered inside the step, and how many there are."""
         values, classes = data
         windows = values[chosen[:, None] + np.arange(WINDOW)][..., None]
-        found = self.model.stateless_call(weights, self.fixed, windows, training=noise is not None)[0]
-        return self.entropy(classes[chosen + WINDOW], found), jnp.float32(BATCH)
+        chances = self.model.stateless_call(weights, self.fixed, windows, training=noise is not None)[0]
+        return self.entropy(classes[chosen + WINDOW], chances), jnp.float32(BATCH)
 
 
 class Ours:

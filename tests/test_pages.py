@@ -5,6 +5,9 @@ import re
 import pytest
 from tests.pages import DOCS, run_page
 
+ROOT = DOCS.parent
+DOORS = {"baselines", "datasets", "errors", "evaluation", "plotting", "prep"}
+
 
 @pytest.mark.parametrize(
     ("page", "at_least"),
@@ -28,3 +31,13 @@ def test_every_picture_and_page_that_a_page_links_to_is_there():
     for page in DOCS.glob("*.md"):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (DOCS / target).exists() or target in planned, (page.name, target)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "benchmarks" / "README.md"],
+    ids=lambda page: page.name,
+)
+def test_pages_import_from_doors_only(page):
+    imported = re.findall(r"(?:from|import) +foretell\.([\w.]+)", page.read_text(encoding="utf-8"))
+    assert set(imported) <= DOORS

@@ -34,9 +34,9 @@ def main(path: str, horizon: int, season: int, out: str) -> None:
         forecaster.fit(frame)
         fit_s = time.perf_counter() - started
         started = time.perf_counter()
-        found = forecaster.predict()
+        forecasts = forecaster.predict()
         predict_s = time.perf_counter() - started
-    found.reset_index()[["unique_id", "ds", "LSTM"]].to_parquet(out)
+    forecasts.reset_index()[["unique_id", "ds", "LSTM"]].to_parquet(out)
     print(json.dumps({"model": "neuralforecast LSTM", "fit_s": fit_s, "predict_s": predict_s}))
 
 
