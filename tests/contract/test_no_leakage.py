@@ -9,6 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from tests.conftest import read_small, small_events
 from tests.contract.cases import (
+    CASES,
     CUTOFF,
     EVENTS,
     HORIZON,
@@ -29,6 +30,8 @@ from tests.events.test_no_leakage import everything
 import foretell as ft
 from foretell.series.fitting import Reading
 from foretell.series.windows import NORMALISATIONS
+
+CUT_OFFS = {"events": CUTOFF, "series": "2024-02-19"}
 
 
 @functools.cache
@@ -73,10 +76,11 @@ def test_the_change_is_wild_and_before_the_cut_off_there_is_none():
         assert_frame_equal(at_cut_off(panel(changed=changed)).to_frame(), training_data("series").to_frame())
 
 
-@pytest.mark.parametrize("name", EVENTS)
-def test_later_visits_change_no_answer_as_of_a_date(name):
-    model = make(("events", name)).fit(log(changed=True), as_of=CUTOFF)
-    assert_frame_equal(answers(model), answers(fitted(("events", name))), check_exact=True)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}, {case[1]}")
+def test_what_comes_later_changes_no_answer_as_of_a_date(case):
+    data = log(changed=True) if case[0] == "events" else panel(changed=True)
+    model = make(case).fit(data, as_of=CUT_OFFS[case[0]])
+    assert_frame_equal(answers(model), answers(fitted(case)), check_exact=True)
 
 
 @pytest.mark.parametrize("name", EVENTS)
@@ -96,8 +100,8 @@ def test_later_visits_change_no_forecast_of_a_backtest(name):
 
 @pytest.mark.parametrize("name", SERIES)
 def test_later_values_change_no_forecast_of_a_backtest(name):
-    case, origin = ("series", name), "2024-02-19"
-    rows = ft.backtest(panel(changed=True), [make(case)], horizon=HORIZON, cutoffs=[origin]).fold(0)
+    case, cutoffs = ("series", name), [CUT_OFFS["series"]]
+    rows = ft.backtest(panel(changed=True), [make(case)], horizon=HORIZON, cutoffs=cutoffs).fold(0)
     expected = answers(fitted(case))
     assert rows["y"].abs().max() > 1e8
     assert_frame_equal(rows.select("unique_id", "ds"), expected.select("unique_id", "ds"))

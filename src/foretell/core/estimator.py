@@ -80,6 +80,13 @@ class Estimator:
         """Tell scikit-learn whether the estimator is fitted: learned state ends in ``_``."""
         return any(name.endswith("_") and not name.startswith("_") for name in vars(self))
 
+    def __sklearn_tags__(self) -> object:
+        """Tell scikit-learn what goes in: no array, but a log or a panel, which holds the target, too."""
+        from sklearn.utils import InputTags, Tags, TargetTags  # noqa: PLC0415  # only scikit-learn asks
+
+        inputs = InputTags(two_d_array=False, allow_nan=True)
+        return Tags(None, TargetTags(required=False), None, None, None, input_tags=inputs)
+
     def _repr_html_(self) -> str:
         """Show the arguments in a notebook."""
         return f"<pre>{html.escape(repr(self))}</pre>"
