@@ -16,7 +16,7 @@ from foretell.core.contracts import Kind, Outlook
 from foretell.core.state import State
 from foretell.data.earlier import with_log, with_panel
 from foretell.data.log import EventLog, training_log
-from foretell.data.panel import Panel, check_panel
+from foretell.data.panel import Panel, check_panel, training_panel
 from foretell.data.state import (
     log_alike,
     log_from_state,
@@ -317,13 +317,19 @@ class SeriesStatistic(_Statistic, ABC):
         self.horizon = horizon
 
     def fit(
-        self, panel: Panel, *, warm_start: None = None, progress: Callable[..., None] | None = None
+        self,
+        panel: Panel,
+        *,
+        as_of: object = None,
+        warm_start: None = None,
+        progress: Callable[..., None] | None = None,
     ) -> Self:
-        """Keep the panel; there is nothing to start warm from, and no progress to tell."""
+        """Keep the panel, up to a date if one is named; there is nothing to start from, nor to report."""
         del progress
         self._refuse_warm_start(warm_start)
         self._check_parameters()
-        self._learn(check_panel(panel))
+        panel = training_panel(panel, as_of)
+        self._learn(panel)
         self.panel_ = panel
         return self
 

@@ -88,8 +88,15 @@ class Forecaster(Protocol):
     def name(self) -> str:
         """The model's name in tables."""
 
-    def fit(self, data: Any, *, warm_start: Any = None, progress: Callable[..., None] | None = None) -> Self:
-        """Learn from a log or a panel; return the forecaster."""
+    def fit(
+        self,
+        data: Any,
+        *,
+        as_of: object = None,
+        warm_start: Any = None,
+        progress: Callable[..., None] | None = None,
+    ) -> Self:
+        """Learn from a log or a panel, up to a date; return the forecaster."""
 
     def predict(self, *args: Any, **options: Any) -> pl.DataFrame:
         """Return the answers as a table; never changes the forecaster."""
