@@ -50,7 +50,13 @@ class Line(NamedTuple):
 
 
 class Rule(SeriesStatistic):
-    """What the rules share: normal quantiles about their forecast (Hyndman & Athanasopoulos, fpp3, 5.5)."""
+    """What the rules share: normal quantiles about their forecast (Hyndman & Athanasopoulos, fpp3, 5.5).
+
+    Parameters
+    ----------
+    horizon : int
+        Steps ahead that `predict` forecasts by default.
+    """
 
     def _quantiles(self, panel: Panel, h: int, quantiles: Sequence[float]) -> FloatArray:
         bounds = zip(panel.offsets[:-1], panel.offsets[1:], strict=True)
@@ -66,11 +72,6 @@ class Rule(SeriesStatistic):
 
 class Naive(Rule):
     """The last observed value, for every step ahead.
-
-    Parameters
-    ----------
-    horizon : int
-        Steps ahead that `predict` forecasts by default.
 
     Examples
     --------
@@ -128,11 +129,6 @@ class SeasonalNaive(Rule, Seasonal):
 
 class Drift(Rule):
     """The straight line through the first and the last observed value.
-
-    Parameters
-    ----------
-    horizon : int
-        Steps ahead that `predict` forecasts by default.
 
     Examples
     --------

@@ -80,9 +80,12 @@ class Forecaster(Protocol):
         Whether ``fit`` takes ``warm_start``.
     """
 
-    kind: ClassVar[Kind]
     is_ours: ClassVar[bool]
     starts_warm: ClassVar[bool]
+
+    @property
+    def kind(self) -> Kind:
+        """The question."""
 
     @property
     def name(self) -> str:
@@ -144,15 +147,8 @@ class Outlook:
         return self.expected
 
 
-class EventModel(Protocol):
-    """What evaluation asks of a model of events: a fit to a log, and an outlook from its end."""
-
-    @property
-    def name(self) -> str:
-        """The model's name in tables."""
-
-    def fit(self, log: EventLog, /) -> Self:
-        """Fit to a log that ends at its as-of date."""
+class EventModel(Forecaster, Protocol):
+    """A forecaster of events: it also looks ahead from the end of any log, on which models are compared."""
 
     def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
         """Look ``horizon`` ticks ahead from the end of ``log``, by periods of ``period`` ticks."""

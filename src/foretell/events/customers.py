@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from foretell.core.contracts import Kind, Outlook
 from foretell.core.state import State
@@ -93,6 +94,10 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice]):
         self.log_ = data
         self.states_ = self._encode(data) if states is None else states
         return self
+
+    @abc.abstractmethod
+    def predict(self, *args: Any, **options: Any) -> pl.DataFrame:
+        """Return the answers as a table."""
 
     @abc.abstractmethod
     def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
