@@ -25,6 +25,7 @@ from foretell.cli.options import (
     SERIES,
     BacktestOptions,
     CompareOptions,
+    EvaluateOptions,
     ModelDirectory,
     ModelOptions,
     ModelOut,
@@ -32,6 +33,7 @@ from foretell.cli.options import (
     ReadOptions,
     RowOptions,
     SearchOptions,
+    SummaryAsJson,
     TableOptions,
     TrainOptions,
 )
@@ -109,12 +111,12 @@ def fit(
     learn: ModelOptions,
     out: ModelOut,
     model: Annotated[
-        str, typer.Option(help="network, auto, or a statistic or rule: pareto-nbd, seasonal-naive, ….")
+        str, typer.Option(help="network, auto, or a rule or statistic: pareto-nbd, ….")
     ] = "network",
     horizon: Annotated[
         str | None, typer.Option(help="How far to forecast: steps, or a duration such as 4w."), SERIES
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
+    as_json: SummaryAsJson = False,
 ) -> None:
     """Learn from a log of visits, or with --target from regular series; write the model to a directory."""
     question.check_horizon(horizon)
@@ -134,9 +136,9 @@ def update(
     model: ModelDirectory,
     rows: RowOptions,
     out: Annotated[
-        Path | None, typer.Option(help="Directory for the updated model; by default in place.")
+        Path | None, typer.Option(help="Directory for the new model; by default in place.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
+    as_json: SummaryAsJson = False,
 ) -> None:
     """Move a model forward by new visits, without learning anew.
 
@@ -187,79 +189,52 @@ def predict(
 
 
 @command(app, kind_of_source)
-def evaluate(
-    question: Question,
-    read: ReadOptions,
-    learn: ModelOptions,
-    compare: CompareOptions,
-    cutoff: Annotated[
-        str | None, typer.Option(help="Last day that the models see; of series, --horizon alone will do.")
-    ] = None,
-    horizon: Annotated[
-        str | None, typer.Option(help="Length of the held-back period; of visits 273d by default.")
-    ] = None,
-    report: Annotated[
-        Path | None, typer.Option(help="One HTML page with all of it, which needs no network.")
-    ] = None,
-) -> None:
+def evaluate(question: Question, read: ReadOptions, learn: ModelOptions, plan: EvaluateOptions) -> None:
     """Compare models on a period that is held back from them."""
-    question.check_horizon(horizon)
-    if cutoff is None and question.needs_cutoff:
+    question.check_horizon(plan.horizon)
+    if plan.cutoff is None and question.needs_cutoff:
         raise ParameterError("name the last day that the models see with --cutoff")
-    terminal.check_file(compare.json_file, (), "file")
-    terminal.check_file(report, (".htm", ".html"), "page")
-    models = compared(question, compare.model, learn)
+    terminal.check_file(plan.json_file, (), "file")
+    terminal.check_file(plan.report, (".htm", ".html"), "page")
+    models = compared(question, plan.model, learn)
     data = question.read(read)
-    length = _prepare(question, models, horizon or "273d", data)
+    length = _prepare(question, models, plan.horizon or "273d", data)
     from foretell.evaluation.backtest import evaluate as run  # noqa: PLC0415
 
     with terminal.busy(f"fitting and comparing {len(models)} models"):
-        evaluation = run(data, cutoff, length, models, seeds=compare.seeds)
+        evaluation = run(data, plan.cutoff, length, models, seeds=plan.seeds)
     tables = {f"{evaluation.headline}; best first": evaluation.table()}
-    _show_comparison(evaluation, compare, tables, question.comparison(evaluation))
-    if report is not None:
+    _show_comparison(evaluation, plan, tables, question.comparison(evaluation))
+    if plan.report is not None:
         from foretell.report import write_report  # noqa: PLC0415
 
         with terminal.busy("writing the report"):
-            write_report(evaluation, report)
-        terminal.say(f"{report} written")
+            write_report(evaluation, plan.report)
+        terminal.say(f"{plan.report} written")
 
 
 @command(app, kind_of_source)
-def backtest(
-    question: Question,
-    read: ReadOptions,
-    learn: ModelOptions,
-    compare: CompareOptions,
-    plan: BacktestOptions,
-    horizon: Annotated[
-        str | None, typer.Option(help="What is forecast at each cut-off; of visits 90d by default.")
-    ] = None,
-    cutoff: Annotated[
-        list[str] | None, typer.Option(help="Last day that the models see; repeatable; instead of --folds.")
-    ] = None,
-) -> None:
+def backtest(question: Question, read: ReadOptions, learn: ModelOptions, plan: BacktestOptions) -> None:
     """Compare models at several cut-offs, one after the other, as they would have been used."""
-    question.check_horizon(horizon)
-    terminal.check_file(compare.json_file, (), "file")
-    models = compared(question, compare.model, learn)
+    question.check_horizon(plan.horizon)
+    terminal.check_file(plan.json_file, (), "file")
+    models = compared(question, plan.model, learn)
     from foretell.evaluation.backtest import BacktestConfig  # noqa: PLC0415
     from foretell.evaluation.backtest import backtest as run  # noqa: PLC0415
 
     refit = int(plan.refit) if plan.refit.isdecimal() else plan.refit
-    config = BacktestConfig(refit=refit, training=plan.training, seeds=compare.seeds)  # type: ignore[arg-type]
+    config = BacktestConfig(refit=refit, training=plan.training, seeds=plan.seeds)  # type: ignore[arg-type]
     data = question.read(read)
-    length = _prepare(question, models, horizon or "90d", data)
+    length = _prepare(question, models, plan.horizon or "90d", data)
     if plan.step is not None:
         config = dataclasses.replace(config, step=question.horizon(plan.step, data, "--step"))
+    cutoffs = plan.cutoff or plan.folds
     with terminal.busy("fitting and comparing the models, cut-off by cut-off"):
-        evaluation = run(
-            data, models, horizon=length, cutoffs=cutoff or plan.folds, config=config, out=plan.out
-        )
+        evaluation = run(data, models, horizon=length, cutoffs=cutoffs, config=config, out=plan.out)
     first, last = evaluation.cutoffs[0], evaluation.cutoffs[-1]
     title = f"{len(evaluation.cutoffs)} cut-offs, {first} to {last}, together; best first"
     tables = {title: evaluation.table(), "Cut-off by cut-off": evaluation.scores()}
-    _show_comparison(evaluation, compare, tables, _calibration(evaluation))
+    _show_comparison(evaluation, plan, tables, _calibration(evaluation))
     if plan.out is not None:
         terminal.say(f"the rows of each cut-off are in {plan.out}")
 
@@ -271,9 +246,7 @@ def tune(
     learn: ModelOptions,
     search: SearchOptions,
     out: ModelOut,
-    horizon: Annotated[
-        str | None, typer.Option(help="Length of the inner held-back part; of series, to forecast, too.")
-    ] = None,
+    horizon: Annotated[str | None, typer.Option(help="Length of the inner held-back part.")] = None,
 ) -> None:
     """Search settings on a held-back part of the data; write the best model, fitted to all of them."""
     question.check_horizon(horizon)
@@ -311,12 +284,8 @@ def explain(
     model: ModelDirectory,
     id: Annotated[str, typer.Option("--id", help="Customer or series.")],  # noqa: A002
     horizon: Annotated[str, typer.Option(help="A return within it is explained."), EVENTS] = "30d",
-    target: Annotated[
-        str | None, typer.Option(help="Of several targets; by default the first."), SERIES
-    ] = None,
-    picture: Annotated[
-        Path | None, typer.Option(help="Draw it, to a file that ends in .png, .svg or .html.")
-    ] = None,
+    target: Annotated[str | None, typer.Option(help="By default the first."), SERIES] = None,
+    picture: Annotated[Path | None, typer.Option(help="File that ends in .png, .svg or .html.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Table and words as JSON.")] = False,
 ) -> None:
     """Say what a forecast of one customer or series comes from, in words and numbers."""
@@ -367,7 +336,7 @@ def plot(
     question: Question,
     model: ModelDirectory,
     out: Annotated[Path, typer.Option(help="File that ends in .png, .svg or .html.")],
-    kind: Annotated[Picture, typer.Option(help="What to draw.")] = Picture.next,
+    kind: Annotated[Picture, typer.Option(help="What to draw.")] = "next",
     id: Annotated[  # noqa: A002
         str | None, typer.Option("--id", help="Customer or series, for the kind next.")
     ] = None,
@@ -379,7 +348,7 @@ def plot(
     """Draw a customer's next visit, the weekly visits of all, who is active, or a series' next steps."""
     # The endings are plotting.FORMATS; altair takes a second to import, a wrong name should not.
     terminal.check_file(out, _PICTURES, "picture")
-    if kind is Picture.reliability:
+    if kind == "reliability":
         raise ParameterError(
             "--kind reliability needs a period that was held back: use foretell evaluate with --pictures"
         )

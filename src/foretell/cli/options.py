@@ -6,7 +6,6 @@ A command takes instances of these classes; `foretell.cli.entry` makes its optio
 from __future__ import annotations
 
 import dataclasses
-import enum
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -36,55 +35,13 @@ class Belongs:
 EVENTS, SERIES = Belongs("events"), Belongs("series")
 
 
-class Unit(enum.StrEnum):
-    """The clock's tick."""
-
-    day = "day"
-    hour = "hour"
-
-
-class Merge(enum.StrEnum):
-    """Which events of a customer become one."""
-
-    auto = "auto"
-    none = "none"
-    hour = "hour"
-    day = "day"
-    week = "week"
-
-
-class Closed(enum.StrEnum):
-    """Whether slots of the week that never occur are steps."""
-
-    infer = "infer"
-    keep = "keep"
-
-
-class Duplicates(enum.StrEnum):
-    """What becomes of rows of the same series and time."""
-
-    error = "error"
-    mean = "mean"
-    sum = "sum"
-    last = "last"
-
-
-class HeadName(enum.StrEnum):
-    """What is learned of the next visit's time."""
-
-    mixture = "mixture"
-    bins = "bins"
-    gap = "gap"
-    hazard = "hazard"
-
-
-class Picture(enum.StrEnum):
-    """Pictures of a model."""
-
-    next = "next"
-    tracking = "tracking"
-    activity = "activity"
-    reliability = "reliability"
+# What the readers, the heads and the pictures take by name.
+Unit = Literal["day", "hour"]
+Merge = Literal["auto", "none", "hour", "day", "week"]
+Closed = Literal["infer", "keep"]
+Duplicates = Literal["error", "mean", "sum", "last"]
+HeadName = Literal["mixture", "bins", "gap", "hazard"]
+Picture = Literal["next", "tracking", "activity", "reliability"]
 
 
 def _of(panel: str) -> Callable[..., OptionInfo]:
@@ -98,6 +55,7 @@ _Names = list[str] | None
 
 ModelDirectory = Annotated[Path, typer.Argument(help="A directory that fit wrote.", metavar="MODEL")]
 ModelOut = Annotated[Path, typer.Option(help="Directory for the model.")]
+SummaryAsJson = Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,10 +110,10 @@ class ReadOptions(RowOptions):
     mark: Annotated[
         _Names, _visits("--mark", help="Numeric column, such as the amount; repeatable."), EVENTS
     ] = None
-    unit: Annotated[Unit, _visits("--unit", help="The clock's tick."), EVENTS] = Unit.day
+    unit: Annotated[Unit, _visits("--unit", help="The clock's tick."), EVENTS] = "day"
     merge: Annotated[
         Merge, _visits("--merge", help="One customer's events in the same period count as one."), EVENTS
-    ] = Merge.auto
+    ] = "auto"
     min_events: Annotated[
         int, _visits("--min-events", min=1, help="Leave out customers with fewer."), EVENTS
     ] = 1
@@ -173,10 +131,10 @@ class ReadOptions(RowOptions):
     ] = None
     closed: Annotated[
         Closed, _series("--closed", help="Slots of the week that never occur: none, or missing."), SERIES
-    ] = Closed.infer
+    ] = "infer"
     duplicates: Annotated[
         Duplicates, _series("--duplicates", help="Rows of the same series and time."), SERIES
-    ] = Duplicates.error
+    ] = "error"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,18 +190,33 @@ class CompareOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class BacktestOptions:
+class EvaluateOptions(CompareOptions):
+    """What is held back from the models."""
+
+    cutoff: Annotated[
+        str | None, typer.Option(help="Last day that the models see; of series, --horizon alone will do.")
+    ] = None
+    horizon: Annotated[
+        str | None, typer.Option(help="Length of the held-back period; of visits 273d by default.")
+    ] = None
+    report: Annotated[Path | None, _show("--report", help="One HTML page with all of it.")] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class BacktestOptions(CompareOptions):
     """How a backtest goes from fold to fold."""
 
-    folds: Annotated[int, typer.Option(min=1, help="Cut-offs, counted back from the end.")] = 4
-    step: Annotated[
-        str | None, typer.Option(help="From one cut-off to the next; by default the horizon.")
+    horizon: Annotated[
+        str | None, typer.Option(help="What is forecast at each cut-off; of visits 90d by default.")
     ] = None
+    cutoff: Annotated[
+        list[str] | None, typer.Option(help="Last day that the models see; repeatable; instead of --folds.")
+    ] = None
+    folds: Annotated[int, typer.Option(min=1, help="Cut-offs, counted back from the end.")] = 4
+    step: Annotated[str | None, typer.Option(help="Between cut-offs; by default the horizon.")] = None
     refit: Annotated[str, typer.Option(help="always, never, warm, or k for every k-th cut-off.")] = "always"
     training: Annotated[str, typer.Option(help="expanding or sliding.")] = "expanding"
-    out: Annotated[
-        Path | None, _show("--out", help="Directory for the rows of each cut-off, as Parquet files.")
-    ] = None
+    out: Annotated[Path | None, _show("--out", help="Directory for the rows of each cut-off.")] = None
 
 
 @dataclasses.dataclass(frozen=True)

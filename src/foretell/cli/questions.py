@@ -116,8 +116,8 @@ class Events(Question):
         return self._read(
             options,
             marks=options.mark or (),
-            unit=options.unit.value,
-            merge=None if options.merge == "none" else options.merge.value,
+            unit=options.unit,
+            merge=None if options.merge == "none" else options.merge,
             start=options.start,
             min_events=options.min_events,
         )
@@ -190,7 +190,7 @@ class Events(Question):
 
     def check_picture(self, kind: Picture, key: str | None) -> None:
         """Refuse a picture of one customer without the customer."""
-        if kind is Picture.next and key is None:
+        if kind == "next" and key is None:
             raise ParameterError("the kind next shows one customer: name it with --id")
 
     def picture(
@@ -200,9 +200,9 @@ class Events(Question):
         from foretell import plotting  # noqa: PLC0415
 
         log, forecaster = self.data(model), cast("EventForecaster", model)
-        if kind is Picture.next:
+        if kind == "next":
             return plotting.plot_next_event(forecaster, typed_ids(log.ids, [str(key)])[0], actual=actual)
-        if kind is Picture.tracking:
+        if kind == "tracking":
             return plotting.plot_tracking(forecaster, horizon=self.horizon(horizon, log))
         return plotting.plot_activity(forecaster)
 
@@ -223,8 +223,8 @@ class Series(Question):
             "id": options.id or None,
             "time": options.time,
             "freq": options.freq,
-            "closed": options.closed.value,
-            "duplicates": options.duplicates.value,
+            "closed": options.closed,
+            "duplicates": options.duplicates,
             "start": options.start,
         }
         with terminal.busy("reading"):
@@ -279,10 +279,8 @@ class Series(Question):
     def check_picture(self, kind: Picture, key: str | None) -> None:
         """Refuse the pictures that visits alone have."""
         del key
-        if kind is not Picture.next:
-            raise ParameterError(
-                f"--kind {kind.value} belongs to logs of visits; of series expected --kind next"
-            )
+        if kind != "next":
+            raise ParameterError(f"--kind {kind} belongs to logs of visits; of series expected --kind next")
 
     def picture(
         self, model: Model, kind: Picture, key: str | None, *, actual: str | None, horizon: str

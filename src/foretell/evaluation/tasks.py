@@ -51,6 +51,11 @@ def _mean_of_series(error: pl.Expr) -> pl.Expr:
     return (weight * error).sum() / weight.filter(error.is_not_null()).sum()
 
 
+def _coverage(forecast: str, label: str, of: str = "next_event") -> Figure:
+    inside = pl.col(of).is_between(f"{forecast}-lo-80", f"{forecast}-hi-80")
+    return Figure("coverage_80", inside.mean(), label, "nearer", 0.8)
+
+
 def _by_name(*figures: Figure) -> dict[str, Figure]:
     return {figure.name: figure for figure in figures}
 
@@ -78,6 +83,12 @@ _SYMMETRIC = (
 )
 _RMSE = Figure("rmse", (_ERROR**2).mean().sqrt(), "root mean squared error")
 _MAE = Figure("mae", _ERROR.abs().mean(), "mean absolute error")
+_BIAS = Figure(
+    "bias_pct",
+    100 * _ERROR.mean() / _ABS_Y.mean(),
+    "too much (above 0) or too little was forecast of all, %",
+    "nearer",
+)
 
 EVENTS = Task(
     kind="events",
@@ -86,12 +97,7 @@ EVENTS = Task(
     figures=_by_name(
         _RMSE,
         _MAE,
-        Figure(
-            "bias_pct",
-            100 * _ERROR.mean() / _ABS_Y.mean(),
-            "too much (above 0) or too little was forecast of all, %",
-            "nearer",
-        ),
+        _BIAS,
         Figure(
             "weekly_mape_pct",
             100 * _ERROR.abs().mean() / _ABS_Y.mean(),
@@ -110,13 +116,7 @@ EVENTS = Task(
             "higher",
             1.0,
         ),
-        Figure(
-            "coverage_80",
-            pl.col("next_event").is_between("next_event-lo-80", "next_event-hi-80").mean(),
-            "share of the next events within their 80 % interval",
-            "nearer",
-            0.8,
-        ),
+        _coverage("next_event", "share of the next events within their 80 % interval"),
         Figure(
             "ece_30d",
             _mapped(pl.col("returned"), "p_return", metrics.expected_calibration_error),
@@ -156,19 +156,8 @@ SERIES = Task(
             2.0 * pl.mean_horizontal([_pinball(level).mean() for level in LEVELS]) / _ABS_Y.mean(),
             "weighted quantile loss",
         ),
-        Figure(
-            "coverage_80",
-            _Y.is_between("forecast-lo-80", "forecast-hi-80").mean(),
-            "share of the values within their 80 % interval",
-            "nearer",
-            0.8,
-        ),
-        Figure(
-            "bias_pct",
-            100 * _ERROR.mean() / _ABS_Y.mean(),
-            "too much (above 0) or too little was forecast of all, %",
-            "nearer",
-        ),
+        _coverage("forecast", "share of the values within their 80 % interval", of="y"),
+        _BIAS,
         Figure(
             "crps",
             2 * pl.mean_horizontal([_pinball(level) for level in LEVELS]).mean(),
