@@ -44,9 +44,9 @@ def next_gap(log: ft.EventLog, head: str, cell: str) -> dict[str, float]:
     chosen = np.flatnonzero(seen.counts >= LEAST_VISITS - 1)
     truth = last_gap[chosen]
     bins = ft.prep.Bins.quantiles(seen.take(chosen).gaps().lengths, N_BINS)
-    config = ft.HeadConfig(head, bins=tuple(bins.edges), censored=False)
+    config = ft.HeadConfig(head, bins=tuple(bins.edges), censored=False, seasonal=False)
     network = ft.NetworkConfig(cell=cell)
-    model = ft.EventForecaster(head=config, network=network, seasonal=False, ensemble=1).fit(seen)
+    model = ft.EventForecaster(head=config, network=network, ensemble=1).fit(seen)
     forecast = model.predict_gap()["gap"].to_numpy()[chosen]
     if head == "gap":
         classes = bins.encode(np.maximum(forecast, 1))

@@ -56,9 +56,8 @@ def naive_rules(seen: ft.EventLog, chosen: np.ndarray) -> dict[str, np.ndarray]:
 def forecaster(head: str, bins: ft.prep.Bins) -> ft.EventForecaster:
     """Return a forecaster as it was chosen by --inner."""
     return ft.EventForecaster(
-        head=ft.HeadConfig(head, bins=tuple(bins.edges), censored=False),
+        head=ft.HeadConfig(head, bins=tuple(bins.edges), censored=False, seasonal=False),
         training=ft.TrainConfig(**SETTINGS),
-        seasonal=False,
         ensemble=ENSEMBLE,
     )
 

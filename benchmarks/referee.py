@@ -170,13 +170,12 @@ def ett() -> dict[str, Any]:
         {"all": scaled[:val_end]}, freq="1h", targets=[f"y{k}" for k in range(values.shape[1])]
     )
     training = ft.TrainConfig(
-        epochs=40, learning_rate=1e-3, patience=6, validation_fraction=1 - train_end / val_end
+        epochs=40, learning_rate=1e-3, patience=6, validation_fraction=1 - train_end / val_end, refit=False
     )
     model = ft.SeriesForecaster(
         96,
         window=ft.WindowConfig(season=24, lookback=336),
         training=training,
-        refit=False,
         ensemble=3,
         model="auto",
     ).fit(panel)

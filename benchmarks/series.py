@@ -64,10 +64,12 @@ def _rolling(
     names = [f"y{k}" for k in range(values.shape[1])]
     panel = ft.Panel.from_arrays({"all": scaled[:val_end]}, freq=freq, start=start, targets=names)
     share = 1 - train_end / val_end
-    training = ft.TrainConfig(epochs=40, learning_rate=1e-3, patience=6, validation_fraction=share)
+    training = ft.TrainConfig(
+        epochs=40, learning_rate=1e-3, patience=6, validation_fraction=share, refit=False
+    )
     window = ft.WindowConfig(season=season, lookback=336 if season > 1 else 96)
     began = time.perf_counter()
-    ours = ft.SeriesForecaster(horizon=h, window=window, training=training, refit=False, ensemble=5)
+    ours = ft.SeriesForecaster(horizon=h, window=window, training=training, ensemble=5)
     model = ours.fit(panel)
     fit_s = time.perf_counter() - began
     lookback = model.model_.network.shape.lookback

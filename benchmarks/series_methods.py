@@ -6,6 +6,7 @@ Every sixth series of M4-Hourly, the last 48 hours held back, one network each, 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ from benchmarks.series_data import M4_HORIZON, M4_SEASON, SHARED, m4_hourly
 import foretell as ft
 from foretell import plotting
 from foretell.evaluation import Evaluation
-from foretell.nn.settings import SERIES
 
 WINDOW = ft.WindowConfig(season=M4_SEASON, log=True)
 METHODS = ("direct", "seq2seq", "recursive")
@@ -26,9 +26,7 @@ def compare() -> Evaluation:
     panel = m4_hourly()
     models: list[object] = ["seasonal naive"]
     for method in METHODS:
-        model = ft.SeriesForecaster(
-            M4_HORIZON, window=WINDOW, method=method, ensemble=1, training=SERIES.training
-        )
+        model = ft.SeriesForecaster(M4_HORIZON, window=dataclasses.replace(WINDOW, method=method), ensemble=1)
         model.name = f"foretell, {method}"
         models.append(model)
     chosen = panel.take(np.arange(0, panel.n_series, 6))

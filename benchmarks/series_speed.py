@@ -92,8 +92,8 @@ def beside_neuralforecast(runs: int) -> None:
 def one_series(runs: int = 200) -> None:
     """Time the forecast of one series by a fitted ensemble of three."""
     before = m4_hourly().tail_split(M4_HORIZON)[0]
-    training = ft.TrainConfig(epochs=1)
-    model = ft.SeriesForecaster(M4_HORIZON, window=WINDOW, training=training, refit=False).fit(before)
+    training = ft.TrainConfig(epochs=1, refit=False)
+    model = ft.SeriesForecaster(M4_HORIZON, window=WINDOW, training=training).fit(before)
     single = before.take([7])
     model.predict(single)
     seconds = []

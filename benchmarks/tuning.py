@@ -28,8 +28,8 @@ if question == "series":
         {f"s{i}": 10 + np.sin(2 * np.pi * (steps + i) / 12) + 0.3 * rng.normal(size=400) for i in range(40)}
     )
     network = ft.NetworkConfig(units=16, dense=16, dropout=0.1)
-    training = ft.TrainConfig(epochs=4)
-    model = ft.SeriesForecaster(12, ensemble=1, refit=False, network=network, training=training)
+    training = ft.TrainConfig(epochs=4, refit=False)
+    model = ft.SeriesForecaster(12, ensemble=1, network=network, training=training)
 else:
     rows = ft.datasets.load_cdnow(sample=True)
     data = ft.read_events(rows, id="customer_id", time="date", as_of="1997-09-30")

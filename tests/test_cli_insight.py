@@ -69,7 +69,7 @@ def test_settings_are_searched_and_the_best_model_kept(place: Path) -> None:
     ("text", "values"),
     [
         ("ensemble=1,3", ("ensemble", [1, 3])),
-        ("seasonal=true,false", ("seasonal", [True, False])),
+        ("head.seasonal=true,false", ("head.seasonal", [True, False])),
         ("window.lookback=none,28", ("window.lookback", [None, 28])),
         ("network.cell=lstm,gru", ("network.cell", ["lstm", "gru"])),
         ("network.units=8..64:log", ("network.units", ft.Between(8, 64, log=True))),

@@ -43,10 +43,9 @@ def series_model() -> ft.SeriesForecaster:
     model = ft.SeriesForecaster(
         H,
         ensemble=2,
-        refit=False,
         window=ft.WindowConfig(lookback=24, patch=6, season=6),
         network=ft.NetworkConfig(layers=1, units=8, dense=8, dense_activation="relu"),
-        training=ft.TrainConfig(epochs=2, learning_rate=0.01),
+        training=ft.TrainConfig(epochs=2, learning_rate=0.01, refit=False),
     )
     return model.fit(panel_of({name: column[: -2 * H] for name, column in values().items()}))
 

@@ -15,16 +15,14 @@ from foretell.core.contracts import Outlook
 from foretell.core.time import period_edges
 from foretell.errors import DataError, ParameterError, StorageError
 from foretell.evaluation.search_space import Between, SearchSpace, with_settings
-from foretell.nn import steps
-from foretell.nn.training import Progress
+from foretell.nn.training import Progress, Trainer
 
 SMALL = ft.SeriesForecaster(
     horizon=4,
     ensemble=1,
-    refit=False,
     window=ft.WindowConfig(lookback=12, patch=4, season=4),
     network=ft.NetworkConfig(layers=0, dense=4, dropout=0.1),
-    training=ft.TrainConfig(epochs=1, batch_size=8),
+    training=ft.TrainConfig(epochs=1, batch_size=8, refit=False),
 )
 RATES = {"training.learning_rate": [1e-3, 1e-2, 3e-2], "network.dropout": [0.1, 0.3]}
 
@@ -41,9 +39,9 @@ def panel() -> ft.Panel:
 def grid(panel: ft.Panel, tmp_path_factory: pytest.TempPathFactory) -> tuple[ft.SearchResult, Path, int]:
     """A whole grid of one shape, its file, and how many programs it compiled."""
     place = tmp_path_factory.mktemp("search") / "search.db"
-    before = steps._run_round._cache_size()
+    before = Trainer._run_epoch._cache_size()
     found = ft.tune(panel, RATES, model=SMALL, search=ft.SearchConfig(method="grid", storage=place))
-    return found, place, steps._run_round._cache_size() - before
+    return found, place, Trainer._run_epoch._cache_size() - before
 
 
 def test_a_grid_tries_every_combination_once(grid: Any) -> None:
@@ -244,10 +242,10 @@ def test_ranges_are_ordered_and_logarithms_positive() -> None:
 
 def test_values_that_storage_cannot_hold_are_kept_by_their_text() -> None:
     quick, slow = ft.TrainConfig(epochs=1), ft.TrainConfig(epochs=9)
-    space = SearchSpace({"ensemble": [1, 2], "drop_out": ["mbg"]}, ft.EventForecaster())
-    assert space.settings({"ensemble": 2, "drop_out": "mbg"}) == {"ensemble": 2, "drop_out": "mbg"}
-    odd = SearchSpace({"drop_out": [quick, slow]}, ft.EventForecaster())
-    assert odd.settings(odd.combinations()[1]) == {"drop_out": slow}
+    space = SearchSpace({"ensemble": [1, 2], "model": ["auto"]}, ft.EventForecaster())
+    assert space.settings({"ensemble": 2, "model": "auto"}) == {"ensemble": 2, "model": "auto"}
+    odd = SearchSpace({"head": [quick, slow]}, ft.EventForecaster())
+    assert odd.settings(odd.combinations()[1]) == {"head": slow}
 
 
 def test_a_search_takes_no_longer_to_end_than_its_trials(panel: ft.Panel) -> None:

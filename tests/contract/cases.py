@@ -23,28 +23,31 @@ QUICK = {"epochs": 1, "max_steps": 2}
 def visits(head="mixture", cell="rnn", **params):
     network = ft.NetworkConfig(cell, units=4, dense=4, components=1)
     training = ft.TrainConfig(**QUICK, batch_size=16, validation_fraction=0.0)
-    return ft.EventForecaster(
-        **{"ensemble": 1, "network": network, "training": training, "head": head, "paths": 4} | params
-    )
+    given = {"ensemble": 1, "network": network, "training": training, "head": ft.HeadConfig(head, paths=4)}
+    return ft.EventForecaster(**given | params)
 
 
 def stores():
     plain = visits()
     thresholds = ft.StoreConfig(min_customers=20, min_visits=1, training=plain.training)
     return ft.StoreForecaster(
-        models="store", ensemble=1, network=plain.network, training=plain.training, paths=4, stores=thresholds
+        models="store",
+        ensemble=1,
+        network=plain.network,
+        training=plain.training,
+        head=plain.head,
+        stores=thresholds,
     )
 
 
 def values(method="direct", **params):
     given = {
-        "network": ft.NetworkConfig(units=4, dense=4),
-        "training": ft.TrainConfig(**QUICK),
-        "window": ft.WindowConfig(lookback=14, patch=7, season=7),
+        "network": ft.NetworkConfig(layers=1, units=4, dense=4),
+        "training": ft.TrainConfig(**QUICK, refit=False),
+        "window": ft.WindowConfig(lookback=14, patch=7, season=7, method=method),
         "ensemble": 1,
-        "refit": False,
     }
-    return ft.SeriesForecaster(HORIZON, method=method, **given | params)
+    return ft.SeriesForecaster(HORIZON, **given | params)
 
 
 def own_windows(shape):

@@ -224,7 +224,7 @@ def test_old_events_are_no_update(small, small_model):
 
 def test_a_second_forecaster_is_built_from_its_parameters():
     network = ft.NetworkConfig(units=4)
-    one = ft.EventForecaster(ensemble=2, seed=7, network=network, drop_out="bg", seasonal=False)
+    one = ft.EventForecaster(ensemble=2, seed=7, network=network, head=ft.HeadConfig(drop_out="bg"))
     params = one.get_params()
     other = ft.EventForecaster(**params)
     assert other.get_params() == params
@@ -235,8 +235,8 @@ def test_a_second_forecaster_is_built_from_its_parameters():
 
 def test_parameters_are_set_by_name_and_unknown_ones_refused():
     model = ft.EventForecaster()
-    assert model.set_params(seed=3, paths=9) is model
-    assert (model.seed, model.paths) == (3, 9)
+    assert model.set_params(seed=3, head__paths=9) is model
+    assert (model.seed, model.head) == (3, ft.HeadConfig(paths=9))
     with pytest.raises(ParameterError, match=r"no parameter 'epochs'; it has ensemble, seed"):
         model.set_params(epochs=3)
 
@@ -246,8 +246,7 @@ def test_parameters_are_set_by_name_and_unknown_ones_refused():
 
 @pytest.mark.parametrize(
     ("params", "message"),
-    [({"ensemble": 0}, "ensemble=0; expected a whole number"), ({"ensemble": True}, "ensemble=True"),
-     ({"paths": 2.5}, "paths=2.5"), ({"drop_out": "pareto"}, "drop_out='pareto'; expected 'mbg' or 'bg'")],
+    [({"ensemble": 0}, "ensemble=0; expected a whole number"), ({"ensemble": True}, "ensemble=True")],
 )  # fmt: skip
 def test_parameters_outside_of_what_is_allowed_are_refused_before_training(params, message, sample):
     with pytest.raises(ParameterError, match=message):

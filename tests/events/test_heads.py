@@ -34,8 +34,10 @@ KNOTS = (0.0, 2.0, 5.0, 11.0)
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "softmax"}, r"kind='softmax'; expected one of 'mixture', 'bins', 'gap', 'hazard'"),
-        ({"kind": "gap", "scale": "rank"}, r"scale='rank'; expected one of 'log', 'standard', 'minmax'"),
+        ({"kind": "softmax"}, r"kind='softmax'; expected 'mixture', 'bins', 'gap' or 'hazard'"),
+        ({"kind": "gap", "scale": "rank"}, r"scale='rank'; expected 'log', 'standard' or 'minmax'"),
+        ({"drop_out": "pareto"}, r"drop_out='pareto'; expected 'mbg' or 'bg'"),
+        ({"paths": 2.5}, r"paths=2.5; expected a whole number"),
         ({"kind": "bins", "bins": 1}, r"bins=1; expected at least 2"),
         ({"kind": "bins", "bins": (3, 7, 20)}, r"bins=\(3, 7, 20\); expected edges from 0"),
         ({"kind": "bins", "bins": (0, 7, 7)}, "each greater than the one before"),
@@ -393,10 +395,8 @@ def test_every_cell_with_every_head_beats_the_constant_forecast_of_the_next_gap(
     seen = ft.read_events(rows, start=sample.date(sample.start), as_of=sample.date(sample.as_of))
     network = NetworkConfig(cell)
     training = ft.TrainConfig(max_steps=16)
-    config = ft.HeadConfig(head, censored=False)
-    model = ft.EventForecaster(
-        head=config, network=network, training=training, ensemble=1, seasonal=False
-    ).fit(seen)
+    config = ft.HeadConfig(head, censored=False, seasonal=False)
+    model = ft.EventForecaster(head=config, network=network, training=training, ensemble=1).fit(seen)
     assert all(np.isfinite(weight).all() for weight in model.model_.members[0])
     lengths = sample.gaps().lengths
     truth = lengths[np.cumsum(sample.counts - 1)[sample.counts > 1] - 1]

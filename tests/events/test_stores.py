@@ -19,7 +19,12 @@ TUNING = ft.TrainConfig(epochs=3, batch_size=8, learning_rate=0.02, validation_f
 
 def forecaster(small, **params):
     plain = small.forecaster()
-    defaults = {"models": "store", "network": plain.network, "training": plain.training, "paths": 2}
+    defaults = {
+        "models": "store",
+        "network": plain.network,
+        "training": plain.training,
+        "head": ft.HeadConfig(paths=2),
+    }
     return ft.StoreForecaster(**{"ensemble": 1} | defaults | params)
 
 

@@ -38,7 +38,7 @@ def model(**changed: Any) -> ft.SeriesForecaster:
 def untrained(panel: ft.Panel, window: ft.WindowConfig) -> ft.SeriesForecaster:
     """Return a forecaster that still is at its anchor."""
     one = model(window=window)
-    shape = choose_shape(panel, window, H, "shared", "direct")
+    shape = choose_shape(panel, window, H)
     network = SeriesNetwork(SMALL, shape)
     reading = Reading.fit(panel, shape.normalise, log=shape.log)
     one.model_ = SeriesModel(network, (network.initial(),), reading, Calibration.none(H))
@@ -97,7 +97,7 @@ class TestLearns:
         lagged = [np.concatenate([[0, 0], row[:-2]]) * 2 for row in driver]
         series = [np.stack([one, 1 + 3 * one], axis=1) for one in lagged]
         panel = ft.Panel.from_arrays(series, targets=["a", "b"], past={"driver": list(driver)})
-        one = model(window=SHORT, horizon=2, variables=variables).fit(panel)
+        one = model(window=dataclasses.replace(SHORT, variables=variables), horizon=2).fit(panel)
         found = one.predict()
         assert found.columns[:3] == ["unique_id", "ds", "target"]
         truth = 2 * driver[:, -2:]
@@ -111,7 +111,9 @@ class TestLearns:
         promo = (rng.random((10, 200 + H)) < 0.3).astype(float)
         series = [4 * row[:200] + 0.05 * rng.standard_normal(200) for row in promo]
         panel = ft.Panel.from_arrays(series, future={"promo": list(promo)})
-        found = median_after(model(window=SHORT, method=method).fit(panel).predict()).reshape(10, H)
+        found = median_after(
+            model(window=dataclasses.replace(SHORT, method=method)).fit(panel).predict()
+        ).reshape(10, H)
         assert np.abs(found - 4 * promo[:, 200:]).mean() < 0.6
 
 
@@ -137,7 +139,8 @@ class TestForEveryone:
         assert (width[:, H:].mean(axis=1) > width[:, :H].mean(axis=1)).all()
 
     def test_one_step_fed_back(self) -> None:
-        found = model(method="recursive").fit(ft.Panel.from_arrays(waves())).predict()
+        window = ft.WindowConfig(lookback=24, patch=6, season=12, method="recursive")
+        found = model(window=window).fit(ft.Panel.from_arrays(waves())).predict()
         truth = np.array([wave[120:] for wave in waves(length=120 + H, noise=0.0)])
         assert np.abs(median_after(found).reshape(truth.shape) - truth).mean() < 0.3
         width = (found["foretell-hi-80"] - found["foretell-lo-80"]).to_numpy().reshape(truth.shape)
@@ -254,12 +257,16 @@ class TestHonesty:
 class TestErrors:
     """What came, what was expected, how to mend it."""
 
+    @pytest.mark.parametrize("changed", [{"method": "magic"}, {"variables": "all"}])
+    def test_windows(self, changed: dict[str, Any]) -> None:
+        name, value = next(iter(changed.items()))
+        with pytest.raises(ft.errors.ParameterError, match=f"{name}={value!r}; expected '(direct|shared)'"):
+            ft.WindowConfig(**changed)
+
     @pytest.mark.parametrize(
         ("changed", "said"),
         [
             ({"horizon": 0}, "horizon=0"),
-            ({"method": "magic"}, "method='magic'"),
-            ({"variables": "all"}, "variables='all'"),
             ({"window": {"lookback": 3}}, "window="),
         ],
     )

@@ -24,7 +24,7 @@ _OPTIONS = {
     "seed": "seed",
     "epochs": "training.epochs",
     "head": "head",
-    "seasonal": "seasonal",
+    "seasonal": "head.seasonal",
 }
 
 

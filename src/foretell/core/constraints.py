@@ -96,6 +96,7 @@ class OneOf:
 
     def allows(self, value: object) -> bool:
         """Return whether the value is among them, and of the same type."""
+        value = value.item() if isinstance(value, np.generic) else value
         return any(type(value) is type(known) and value == known for known in self.values)
 
 

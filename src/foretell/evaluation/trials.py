@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 METHODS = ("tpe", "random", "grid")
 # Settings that change the scale of the validation loss: trials that differ in them cannot be pruned by it.
-_SCALES = {"window.normalise", "window.log", "window.season", "method", "variables", "training.loss"}
+_SCALES = {
+    *(f"window.{name}" for name in ("normalise", "log", "season", "method", "variables")),
+    "training.loss",
+}
 _STARTUP = 8
 
 

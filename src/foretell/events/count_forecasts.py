@@ -15,6 +15,7 @@ from foretell.core.time import as_durations, period_edges
 from foretell.data.log import EventLog
 from foretell.errors import DataError, ParameterError
 from foretell.events.customers import CustomerForecaster
+from foretell.events.heads.config import as_head
 from foretell.events.simulation import Expected, expected_events, simulate_paths
 from foretell.events.states import States
 
@@ -74,8 +75,6 @@ class Simulation:
 
 class CountForecasts(CustomerForecaster):
     """Questions about the number of events."""
-
-    paths: int
 
     @property
     def _counts(self) -> bool:
@@ -146,7 +145,13 @@ class CountForecasts(CustomerForecaster):
         rows: npt.NDArray[np.int64] | None = None,
     ) -> Expected:
         ours = expected_events(
-            self.model_, log, states, edges, paths=self.paths, seed=self.seed, periods=list(periods)
+            self.model_,
+            log,
+            states,
+            edges,
+            paths=as_head(self.head).paths,
+            seed=self.seed,
+            periods=list(periods),
         )
         return ours if self.auto_ is None else self.auto_.expected(ours, log, edges, periods, rows)
 

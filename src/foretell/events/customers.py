@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, Self
 
@@ -32,14 +33,11 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice]):
 
     kind: ClassVar[Kind] = "events"
     defaults: ClassVar[Defaults] = EVENTS
-    _free = frozenset({"seed", "training", "paths"})
     _least = (LEAST_CUSTOMERS, "customers", "the statistics")
 
     ensemble: int
     seed: int
     head: str | HeadConfig
-    drop_out: str
-    seasonal: bool
     log_ = FittedTo[EventLog]()
     states_ = FittedTo[States]()
 
@@ -48,6 +46,10 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice]):
         """The model's name in tables."""
         kind = as_head(self.head).kind
         return "foretell" if kind == "mixture" else f"foretell, {kind}"
+
+    def _settings(self) -> dict[str, Any]:
+        # How expected counts are simulated has no part in training.
+        return super()._settings() | {"head": dataclasses.replace(as_head(self.head), paths=1)}
 
     def _training_data(self, data: EventLog, as_of: object) -> EventLog:
         return training_log(data, as_of)
@@ -77,8 +79,6 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice]):
             ensemble=self.ensemble,
             seed=int(self.seed),
             head=as_head(self.head),
-            drop_out="bg" if self.drop_out == "bg" else "mbg",
-            seasonal=self.seasonal,
             start=start,
             train=train,
             progress=progress,

@@ -15,7 +15,6 @@ from foretell.errors import EmptyLogError
 from foretell.events.clock import OperationalClock
 from foretell.events.heads.base import GapData, HistoryNetwork, filled_up, gap_data
 from foretell.events.heads.config import HeadConfig
-from foretell.events.heads.mixture import DropOut
 from foretell.events.heads.networks import builder, learned_settings
 from foretell.events.heads.point import PointNetwork, error_quantiles
 from foretell.events.history import FeatureScale, histories, standardised
@@ -57,8 +56,6 @@ def fit_gap_model(
     ensemble: int,
     seed: int,
     head: HeadConfig | None = None,
-    drop_out: DropOut = "mbg",
-    seasonal: bool = True,
     start: GapModel | None = None,
     train: bool = True,
     progress: Callable[[Progress], None] | None = None,
@@ -73,9 +70,9 @@ def fit_gap_model(
             f"none of the {log.n_customers:,} customers came back by {log.date(log.as_of)}: there is no gap "
             "to learn from; read a longer log, or events that are not merged (merge=None)"
         )
-    clock = OperationalClock.fit(log) if seasonal else OperationalClock.flat(log.unit)
+    clock = OperationalClock.fit(log) if head.seasonal else OperationalClock.flat(log.unit)
     history = histories(log, clock.table(log.start, log.as_of))
-    build = builder(head.kind, learned_settings(head, history, log, drop_out))
+    build = builder(head.kind, learned_settings(head, history, log))
     raw = log_features(history, log, paced=head.kind != "mixture")
     # The weights were learned with their own scale of the features.
     scale = FeatureScale.fit(np.asarray(raw, dtype=np.float64)) if start is None else start.scale

@@ -20,7 +20,7 @@ from foretell.events.answers import disagreement as members_disagree
 from foretell.events.count_forecasts import CountForecasts
 from foretell.events.gap_forecasts import GapForecasts
 from foretell.events.heads.config import HeadConfig, as_head
-from foretell.events.state import head_of, of_today, settings
+from foretell.events.state import of_today, settings
 from foretell.nn.settings import NetworkConfig, TrainConfig, check_network
 
 
@@ -43,13 +43,8 @@ class EventForecaster(GapForecasts, CountForecasts):
     training : TrainConfig, optional
         Epochs, batch size, learning rate, early stopping.
     head : {"mixture", "bins", "gap", "hazard"} or HeadConfig
-        What the network says of the next gap; only the mixture knows everything, see the page on heads.
-    drop_out : {"mbg", "bg"}
-        Anchor of the mixture: MBG/NBD (customers may be lost after their first event) or BG/NBD.
-    seasonal : bool
-        Estimate the operational clock from the log; False runs on plain days.
-    paths : int
-        Simulated paths of an average customer, for expected counts.
+        What the network says of the next gap, and what it starts from; only the mixture knows everything,
+        see the page on heads.
     model : {"network", "auto"}
         ``"auto"`` holds back the last quarter of the log once, and by it chooses or blends the network, the
         buy-till-you-die statistics and the rules of thumb, for counts and for probabilities; dates and
@@ -78,11 +73,9 @@ class EventForecaster(GapForecasts, CountForecasts):
 
     _constraints: ClassVar[Mapping[str, Constraint]] = {
         "ensemble": Whole(),
-        "paths": Whole(1, 1_000_000),
         "seed": Whole(0),
         "training": Maybe(Instance(TrainConfig)),
         "model": OneOf(("network", "auto")),
-        "drop_out": OneOf(("mbg", "bg")),
     }
     _configurations: ClassVar[Mapping[str, type]] = {
         "network": NetworkConfig,
@@ -100,9 +93,6 @@ class EventForecaster(GapForecasts, CountForecasts):
         network: Any = None,
         training: TrainConfig | None = None,
         head: str | HeadConfig = "mixture",
-        drop_out: str = "mbg",
-        seasonal: bool = True,
-        paths: int = 20,
         model: str = "network",
     ) -> None:
         self.ensemble = ensemble
@@ -110,9 +100,6 @@ class EventForecaster(GapForecasts, CountForecasts):
         self.seed = seed
         self.network = network
         self.training = training
-        self.drop_out = drop_out
-        self.seasonal = seasonal
-        self.paths = paths
         self.model = model
 
     def _check_parameters(self) -> None:
@@ -205,5 +192,5 @@ class EventForecaster(GapForecasts, CountForecasts):
     def from_state(cls, state: State) -> Self:
         """Return the fitted forecaster that `state` described."""
         state = of_today(state)
-        model = cls(**settings(state.described), head=head_of(state.described))
+        model = cls(**settings(state.described))
         return model._restored(state)

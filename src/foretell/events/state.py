@@ -101,19 +101,13 @@ def log_and_states(data: State, model: GapModel) -> tuple[EventLog, States]:
 
 
 def settings(described: Described) -> dict[str, Any]:
-    """Return the arguments of a forecaster, but for the head and the stores."""
-    training = described["training"]
+    """Return the arguments of a forecaster, but for the stores."""
+    training, head = described["training"], described["head"]
     return dict(described["params"]) | {
+        "head": head["kind"] if head["by_name"] else HeadConfig(**head["config"]),
         "network": network_of_state(described["network_given"]),
         "training": None if training is None else TrainConfig(**training),
     }
-
-
-def head_of(described: Described) -> str | HeadConfig:
-    """Return the head as it was given."""
-    head = described["head"]
-    name: str = head["kind"]
-    return name if head["by_name"] else HeadConfig(**head["config"])
 
 
 def gap_model_of(state: State, n_models: int | None = None) -> GapModel:
@@ -231,7 +225,11 @@ def of_today(state: State) -> State:
     head = described.get("head") or {
         "kind": "mixture", "settings": {"drop_out": described["params"]["drop_out"]}, "by_name": True,
     }  # fmt: skip
-    head = dict(head) | {name: _endless(head[name]) for name in ("config", "settings") if name in head}
+    params = dict(described["params"])
+    started = {name: params.pop(name) for name in ("drop_out", "seasonal", "paths") if name in params}
+    config = {"kind": head["kind"]} | _endless(head.get("config", {})) | started
+    by_name = head["by_name"] and HeadConfig(**config) == HeadConfig(head["kind"])
+    head = dict(head) | {"config": config, "settings": _endless(head["settings"]), "by_name": by_name}
     states = States(
         tuple(arrays[f"memory.{i}"] for i in range(sum(name.startswith("memory.") for name in arrays))),
         arrays["states.packed"],
@@ -239,6 +237,7 @@ def of_today(state: State) -> State:
     )
     described = {
         **state.described,
+        "params": params,
         "head": head,
         "auto": described.get("auto"),
         "network_given": described["network"],

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 
-from foretell.core.constraints import Constraint, Maybe, Number, Whole, check, check_fields
+from foretell.core.constraints import Constraint, Maybe, Number, OneOf, Whole, check, check_fields
 from foretell.errors import ParameterError
 from foretell.nn.backend import Cell, Model, keras
 from foretell.nn.cells import CELLS, SETTINGS
@@ -185,6 +185,7 @@ class NetworkConfig:
 
 
 _TRAINING_RULES: Final[Mapping[str, Constraint]] = {
+    "refit": OneOf((True, False)),
     "epochs": Maybe(Whole()),
     "batch_size": Maybe(Whole()),
     "learning_rate": Maybe(Number(0.0, ends="()")),
@@ -221,6 +222,8 @@ class TrainConfig:
         Of series: a Keras regression loss by name, such as ``"mean_squared_error"`` or ``"huber"``, by which
         the point forecast is trained; by default it is the median. The other quantiles are trained as such.
         Events are trained by their likelihood.
+    refit : bool
+        Of series: train the members on the held-out last part too, after it has said when to stop.
     max_steps : int
         Longest sequence trained on as one; longer ones are cut into runs of this length. Short runs are
         quicker, but a network that has never seen a long history forecasts long ones badly.
@@ -236,6 +239,7 @@ class TrainConfig:
     optimizer: str = "adamw"
     max_steps: int = TASK
     loss: str | None = None
+    refit: bool = True
 
     def __post_init__(self) -> None:
         check_fields(self, _TRAINING_RULES)

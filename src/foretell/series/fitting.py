@@ -15,7 +15,7 @@ import numpy.typing as npt
 from foretell.core.ragged import flat_ranges
 from foretell.data.panel import Panel
 from foretell.data.periodicity import find_season
-from foretell.errors import DataError, ParameterError
+from foretell.errors import DataError
 from foretell.nn.backend import Weights
 from foretell.nn.custom import OwnNetwork
 from foretell.nn.samplers import WindowSampler, evaluated
@@ -184,7 +184,6 @@ def fit_series_model(
     *,
     ensemble: int,
     seed: int,
-    refit: bool = True,
     progress: Callable[[Progress], None] | None = None,
 ) -> SeriesModel:
     """Fit the series model to a panel.
@@ -200,7 +199,7 @@ def fit_series_model(
     if not len(windows.held_out.end):
         trained = members.train(initial, windows.train)
         return SeriesModel(networks[0], _weights(trained), reading, Calibration.none(shape.steps))
-    if refit:
+    if training.refit:
         scouts = members.train(initial[:1], windows.train, windows.held_out)
         everything = split(panel, 0, shape.steps, 0.0).train
         trained = members.train(initial, everything, epochs=max(int(scouts[0].epochs), 1))
@@ -319,7 +318,7 @@ def normalised_with_truth(network: SeriesNetwork, weights: Any, flat: Flat, wind
     return found, jnp.where(observed > 0, truth, jnp.nan), anchor
 
 
-def choose_shape(panel: Panel, window: WindowConfig, horizon: int, variables: str, method: str) -> Shape:
+def choose_shape(panel: Panel, window: WindowConfig, horizon: int) -> Shape:
     """Return the network's shape: what was chosen, the rest by season, horizon and lengths."""
     season = window.season or find_season(panel)
     patch = window.patch or _default_patch(season, horizon)
@@ -347,8 +346,8 @@ def choose_shape(panel: Panel, window: WindowConfig, horizon: int, variables: st
         n_static=code[2].width,
         normalise=window.normalise or ("window" if season > 1 else "last"),
         log=window.log,
-        variables="joined" if len(panel.targets) == 1 and variables == "shared" else variables,
-        method=method,
+        variables="joined" if len(panel.targets) == 1 and window.variables == "shared" else window.variables,
+        method=window.method,
         maps=int(np.clip(panel.n_series * len(panel.targets) // _SERIES_PER_MAP, 1, _MOST_MAPS)),
     )
 
@@ -381,13 +380,3 @@ def _cycles_seen(panel: Panel) -> tuple[float, ...]:
 def _median(column: FloatArray) -> float:
     known = column[~np.isnan(column)]
     return float(np.median(known)) if len(known) else 1.0
-
-
-def check_variables(variables: str, method: str) -> None:
-    """Refuse unknown names."""
-    for name, value, allowed in [
-        ("variables", variables, ("shared", "joined", "branches")),
-        ("method", method, ("direct", "recursive", "seq2seq")),
-    ]:
-        if value not in allowed:
-            raise ParameterError(f"{name}={value!r}; expected one of {', '.join(allowed)}")

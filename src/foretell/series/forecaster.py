@@ -27,7 +27,6 @@ from foretell.nn.training import Progress
 from foretell.series.auto import LEAST_VALUES, SeriesChoice, choose
 from foretell.series.fitting import (
     SeriesModel,
-    check_variables,
     choose_shape,
     fit_series_model,
     train_further,
@@ -57,11 +56,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice]):
     horizon : int
         Steps ahead to train for; `predict` can be asked for fewer or more.
     window : WindowConfig, optional
-        Lookback, patch, season, normalisation.
-    method : {"direct", "recursive", "seq2seq"}
-        All steps at once; one step, fed back along sample paths; or written by a decoder patch by patch.
-    variables : {"shared", "joined", "branches"}
-        Several targets as series of one network; or all columns as one input; or a recurrent branch for each.
+        Lookback, patch, season, normalisation, method, variables.
     network : NetworkConfig, keras.Model or callable, optional
         Cell, layers, widths; or a network of your own, or a function that builds it for a shape: it reads
         ``(batch, lookback, columns)`` and gives the corrections to the anchor, ``shape.n_outputs`` numbers.
@@ -69,8 +64,6 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice]):
         An epoch is a round of 100 steps.
     ensemble : int
         Networks that are averaged.
-    refit : bool
-        Train the members on the held-out last part too, after it has said when to stop.
     seed : int
         Same seed, same machine, same answers.
     model : {"network", "auto"}
@@ -122,23 +115,17 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice]):
         horizon: int = 1,
         *,
         window: WindowConfig | None = None,
-        method: str = "direct",
-        variables: str = "shared",
         network: Any = None,
         training: TrainConfig | None = None,
         ensemble: int = 3,
-        refit: bool = True,
         seed: int = 0,
         model: str = "network",
     ) -> None:
         self.horizon = horizon
         self.window = window
-        self.method = method
-        self.variables = variables
         self.network = network
         self.training = training
         self.ensemble = ensemble
-        self.refit = refit
         self.seed = seed
         self.model = model
 
@@ -178,9 +165,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice]):
                 "category more or less: the networks are trained from the start",
                 stacklevel=3,
             )
-        shape = choose_shape(
-            data, self.window or WindowConfig(), int(self.horizon), self.variables, self.method
-        )
+        shape = choose_shape(data, self.window or WindowConfig(), int(self.horizon))
         network = resolved(self.network or NetworkConfig(), shape)
         if not train:
             return untrained(data, shape, network, seed)
@@ -191,7 +176,6 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice]):
             training,
             ensemble=self.ensemble,
             seed=seed,
-            refit=self.refit,
             progress=progress,
         )
 
@@ -317,7 +301,6 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice]):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_network(self.network)
-        check_variables(self.variables, self.method)
 
 
 def _at_levels(trained: FloatArray, quantiles: Sequence[float]) -> FloatArray:

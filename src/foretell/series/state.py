@@ -153,4 +153,10 @@ def of_today(state: State) -> State:
     """Return a state of today of one of the first formats, in which the panel's values were arrays."""
     if "panel" not in state.described:
         return state
+    params = dict(state.described["params"])
+    window = {name: params.pop(name) for name in ("method", "variables")}
+    params["window"] = (params["window"] or {}) | window
+    if not params.pop("refit"):
+        params["training"] = (params["training"] or {}) | {"refit": False}
+    state = dataclasses.replace(state, described={**state.described, "params": params})
     return dataclasses.replace(with_panel(state), tables={_TRAINED: state.tables["trained_ids"]})

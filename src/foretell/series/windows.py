@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from foretell.core.constraints import Maybe, Whole, check_fields
+from foretell.core.constraints import Constraint, Maybe, OneOf, Whole, check_fields
 from foretell.core.ragged import flat_ranges
 from foretell.data.panel import Panel
-from foretell.errors import ParameterError
 
 Array = Any
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 NORMALISATIONS = ("window", "season", "last", "first", "standard", "minmax", "robust")
+_RULES: Final[Mapping[str, Constraint]] = {
+    **dict.fromkeys(("lookback", "patch", "season"), Maybe(Whole())),
+    "normalise": Maybe(OneOf(NORMALISATIONS)),
+    "method": OneOf(("direct", "recursive", "seq2seq")),
+    "variables": OneOf(("shared", "joined", "branches")),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class WindowConfig:
-    """What a network reads of a series' past.
+    """What a network reads of a series' past, and how it writes what follows.
 
     Parameters
     ----------
@@ -42,6 +48,10 @@ class WindowConfig:
         quartiles. By default "window" for seasonal series, else "last".
     log : bool
         Take log(1 + y) first; for values that are never negative.
+    method : {"direct", "recursive", "seq2seq"}
+        All steps at once; one step, fed back along sample paths; or written by a decoder patch by patch.
+    variables : {"shared", "joined", "branches"}
+        Several targets as series of one network; or all columns as one input; or a recurrent branch for each.
     """
 
     lookback: int | None = None
@@ -49,13 +59,11 @@ class WindowConfig:
     season: int | None = None
     normalise: str | None = None
     log: bool = False
+    method: str = "direct"
+    variables: str = "shared"
 
     def __post_init__(self) -> None:
-        check_fields(self, dict.fromkeys(("lookback", "patch", "season"), Maybe(Whole())))
-        if self.normalise is not None and self.normalise not in NORMALISATIONS:
-            raise ParameterError(
-                f"normalise={self.normalise!r}; expected one of {', '.join(NORMALISATIONS)}, or None"
-            )
+        check_fields(self, _RULES)
 
 
 class Windows(NamedTuple):

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
-import numpy as np
-
+from foretell.core.constraints import Constraint, OneOf, Whole, check_fields
 from foretell.errors import ParameterError
 from foretell.prep.bins import Bins
 
 KINDS = ("mixture", "bins", "gap", "hazard")
 SCALES = ("log", "standard", "minmax")
+_RULES: Final[Mapping[str, Constraint]] = {
+    "kind": OneOf(KINDS),
+    "scale": OneOf(SCALES),
+    "censored": OneOf((True, False)),
+    "drop_out": OneOf(("mbg", "bg")),
+    "seasonal": OneOf((True, False)),
+    "paths": Whole(1, 1_000_000),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class HeadConfig:
-    """What a network of events says of the next gap.
+    """What a network of events says of the next gap, and what it starts from.
 
     Parameters
     ----------
@@ -32,6 +40,13 @@ class HeadConfig:
         Learn from the open gap since each customer's last event, too. False learns from closed gaps alone,
         as the tutorial does; the model then takes everyone to come again. A ``gap`` can do no other.
 
+    drop_out : {"mbg", "bg"}
+        Anchor of the mixture: MBG/NBD (customers may be lost after their first event) or BG/NBD.
+    seasonal : bool
+        Estimate the operational clock from the log; False runs on plain days.
+    paths : int
+        Of the mixture: simulated paths of an average customer, for expected counts.
+
     Examples
     --------
     >>> HeadConfig("bins", bins=[0, 7, 14, 28, float("inf")]).bins
@@ -42,13 +57,12 @@ class HeadConfig:
     bins: int | tuple[float, ...] = 5
     scale: str = "log"
     censored: bool = True
+    drop_out: str = "mbg"
+    seasonal: bool = True
+    paths: int = 20
 
     def __post_init__(self) -> None:
-        for name, known in (("kind", KINDS), ("scale", SCALES)):
-            if getattr(self, name) not in known:
-                raise ParameterError(
-                    f"{name}={getattr(self, name)!r}; expected one of {', '.join(map(repr, known))}"
-                )
+        check_fields(self, _RULES)
         if isinstance(self.bins, bool) or (isinstance(self.bins, int) and self.bins < 2):
             raise ParameterError(f"bins={self.bins!r}; expected at least 2, or edges such as (0, 7, 28, inf)")
         if not isinstance(self.bins, int):
@@ -59,8 +73,6 @@ class HeadConfig:
                     "last, such as (0, 7, 28, inf)"
                 )
             object.__setattr__(self, "bins", tuple(float(edge) for edge in edges))
-        if not isinstance(self.censored, (bool, np.bool_)):
-            raise ParameterError(f"censored={self.censored!r}; expected True or False")
 
 
 def as_head(head: Any) -> HeadConfig:

@@ -9,7 +9,7 @@ from foretell.data.log import EventLog
 from foretell.events.heads.base import HistoryNetwork
 from foretell.events.heads.config import HeadConfig
 from foretell.events.heads.grid import GridNetwork, bins_grid, fine_steps, hazard_grid
-from foretell.events.heads.mixture import DropOut, GapNetwork
+from foretell.events.heads.mixture import GapNetwork
 from foretell.events.heads.point import PointNetwork, gap_scale
 from foretell.events.history import Histories
 from foretell.nn.settings import NetworkConfig
@@ -19,12 +19,10 @@ Builder = Callable[[NetworkConfig, int, int], HistoryNetwork]
 """(configuration, number of features, seed) → network."""
 
 
-def learned_settings(
-    head: HeadConfig, history: Histories, log: EventLog, drop_out: DropOut
-) -> dict[str, Any]:
+def learned_settings(head: HeadConfig, history: Histories, log: EventLog) -> dict[str, Any]:
     """Return what a head's network is built with, learned from the closed gaps of a log."""
     if head.kind == "mixture":
-        return {"drop_out": drop_out, "censored": bool(head.censored)}
+        return {"drop_out": head.drop_out, "censored": bool(head.censored)}
     if head.kind == "gap":
         location, width = gap_scale(head.scale, history)
         return {"scale": head.scale, "location": location, "width": width}

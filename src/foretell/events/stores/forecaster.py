@@ -15,6 +15,7 @@ from foretell.core.state import State
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError, StorageError
 from foretell.events.forecaster import EventForecaster
+from foretell.events.heads.config import HeadConfig, as_head
 from foretell.events.state import of_today, settings
 from foretell.events.states import GapModel, States
 from foretell.events.stores.fitting import fit_stores
@@ -50,7 +51,7 @@ class StoreForecaster(EventForecaster):
         distributions.
     stores : StoreConfig, optional
         Thresholds, similarity, training of the stores' models.
-    ensemble, seed, training, drop_out, seasonal, paths
+    ensemble, seed, training, head
         Of the global model, see `EventForecaster`. Every member has its model of each store.
     network : NetworkConfig, optional
         By default a small one, of 8 units.
@@ -80,6 +81,7 @@ class StoreForecaster(EventForecaster):
     _configurations: ClassVar[Mapping[str, type]] = {
         "network": NetworkConfig,
         "training": TrainConfig,
+        "head": HeadConfig,
         "stores": StoreConfig,
     }
 
@@ -92,18 +94,14 @@ class StoreForecaster(EventForecaster):
         seed: int = 0,
         network: NetworkConfig | None = None,
         training: TrainConfig | None = None,
-        drop_out: str = "mbg",
-        seasonal: bool = True,
-        paths: int = 20,
+        head: str | HeadConfig = "mixture",
     ) -> None:
         super().__init__(
             ensemble=ensemble,
             seed=seed,
             network=network,
             training=training,
-            drop_out=drop_out,
-            seasonal=seasonal,
-            paths=paths,
+            head=head,
         )
         self.models = models
         self.stores = stores
@@ -115,6 +113,8 @@ class StoreForecaster(EventForecaster):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        if as_head(self.head).kind != "mixture":
+            raise ParameterError(f"head={self.head!r}; expected 'mixture': stores have no other head")
         if self.models not in MODELS:
             raise ParameterError(f"models={self.models!r}; expected one of {', '.join(map(repr, MODELS))}")
         if self.stores is not None and not isinstance(self.stores, StoreConfig):
