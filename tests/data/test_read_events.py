@@ -221,6 +221,7 @@ def test_events_all_at_the_same_tick_are_an_error_unless_silence_was_observed_af
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
+        ({"id": None}, ParameterError, "the id column is None"),
         ({"id": "Who "}, ColumnError, "did you mean 'who'"),
         ({"time": "zzz"}, ColumnError, "its columns are 'who', 'when', 'much', 'where'"),
         ({"marks": ["many", "much"]}, ColumnError, "no column 'many'"),

@@ -125,13 +125,14 @@ def _frequent(frame: pl.DataFrame, ids: pl.Series, min_events: int, tally: Tally
 
 def _observed(times: IntArray, moments: IntArray, options: EventOptions, tally: Tally) -> tuple[int, int]:
     """Return the first and the last observed tick; refuse a log that covers only one."""
-    start = int(times.min()) if options.first is None else options.first
-    as_of = int(times.max()) if options.last is None else options.last
+    begin, end = options.begin, options.end
+    start = int(times.min() if begin is None else options.clock.last_step(begin))
+    as_of = int(times.max() if end is None else options.clock.last_step(end - 1))
     # A day's own events are asked for on purpose where both ends say so: they continue an older log.
-    on_purpose = options.ids is not None or (options.first is not None and options.last is not None)
+    on_purpose = options.ids is not None or (begin is not None and end is not None)
     if times.min() == times.max() == as_of and not on_purpose:
         finer = options.unit == "day" and moments.min() != moments.max()
-        when = np.datetime64(int(times[0]), "D" if options.unit == "day" else "h")
+        when = options.clock.time_of(times[0])[0]
         raise DataError(
             f"all {len(times):,} events of {tally.origin} fall on the same {options.unit}, {when}: there is "
             "no gap to learn from; "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import abc
 import dataclasses
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -23,7 +22,7 @@ Duplicates = Literal["error", "mean", "sum", "last"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReadOptions(abc.ABC):
+class ReadOptions:
     """What any way in can be told, next to the columns."""
 
     time_format: str | None = None
@@ -42,14 +41,19 @@ class ReadOptions(abc.ABC):
             raise ParameterError(f"start={self.start!r} comes after as_of={self.as_of!r}; exchange them")
 
     @property
-    @abc.abstractmethod
     def begin(self) -> int | None:
-        """First time to read: microseconds since 1970 on the wall clock."""
+        """First time to read: microseconds since 1970 on the wall clock, or a whole number."""
+        return None if self.start is None else self._limits(self.start)[0]
 
     @property
-    @abc.abstractmethod
     def end(self) -> int | None:
-        """First time after those to read."""
+        """First time after the observed ones; of a day, month or year, the first after all of it."""
+        return None if self.as_of is None else self._limits(self.as_of)[1]
+
+    def _limits(self, when: object) -> tuple[int, int]:
+        """Return when a time, meant whole, begins, and the first time after it."""
+        moment = to_moment(self.wall_clock(when))
+        return begin_us(moment), end_us(moment)
 
     @property
     def delivered_end(self) -> int | None:
@@ -103,29 +107,10 @@ class EventOptions(ReadOptions):
         """The clock on which events are counted."""
         return Clock(self.unit)
 
-    @property
-    def first(self) -> int | None:
-        """First tick to read; a plain date on an hourly clock is its first hour."""
-        return (
-            None
-            if self.start is None
-            else int(self.clock.last_step(begin_us(to_moment(self.wall_clock(self.start)))))
-        )
-
-    @property
-    def last(self) -> int | None:
-        """Last tick to read; a plain date on an hourly clock is its last hour."""
-        return None if self.as_of is None else self.clock.last_until(self.wall_clock(self.as_of))
-
-    @property
-    def begin(self) -> int | None:
-        """First time to read: microseconds since 1970 on the wall clock."""
-        return None if self.first is None else int(self.clock.numbers_of(self.first))
-
-    @property
-    def end(self) -> int | None:
-        """First time after those to read."""
-        return None if self.last is None else int(self.clock.numbers_of(self.last + 1))
+    def _limits(self, when: object) -> tuple[int, int]:
+        begin, end = super()._limits(when)
+        first, last = (int(self.clock.last_step(time)) for time in (begin, end - 1))
+        return int(self.clock.numbers_of(first)), int(self.clock.numbers_of(last + 1))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -155,19 +140,8 @@ class SeriesOptions(ReadOptions):
         """Whether times are whole numbers that mean no date, as far as the settings say so."""
         return any(map(is_count, (self.freq, self.start, self.as_of)))
 
-    @property
-    def begin(self) -> int | None:
-        """First time to read: microseconds since 1970 on the wall clock, or a whole number."""
-        if self.start is None or is_count(self.start):
-            return None if self.start is None else int(self.start)
-        return begin_us(to_moment(self.wall_clock(self.start)))
-
-    @property
-    def end(self) -> int | None:
-        """First time after the observed ones; of a day, month or year, the first after all of it."""
-        if self.as_of is None or is_count(self.as_of):
-            return None if self.as_of is None else int(self.as_of) + 1
-        return end_us(to_moment(self.wall_clock(self.as_of)))
+    def _limits(self, when: object) -> tuple[int, int]:
+        return (int(when), int(when) + 1) if is_count(when) else super()._limits(when)
 
     @property
     def delivered_end(self) -> int | None:
@@ -191,21 +165,47 @@ def _check_zone(zone: object) -> None:
 ID, TIME, GROUP = "id", "time", "group"
 
 
-class Columns(abc.ABC):
+@dataclasses.dataclass(frozen=True)
+class Columns:
     """The columns that were asked for, by their names in the source."""
+
+    # The kinds of columns that hold values, by the attributes that name them.
+    kinds: ClassVar[Mapping[str, str]]
+    # The arguments that name columns, for messages.
+    arguments: ClassVar[str]
 
     id: str | None
     time: str
-    # The arguments that name columns, for messages.
-    arguments: ClassVar[str] = "id=, time="
 
-    @abc.abstractmethod
+    def __post_init__(self) -> None:
+        for role, name in self.by_role().items():
+            if not isinstance(name, str) or not name:
+                raise ParameterError(f"the {role} column is {name!r}; expected the name of a column")
+        for kind, attribute in self.kinds.items():
+            names = list(self.of_kind(kind).values())
+            repeated = sorted({name for name in names if names.count(name) > 1})
+            if repeated:
+                argument = attribute if kind == "mark" else kind
+                raise ParameterError(
+                    f"{argument} names {repeated[0]!r} more than once; name each column once"
+                )
+        if self.id == self.time:
+            raise ParameterError(f"id and time are both {self.id!r}; expected two different columns")
+
+    def of_kind(self, kind: str) -> dict[str, str]:
+        """Return the fixed name → the name in the source, of one kind of columns."""
+        return {f"{kind} {k}": name for k, name in enumerate(getattr(self, self.kinds[kind]))}
+
     def by_role(self) -> dict[str, str]:
         """Return the fixed name → the name in the source."""
+        roles = ({} if self.id is None else {ID: self.id}) | {TIME: self.time}
+        for kind in self.kinds:
+            roles |= self.of_kind(kind)
+        return roles
 
-    @abc.abstractmethod
     def value_roles(self) -> list[str]:
         """Return the fixed names of what may hold numbers."""
+        return [role for kind in self.kinds for role in self.of_kind(kind)]
 
     def names(self) -> list[str]:
         """Return the names in the source, each once."""
@@ -231,38 +231,34 @@ class Columns(abc.ABC):
 class EventColumns(Columns):
     """The columns of a log of events."""
 
-    arguments: ClassVar[str] = "id=, time=, marks="
+    kinds: ClassVar[Mapping[str, str]] = {"mark": "marks"}
+    arguments = "id=, time=, marks="
 
-    id: str
-    time: str
     marks: tuple[str, ...] = ()
     group: str | None = None
 
     def __post_init__(self) -> None:
-        check_names(self.by_role())
-        check_once("marks", self.marks)
-        if self.id == self.time:
-            raise ParameterError(f"id and time are both {self.id!r}; expected two different columns")
+        if self.id is None:
+            raise ParameterError("the id column is None; expected the name of a column")
+        super().__post_init__()
 
     def by_role(self) -> dict[str, str]:
         """Return the fixed name → the name in the source."""
-        roles = {ID: self.id, TIME: self.time}
-        roles |= dict(zip(self.value_roles(), self.marks, strict=True))
-        return roles | ({} if self.group is None else {GROUP: self.group})
-
-    def value_roles(self) -> list[str]:
-        """Return the fixed names of the marks."""
-        return [f"mark {k}" for k in range(len(self.marks))]
+        return super().by_role() | ({} if self.group is None else {GROUP: self.group})
 
 
 @dataclasses.dataclass(frozen=True)
 class SeriesColumns(Columns):
     """The columns of regular series."""
 
-    arguments: ClassVar[str] = "id=, time=, target="
+    kinds: ClassVar[Mapping[str, str]] = {
+        "target": "targets",
+        "past": "past",
+        "future": "future",
+        "static": "static",
+    }
+    arguments = "id=, time=, target="
 
-    id: str | None
-    time: str
     targets: tuple[str, ...]
     past: tuple[str, ...] = ()
     future: tuple[str, ...] = ()
@@ -272,41 +268,20 @@ class SeriesColumns(Columns):
     def __post_init__(self) -> None:
         if not self.targets:
             raise ParameterError("target is empty; name at least one column")
-        check_names(self.by_role())
-        kinds = {"target": self.targets, "past": self.past, "future": self.future, "static": self.static}
-        for argument, names in kinds.items():
-            check_once(argument, names)
+        super().__post_init__()
         use = {self.time: "time"} | ({} if self.id is None else {self.id: "id"})
-        if self.id == self.time:
-            raise ParameterError(f"id and time are both {self.id!r}; expected two different columns")
-        for argument, names in kinds.items():
-            for name in names:
+        for kind in self.kinds:
+            for name in self.of_kind(kind).values():
                 # A series' own name may well be something to learn from.
-                if use.get(name, argument) != argument and (use[name], argument) != ("id", "static"):
-                    raise ParameterError(f"{name!r} is named by {use[name]}= and by {argument}=; choose one")
-                use[name] = argument
+                if use.get(name, kind) != kind and (use[name], kind) != ("id", "static"):
+                    raise ParameterError(f"{name!r} is named by {use[name]}= and by {kind}=; choose one")
+                use[name] = kind
         strange = [name for name in self.categorical if use.get(name) not in {"past", "future", "static"}]
         if strange:
             raise ParameterError(
                 f"categorical names {strange[0]!r}, which is no covariate; name it by past=, future= or "
                 "static= as well"
             )
-
-    def by_role(self) -> dict[str, str]:
-        """Return the fixed name → the name in the source."""
-        roles = ({} if self.id is None else {ID: self.id}) | {TIME: self.time}
-        for kind in ("target", "past", "future", "static"):
-            roles |= self.of_kind(kind)
-        return roles
-
-    def of_kind(self, kind: str) -> dict[str, str]:
-        """Return the fixed name → the name in the source, of one kind of columns."""
-        names: tuple[str, ...] = getattr(self, "targets" if kind == "target" else kind)
-        return {f"{kind} {k}": name for k, name in enumerate(names)}
-
-    def value_roles(self) -> list[str]:
-        """Return the fixed names of targets and covariates."""
-        return [role for role in self.by_role() if role not in {ID, TIME}]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -325,20 +300,6 @@ class Rows:
     frame: pl.DataFrame
     origin: str
     untyped: bool = False
-
-
-def check_names(by_role: Mapping[str, object]) -> None:
-    """Raise where a role is given no name of a column."""
-    for role, name in by_role.items():
-        if not isinstance(name, str) or not name:
-            raise ParameterError(f"the {role} column is {name!r}; expected the name of a column")
-
-
-def check_once(argument: str, names: Sequence[str]) -> None:
-    """Raise where an argument names a column twice."""
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ParameterError(f"{argument} names {repeated[0]!r} more than once; name each column once")
 
 
 def listed(names: Iterable[object], limit: int = 20) -> str:
