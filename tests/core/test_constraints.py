@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from foretell.core.constraints import as_ids, as_levels, as_quantiles
+from foretell.core.constraints import Whole, as_ids, as_levels, as_quantiles
 from foretell.core.time import as_durations
 from foretell.errors import ParameterError
 
@@ -34,3 +34,9 @@ def test_a_duration_alone_is_a_list_of_one():
     assert as_durations(7) == (7,)
     with pytest.raises(ParameterError, match="expected durations"):
         as_durations(None)
+
+
+@pytest.mark.parametrize("value", [True, np.bool_(True), 1.0, "1", None, np.timedelta64(1, "D")])
+def test_what_is_no_whole_number_is_refused(value):
+    assert not Whole(1).allows(value)
+    assert Whole(1).allows(np.int32(1))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
+import math
 import numbers
-from collections.abc import Collection, Iterable, Mapping
-from typing import Protocol
+import operator
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TypeGuard
 
 import numpy as np
 import polars as pl
@@ -14,19 +15,19 @@ import polars as pl
 from foretell.errors import ParameterError
 
 
-class Constraint(Protocol):
-    """A rule for one argument."""
+class Constraint:
+    """A rule for one argument: which values it allows, and what the message says was expected."""
 
-    @property
-    def expected(self) -> str:
-        """What the message says was expected."""
-
-    def allows(self, value: object) -> bool:
-        """Return whether the value keeps to the rule."""
+    def __init__(self, expected: str, allows: Callable[[object], bool]) -> None:
+        self.expected, self.allows = expected, allows
 
 
-@dataclasses.dataclass(frozen=True)
-class Whole:
+def is_whole(value: object) -> TypeGuard[int]:
+    """Tell whether a value is a whole number; True, False and timedeltas are none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
+
+
+class Whole(Constraint):
     """A whole number from ``least`` up to ``most``; True and False are none.
 
     Examples
@@ -35,117 +36,77 @@ class Whole:
     (True, False, False)
     """
 
-    least: int = 1
-    most: int | None = None
-    of: str = ""
-
-    @property
-    def expected(self) -> str:
-        """What the message says was expected."""
-        of = f" of {self.of}" if self.of else ""
-        if self.most is None:
-            return f"a whole number{of} of at least {self.least}"
-        return f"a whole number{of} from {self.least} to {self.most}"
-
-    def allows(self, value: object) -> bool:
-        """Return whether the value is such a number."""
-        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-            return False
-        return int(value) >= self.least and (self.most is None or int(value) <= self.most)
+    def __init__(self, least: int = 1, most: int | None = None, *, of: str = "") -> None:
+        limits = f"of at least {least}" if most is None else f"from {least} to {most}"
+        super().__init__(
+            f"a whole number{f' of {of}' if of else ''} {limits}",
+            lambda value: is_whole(value) and least <= value and (most is None or value <= most),
+        )
 
 
-@dataclasses.dataclass(frozen=True)
-class Number:
+class Number(Constraint):
     """A finite number between ``low`` and ``high``; brackets say which ends belong to it, as in ``"[)"``."""
 
-    low: float
-    high: float = float("inf")
-    ends: str = "[)"
+    def __init__(self, low: float, high: float = math.inf, ends: str = "[)") -> None:
+        above, below = (
+            {"[": operator.ge, "(": operator.gt}[ends[0]],
+            {"]": operator.le, ")": operator.lt}[ends[1]],
+        )
+        if high == math.inf:
+            expected = f"a number {'of at least' if ends[0] == '[' else 'greater than'} {low:g}"
+        else:
+            left = "from" if ends[0] == "[" else "greater than"
+            expected = f"a number {left} {low:g} {'up to' if ends[1] == ']' else 'and below'} {high:g}"
 
-    @property
-    def expected(self) -> str:
-        """What the message says was expected."""
-        if self.high == float("inf"):
-            word = "of at least" if self.ends[0] == "[" else "greater than"
-            return f"a number {word} {self.low:g}"
-        left = "from" if self.ends[0] == "[" else "greater than"
-        right = "up to" if self.ends[1] == "]" else "and below"
-        return f"a number {left} {self.low:g} {right} {self.high:g}"
+        def allows(value: object) -> bool:
+            if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+                return False
+            number = float(value)
+            return math.isfinite(number) and above(number, low) and below(number, high)
 
-    def allows(self, value: object) -> bool:
-        """Return whether the value is such a number."""
-        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-            return False
-        number = float(value)
-        above = number >= self.low if self.ends[0] == "[" else number > self.low
-        below = number <= self.high if self.ends[1] == "]" else number < self.high
-        return bool(np.isfinite(number)) and above and below
+        super().__init__(expected, allows)
 
 
-@dataclasses.dataclass(frozen=True)
-class OneOf:
-    """One of some values."""
+class OneOf(Constraint):
+    """One of some values, and of the same type."""
 
-    values: tuple[object, ...]
-
-    @property
-    def expected(self) -> str:
-        """What the message says was expected."""
-        *others, last = [repr(value) for value in self.values] or ["none"]
-        return f"{', '.join(others)} or {last}" if others else last
-
-    def allows(self, value: object) -> bool:
-        """Return whether the value is among them, and of the same type."""
-        value = value.item() if isinstance(value, np.generic) else value
-        return any(type(value) is type(known) and value == known for known in self.values)
+    def __init__(self, values: Collection[object]) -> None:
+        *others, last = [repr(value) for value in values] or ["none"]
+        super().__init__(
+            f"{', '.join(others)} or {last}" if others else last,
+            lambda value: any(
+                type(plain(value)) is type(known) and plain(value) == known for known in values
+            ),
+        )
 
 
-@dataclasses.dataclass(frozen=True)
-class Instance:
+class Instance(Constraint):
     """An object of a class."""
 
-    kind: type
-
-    @property
-    def expected(self) -> str:
-        """What the message says was expected."""
-        return f"a foretell.{self.kind.__name__}(…)"
-
-    def allows(self, value: object) -> bool:
-        """Return whether the value is of the class."""
-        return isinstance(value, self.kind)
+    def __init__(self, kind: type) -> None:
+        super().__init__(f"a foretell.{kind.__name__}(…)", lambda value: isinstance(value, kind))
 
 
-@dataclasses.dataclass(frozen=True)
-class Maybe:
-    """None, or what another rule allows."""
-
-    rule: Constraint
-
-    @property
-    def expected(self) -> str:
-        """What the message says was expected."""
-        return f"{self.rule.expected}, or None"
-
-    def allows(self, value: object) -> bool:
-        """Return whether the value is None, or allowed by the rule."""
-        return value is None or self.rule.allows(value)
-
-
-@dataclasses.dataclass(frozen=True)
-class Either:
+class Either(Constraint):
     """What one of some rules allows."""
 
-    rules: tuple[Constraint, ...]
+    def __init__(self, *rules: Constraint) -> None:
+        super().__init__(
+            ", or ".join(rule.expected for rule in rules),
+            lambda value: any(rule.allows(value) for rule in rules),
+        )
 
-    @property
-    def expected(self) -> str:
-        """What the message says was expected."""
-        return ", or ".join(rule.expected for rule in self.rules)
 
-    def allows(self, value: object) -> bool:
-        """Return whether a rule allows the value."""
-        return any(rule.allows(value) for rule in self.rules)
+class Maybe(Either):
+    """None, or what another rule allows."""
+
+    def __init__(self, rule: Constraint) -> None:
+        super().__init__(rule, OneOf([None]))
+
+
+def plain(value: object) -> object:
+    """Return numpy's scalars as Python's; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def check(name: str, value: object, rule: Constraint) -> None:
@@ -185,9 +146,7 @@ def check_fields(config: object, rules: Mapping[str, Constraint]) -> None:
     """
     check_all(vars(config), rules)
     for name in rules:
-        value = getattr(config, name)
-        if isinstance(value, np.generic):
-            object.__setattr__(config, name, value.item())
+        object.__setattr__(config, name, plain(getattr(config, name)))
 
 
 def as_levels(levels: object) -> tuple[float, ...]:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core import BoolArray, FloatArray, IntArray
-from foretell.core.time import TimeAxis, is_count
+from foretell.core.constraints import is_whole
+from foretell.core.time import TimeAxis
 from foretell.errors import ParameterError
 
 DAY_US: Final = 86_400_000_000
@@ -292,7 +293,7 @@ class Grid(TimeAxis):
         """Return the last step that is over by ``when``: a day, month or year is meant whole."""
         if self.frequency.unit != "number":
             return super().last_until(when)
-        if not is_count(when):
+        if not is_whole(when):
             raise ParameterError(f"{when!r} is no time of this grid; expected a whole number")
         return int(self.last_step(when))
 
@@ -304,7 +305,7 @@ class Grid(TimeAxis):
         >>> Grid("1d").ticks_of("2w"), Grid("1mo").ticks_of("1y"), Grid("B").ticks_of("1w")
         (14, 12, 5)
         """
-        if self.frequency.unit == "number" and not is_count(duration):
+        if self.frequency.unit == "number" and not is_whole(duration):
             raise ParameterError(f"{duration!r}: times are whole numbers; expected a number of steps")
         return super().ticks_of(duration, from_)
 

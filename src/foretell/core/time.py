@@ -7,14 +7,14 @@ import dataclasses
 import datetime as dt
 import re
 from collections.abc import Sequence
-from typing import ClassVar, Final, Literal, TypeGuard
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from foretell.core import IntArray
-from foretell.core.constraints import Whole, check
+from foretell.core.constraints import Whole, check, is_whole
 from foretell.errors import ParameterError
 
 Unit = Literal["day", "hour"]
@@ -154,11 +154,6 @@ def _too_long(duration: object) -> ParameterError:
     return ParameterError(f"{duration!r} is longer than {_LONGEST_YEARS} years; expected a shorter duration")
 
 
-def is_count(value: object) -> TypeGuard[int]:
-    """Tell whether a value is a whole number; True, False and timedeltas are none."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
-
-
 class TimeAxis(abc.ABC):
     """Times as whole numbers: the ticks of a log's clock, or the steps of a panel's grid.
 
@@ -200,7 +195,7 @@ class TimeAxis(abc.ABC):
 
     def last_until(self, when: object) -> int:
         """Return the last tick that is over by ``when``: a day, month or year is meant whole."""
-        if is_count(when):
+        if is_whole(when):
             raise ParameterError(f"{when!r} is not a date; expected one like '1997-09-30', or up_to({when})")
         return int(self.last_step(end_us(to_moment(when)) - 1))
 
@@ -209,7 +204,7 @@ class TimeAxis(abc.ABC):
 
         Months and years are counted from the tick ``from_``.
         """
-        if is_count(duration):
+        if is_whole(duration):
             check("horizon", duration, Whole(of=self.ticks))
             return int(duration)
         begin = int(self.numbers_of(from_))
@@ -277,7 +272,7 @@ def as_durations(durations: object, name: str = "horizons") -> tuple[str | int |
     >>> as_durations("7d"), as_durations(["7d", 30])
     (('7d',), ('7d', 30))
     """
-    if isinstance(durations, (str, dt.timedelta, np.timedelta64)) or is_count(durations):
+    if isinstance(durations, (str, dt.timedelta, np.timedelta64)) or is_whole(durations):
         return (durations,)  # type: ignore[return-value]
     if not isinstance(durations, (Sequence, np.ndarray, pl.Series)):
         raise ParameterError(f"{name}={durations!r}; expected durations such as ['7d', '30d']")

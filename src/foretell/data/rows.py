@@ -9,9 +9,9 @@ from typing import ClassVar, Final, Literal
 
 import polars as pl
 
-from foretell.core.constraints import OneOf, Whole, as_ids, check, did_you_mean
+from foretell.core.constraints import OneOf, Whole, as_ids, check, did_you_mean, is_whole
 from foretell.core.grid import Frequency
-from foretell.core.time import Clock, Unit, begin_us, end_us, is_count, to_moment
+from foretell.core.time import Clock, Unit, begin_us, end_us, to_moment
 from foretell.data.log import Merge
 from foretell.data.report import Tally
 from foretell.data.times import TimeReader
@@ -128,7 +128,7 @@ class SeriesOptions(ReadOptions):
         check("closed", self.closed, OneOf(("infer", "keep")))
         check("duplicates", self.duplicates, OneOf(("error", "mean", "sum", "last")))
         limits = [when for when in (self.start, self.as_of) if when is not None]
-        if any(is_count(when) != self.whole_numbers for when in limits):
+        if any(is_whole(when) != self.whole_numbers for when in limits):
             raise ParameterError(
                 f"start={self.start!r}, as_of={self.as_of!r} and freq={self.freq!r} do not go together; "
                 "expected dates, or whole numbers for times that are whole numbers"
@@ -138,10 +138,10 @@ class SeriesOptions(ReadOptions):
     @property
     def whole_numbers(self) -> bool:
         """Whether times are whole numbers that mean no date, as far as the settings say so."""
-        return any(map(is_count, (self.freq, self.start, self.as_of)))
+        return any(map(is_whole, (self.freq, self.start, self.as_of)))
 
     def _limits(self, when: object) -> tuple[int, int]:
-        return (int(when), int(when) + 1) if is_count(when) else super()._limits(when)
+        return (int(when), int(when) + 1) if is_whole(when) else super()._limits(when)
 
     @property
     def delivered_end(self) -> int | None:

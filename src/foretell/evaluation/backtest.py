@@ -61,7 +61,7 @@ number of folds of at least 1
 
     def __post_init__(self) -> None:
         rules: dict[str, Constraint] = {
-            "refit": Either((OneOf(("always", "never", "warm")), Whole(of="folds"))),
+            "refit": Either(OneOf(("always", "never", "warm")), Whole(of="folds")),
             "training": OneOf(("expanding", "sliding")),
             "season": Maybe(Whole(of="steps")),
             "seeds": Whole(),
