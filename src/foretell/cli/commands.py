@@ -60,8 +60,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(asked: bool) -> None:
+    if asked:
         terminal.tell(f"foretell {__version__}")
         raise typer.Exit
 
@@ -372,7 +372,7 @@ def main() -> None:
 
 
 def _prepare(question: Question, models: Sequence[Model | str], horizon: str, data: Data) -> str | int:
-    """Return a horizon as the library takes it; models that have to know it are told."""
+    """Return a horizon as the library takes it; models that have to know it are set to it."""
     length = question.horizon(horizon, data)
     for model in models:
         if not isinstance(model, str):

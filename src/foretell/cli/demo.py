@@ -62,8 +62,8 @@ def run_events(out: Path, forecaster: EventForecaster, *, sample: bool = False) 
     files[3].write_text(f"{evaluation}\n", encoding="utf-8")
     ours.save(files[4])
     customer = ours.log_.ids[_regular(ours.log_)]
-    came = pl.col("model").eq("foretell") & pl.col("unique_id").eq(customer)
-    actual = evaluation.rows().filter(came)["next_event"].item()
+    row = pl.col("model").eq("foretell") & pl.col("unique_id").eq(customer)
+    actual = evaluation.rows().filter(row)["next_event"].item()
     charts = {
         "next_event": plotting.plot_next_event(ours, customer, actual=actual and str(actual)),
         "tracking": plotting.plot_tracking(evaluation),

@@ -247,8 +247,8 @@ class PITRecalibration:
 
     Examples
     --------
-    >>> place = np.random.default_rng(0).beta(2.0, 2.0, 10_000)  # too wide: the truth keeps to the middle
-    >>> PITRecalibration.fit(place, place).levels([0.1, 0.5, 0.9]).round(1)
+    >>> pit = np.random.default_rng(0).beta(2.0, 2.0, 10_000)  # too wide: the truth keeps to the middle
+    >>> PITRecalibration.fit(pit, pit).levels([0.1, 0.5, 0.9]).round(1)
     array([0.2, 0.5, 0.8])
     """
 
@@ -325,7 +325,7 @@ class IsotonicRecalibration:
     def fit(
         cls, happened: npt.ArrayLike, probability: npt.ArrayLike, folds: npt.ArrayLike | None = None
     ) -> Self:
-        """Learn from what happened, shape (n,), and the probabilities that had been said."""
+        """Learn from what happened, shape (n,), and the forecast probabilities."""
         forecasts, truths = np.asarray(probability, dtype=np.float64), np.asarray(happened, dtype=np.float64)
         if len(forecasts) < _ENOUGH:
             return cls(np.array([0.0, 1.0]), np.array([0.0, 1.0]))

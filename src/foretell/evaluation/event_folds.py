@@ -148,10 +148,10 @@ class EventFolds:
         waited = np.minimum(truth.next_event - truth.cutoff, horizon + 1).astype(np.float64)
         # Given that the customer came, so that the distribution ends with the horizon.
         returned = waited <= horizon
-        places = [
+        pits = [
             _at(times, by_time, when) / np.maximum(by_time[:, -1], 1e-12) for when in (waited - 1.0, waited)
         ]
-        pit = [pl.Series(np.where(returned, place, np.nan)).fill_nan(None) for place in places]
+        pit = [pl.Series(np.where(returned, value, np.nan)).fill_nan(None) for value in pits]
         crps = pl.Series(censored_crps(times, by_time, waited))
         return {"crps": crps, "pit_lo": pit[0], "pit_hi": pit[1]}
 

@@ -166,10 +166,10 @@ class SeriesFolds:
     def _truth(self, fold: int, seen: Panel) -> FloatArray:
         """Return what came, shape (n_series, h, n_targets); NaN where nothing was observed."""
         panel = self.panel
-        place = np.asarray(panel.ids.search_sorted(seen.ids).to_numpy())
+        position = np.asarray(panel.ids.search_sorted(seen.ids).to_numpy())
         steps = (seen.ends + self._late(fold, seen))[:, None] + np.arange(1, self.horizon + 1)
-        inside = steps <= panel.ends[place][:, None]
-        rows = panel.offsets[place][:, None] + steps - panel.starts[place][:, None]
+        inside = steps <= panel.ends[position][:, None]
+        rows = panel.offsets[position][:, None] + steps - panel.starts[position][:, None]
         values = panel.values[np.where(inside, rows, 0)]
         truth: FloatArray = np.where(inside[..., None], values, np.nan)
         return truth

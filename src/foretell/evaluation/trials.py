@@ -129,7 +129,7 @@ class Trainee:
         return cls(data, model, cutoff, ticks, known[objective])
 
     def describe(self, space: SearchSpace) -> str:
-        """Say what a storage has to agree with to be gone on from."""
+        """Say what a stored search has to agree with, so that it can go on."""
         size = int(self.data.offsets[-1])
         return f"{self.objective.name} over {self.horizon} of {size} rows, {space.values}, of {self.model!r}"
 

@@ -226,18 +226,18 @@ def save(chart: Chart, path: str | Path, *, scale: float = 1.5) -> Path:
 
 def _packed(png: bytes) -> bytes:
     """Return a PNG with its image data compressed well: the renderer's are three times as large."""
-    signature, place = png[:8], 8
+    signature, position = png[:8], 8
     before: list[bytes] = []
     image: list[bytes] = []
     after: list[bytes] = []
-    while place < len(png):
-        (length,) = struct.unpack(">I", png[place : place + 4])
-        chunk = png[place : place + 12 + length]
+    while position < len(png):
+        (length,) = struct.unpack(">I", png[position : position + 4])
+        chunk = png[position : position + 12 + length]
         if chunk[4:8] == b"IDAT":
             image.append(chunk[8:-4])
         else:
             (after if image else before).append(chunk)
-        place += len(chunk)
+        position += len(chunk)
     data = b"IDAT" + zlib.compress(zlib.decompress(b"".join(image)), 9)
     packed = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
     return b"".join([signature, *before, packed, *after])

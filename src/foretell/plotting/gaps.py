@@ -96,14 +96,14 @@ def plot_predicted(actual: npt.ArrayLike, predicted: npt.ArrayLike, *, what: str
     >>> chart.to_dict()["title"]["text"]
     'Predicted against actual'
     """
-    truth, said = np.asarray(actual, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
-    if truth.shape != said.shape or truth.ndim != 1 or not len(truth):
+    truth, forecast = np.asarray(actual, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+    if truth.shape != forecast.shape or truth.ndim != 1 or not len(truth):
         raise ParameterError(
-            f"actual is of shape {truth.shape}, predicted of {said.shape}; expected one forecast for each"
+            f"actual is of shape {truth.shape}, predicted of {forecast.shape}; expected one forecast for each"
         )
     step = -(-len(truth) // _MOST_POINTS)
     points = pl.DataFrame(
-        {"actual": np.maximum(truth, 1.0)[::step], "predicted": np.maximum(said, 1.0)[::step]}
+        {"actual": np.maximum(truth, 1.0)[::step], "predicted": np.maximum(forecast, 1.0)[::step]}
     )
     most = 1.3 * float(points.to_numpy().max())
     ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000) if tick <= most]
@@ -114,8 +114,8 @@ def plot_predicted(actual: npt.ArrayLike, predicted: npt.ArrayLike, *, what: str
         diagonal,
         alt.Chart(points).mark_point(color=BLUE, filled=True, size=26, opacity=0.35).encode(x=x, y=y),
     ).properties(width=SIDE, height=SIDE)
-    error = float(np.mean(np.abs(truth - said)))
-    middle = float(np.median(np.abs(truth - said)))
+    error = float(np.mean(np.abs(truth - forecast)))
+    middle = float(np.median(np.abs(truth - forecast)))
     lines = [
         f"{len(truth):,} forecasts; mean absolute error {error:.1f}, median {middle:.1f}. Dashed: no error."
     ]
