@@ -9,17 +9,15 @@ warm     eight folds: each fitted anew, and from the last fold's weights
 
 from __future__ import annotations
 
-import argparse
 import copy
 import dataclasses
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from benchmarks.events import LOGS
+from benchmarks.parts import run_parts
 from benchmarks.series_data import M4_HORIZON, M4_SEASON, bank_calls, ett_hourly, m4_hourly
 
 import foretell as ft
@@ -304,18 +302,5 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-def main() -> None:
-    """Measure the asked parts."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
-    parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    results = {name: PARTS[name]() for name in asked.parts}
-    if asked.json:
-        asked.json.write_text(json.dumps(results, indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    run_parts(PARTS, __doc__)

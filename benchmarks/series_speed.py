@@ -9,7 +9,6 @@ windows   windows gathered and trained per second beside a bare compiled loop of
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -24,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import polars as pl
+from benchmarks.parts import run_parts
 from benchmarks.peers.environment import peer_python, run_peer
 from benchmarks.series_data import M4_HORIZON, M4_SEASON, m4_hourly
 
@@ -171,15 +171,5 @@ PARTS = {
 }
 
 
-def main() -> None:
-    """Measure the asked parts."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--only", nargs="+", default=list(PARTS), choices=list(PARTS))
-    for name in parser.parse_args().only:
-        PARTS[name]()
-
-
 if __name__ == "__main__":
-    main()
+    run_parts(PARTS, __doc__)

@@ -104,11 +104,9 @@ def season_of(weekdays: Sequence[float], year: float, december: float, days: int
 
 def exponential_panel(n: int = 4_000, seed: int = 0) -> SimulatedPanel:
     """Return MBG/NBD customers on a clock with a weekly and a yearly season."""
-    rng = np.random.default_rng([seed, 1])
-    rate = rng.gamma(0.9, 1 / 25, n)
-    lives = _Lives(np.full(n, np.inf), rng.beta(0.6, 5, n))
     season = season_of([0.8, 0.8, 0.9, 1.0, 1.3, 1.5, 0.7], year=0.5, december=0.6)
-    return _panel("exponential", season, lambda who: rng.exponential(1 / rate[who]), lives, rng)
+    rng = np.random.default_rng([seed, 1])
+    return _mbg_nbd_panel("exponential", season, rng, n, rate=(0.9, 1 / 25), leaving=(0.6, 5))
 
 
 def lifetime_panel(n: int = 4_000, seed: int = 0) -> SimulatedPanel:
@@ -137,14 +135,27 @@ def rhythmic_panel(n: int = 4_000, seed: int = 0) -> SimulatedPanel:
 
 def closed_sundays_panel(n: int = 4_000, seed: int = 0) -> SimulatedPanel:
     """Return MBG/NBD customers of a shop that is closed on Sundays, with a yearly season."""
-    rng = np.random.default_rng([seed, 4])
-    rate = rng.gamma(1.2, 1 / 18, n)
-    lives = _Lives(np.full(n, np.inf), rng.beta(0.8, 9, n))
     season = season_of([0.9, 0.9, 1.0, 1.0, 1.3, 1.6, 0.0], year=0.45, december=0.5)
-    return _panel("closed Sundays", season, lambda who: rng.exponential(1 / rate[who]), lives, rng)
+    rng = np.random.default_rng([seed, 4])
+    return _mbg_nbd_panel("closed Sundays", season, rng, n, rate=(1.2, 1 / 18), leaving=(0.8, 9))
 
 
 PANELS = (exponential_panel, lifetime_panel, rhythmic_panel, closed_sundays_panel)
+
+
+def _mbg_nbd_panel(
+    name: str,
+    season: FloatArray,
+    rng: np.random.Generator,
+    n: int,
+    *,
+    rate: tuple[float, float],
+    leaving: tuple[float, float],
+) -> SimulatedPanel:
+    """Return customers of gamma-distributed rates who leave after an event with beta-distributed chances."""
+    rates = rng.gamma(*rate, n)
+    lives = _Lives(np.full(n, np.inf), rng.beta(*leaving, n))
+    return _panel(name, season, lambda who: rng.exponential(1 / rates[who]), lives, rng)
 
 
 def _panel(
