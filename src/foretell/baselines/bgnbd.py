@@ -125,7 +125,8 @@ class BGNBD(BuyTillYouDie):
     ) -> FloatArray:
         r, alpha, _, _ = self.params_
         within = self._return_if_active(x, T, horizon)
-        when: FloatArray = (alpha + T) * np.expm1(-np.log1p(-levels[:, None] * within) / (r + x))
+        with np.errstate(over="ignore"):  # of who hardly ever comes: beyond all dates
+            when: FloatArray = (alpha + T) * np.expm1(-np.log1p(-levels[:, None] * within) / (r + x))
         return when
 
 

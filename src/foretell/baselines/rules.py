@@ -189,7 +189,13 @@ class _Automatic(Seasonal):
         out = np.zeros((panel.n_series, h, len(panel.targets), len(quantiles)))
         for i, (a, b) in enumerate(zip(panel.offsets[:-1], panel.offsets[1:], strict=True)):
             for k in range(len(panel.targets)):
-                forecast = self._model().forecast(y=panel.values[a:b, k], h=h, level=levels)
+                try:
+                    forecast = self._model().forecast(y=panel.values[a:b, k], h=h, level=levels)
+                except (ArithmeticError, LookupError, NotImplementedError, TypeError, ValueError) as error:
+                    raise DataError(
+                        f"{self.name} cannot be fitted to the {b - a} values of {panel.ids[i]!r}: {error}; "
+                        "read longer series, or leave this model out"
+                    ) from error
                 for j, q in enumerate(quantiles):
                     out[i, :, k, j] = _quantile(forecast, q)
         return np.sort(out, axis=-1)

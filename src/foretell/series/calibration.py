@@ -66,17 +66,17 @@ class Calibration:
         clusters : sequence of int array, shape (n, n_targets) each
             Which values err together, in one way or another, see `clusters_of`.
         """
-        quantiles = np.sort(quantiles, axis=-1)
         steps, middle = truth.shape[1], QUANTILES.index(0.5)
+        observed = int((~np.isnan(truth)).sum())
+        if observed < _ENOUGH // 4:
+            return cls.none(steps)
+        quantiles = np.sort(quantiles, axis=-1)
         trust = _trust(truth, quantiles[..., middle], anchor)
         if trust and not _surely_better(truth, quantiles[..., middle], anchor, trust, clusters):
             trust = 0.0
         quantiles = _trusted(quantiles, anchor, trust)
         median = quantiles[..., middle]
         least = 1e-3 * np.nanmean(np.abs(truth - median)) + 1e-9
-        observed = int((~np.isnan(truth)).sum())
-        if observed < _ENOUGH // 4:
-            return cls.none(steps)
         pooled = observed < _ENOUGH * steps
         factors = np.ones((steps, len(QUANTILES)))
         for k, level in enumerate(QUANTILES[:middle]):

@@ -136,6 +136,11 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice]):
                 "all series have one step: there is nothing to learn from; read longer series, or take the "
                 "last value for the next"
             )
+        if not self._size(panel):
+            raise DataError(
+                f"no value of {', '.join(panel.targets)} is observed: there is nothing to learn from; name "
+                "the column that is to be forecast by target="
+            )
         return panel
 
     def _size(self, data: Panel) -> int:
