@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     Charts: TypeAlias = dict[str, Callable[[], Chart]]
 
 
-class Question(ABC):
+class _Question:
     """What the commands do for either question."""
 
     kind: ClassVar[Kind]
@@ -42,38 +41,6 @@ class Question(ABC):
         from foretell.evaluation.tasks import TASKS  # noqa: PLC0415
 
         return TASKS[self.kind]
-
-    @abstractmethod
-    def read(self, options: ReadOptions) -> Data:
-        """Read a log or a panel, and say what was read."""
-
-    @abstractmethod
-    def data(self, model: Model) -> Data:
-        """Return what a model was fitted to."""
-
-    @abstractmethod
-    def summary(self, model: Model) -> tuple[str, dict[str, object]]:
-        """Return what a model was fitted to, in words and for JSON."""
-
-    @abstractmethod
-    def predict(
-        self, model: Model, horizons: Sequence[str] | None, levels: Sequence[int], ids: Sequence[str] | None
-    ) -> pl.DataFrame:
-        """Return a model's forecasts."""
-
-    @abstractmethod
-    def comparison(self, evaluation: Evaluation) -> Charts:
-        """Return the pictures of an evaluation."""
-
-    @abstractmethod
-    def check_picture(self, kind: Picture, key: str | None) -> None:
-        """Refuse a picture that cannot be drawn."""
-
-    @abstractmethod
-    def picture(
-        self, model: Model, kind: Picture, key: str | None, *, actual: str | None, horizon: str
-    ) -> Chart:
-        """Draw a picture of a model."""
 
     def update(self, model: Model, options: RowOptions) -> None:
         """Read what came after a model's as-of date, and move it forward."""
@@ -105,7 +72,7 @@ class Question(ABC):
             model.set_params(horizon=horizon)
 
 
-class Events(Question):
+class Events(_Question):
     """Logs of visits: when each customer comes next."""
 
     kind = "events"
@@ -207,7 +174,7 @@ class Events(Question):
         return plotting.plot_activity(forecaster)
 
 
-class Series(Question):
+class Series(_Question):
     """Regular series: what comes next."""
 
     kind = "series"
@@ -293,6 +260,7 @@ class Series(Question):
         return plotting.plot_forecast(cast("SeriesForecaster", model), series)
 
 
+Question: TypeAlias = Events | Series
 QUESTIONS: Mapping[Kind, Question] = {"events": Events(), "series": Series()}
 
 

@@ -18,14 +18,13 @@ from foretell.events.answers import gap_limits, standing
 from foretell.events.heads.mixture import Anchor, GapNetwork, anchored
 from foretell.events.history import histories, on_device, origins, standardised
 from foretell.events.states import GapModel, encode, log_features
-from foretell.explanations.explanation import Explanation, listed, ranked
+from foretell.explanations.explanation import Explanation, Part, what_moves_it
 from foretell.nn import mixture as mix
 from foretell.nn.attribution import integrated_gradients
 
 if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster
 
-Part = tuple[str, str, float]
 
 _WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 _MONTHS = (
@@ -179,11 +178,9 @@ def _words(
         top = int(weekday.argmax())
         words.append(f"Comes mostly on {_WEEKDAYS[top]} ({weekday[top]} of {len(customer.times)} visits).")
     words += _season_words(customer, fitted, ticks)
-    for direction, sign in (("raise", 1), ("lower", -1)):
-        moved = [part for part in ranked(parts, _LEAST) if part[2] * sign > 0][:3]
-        if moved:
-            shown = [f"{what} ({value}) by {abs(by) * 100:.0f} points" for what, value, by in moved]
-            words.append(f"What {direction}s it: {listed(shown)}.")
+    words += what_moves_it(
+        parts, _LEAST, lambda what, value, by: f"{what} ({value}) by {by * 100:.0f} points"
+    )
     return tuple(words)
 
 

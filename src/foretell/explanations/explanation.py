@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import polars as pl
+
+Part: TypeAlias = tuple[str, str, float]  # what, its value in words, and by how much it moved the forecast
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,7 +38,7 @@ class Explanation:
     quantity: str
     anchor: float
     forecast: float
-    parts: tuple[tuple[str, str, float], ...]
+    parts: tuple[Part, ...]
     words: tuple[str, ...]
     share: bool = False
 
@@ -48,23 +51,30 @@ class Explanation:
         return pl.DataFrame(rows, schema=["what", "value", "contribution"], orient="row")
 
 
-def ranked(parts: Sequence[tuple[str, str, float]], least: float) -> list[tuple[str, str, float]]:
-    """Return the parts that moved the forecast by at least so much, the largest first.
+def what_moves_it(
+    parts: Sequence[Part], least: float, spelled: Callable[[str, str, float], str]
+) -> list[str]:
+    """Return sentences about the parts that raise a forecast most, and that lower it most.
+
+    Parameters
+    ----------
+    parts : sequence of (what, value, contribution)
+    least : float
+        Contributions below it are not worth a word.
+    spelled : callable
+        Returns what a sentence says of what, value and the size of the contribution.
 
     Examples
     --------
-    >>> ranked([("gap", "8 days", 0.1), ("mark", "20", 0.001), ("pace", "", -0.2)], 0.01)
-    [('pace', '', -0.2), ('gap', '8 days', 0.1)]
+    >>> parts = [("gap", "8 days", 0.1), ("mark", "20", 0.001), ("calendar", "", -0.2), ("count", "3", 0.3)]
+    >>> what_moves_it(parts, 0.01, lambda what, value, size: f"{what} by {size}")
+    ['What raises it: count by 0.3 and gap by 0.1.', 'What lowers it: calendar by 0.2.']
     """
-    return sorted((part for part in parts if abs(part[2]) >= least), key=lambda part: -abs(part[2]))
-
-
-def listed(texts: Sequence[str]) -> str:
-    """Return texts joined as in a sentence.
-
-    Examples
-    --------
-    >>> listed(["a", "b", "c"])
-    'a, b and c'
-    """
-    return " and ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else "".join(texts)
+    ordered = sorted((part for part in parts if abs(part[2]) >= least), key=lambda part: -abs(part[2]))
+    sentences = []
+    for direction, sign in (("raises", 1), ("lowers", -1)):
+        texts = [spelled(what, value, abs(by)) for what, value, by in ordered if by * sign > 0][:3]
+        if texts:
+            listed = " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
+            sentences.append(f"What {direction} it: {listed}.")
+    return sentences

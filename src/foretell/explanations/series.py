@@ -14,7 +14,7 @@ from jax import Array
 from foretell.core import FloatArray
 from foretell.data.panel import Panel
 from foretell.errors import DataError
-from foretell.explanations.explanation import Explanation, listed, ranked
+from foretell.explanations.explanation import Explanation, Part, what_moves_it
 from foretell.nn.attribution import integrated_gradients
 from foretell.series.encoding import CovariateCode
 from foretell.series.fitting import SeriesModel
@@ -25,7 +25,6 @@ from foretell.series.windows import Flat, Windows, gather
 if TYPE_CHECKING:
     from foretell.series.forecaster import SeriesForecaster
 
-Part = tuple[str, str, float]
 
 _MIDDLE = QUANTILES.index(0.5)
 # Share of the forecast below which a part is not worth a sentence.
@@ -136,11 +135,7 @@ def _words(
     if np.isfinite(recent).any() and np.isfinite(before).any() and np.nanmean(before) > 0:
         ratio = np.nanmean(recent) / np.nanmean(before)
         words.append(f"{_steps('The last', steps)} had {ratio:.1f} times as much as the {steps} before them.")
-    for direction, sign in (("raise", 1), ("lower", -1)):
-        moved = [part for part in ranked(parts, _LEAST * abs(forecast)) if part[2] * sign > 0][:3]
-        if moved:
-            shown = [f"{what} by {abs(by):,.3g}" for what, _, by in moved]
-            words.append(f"What {direction}s it: {listed(shown)}.")
+    words += what_moves_it(parts, _LEAST * abs(forecast), lambda what, _, by: f"{what} by {by:,.3g}")
     return tuple(words)
 
 
