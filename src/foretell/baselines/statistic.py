@@ -11,22 +11,13 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core import FloatArray, IntArray
-from foretell.core.constraints import Constraint, Whole, as_quantiles, check
+from foretell.core.constraints import Constraint, Whole, as_quantiles, check, check_whole
 from foretell.core.contracts import Kind, Outlook
 from foretell.core.state import State
 from foretell.data.earlier import with_log, with_panel
 from foretell.data.log import EventLog, training_log
 from foretell.data.panel import Panel, check_panel, training_panel
-from foretell.data.state import (
-    log_alike,
-    log_from_state,
-    log_options,
-    log_state,
-    panel_alike,
-    panel_from_state,
-    panel_options,
-    panel_state,
-)
+from foretell.data.state import log_from_state, log_state, panel_from_state, panel_state
 from foretell.data.tables import (
     EventAnswers,
     asked_customers,
@@ -112,6 +103,13 @@ class _Statistic(SavedForecaster):
             cls.saved_as = cls.shell_name
         super().__init_subclass__(**options)
 
+    def _described(self) -> tuple[bool, dict[str, object]]:
+        """Return whether it has the data that it was fitted to, and what describes it."""
+        has_data = self._data in vars(self)
+        if not has_data and not hasattr(self, "_read_as"):
+            self._check_fitted(self._data)
+        return has_data, {"params": self.get_params(), f"{self._data}options": self._options}
+
     def _refuse_warm_start(self, warm_start: object) -> None:
         if warm_start is not None:
             raise ParameterError(
@@ -131,6 +129,7 @@ class EventStatistic(_Statistic, ABC):
     """
 
     kind = "events"
+    _data = "log_"
     # What `fit` learns, as a named tuple; None for a rule without parameters.
     _params: ClassVar[Callable[..., Any] | None] = None
 
@@ -219,10 +218,7 @@ class EventStatistic(_Statistic, ABC):
 
     def state(self) -> State:
         """Return the log and what was learned from it, as plain values."""
-        has_log = "log_" in vars(self)
-        if not has_log and not hasattr(self, "_read_as"):
-            self._check_fitted("log_")
-        described = {"params": self.get_params(), "log_options": self._log_options}
+        has_log, described = self._described()
         learned = self._params is not None
         arrays = {"params": np.array(self.params_, dtype=np.float64)} if learned else {}
         return State(described, arrays, data=log_state(self.log_) if has_log else None)
@@ -247,12 +243,8 @@ class EventStatistic(_Statistic, ABC):
 
     def attach(self, data: EventLog) -> Self:
         """Take a log to answer about, read as the model's own was; nothing is learned from it."""
-        self.log_ = log_alike(data, self._log_options)
+        self.log_ = training_log(data).alike(self._options)
         return self
-
-    @property
-    def _log_options(self) -> Mapping[str, object]:
-        return log_options(self.log_) if "log_" in vars(self) else self._read_as
 
     def _keep(self, params: FloatArray) -> None:
         """Keep what was learned, under its names."""
@@ -308,6 +300,7 @@ class SeriesStatistic(_Statistic, ABC):
     """
 
     kind = "series"
+    _data = "panel_"
     _constraints: ClassVar[Mapping[str, Constraint]] = {"horizon": Whole(1, of="steps")}
 
     panel_ = FittedTo[Panel]()
@@ -363,14 +356,8 @@ class SeriesStatistic(_Statistic, ABC):
 
     def state(self) -> State:
         """Return the panel and what was learned from it, as plain values."""
-        has_panel = "panel_" in vars(self)
-        if not has_panel and not hasattr(self, "_read_as"):
-            self._check_fitted("panel_")
-        described = {
-            "params": self.get_params(),
-            "panel_options": self._panel_options,
-            "season": vars(self).get("season_"),
-        }
+        has_panel, described = self._described()
+        described["season"] = vars(self).get("season_")
         return State(described, data=panel_state(self.panel_) if has_panel else None)
 
     @classmethod
@@ -382,8 +369,7 @@ class SeriesStatistic(_Statistic, ABC):
         model._check_parameters()
         season = state.described.get("season")
         if season is not None:
-            check("season", season, Whole(1))
-            model.season_ = season
+            model.season_ = check_whole("season", season)
         if state.data is not None:
             model.panel_ = panel_from_state(state.data)
             if "season" not in state.described:  # the first formats kept no season
@@ -392,12 +378,8 @@ class SeriesStatistic(_Statistic, ABC):
 
     def attach(self, data: Panel) -> Self:
         """Take a panel to answer about, read as the model's own was; nothing is learned from it."""
-        self.panel_ = panel_alike(data, self._panel_options)
+        self.panel_ = check_panel(data).alike(self._options)
         return self
-
-    @property
-    def _panel_options(self) -> Mapping[str, object]:
-        return panel_options(self.panel_) if "panel_" in vars(self) else self._read_as
 
     def _learn(self, panel: Panel) -> None:
         """Learn what the model knows of the panel before it forecasts: by default nothing."""

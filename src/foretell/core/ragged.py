@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -102,6 +102,31 @@ class Ragged(abc.ABC):
         A day, month or year is meant whole. Those that begin later are not in it.
         """
         return self.up_to(self.last_tick(when))
+
+    @property
+    @abc.abstractmethod
+    def read_as(self) -> dict[str, object]:
+        """How the data were read: what others have to agree with that a saved model is given."""
+
+    def alike(self, read_as: Mapping[str, object]) -> Self:
+        """Return the data; refuse them where they were read in another way.
+
+        Raises
+        ------
+        ParameterError
+            Names the options that differ.
+        """
+        differ = [
+            f"{name}={value!r}, not {read_as[name]!r}"
+            for name, value in self.read_as.items()
+            if value != read_as[name]
+        ]
+        if differ:
+            raise ParameterError(
+                f"the data were read with {'; '.join(differ)} as those that the model was fitted to: read "
+                "them with the same options"
+            )
+        return self
 
     def reaching(self, as_of: object) -> Self:
         """Return the state at the end of a date that the data have to reach; as they are without one.

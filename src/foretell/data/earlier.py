@@ -14,14 +14,7 @@ from foretell.core.state import Arrays, Described, State
 from foretell.data.log import EventLog
 from foretell.data.panel import Covariates, Panel
 from foretell.data.report import ReadReport
-from foretell.data.state import (
-    check_names,
-    log_options,
-    log_state,
-    panel_options,
-    panel_state,
-    report_of_state,
-)
+from foretell.data.state import check_names, log_state, panel_state, report_of_state
 from foretell.errors import DataError
 
 _NUMBERS = (
@@ -36,7 +29,7 @@ def with_log(state: State) -> State:
     if "log" not in state.described:
         return state
     log = _log(state)
-    described = {**state.described, "log_options": log_options(log)}
+    described = {**state.described, "log_options": log.read_as}
     return dataclasses.replace(state, described=described, data=log_state(log))
 
 
@@ -45,7 +38,7 @@ def with_panel(state: State) -> State:
     if "panel" not in state.described:
         return state
     panel = _panel(state)
-    described = {**state.described, "panel_options": panel_options(panel)}
+    described = {**state.described, "panel_options": panel.read_as}
     return dataclasses.replace(state, described=described, data=panel_state(panel))
 
 

@@ -152,6 +152,12 @@ class EventLog(Ragged):
         """The as-of date."""
         return self.as_of
 
+    @property
+    def read_as(self) -> dict[str, object]:
+        """Unit, merging, marks, and whether there are groups."""
+        options = {"unit": self.unit, "merge": self.merge, "mark_names": list(self.mark_names)}
+        return options | {"groups": self.groups is not None}
+
     def up_to(self, tick: int) -> EventLog:
         """Return the log as it stood at the end of a tick; later customers and groups are not in it."""
         return self._keep(self.times <= tick, tick)

@@ -244,6 +244,13 @@ class Panel(Ragged):
         """Last step of all series."""
         return int(self.ends.max())
 
+    @property
+    def read_as(self) -> dict[str, object]:
+        """Targets, step, and covariates."""
+        covariates = {"past": self.past, "future": self.future, "static": self.static}
+        options: dict[str, object] = {"targets": list(self.targets), "freq": self.grid.freq}
+        return options | {kind: list(columns.names) for kind, columns in covariates.items()}
+
     def up_to(self, tick: int) -> Panel:
         """Return the panel as it stood after a step of the grid: nothing later is in it.
 

@@ -15,10 +15,10 @@ from foretell.core import FloatArray, IntArray
 from foretell.core.grid import Grid
 from foretell.core.ragged import to_offsets
 from foretell.core.state import Described, State
-from foretell.data.log import EventLog, training_log
-from foretell.data.panel import Covariates, Panel, check_panel
+from foretell.data.log import EventLog
+from foretell.data.panel import Covariates, Panel
 from foretell.data.report import ReadReport
-from foretell.errors import DataError, ParameterError
+from foretell.errors import DataError
 
 CUSTOMERS, SERIES = "customers", "series"
 _Number = TypeVar("_Number", np.int64, np.float64)
@@ -50,53 +50,9 @@ def values_of(column: pl.Series, kind: type[_Number]) -> npt.NDArray[_Number]:
     return column.filter(column.list.len() > 0).explode().to_numpy().astype(kind, copy=False)
 
 
-def log_options(log: EventLog) -> dict[str, object]:
-    """Return how a log was read: what another one has to agree with that a model is given."""
-    return {
-        "unit": log.unit,
-        "merge": log.merge,
-        "mark_names": list(log.mark_names),
-        "groups": log.groups is not None,
-    }
-
-
-def panel_options(panel: Panel) -> dict[str, object]:
-    """Return how a panel was read: what another one has to agree with that a model is given."""
-    return {
-        "targets": list(panel.targets),
-        "freq": panel.grid.freq,
-        **{name: list(getattr(panel, name).names) for name in (_PAST, _FUTURE, _STATIC)},
-    }
-
-
-def log_alike(log: object, options: Described) -> EventLog:
-    """Return a log that a saved model is given, which has to be read as the model's own was."""
-    given = training_log(log)
-    _check_options(log_options(given), options)
-    return given
-
-
-def panel_alike(panel: object, options: Described) -> Panel:
-    """Return a panel that a saved model is given, which has to be read as the model's own was."""
-    given = check_panel(panel)
-    _check_options(panel_options(given), options)
-    return given
-
-
-def _check_options(given: Described, saved: Described) -> None:
-    differ = [
-        f"{name}={value!r}, not {saved[name]!r}" for name, value in given.items() if value != saved[name]
-    ]
-    if differ:
-        raise ParameterError(
-            f"the data were read with {'; '.join(differ)} as those that the model was fitted to: read them "
-            "with the same options"
-        )
-
-
 def log_state(log: EventLog) -> State:
     """Return a log as values for JSON and a table ``customers`` with lists of visits."""
-    described = log_options(log) | {
+    described = log.read_as | {
         "start": int(log.start),
         "as_of": int(log.as_of),
         "report": dataclasses.asdict(log.report),
@@ -193,7 +149,7 @@ def refuse(what: str, faults: Mapping[str, bool | np.bool_]) -> None:
 def panel_state(panel: Panel) -> State:
     """Return a panel as values for JSON and a table ``series`` with lists of values."""
     grid = panel.grid
-    described = panel_options(panel) | {
+    described = panel.read_as | {
         "grid": {name: getattr(grid, name) for name in ("freq", "phase", "day", "clock")},
         "report": dataclasses.asdict(panel.report),
         "categories": {name: getattr(panel, name).categories for name in _COVARIATES},

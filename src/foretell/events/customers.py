@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,7 +14,6 @@ import polars as pl
 from foretell.core.contracts import Kind, Outlook
 from foretell.core.state import State
 from foretell.data.log import EventLog, training_log
-from foretell.data.state import log_alike, log_options
 from foretell.data.tables import Customers, asked_customers
 from foretell.errors import ParameterError
 from foretell.events.auto import LEAST_CUSTOMERS, EventChoice, choose
@@ -32,6 +31,7 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice]):
     """Fit, update, and where customers stand: what the answers of `EventForecaster` are read off."""
 
     kind: ClassVar[Kind] = "events"
+    _data = "log_"
     defaults: ClassVar[Defaults] = EVENTS
     _least = (LEAST_CUSTOMERS, "customers", "the statistics")
 
@@ -137,7 +137,7 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice]):
     def state(self) -> State:
         """Return what was learned, and the log with where each customer stands, as plain values."""
         self._check_fitted("model_")
-        return forecaster_state(self, self._log_options)
+        return forecaster_state(self, self._options)
 
     def _restored(self, state: State, n_models: int | None = None) -> Self:
         self._check_parameters()
@@ -148,11 +148,7 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice]):
     def attach(self, data: EventLog) -> Self:
         """Take a log to answer about, read as the model's own was; nothing is learned from it."""
         self._check_fitted("model_")
-        return self._keep(log_alike(data, self._log_options))
-
-    @property
-    def _log_options(self) -> Mapping[str, object]:
-        return log_options(self.log_) if "log_" in vars(self) else self._read_as
+        return self._keep(training_log(data).alike(self._options))
 
     def _aligned(self, merged: EventLog, seen: npt.NDArray[np.int64]) -> States:
         """Return the states in the order of a log with more customers; those to be read anew start blank."""

@@ -17,7 +17,7 @@ from foretell.core.constraints import Constraint, Instance, Maybe, OneOf, Whole,
 from foretell.core.contracts import Kind
 from foretell.core.state import State
 from foretell.data.panel import Panel, check_panel, training_panel
-from foretell.data.state import panel_alike, panel_from_state, panel_options
+from foretell.data.state import panel_from_state
 from foretell.data.tables import forecast_table, quantiles_for
 from foretell.errors import DataError
 from foretell.nn.forecaster import NetworkForecaster
@@ -108,6 +108,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice]):
     }
 
     saved_as = "series-network"
+    _data = "panel_"
     panel_ = FittedTo[Panel]()
 
     def __init__(
@@ -265,7 +266,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice]):
     def state(self) -> State:
         """Return what was learned, and the panel, as plain values."""
         self._check_fitted("model_")
-        return forecaster_state(self, self._panel_options)
+        return forecaster_state(self, self._options)
 
     @classmethod
     def from_state(cls, state: State) -> Self:
@@ -276,18 +277,14 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice]):
         model.model_, model.auto_ = series_model_of(state), choice_of(state)
         model._read_as = state.described["panel_options"]
         if state.data is not None:
-            model.panel_ = panel_alike(panel_from_state(state.data), model._read_as)
+            model.panel_ = panel_from_state(state.data).alike(model._read_as)
         return model
 
     def attach(self, data: Panel) -> Self:
         """Take a panel to answer about, read as the model's own was; nothing is learned from it."""
         self._check_fitted("model_")
-        self.panel_ = panel_alike(data, self._panel_options)
+        self.panel_ = check_panel(data).alike(self._options)
         return self
-
-    @property
-    def _panel_options(self) -> Mapping[str, object]:
-        return panel_options(self.panel_) if "panel_" in vars(self) else self._read_as
 
     def _check_columns(self, panel: Panel) -> None:
         """Refuse a panel of other targets or other steps than the model was fitted to."""

@@ -28,7 +28,8 @@ class SavedForecaster(Estimator, ABC):
     kind: ClassVar[Kind]
     saved_as: ClassVar[str]
 
-    # How the data were read that it was fitted to, of one that was read back.
+    # The attribute with the data that it was fitted to, and how they were read, of one that was read back.
+    _data: ClassVar[str]
     _read_as: Described
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -67,6 +68,12 @@ class SavedForecaster(Estimator, ABC):
         if not data:
             state = dataclasses.replace(state, data=None)
         return write(state, path, kind=self.kind, forecaster=self.saved_as, export=export)
+
+    @property
+    def _options(self) -> Described:
+        """How the data were read that it was fitted to."""
+        data = vars(self).get(self._data)
+        return self._read_as if data is None else data.read_as
 
     def _check_fitted(self, attribute: str) -> None:
         if not hasattr(self, attribute) and self.__sklearn_is_fitted__():
