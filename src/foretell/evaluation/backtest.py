@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
@@ -20,6 +20,9 @@ from foretell.data.panel import Panel
 from foretell.errors import ParameterError, StorageError
 from foretell.evaluation.evaluation import Evaluation, Model, fold_file, remove_with
 from foretell.evaluation.tasks import task_of
+
+if TYPE_CHECKING:
+    from foretell.nn.training import Progress
 
 Refit = Literal["always", "never", "warm"] | int
 Training = Literal["expanding", "sliding"]
@@ -137,7 +140,7 @@ def evaluate(
     """
     task, config = task_of(data), BacktestConfig(season=season, seeds=seeds)
     folds = task.cut(data, horizon, None if cutoff is None else [cutoff], season=season)
-    return _run(task, folds, models, config)
+    return run_folds(task, folds, models, config)
 
 
 def backtest(
@@ -183,18 +186,20 @@ def backtest(
     if isinstance(cutoffs, (bool, int)):
         check("cutoffs", cutoffs, Whole(1))
     folds = task.cut(data, horizon, cutoffs, step=config.step, season=config.season)
-    return _run(task, folds, models, config, out, progress)
+    return run_folds(task, folds, models, config, out=out, progress=progress)
 
 
-def _run(
+def run_folds(
     task: Task,
     folds: Folds,
     named: Sequence[str | Model] | None,
     config: BacktestConfig,
+    *,
     out: str | Path | None = None,
     progress: Callable[[int, int, str], None] | None = None,
+    on_epoch: Callable[[Progress], None] | None = None,
 ) -> Evaluation:
-    """Evaluate models, and ours again with other seeds."""
+    """Evaluate models, and ours again with other seeds; ``on_epoch`` is called while networks are trained."""
     models: dict[str, Model] = {}
     for entry in task.defaults if named is None else named:
         model = task.build(entry, **folds.model_settings()) if isinstance(entry, str) else _fresh(entry)
@@ -204,7 +209,7 @@ def _run(
         for name, model in models.items()
         for k, other in enumerate(other_seeds(model, config.seeds), 2)
     }
-    backtest = _Backtest(task, folds, config, progress)
+    backtest = _Backtest(task, folds, config, progress, on_epoch)
     return backtest.run(models, out, backtest.run(again, None) if again else None)
 
 
@@ -216,6 +221,7 @@ class _Backtest:
     folds: Folds
     config: BacktestConfig
     progress: Callable[[int, int, str], None] | None
+    on_epoch: Callable[[Progress], None] | None
 
     def run(
         self, models: Mapping[str, Model], out: str | Path | None, others: Evaluation | None = None
@@ -253,10 +259,10 @@ class _Backtest:
         """Return a fresh model, fitted; from the last fold's weights where that is asked for and it can."""
         data = self.folds.training(fold, sliding=self.config.training == "sliding")
         model = _fresh(template)
+        how: dict[str, object] = {} if self.on_epoch is None else {"progress": self.on_epoch}
         if self.config.refit == "warm" and previous is not None and getattr(model, "starts_warm", False):
-            model.fit(data, warm_start=previous)
-        else:
-            model.fit(data)
+            how["warm_start"] = previous
+        model.fit(data, **how)
         return model
 
 

@@ -7,20 +7,18 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from foretell.core import FloatArray, IntArray
 from foretell.core.constraints import Constraint, Maybe, Number, OneOf, Whole, check, check_fields
-from foretell.core.contracts import Figure, Outlook
-from foretell.core.estimator import Estimator
+from foretell.core.contracts import Figure, Task
 from foretell.data.log import EventLog
 from foretell.data.panel import Panel
 from foretell.errors import ForetellError, ParameterError, StorageError
-from foretell.evaluation.backtest import evaluate
+from foretell.evaluation.backtest import BacktestConfig, run_folds
 from foretell.evaluation.search_space import SearchSpace, Settings, shape_of, with_settings
 from foretell.evaluation.tasks import task_of
 from foretell.events.forecaster import EventForecaster
@@ -100,6 +98,7 @@ _SECONDS = {
 class Trainee:
     """What is tuned, on what, by which figure."""
 
+    task: Task
     data: EventLog | Panel
     model: EventForecaster | SeriesForecaster
     cutoff: object
@@ -126,7 +125,7 @@ class Trainee:
         objective = objective or task.rank[0]
         check("objective", objective, OneOf(tuple(known)))
         cutoff, ticks = task.inner_cut(data, model, horizon)
-        return cls(data, model, cutoff, ticks, known[objective])
+        return cls(task, data, model, cutoff, ticks, known[objective])
 
     def describe(self, space: SearchSpace) -> str:
         """Say what a stored search has to agree with, so that it can go on."""
@@ -137,34 +136,11 @@ class Trainee:
         self, model: EventForecaster | SeriesForecaster, progress: Callable[[Progress], None]
     ) -> float | None:
         """Return the objective of a forecaster on the inner held-back part."""
-        result = evaluate(self.data, self.cutoff, self.horizon, [_Candidate(model, progress)])
+        cutoffs = None if self.cutoff is None else [self.cutoff]
+        folds = self.task.cut(self.data, self.horizon, cutoffs)
+        result = run_folds(self.task, folds, [model], BacktestConfig(), on_epoch=progress)
         value: float | None = result.table()[self.objective.name].item()
         return value
-
-
-class _Candidate(Estimator):
-    """A forecaster that reports its progress while it is fitted."""
-
-    name = "candidate"
-
-    def __init__(self, model: Any, progress: Callable[[Progress], None]) -> None:
-        self.model, self.progress = model, progress
-
-    def fit(self, data: EventLog | Panel) -> _Candidate:
-        self.model.fit(data, progress=self.progress)
-        return self
-
-    def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
-        outlook: Outlook = self.model.outlook(log, horizon, period=period, window=window)
-        return outlook
-
-    def return_chances(self, log: EventLog, ticks: IntArray) -> FloatArray | None:
-        chances: FloatArray | None = self.model.return_chances(log, ticks)
-        return chances
-
-    def forecast(self, panel: Panel, h: int, quantiles: Sequence[float]) -> FloatArray:
-        quantile: FloatArray = self.model.forecast(panel, h, quantiles)
-        return quantile
 
 
 class Trials:
