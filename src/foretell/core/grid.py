@@ -66,7 +66,7 @@ class Frequency:
     @classmethod
     def parse(cls, freq: str | int) -> Frequency:
         """Read a frequency such as ``"5m"``, ``"1mo"``, ``"W-SUN"``, or a whole number."""
-        if isinstance(freq, int) and not isinstance(freq, bool) and freq >= 1:
+        if is_whole(freq) and freq >= 1:
             return cls("number", int(freq))
         if isinstance(freq, str):
             if (match := _POLARS.fullmatch(freq)) and (count := int(match[1] or 1)):

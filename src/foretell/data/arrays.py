@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core import FloatArray, IntArray
+from foretell.core.constraints import is_whole
 from foretell.core.grid import Frequency, Grid
 from foretell.core.ragged import flat_ranges, to_offsets
 from foretell.core.time import begin_us, to_moment
@@ -98,7 +99,7 @@ def _grid(freq: str | int | Grid, start: object, order: IntArray) -> tuple[Grid,
         raise ParameterError(f"start has {len(starts)} times for {len(order)} series; expected as many")
     whole = (freq.frequency if isinstance(freq, Grid) else Frequency.parse(freq)).unit == "number"
     if whole:
-        if not all(isinstance(step, (int, np.integer)) for step in starts):
+        if not all(map(is_whole, starts)):
             raise ParameterError(
                 f"start={start!r} with steps of {freq!r}; expected whole numbers, or freq='1d'"
             )
