@@ -79,7 +79,7 @@ def test_median_gaps_agree_with_numpy():
     customers = {
         k: np.sort(rng.choice(300, size=rng.integers(1, 9), replace=False)).tolist() for k in range(40)
     }
-    own = MedianGap()._own_gaps(log_of(customers, as_of=300))
+    own = MedianGap()._usual_gaps(log_of(customers, as_of=300))
     slow = [np.median(np.diff(times)) if len(times) > 1 else np.nan for times in customers.values()]
     np.testing.assert_allclose(own, slow)
 

@@ -79,9 +79,9 @@ class BGNBD(BuyTillYouDie):
         chances = rows.repeats + self._first
         can_drop = chances > 0
         # b + 0 stands in where no drop-out is possible, so that no logarithm of b − 1 is taken.
-        kept = np.where(can_drop, b + chances - 1, b)
+        stayed = np.where(can_drop, b + chances - 1, b)
         silence = np.log((alpha + rows.age) / (alpha + rows.recency))
-        odds: FloatArray = np.log(a) - np.log(kept) + (r + rows.repeats) * silence
+        odds: FloatArray = np.log(a) - np.log(stayed) + (r + rows.repeats) * silence
         return np.where(can_drop, odds, -np.inf)
 
     def _log_likelihood(self, params: FloatArray, rows: Summary) -> tuple[FloatArray, FloatArray]:
@@ -95,14 +95,14 @@ class BGNBD(BuyTillYouDie):
             + special.betaln(a, b + chances) - special.betaln(a, b)
             - (r + x) * np.log(alpha + T) + np.logaddexp(0.0, odds)
         )  # fmt: skip
-        kept = np.where(chances > 0, b + chances - 1, 1.0)
+        stayed = np.where(chances > 0, b + chances - 1, 1.0)
         both = special.digamma(a + b) - special.digamma(a + b + chances)
         gradient = np.stack([
             special.digamma(r + x) - special.digamma(r) + np.log(alpha)
             - (1 - gone) * np.log(alpha + T) - gone * np.log(alpha + t_x),
             r / alpha - (r + x) * ((1 - gone) / (alpha + T) + gone / (alpha + t_x)),
             both + gone / a,
-            both + special.digamma(b + chances) - special.digamma(b) - gone / kept,
+            both + special.digamma(b + chances) - special.digamma(b) - gone / stayed,
         ])  # fmt: skip
         return value, gradient
 
@@ -153,62 +153,62 @@ class MBGNBD(BGNBD):
 
 
 def expected_before_drop_out(
-    shape: FloatArray, rate: FloatArray, a: float, kept: FloatArray, t: FloatArray
+    shape: FloatArray, rate: FloatArray, a: float, b: FloatArray, t: FloatArray
 ) -> FloatArray:
     """Return the expected events within ``t`` of customers who may drop out after each.
 
-    The purchase rate is Gamma(shape, rate), the drop-out probability p is Beta(a, kept):
+    The purchase rate is Gamma(shape, rate), the drop-out probability p is Beta(a, b):
 
         E[(1 − (1 + p t / rate)^{−shape}) / p]
-        = (a + kept − 1) / (a − 1) · [1 − (1 − z)^{a − 1} 2F1(a − 1, a + kept − 1 − shape; a + kept − 1; z)]
+        = (a + b − 1) / (a − 1) · [1 − (1 − z)^{a − 1} 2F1(a − 1, a + b − 1 − shape; a + b − 1; z)]
 
     with z = t / (rate + t): equation (10) of Fader, Hardie, Lee (2005) after Euler's transformation, in which
     no argument but the last grows with the number of purchases, so that busy customers don't overflow it.
     """
-    shape, rate, kept, t = np.broadcast_arrays(shape, rate, kept, t)
+    shape, rate, b, t = np.broadcast_arrays(shape, rate, b, t)
     z = np.asarray(t / (rate + t))
     # At a = 1 the form above is 0 / 0; beyond the other limits scipy's hyp2f1 turns to transformations that
     # overflow.
-    tame = (abs(a - 1) > 1e-5) & (a < 20) & (z < 0.9) & (np.abs(a + kept - 1 - shape) < 50)
+    tame = (abs(a - 1) > 1e-5) & (a < 20) & (z < 0.9) & (np.abs(a + b - 1 - shape) < 50)
     value = np.empty(z.shape)
-    c, near = a - 1 + kept[tame], 1 - z[tame]
+    c, near = a - 1 + b[tame], 1 - z[tame]
     series = special.hyp2f1(a - 1, c - shape[tame], c, z[tame])
     value[tame] = c / (a - 1) * (1 - near ** (a - 1) * series)
-    value[~tame] = _expected_by_quadrature(shape[~tame], (t / rate)[~tame], a, kept[~tame])
+    value[~tame] = _expected_by_quadrature(shape[~tame], (t / rate)[~tame], a, b[~tame])
     return value
 
 
-def _expected_by_quadrature(shape: FloatArray, time: FloatArray, a: float, kept: FloatArray) -> FloatArray:
+def _expected_by_quadrature(shape: FloatArray, time: FloatArray, a: float, b: FloatArray) -> FloatArray:
     """Return E[(1 − (1 + p time)^{−shape}) / p] by Gauss-Legendre on logit p, for arrays of one axis.
 
     On that scale the integrand is smooth for all parameters. Where p is so small that the function is flat,
     or so near 1, the rest of the beta distribution is added in closed form.
     """
     nodes, weights = _legendre()
-    low, high = _logit_support(a, kept)
+    low, high = _logit_support(a, b)
     high = np.minimum(high, _FLAT)
     low = np.minimum(np.maximum(low, -_FLAT - np.log1p(shape * time)), high)
     logit = low[:, None] + (high - low)[:, None] * nodes
     p = special.expit(logit)
-    log_density = a * special.log_expit(logit) + kept[:, None] * special.log_expit(-logit)
+    log_density = a * special.log_expit(logit) + b[:, None] * special.log_expit(-logit)
     none = -np.expm1(-shape[:, None] * np.log1p(p * time[:, None]))
-    middle = (np.exp(log_density - special.betaln(a, kept)[:, None]) * none / p) @ weights * (high - low)
-    below = special.betainc(a, kept, special.expit(low)) * shape * time
-    above = special.betainc(kept, a, special.expit(-high)) * -np.expm1(-shape * np.log1p(time))
+    middle = (np.exp(log_density - special.betaln(a, b)[:, None]) * none / p) @ weights * (high - low)
+    below = special.betainc(a, b, special.expit(low)) * shape * time
+    above = special.betainc(b, a, special.expit(-high)) * -np.expm1(-shape * np.log1p(time))
     value: FloatArray = middle + below + above
     return value
 
 
-def _logit_support(a: float, kept: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _logit_support(a: float, b: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return between which logits the beta density is not negligible, by bisection on either side."""
 
     def log_density(logit: FloatArray) -> FloatArray:
-        value: FloatArray = a * special.log_expit(logit) + kept * special.log_expit(-logit)
+        value: FloatArray = a * special.log_expit(logit) + b * special.log_expit(-logit)
         return value
 
-    peak = np.log(a / kept)
+    peak = np.log(a / b)
     edges = []
-    for far in (peak - 40 / a - 40, peak + 40 / kept + 40):
+    for far in (peak - 40 / a - 40, peak + 40 / b + 40):
         inside, outside = peak, far
         for _ in range(30):
             middle = (inside + outside) / 2

@@ -52,7 +52,7 @@ class GapParams(NamedTuple):
     gap: float
 
 
-class _OwnGap(EventStatistic):
+class _UsualGap(EventStatistic):
     """The next event comes one usual gap after the last, and so on.
 
     See `MeanGap` for the rule in full.
@@ -64,7 +64,7 @@ class _OwnGap(EventStatistic):
 
     @staticmethod
     @abstractmethod
-    def _own_gaps(log: EventLog) -> FloatArray:
+    def _usual_gaps(log: EventLog) -> FloatArray:
         """Return each customer's usual gap; NaN for one-time customers."""
 
     @staticmethod
@@ -90,7 +90,7 @@ class _OwnGap(EventStatistic):
         self.params_ = GapParams(max(self._middle(gaps), 1.0) if len(gaps) else float("inf"))
 
     def _histories(self, log: EventLog) -> Histories:
-        return Histories(summarise(log), self._own_gaps(log))
+        return Histories(summarise(log), self._usual_gaps(log))
 
     def _due(self, histories: Histories) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return how far ahead the next event is due, the silence so far, and the usual gap."""
@@ -102,11 +102,11 @@ class _OwnGap(EventStatistic):
 
     def _expected(self, histories: Histories, ticks: FloatArray) -> FloatArray:
         due, silence, usual = self._due(histories)
-        pace = np.maximum(usual, silence)[:, None]
+        gap = np.maximum(usual, silence)[:, None]
         # Before it is due there is nothing to divide by the gap, which may be infinite.
         after = ticks - due[:, None]
-        paces: FloatArray = np.divide(after, pace, out=np.full(after.shape, -1.0), where=np.isfinite(pace))
-        counts: FloatArray = np.maximum(np.floor(paces) + 1.0, 0.0)
+        gaps = np.divide(after, gap, out=np.full(after.shape, -1.0), where=np.isfinite(gap))
+        counts: FloatArray = np.maximum(np.floor(gaps) + 1.0, 0.0)
         return counts
 
     def _next_event(self, histories: Histories, levels: FloatArray) -> FloatArray:
@@ -115,7 +115,7 @@ class _OwnGap(EventStatistic):
         return np.where(levels[:, None] == 0.5, date, np.nan)  # the rule knows no others
 
 
-class MeanGap(_OwnGap):
+class MeanGap(_UsualGap):
     """The next event comes the customer's own mean gap after the last, and so on.
 
     One-time customers get the mean of all gaps. The silence of a customer who is overdue takes the place of
@@ -136,7 +136,7 @@ class MeanGap(_OwnGap):
     shell_name: ClassVar[str] = "mean-gap"
 
     @staticmethod
-    def _own_gaps(log: EventLog) -> FloatArray:
+    def _usual_gaps(log: EventLog) -> FloatArray:
         history = summarise(log)
         own = np.full(log.n_customers, np.nan)
         np.divide(history.recency, history.repeats, out=own, where=history.repeats > 0)
@@ -147,7 +147,7 @@ class MeanGap(_OwnGap):
         return float(np.mean(gaps))
 
 
-class MedianGap(_OwnGap):
+class MedianGap(_UsualGap):
     """The next event comes the customer's own median gap after the last, and so on; else as `MeanGap`.
 
     Attributes
@@ -159,7 +159,7 @@ class MedianGap(_OwnGap):
     shell_name: ClassVar[str] = "median-gap"
 
     @staticmethod
-    def _own_gaps(log: EventLog) -> FloatArray:
+    def _usual_gaps(log: EventLog) -> FloatArray:
         gaps, owner, _ = log.gaps()
         ordered = gaps[np.lexsort((gaps, owner))].astype(np.float64)
         count = log.counts - 1

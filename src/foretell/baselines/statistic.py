@@ -1,4 +1,4 @@
-"""What the statistics and rules share: they fit, answer and are kept as our forecasters are."""
+"""What the statistics and rules share: they fit, forecast and are saved as our forecasters are."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class EventStatistic(_Statistic, ABC):
     ) -> Self:
         """Fit to a log, up to a day of it; later events are not looked at.
 
-        There is nothing to start warm from, and no progress to tell: the fit takes a moment.
+        There is nothing to start warm from, and ``progress`` is not called: the fit takes a moment.
         """
         del progress
         self._refuse_warm_start(warm_start)

@@ -1,4 +1,4 @@
-"""What arguments may be: declared once, checked in one place, told in one form of message."""
+"""What arguments may be: declared once, checked in one place, with one form of message."""
 
 from __future__ import annotations
 

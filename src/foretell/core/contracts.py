@@ -1,6 +1,6 @@
 """What every forecaster and both questions agree on: the rows, the verbs, the figures.
 
-Models share rows and verbs, not mathematics: one table for what was forecast and what came, on which figures
+Models share rows and verbs, not mathematics: one table of forecasts and actual values, on which figures
 are declared once, and which evaluation, referee, report, pictures and command line read.
 """
 
@@ -141,9 +141,9 @@ class Outlook:
 
     @property
     def counts(self) -> FloatArray:
-        """The expected numbers, of a model that tells them."""
+        """The expected numbers, of a model that knows them."""
         if self.expected is None:
-            raise ParameterError("the model tells when the next event comes, not how many; take the mixture")
+            raise ParameterError("the model knows when the next event comes, not how many; take the mixture")
         return self.expected
 
 
@@ -187,7 +187,7 @@ class Folds(Protocol):
         """Return what a fitted model forecasts at the cut-off."""
 
     def rows(self, fold: int, model: Any, forecast: Any) -> pl.DataFrame:
-        """Return what was forecast beside what came, a row each; missing values are null."""
+        """Return forecasts beside the actual values, a row each; missing values are null."""
 
     def totals(self, fold: int, forecast: Any) -> pl.DataFrame | None:
         """Return totals of all by period: ``y`` and ``forecast``; None where there are none."""
@@ -201,7 +201,7 @@ class Folds(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One of the two questions: how its data are cut, what came, and by which figures models are judged.
+    """One of the two questions: how its data are cut, and by which figures models are judged.
 
     Attributes
     ----------

@@ -48,7 +48,7 @@ class EventLog(Ragged):
     Attributes
     ----------
     ids : polars.Series, shape (n_customers,)
-        Customer ids as they came, sorted, unique.
+        Customer ids, sorted, unique.
     offsets : int64 array, shape (n_customers + 1,)
     times : int64 array, shape (n_events,)
     marks : float64 array, shape (n_events, n_marks)
@@ -191,7 +191,7 @@ class EventLog(Ragged):
         )
 
     def quiet_until(self, as_of: int) -> EventLog:
-        """Return a log that goes on from this one to a later tick, in which nobody came."""
+        """Return a log that goes on from this one to a later tick, without an event."""
         return dataclasses.replace(
             self,
             ids=self.ids.head(0),

@@ -134,7 +134,7 @@ class Panel(Ragged):
     Attributes
     ----------
     ids : polars.Series, shape (n_series,)
-        Ids as they came, sorted, unique.
+        Ids, sorted, unique.
     offsets : int64 array, shape (n_series + 1,)
     starts : int64 array, shape (n_series,)
         Step of the grid that each series begins with.

@@ -23,7 +23,7 @@ Duplicates = Literal["error", "mean", "sum", "last"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """What any way in can be told, next to the columns."""
+    """The settings of both readers, next to the columns."""
 
     time_format: str | None = None
     time_zone: str | None = None

@@ -1,7 +1,7 @@
 """Figures of merit of forecasts: pure functions of arrays.
 
-A figure that the data cannot tell (no customer returned, all of one kind, …) is NaN; what was not observed
-(NaN) is not scored.
+A figure that is not defined for the data (no customer returned, all of one kind, …) is NaN; what was not
+observed (NaN) is not scored.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def naive_scale(history: FloatArray, season: int) -> FloatArray:
     """Return the mean |y_t − y_{t−season}| of one series, shape (n_targets,): what MASE divides by.
 
     A series shorter than the season, or one that repeats itself exactly, is scaled by its steps; NaN where
-    nothing can be told.
+    nothing is known.
     """
     by_season, by_step = (_mean_change(history, lag) for lag in (season, 1))
     scale: FloatArray = np.where(by_season > 0, by_season, by_step)
