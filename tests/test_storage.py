@@ -601,3 +601,19 @@ def test_what_a_killed_save_left_goes_with_the_next(small_model, target, monkeyp
         "model.json",
         *(file["name"] for file in files.values()),
     }
+
+
+def test_a_forked_process_saves(small_model, tmp_path):
+    """It has none of the threads of its parent."""
+    program = (
+        "import os, sys, foretell as ft\n"
+        "model = ft.load(sys.argv[1])\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    model.save(sys.argv[2]); os._exit(0)\n"
+        "os.waitpid(child, 0)"
+    )
+    place = small_model.save(tmp_path / "model")
+    words = [sys.executable, "-c", program, str(place), str(tmp_path / "copy")]
+    subprocess.run(words, check=True, timeout=120, capture_output=True)
+    assert ft.load(tmp_path / "copy").predict([]).equals(small_model.predict([]))

@@ -78,7 +78,8 @@ def _with_states(log: State, states: States) -> State:
     wide = {"mean_marks": states.mean_marks, "packed": _by_customer(states.packed)}
     wide |= {f"memory-{i}": _by_customer(part) for i, part in enumerate(states.memory)}
     columns |= {name: pl.Series(values) for name, values in wide.items() if values.shape[1]}
-    customers = log.tables[CUSTOMERS].with_columns(**columns)
+    # Not by an expression: a forked process has no threads of polars that would work it out.
+    customers = log.tables[CUSTOMERS].hstack([values.alias(name) for name, values in columns.items()])
     return dataclasses.replace(log, tables={**log.tables, CUSTOMERS: customers})
 
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from foretell._version import __version__
@@ -107,9 +108,9 @@ def _write_state(state: State, place: Path, prefix: str) -> object:
     if state.arrays:
         np.savez(place / f"{prefix}{ARRAYS}", allow_pickle=False, **cast("dict[str, Any]", state.arrays))
     for name, table in state.tables.items():
-        pq.write_table(
-            table.to_arrow(), place / f"{prefix}{name}.parquet", use_dictionary=False, compression="none"
-        )
+        # Column by column: a forked process has no threads of polars that would do it side by side.
+        columns = pa.table({column.name: column.to_arrow() for column in table})
+        pq.write_table(columns, place / f"{prefix}{name}.parquet", use_dictionary=False, compression="none")
     return _plain(state.described)
 
 
