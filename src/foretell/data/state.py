@@ -240,6 +240,7 @@ def _check_panel(panel: Panel) -> None:
     faults: dict[str, bool | np.bool_] = {
         "series without a step": (panel.lengths < 1).any(),
         "infinite values": np.isinf(panel.values).any(),
+        "another grid": any(type(getattr(panel.grid, name)) is not int for name in ("phase", "day", "clock")),
         "other categories ahead": panel.future.categories != panel.ahead.categories,
     }
     for name in _COVARIATES:

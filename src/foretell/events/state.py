@@ -124,6 +124,7 @@ def gap_model_of(state: State, n_models: int | None = None) -> GapModel:
     head, config = described["head"], NetworkConfig(**described["network"])
     build = builder(head["kind"], _checked_settings(head["kind"], head["settings"]))
     network = build(config, described["n_features"], 0)
+    hash(network)  # compiled programs are known by it
     shapes = [tuple(variable.shape) for variable in network.network.variables]
     if n_models is not None:
         shapes = [(n_models, *shape) for shape in shapes]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from foretell.core.state import Described, State
+from foretell.core.constraints import Whole, check_all
+from foretell.core.state import Arrays, Described, State
 from foretell.data.earlier import with_panel
 from foretell.data.state import panel_state, refuse
 from foretell.nn.settings import NetworkConfig, TrainConfig
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _CODED = ("past", "future", "static")
 _SCALES = ("loc", "scale", "typical")
 _TRAINED = "trained"
+# Of a window, however few weights a network of the user's own has.
+_MOST_STEPS = 100_000
 
 
 def forecaster_state(model: SeriesForecaster, read_as: Described) -> State:
@@ -94,7 +97,8 @@ def series_model_of(state: State) -> SeriesModel:
     )
     loss = (described["params"]["training"] or {}).get("loss")
     built = network_of_state(described["network"]) or NetworkConfig()
-    network = SeriesNetwork(built, Shape(**described["shape"]), loss=loss)
+    network = SeriesNetwork(built, _checked_shape(Shape(**described["shape"]), arrays), loss=loss)
+    hash(network)  # compiled programs are known by it
     shapes = [tuple(variable.shape) for variable in network.variables]
     model = SeriesModel(
         network,
@@ -104,6 +108,23 @@ def series_model_of(state: State) -> SeriesModel:
     )
     _check_model(model, described["panel_options"])
     return model
+
+
+def _checked_shape(shape: Shape, arrays: Arrays) -> Shape:
+    """Return a shape; refuse one of which no network of the size that was saved can be built."""
+    WindowConfig(**{field.name: getattr(shape, field.name) for field in dataclasses.fields(WindowConfig)})
+    sizes = dict.fromkeys(("lookback", "patch", "horizon", "season", "n_targets", "maps"), Whole())
+    check_all(vars(shape), sizes | dict.fromkeys(("n_past", "n_known", "n_static"), Whole(0)))
+    weights = sum(values.size for name, values in arrays.items() if name.startswith("member0."))
+    refuse(
+        "network",
+        {
+            "steps without a calibration": len(arrays["calibration"]) != shape.steps,
+            "more steps than weights": shape.lookback * shape.channels > max(weights, _MOST_STEPS),
+            "parts of patches": shape.lookback % shape.patch > 0,
+        },
+    )
+    return shape
 
 
 def _check_model(model: SeriesModel, options: Described) -> None:

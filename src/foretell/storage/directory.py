@@ -108,8 +108,10 @@ def _write_state(state: State, place: Path, prefix: str) -> object:
     if state.arrays:
         np.savez(place / f"{prefix}{ARRAYS}", allow_pickle=False, **cast("dict[str, Any]", state.arrays))
     for name, table in state.tables.items():
-        # Column by column: a forked process has no threads of polars that would do it side by side.
-        columns = pa.table({column.name: column.to_arrow() for column in table})
+        # Column by column: a forked process has no threads of polars that would do it side by side. Only the
+        # whole table knows the names of enumerations.
+        named = any(isinstance(kind, pl.Enum) for kind in table.dtypes)
+        columns = table.to_arrow() if named else pa.table({one.name: one.to_arrow() for one in table})
         pq.write_table(columns, place / f"{prefix}{name}.parquet", use_dictionary=False, compression="none")
     return _plain(state.described)
 
@@ -158,7 +160,7 @@ def _read(described: Described, contents: Contents) -> Stored:
     if data is not None:
         part = _read_state(_restored(data), contents, _VALUES_A_BYTE, lambda name: name.startswith(_DATA))
         state = dataclasses.replace(state, data=part)
-    return Stored(described["forecaster"], state, contents)
+    return Stored(str(described["forecaster"]), state, contents)
 
 
 def _first_name(described: Described) -> str:
