@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.errors import BackendError
+from foretell.nn.programs import keep_programs
 
 Array: TypeAlias = jax.Array
 Tensor: TypeAlias = jax.Array  # or, while a model is built, its symbol, with the same operations
@@ -111,3 +112,4 @@ def _import_keras() -> Any:
 
 keras = _import_keras()
 register = keras.saving.register_keras_serializable("foretell")
+keep_programs()
