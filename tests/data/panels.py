@@ -2,6 +2,8 @@
 
 import numpy as np
 
+import foretell as ft
+
 ARRAYS = ("offsets", "starts", "values", "ahead_offsets")
 COVARIATES = ("past", "future", "static", "ahead")
 
@@ -36,3 +38,15 @@ def assert_sound(panel):
             if name in covariates.categories:
                 codes = covariates.values[:, k]
                 assert set(codes[~np.isnan(codes)]) <= set(range(len(covariates.categories[name])))
+
+
+def small_forecaster(**changed):
+    """Return a small network of series; all tests take its shapes: they are compiled once."""
+    settings = {
+        "horizon": 6,
+        "window": ft.WindowConfig(lookback=24, patch=6, season=12),
+        "network": ft.NetworkConfig(layers=1, units=16, dense=16),
+        "training": ft.TrainConfig(epochs=4, learning_rate=3e-3),
+        "ensemble": 1,
+    }
+    return ft.SeriesForecaster(**settings | changed)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from tests.data.panels import small_forecaster
 
 import foretell as ft
 from foretell.core.contracts import Outlook
@@ -51,18 +52,6 @@ class Mean:
         return np.full((panel.n_series, h, len(panel.targets), len(quantiles)), self.mean)
 
 
-def tiny_series(**changed):
-    """Return a small network; its shapes are those of tests/series/test_forecaster.py: compiled once."""
-    given = {
-        "horizon": H,
-        "window": ft.WindowConfig(lookback=24, patch=6, season=12),
-        "network": ft.NetworkConfig(layers=1, units=16, dense=16),
-        "training": ft.TrainConfig(epochs=4, learning_rate=3e-3),
-        "ensemble": 1,
-    }
-    return ft.SeriesForecaster(**given | changed)
-
-
 def waves(n=4, length=72, seed=3):
     rng = np.random.default_rng(seed)
     steps = np.arange(length)
@@ -87,7 +76,7 @@ def visits(small, small_log):
 def steps():
     panel = ft.Panel.from_arrays(waves(**LONG))
     return ft.backtest(
-        panel, [tiny_series(), "drift"], horizon=H, cutoffs=2, config=ft.BacktestConfig(season=12)
+        panel, [small_forecaster(), "drift"], horizon=H, cutoffs=2, config=ft.BacktestConfig(season=12)
     )
 
 
@@ -221,14 +210,18 @@ class TestNoLeakage:
     def test_a_fold_of_series_does_not_depend_on_the_folds_before_it(self, steps):
         panel, origin = ft.Panel.from_arrays(waves(**LONG)), steps.folds.origins[1]
         alone = ft.backtest(
-            panel, [tiny_series(), "drift"], horizon=H, cutoffs=[origin], config=ft.BacktestConfig(season=12)
+            panel,
+            [small_forecaster(), "drift"],
+            horizon=H,
+            cutoffs=[origin],
+            config=ft.BacktestConfig(season=12),
         )
         assert said(alone).equals(said(steps, 1))
 
     def test_a_model_that_was_fitted_before_starts_anew(self, steps):
         panel, origin = ft.Panel.from_arrays(waves(**LONG)), steps.folds.origins[0]
         other = ft.Panel.from_arrays(waves(**LONG, seed=9)).up_to(origin)
-        seen_others = tiny_series().fit(other)
+        seen_others = small_forecaster().fit(other)
         found = ft.backtest(
             panel, [seen_others, "drift"], horizon=H, cutoffs=[origin], config=ft.BacktestConfig(season=12)
         )
@@ -252,16 +245,16 @@ class TestWarmStart:
 
     def test_of_series_goes_on_from_the_last_weights(self):
         panel = ft.Panel.from_arrays(waves(**LONG))
-        first = tiny_series().fit(panel.up_to(119))
+        first = small_forecaster().fit(panel.up_to(119))
         kept = [weight.copy() for weight in first.model_.members[0]]
-        second = tiny_series().fit(panel, warm_start=first)
+        second = small_forecaster().fit(panel, warm_start=first)
         assert second.panel_ is panel
         assert second.model_.calibration is first.model_.calibration
         for before, now in zip(kept, first.model_.members[0], strict=True):
             np.testing.assert_array_equal(before, now)
         assert any(not np.array_equal(a, b) for a, b in zip(kept, second.model_.members[0], strict=True))
         with pytest.raises(ParameterError, match="warm_start differs in horizon"):
-            tiny_series(horizon=2).fit(panel, warm_start=first)
+            small_forecaster(horizon=2).fit(panel, warm_start=first)
 
 
 class TestScores:

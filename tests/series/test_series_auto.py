@@ -2,9 +2,11 @@
 
 import copy
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
+from tests.data.panels import small_forecaster
 
 import foretell as ft
 from foretell.errors import ParameterError, SmallDataWarning
@@ -14,16 +16,7 @@ H = 6
 LEVELS = [0.1, 0.5, 0.9]
 
 
-def tiny(**changed):
-    given = {
-        "horizon": H,
-        "window": ft.WindowConfig(lookback=24, patch=6, season=12),
-        "network": ft.NetworkConfig(layers=1, units=16, dense=16),
-        "training": ft.TrainConfig(epochs=4, learning_rate=3e-3),
-        "ensemble": 1,
-        "model": "auto",
-    }
-    return ft.SeriesForecaster(**given | changed)
+tiny = functools.partial(small_forecaster, model="auto")
 
 
 def waves(n=8, length=126, seed=2):
