@@ -31,8 +31,9 @@ import foretell as ft
 from foretell.nn.samplers import WindowSampler
 from foretell.nn.settings import SERIES
 from foretell.nn.training import Trainer
-from foretell.series.fitting import ROUND, Reading, choose_shape, on_device
+from foretell.series.fitting import ROUND, choose_shape
 from foretell.series.network import SeriesNetwork
+from foretell.series.reading import Reading
 from foretell.series.windows import gather, split
 from foretell.stats import metrics
 
@@ -110,8 +111,9 @@ def windows_per_second(runs: int = 7) -> None:
     panel = m4_hourly().tail_split(M4_HORIZON)[0]
     shape = choose_shape(panel, WINDOW, M4_HORIZON, "shared", "direct")
     network, batch = SeriesNetwork(SERIES.network, shape), 64
-    flat = on_device(Reading.fit(panel, shape.normalise, log=shape.log).flat(panel, 0))
-    windows = on_device(split(panel, 0, shape.steps, 0.0).train)
+    flat = Reading.fit(panel, shape.normalise, log=shape.log).flat(panel, 0)
+    windows = split(panel, 0, shape.steps, 0.0).train
+    windows = windows.filled(len(windows.end))
     rng = np.random.default_rng(0)
     chosen = rng.integers(0, len(windows.end), (ROUND, batch), dtype=np.int32)
     noise = rng.integers(0, 2**32, (ROUND, 2), dtype=np.uint32)

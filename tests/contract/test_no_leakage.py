@@ -28,7 +28,7 @@ from tests.contract.cases import (
 from tests.events.test_no_leakage import everything
 
 import foretell as ft
-from foretell.series.fitting import Reading
+from foretell.series.reading import Reading
 from foretell.series.windows import NORMALISATIONS
 
 CUT_OFFS = {"events": CUTOFF, "series": "2024-02-19"}

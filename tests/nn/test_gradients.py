@@ -22,8 +22,8 @@ from foretell.nn import mixture as mix
 from foretell.nn.cells import CELLS
 from foretell.nn.samplers import Bucket
 from foretell.nn.settings import NetworkConfig
-from foretell.series.network import SeriesNetwork, Shape
-from foretell.series.scaling import window_scale
+from foretell.series.architecture import Shape
+from foretell.series.network import SeriesNetwork, window_scale
 from foretell.series.windows import Batch
 
 # Clock units: no gap, one far below a tick (closed days throughout), a tick, a day on a slow clock, ages.

@@ -13,7 +13,8 @@ from foretell.nn.cells import CELLS
 from foretell.nn.custom import OwnNetwork
 from foretell.nn.samplers import Bucket
 from foretell.nn.settings import NetworkConfig
-from foretell.series.network import QUANTILES, SeriesNetwork, Shape
+from foretell.series.architecture import QUANTILES, Shape
+from foretell.series.network import SeriesNetwork
 from foretell.series.windows import Batch
 
 LAYERS = {"depth_gated": 2}  # with one there is no gate

@@ -14,10 +14,11 @@ import pytest
 import foretell as ft
 from foretell.nn.settings import SERIES
 from foretell.nn.training import Trainer
+from foretell.series.architecture import QUANTILES
 from foretell.series.calibration import Calibration
-from foretell.series.encoding import CovariateCode
-from foretell.series.fitting import Reading, SeriesModel, choose_shape, on_device, train_further
-from foretell.series.network import QUANTILES, SeriesNetwork
+from foretell.series.fitting import SeriesModel, choose_shape, train_further
+from foretell.series.network import SeriesNetwork
+from foretell.series.reading import CovariateCode, Reading
 from foretell.series.windows import NORMALISATIONS, Windows, gather
 
 QUICK = ft.TrainConfig(epochs=4, learning_rate=3e-3)
@@ -202,7 +203,7 @@ class TestHonesty:
 
     def test_the_first_step_sees_the_last_observation(self, fitted: ft.SeriesForecaster) -> None:
         network, weights = fitted.model_.network, fitted.model_.members[0]
-        flat = on_device(fitted.model_.reading.flat(fitted.panel_, H))
+        flat = fitted.model_.reading.flat(fitted.panel_, H)
         windows = Windows(*(jnp.asarray(x) for x in ([120], [0], [126], [0])))
 
         def first_step(values: Any) -> Any:

@@ -16,9 +16,10 @@ from foretell.data.panel import Panel
 from foretell.errors import DataError
 from foretell.explanations.explanation import Explanation, Part, what_moves_it
 from foretell.nn.attribution import integrated_gradients
-from foretell.series.encoding import CovariateCode
+from foretell.series.architecture import QUANTILES
 from foretell.series.fitting import SeriesModel
-from foretell.series.network import QUANTILES, SeriesNetwork
+from foretell.series.network import SeriesNetwork
+from foretell.series.reading import CovariateCode
 from foretell.series.rollout import tails
 from foretell.series.windows import Flat, Windows, gather
 

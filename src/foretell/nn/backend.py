@@ -20,8 +20,13 @@ Tensor: TypeAlias = jax.Array  # or, while a model is built, its symbol, with th
 Weights: TypeAlias = Sequence[Array | npt.NDArray[np.float32]]
 Tree: TypeAlias = Any  # nested tuples, lists and dictionaries of arrays, as JAX takes them
 Config: TypeAlias = dict[str, object]  # what JSON keeps of a layer
-IntArray: TypeAlias = npt.NDArray[np.int64]
-FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+
+class Named(Protocol):
+    """An input of a `keras.Model`."""
+
+    name: str
+    shape: tuple[int | None, ...]
 
 
 class Variable(Protocol):
@@ -49,7 +54,7 @@ class Layer(Protocol):
 class Model(Protocol):
     """A `keras.Model` of one output."""
 
-    inputs: list[Tensor]
+    inputs: list[Named]
     outputs: list[Tensor]
     output_shape: tuple[int | None, ...]
     trainable_variables: list[Variable]
@@ -111,5 +116,13 @@ def _import_keras() -> Any:
 
 
 keras = _import_keras()
+
+
+def make_model(inputs: Tensor | Sequence[Tensor], outputs: Tensor | Sequence[Tensor], name: str) -> Model:
+    """Return the `keras.Model` from some symbols to others."""
+    model: Model = keras.Model(inputs, outputs, name=name)
+    return model
+
+
 register = keras.saving.register_keras_serializable("foretell")
 keep_programs()

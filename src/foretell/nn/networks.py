@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 from foretell.errors import ParameterError
-from foretell.nn.backend import Array, Cell, Layer, Model, Tensor, Variable, Weights, keras
+from foretell.nn.backend import Array, Cell, Layer, Model, Tensor, Variable, Weights, keras, make_model
 from foretell.nn.cells import CELLS, SETTINGS, DepthGatedLSTMCell, over_sequences, state_sizes, state_width
 from foretell.nn.custom import CausalRun, CausalStep, OwnNetwork, check_causal, generators, is_cell
 from foretell.nn.layers import Initializers, make_dropout
@@ -267,7 +267,7 @@ class RecurrentNetwork:
     @property
     def memory_widths(self) -> list[int]:
         """Width of each part of the recurrent memory."""
-        return [int(tensor.shape[-1]) for tensor in self.stepper.inputs[2:]]
+        return [int(tensor.shape[-1] or 0) for tensor in self.stepper.inputs[2:]]
 
 
 def build_network(
@@ -306,22 +306,21 @@ def build_network(
     def whole() -> Model:
         features, anchor = inputs(None)
         states = recurrent.over(features) if recurrent else None
-        model: Model = keras.Model([features, anchor], top(states, features, anchor), name="network")
-        return model
+        return make_model([features, anchor], top(states, features, anchor), "network")
 
     trunk = None
     if recurrent:
         features = keras.Input((None, n_features), name="features")
-        trunk = keras.Model(features, recurrent.over(features), name="recurrent")
+        trunk = make_model(features, recurrent.over(features), "recurrent")
 
     one, anchor = inputs()
     before = keras.Input((recurrent.width,), name="state") if recurrent else None
     read = [one, anchor] if before is None else [before, one, anchor]
-    dense_head = keras.Model(read, top(before, one, anchor), name="head")
+    dense_head = make_model(read, top(before, one, anchor), "head")
 
     memory = [keras.Input((width,)) for width in recurrent.memory] if recurrent else []
     state, after = recurrent.step(one, memory) if recurrent else (None, [])
-    stepper = keras.Model([one, anchor, *memory], [top(state, one, anchor), *after], name="step")
+    stepper = make_model([one, anchor, *memory], [top(state, one, anchor), *after], "step")
     return RecurrentNetwork(trunk, dense_head, stepper, whole, recurrent.longest if recurrent else None)
 
 

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from foretell.nn.backend import Array, IntArray, Tree, Variable
+from foretell.core import IntArray
+from foretell.nn.backend import Array, Tree, Variable
 
 Noise = Array | npt.NDArray[np.uint32]
 

@@ -18,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from foretell.nn.backend import Array, IntArray, Tree, Weights
+from foretell.core import IntArray
+from foretell.nn.backend import Array, Tree, Weights
 from foretell.nn.layers import dropping
 from foretell.nn.optimizer import Hyperparameters, Optimizer, program_of
 from foretell.nn.samplers import Learner, ModelSampler, Runs

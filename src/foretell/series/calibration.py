@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from foretell.series.network import QUANTILES
+from foretell.series.architecture import QUANTILES
 from foretell.series.windows import Windows
 from foretell.stats.blending import surely_positive
 
@@ -124,9 +124,9 @@ def clusters_of(windows: Windows, steps: int, n_targets: int) -> tuple[IntArray,
     Periods are one horizon long and counted back from the series' end: windows that begin in one of them
     share most of their values, and so do series that move together.
     """
-    windows = Windows(*(np.asarray(part, dtype=np.int64) for part in windows))
-    series = windows.series[:, None] * n_targets + np.arange(n_targets)
-    period = (windows.stop - windows.end) // steps
+    end, _, stop, number = (np.asarray(part, dtype=np.int64) for part in windows)
+    series: IntArray = number[:, None] * n_targets + np.arange(n_targets)
+    period = (stop - end) // steps
     return series, np.repeat(period[:, None], n_targets, axis=1)
 
 

@@ -1,36 +1,30 @@
-"""Fit of the series model: windows, codes of covariates, then the ensemble by the compiled loop."""
+"""Fit of the series model: its shape, the ensemble by the compiled loop, its calibration."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from foretell.core.ragged import flat_ranges
 from foretell.data.panel import Panel
 from foretell.data.periodicity import find_season
 from foretell.errors import DataError
-from foretell.nn.backend import Weights
+from foretell.nn.backend import Array, Weights
 from foretell.nn.custom import OwnNetwork
 from foretell.nn.samplers import WindowSampler, evaluated
 from foretell.nn.settings import NetworkConfig, TrainConfig
 from foretell.nn.training import Progress, Trained, Trainer, reporter, side_by_side
+from foretell.series.architecture import Shape
 from foretell.series.calibration import Calibration, clusters_of
-from foretell.series.encoding import CovariateCode
-from foretell.series.network import SeriesNetwork, Shape
-from foretell.series.scaling import series_scale
+from foretell.series.network import SeriesNetwork
+from foretell.series.reading import CovariateCode, Reading
 from foretell.series.windows import Flat, WindowConfig, Windows, gather, roomy, split
 
-FloatArray = npt.NDArray[np.float64]
-
-# From fewer years a yearly cycle cannot be told from a trend.
-_LEAST_YEARS, _YEAR_US = 1.5, 365.25 * 86_400e6
 # Steps of one compiled round, after which the held-out windows are looked at.
 ROUND = 100
 # A warm start takes this share of the rounds, from this share of the learning rate on.
@@ -42,104 +36,6 @@ _BATCH = 128
 _HORIZONS_BACK, _SEASONS_BACK = 3, 14
 # Series differ in what repeats: a linear map for so many of them, up to some number.
 _SERIES_PER_MAP, _MOST_MAPS = 8, 8
-
-
-@dataclasses.dataclass(frozen=True)
-class Reading:
-    """How a panel becomes numbers; learned in training, kept with the model.
-
-    Attributes
-    ----------
-    past, future, static : CovariateCode
-    loc, scale : float64 array, shape (n_series, n_targets)
-        Of the training series, by which whole series are normalised.
-    ids : tuple
-        The training series.
-    typical : float64 array, shape (2, n_targets)
-        Location and scale for series without any of their own.
-    kind : str
-        Normalisation, as in `WindowConfig`.
-    log : bool
-    cycles : tuple of float
-        For each column of the calendar, 1 if the training period is long enough to show its cycle, else 0.
-    """
-
-    past: CovariateCode
-    future: CovariateCode
-    static: CovariateCode
-    loc: FloatArray
-    scale: FloatArray
-    ids: tuple[Any, ...]
-    typical: FloatArray
-    kind: str
-    log: bool
-    cycles: tuple[float, ...]
-
-    @classmethod
-    def fit(cls, panel: Panel, kind: str, *, log: bool) -> Reading:
-        """Learn from the training period."""
-        own = _own_scales(panel, kind, log=log)
-        typical = np.array([[_median(column) for column in part.T] for part in own])
-        return cls(
-            past=CovariateCode.fit(panel.past),
-            future=CovariateCode.fit(panel.future),
-            static=CovariateCode.fit(panel.static),
-            loc=own[0],
-            scale=own[1],
-            ids=tuple(panel.ids.to_list()),
-            typical=typical,
-            kind=kind,
-            log=log,
-            cycles=_cycles_seen(panel),
-        )
-
-    @functools.cached_property
-    def _place(self) -> dict[Any, int]:
-        return {key: i for i, key in enumerate(self.ids)}
-
-    def scales(self, panel: Panel) -> tuple[FloatArray, FloatArray]:
-        """Return location and scale of each series: the training's, or a new series' own, or typical ones."""
-        rows = np.array([self._place.get(key, -1) for key in panel.ids.to_list()])
-        own = np.stack([self.loc[rows], self.scale[rows]])
-        strange = np.flatnonzero(rows < 0)
-        if len(strange):
-            own[:, strange] = _own_scales(panel.take(strange), self.kind, log=self.log)
-        filled = np.where(np.isnan(own), self.typical[:, None], own)
-        return filled[0], filled[1]
-
-    def flat(self, panel: Panel, extra: int, n_series: int = 0, n_rows: int = 0) -> Flat:
-        """Return the panel as flat arrays, with ``extra`` rows after each series, filled up to some size."""
-        n, lengths = panel.n_series, panel.lengths
-        total = max(panel.n_rows + n * extra, n_rows)
-        rows = flat_ranges(panel.offsets[:-1] + np.arange(n) * extra, lengths)
-        values = np.zeros((total, len(panel.targets)), dtype=np.float32)
-        values[rows] = np.nan_to_num(panel.values)
-        mask = np.zeros_like(values)
-        mask[rows] = ~np.isnan(panel.values)
-        past = np.zeros((total, self.past.width), dtype=np.float32)
-        past[rows] = self.past.encode(panel.past)
-        loc, scale, static = (
-            np.concatenate([part, np.ones((max(n_series - n, 0), part.shape[1]))])
-            for part in (*self.scales(panel), self.static.encode(panel.static))
-        )
-        parts = (values, mask, past, self._known(panel, extra, rows, total), static, loc, scale)
-        return Flat(*(np.asarray(part, dtype=np.float32) for part in parts))
-
-    def _known(self, panel: Panel, extra: int, rows: Any, total: int) -> FloatArray:
-        """Return the calendar and the future covariates of all rows; what is not known is 0."""
-        ends = panel.offsets[1:] + np.arange(panel.n_series) * extra
-        calendar = np.zeros((total, len(panel.grid.calendar_names)))
-        after = flat_ranges(ends, np.full(panel.n_series, extra))
-        seen = np.array(self.cycles, dtype=float)
-        calendar[rows] = panel.grid.calendar(panel.index) * seen
-        steps = flat_ranges(panel.ends + 1, np.full(panel.n_series, extra))
-        calendar[after] = panel.grid.calendar(steps) * seen
-        future = np.zeros((total, self.future.width))
-        future[rows] = self.future.encode(panel.future)
-        n_ahead = np.minimum(np.diff(panel.ahead_offsets), extra)
-        known = self.future.encode(panel.ahead)
-        future[flat_ranges(ends, n_ahead)] = known[flat_ranges(panel.ahead_offsets[:-1], n_ahead)]
-        return np.concatenate([calendar, future], axis=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +56,7 @@ class SeriesModel:
     calibration: Calibration
 
     @functools.cached_property
-    def stacked(self) -> list[Any]:
+    def stacked(self) -> list[Array]:
         """The members' weights on the device, shape (n_members, …) each."""
         return [jnp.stack(parts) for parts in zip(*self.members, strict=True)]
 
@@ -169,11 +65,6 @@ def windows_of_a_step(training: TrainConfig, shape: Shape) -> int:
     """Return the batch size: what was asked for, or so many windows that each target's count together."""
     apart = shape.n_targets if shape.variables == "shared" else 1
     return training.batch_size or max(_BATCH // apart, 8)
-
-
-def on_device(arrays: Any) -> Any:
-    """Return a tree of arrays on the device."""
-    return jax.tree.map(jnp.asarray, arrays)
 
 
 def fit_series_model(
@@ -259,7 +150,7 @@ class _Members:
     ) -> None:
         self.training, self.seed, self.progress = training, seed, progress
         self.room = roomy(panel.n_rows)
-        self.flat: Flat = on_device(reading.flat(panel, 0, roomy(panel.n_series), self.room))
+        self.flat = reading.flat(panel, 0, roomy(panel.n_series), self.room)
         sampler = WindowSampler(network, windows_of_a_step(training, network.shape), ROUND)
         self.trainer = Trainer(sampler, training, dropout=getattr(network.config, "dropout", 0.0))
 
@@ -271,10 +162,10 @@ class _Members:
         epochs: int | None = None,
     ) -> list[Trained]:
         """Train from initial weights, on windows, with others by which to stop or for a number of rounds."""
-        train = ((self.flat, on_device(windows.filled(self.room))), len(windows.end))
+        train = ((self.flat, windows.filled(self.room)), len(windows.end))
         judged = None
         if held_out is not None:
-            data = (self.flat, on_device(held_out.filled(roomy(len(held_out.end)))))
+            data = (self.flat, held_out.filled(roomy(len(held_out.end))))
             judged = (data, evaluated(len(held_out.end)))
 
         def job(m: int) -> Trained:
@@ -291,7 +182,7 @@ def _weights(trained: list[Trained]) -> tuple[list[npt.NDArray[np.float32]], ...
 
 
 def _calibrate(
-    network: SeriesNetwork, members: tuple[list[Any], ...], flat: Flat, held_out: Windows
+    network: SeriesNetwork, members: Sequence[Weights], flat: Flat, held_out: Windows
 ) -> Calibration:
     """Compare the members' mean quantiles with the truth of held-out windows."""
     chunk, n = 256, len(held_out.end)
@@ -309,7 +200,9 @@ def _calibrate(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def normalised_with_truth(network: SeriesNetwork, weights: Any, flat: Flat, windows: Windows) -> Any:
+def normalised_with_truth(
+    network: SeriesNetwork, weights: Weights, flat: Flat, windows: Windows
+) -> tuple[Array, Array, Array]:
     """Return quantiles of some windows, what came (NaN where not observed), and the anchor, normalised."""
     shape = network.shape
     batch = gather(flat, windows, shape.lookback, shape.steps)
@@ -359,24 +252,3 @@ def _default_patch(season: int, horizon: int) -> int:
     if season <= 48:
         return season
     return max(d for d in range(1, 49) if season % d == 0)
-
-
-def _own_scales(panel: Panel, kind: str, *, log: bool) -> FloatArray:
-    """Return location and scale of each series by itself, shape (2, n_series, n_targets)."""
-    values = np.log1p(panel.values) if log else panel.values
-    bounds = zip(panel.offsets[:-1], panel.offsets[1:], strict=True)
-    return np.stack([np.stack(series_scale(kind, values[a:b])) for a, b in bounds], axis=1)
-
-
-def _cycles_seen(panel: Panel) -> tuple[float, ...]:
-    """Return 1 for each column of the calendar whose cycle the panel shows, 0 for a year seen in part."""
-    numbers = panel.grid.numbers_of([panel.starts.min(), panel.ends.max()])
-    years = float(numbers[1] - numbers[0]) / _YEAR_US
-    return tuple(
-        float(not name.endswith("year") or years >= _LEAST_YEARS) for name in panel.grid.calendar_names
-    )
-
-
-def _median(column: FloatArray) -> float:
-    known = column[~np.isnan(column)]
-    return float(np.median(known)) if len(known) else 1.0

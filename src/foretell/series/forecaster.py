@@ -24,6 +24,7 @@ from foretell.nn.forecaster import NetworkForecaster
 from foretell.nn.samplers import power_of_two
 from foretell.nn.settings import SERIES, Defaults, NetworkConfig, TrainConfig, check_network, resolved
 from foretell.nn.training import Progress
+from foretell.series.architecture import QUANTILES
 from foretell.series.auto import LEAST_VALUES, SeriesChoice, choose
 from foretell.series.fitting import (
     SeriesModel,
@@ -32,7 +33,6 @@ from foretell.series.fitting import (
     train_further,
     untrained,
 )
-from foretell.series.network import QUANTILES
 from foretell.series.rollout import block_quantiles, path_quantiles
 from foretell.series.state import choice_of, forecaster_state, of_today, series_model_of, settings
 from foretell.series.windows import WindowConfig

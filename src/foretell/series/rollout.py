@@ -5,25 +5,26 @@ from __future__ import annotations
 import dataclasses
 import functools
 from statistics import NormalDist
-from typing import Any
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 
+from foretell.core import FloatArray
 from foretell.core.ragged import flat_ranges, to_offsets
 from foretell.data.panel import Panel
+from foretell.nn.backend import Array
+from foretell.series.architecture import MIDDLE, QUANTILES
 from foretell.series.fitting import SeriesModel
-from foretell.series.network import QUANTILES, SeriesNetwork
+from foretell.series.network import SeriesNetwork
 from foretell.series.windows import Batch, Flat, Windows, at_ends, gather
 
-Array = Any
-FloatArray = npt.NDArray[np.float64]
-
+Normalised: TypeAlias = tuple[Array, Array, Array, Array]
+"""Quantiles, location and scale, anchor."""
+Carry: TypeAlias = tuple[Array, Array, Array]
 # Sample paths of one series.
 _PATHS = 200
-_MIDDLE = QUANTILES.index(0.5)
 
 
 def block_quantiles(model: SeriesModel, panel: Panel, h: int, size: int) -> FloatArray:
@@ -45,7 +46,7 @@ def block_quantiles(model: SeriesModel, panel: Panel, h: int, size: int) -> Floa
     spread: FloatArray | float = 0.0
     while len(blocks) * steps < h:
         block = _one_block(model, panel, size)
-        median = block[..., _MIDDLE : _MIDDLE + 1]
+        median = block[..., MIDDLE : MIDDLE + 1]
         reach = np.sign(block - median) * np.hypot(block - median, spread)
         blocks.append(median + reach)
         if len(blocks) * steps < h:
@@ -66,12 +67,12 @@ def _one_block(model: SeriesModel, panel: Panel, size: int) -> FloatArray:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _mean_quantiles(network: SeriesNetwork, members: Any, flat: Flat, windows: Windows) -> Any:
+def _mean_quantiles(network: SeriesNetwork, members: list[Array], flat: Flat, windows: Windows) -> Normalised:
     batch = gather(flat, windows, network.shape.lookback, network.shape.steps)
     return _over_members(network, members, batch)
 
 
-def _over_members(network: SeriesNetwork, members: Any, batch: Batch) -> Any:
+def _over_members(network: SeriesNetwork, members: list[Array], batch: Batch) -> Normalised:
     """Return the members' mean quantiles, the normalisation, and the anchor."""
     found, loc, scale, anchor = jax.vmap(lambda weights: network.quantiles(weights, batch))(members)
     return jnp.mean(jnp.sort(found, axis=-1), axis=0), loc[0], scale[0], anchor[0]
@@ -136,20 +137,26 @@ def path_quantiles(model: SeriesModel, panel: Panel, h: int, size: int, seed: in
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _paths(
-    network: SeriesNetwork, h: int, members: Any, flat: Flat, windows: Windows, calibration: Any, key: Array
+    network: SeriesNetwork,
+    h: int,
+    members: list[Array],
+    flat: Flat,
+    windows: Windows,
+    calibration: tuple[Array, Array],
+    key: Array,
 ) -> Array:
     shape = network.shape
     trust, factors = calibration
     whole = gather(flat, windows, shape.lookback, h)
     many = jax.tree.map(lambda part: jnp.repeat(part, _PATHS, axis=0), whole)
 
-    def step(carry: Any, drawn: Any) -> Any:
+    def step(carry: Carry, drawn: tuple[Array, Array]) -> tuple[Carry, Array]:
         values, mask, past = carry
         t, noise = drawn
         known = jax.lax.dynamic_slice_in_dim(many.known, t, shape.lookback + 1, axis=1)
         batch = many._replace(values=values, mask=mask, past=past, known=known)
         found, loc, scale, anchor = _over_members(network, members, batch)
-        middle = found[..., _MIDDLE : _MIDDLE + 1]
+        middle = found[..., MIDDLE : MIDDLE + 1]
         trusted = anchor[..., None] + trust * (middle - anchor[..., None])
         found = jnp.sort(trusted + (found - middle) * factors, axis=-1)
         drawn_value = _at(found[:, 0], noise) * scale[:, 0] + loc[:, 0]

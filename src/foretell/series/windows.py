@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from foretell.core import IntArray
 from foretell.core.constraints import Constraint, Maybe, OneOf, Whole, check_fields
 from foretell.core.ragged import flat_ranges
 from foretell.data.panel import Panel
+from foretell.nn.backend import Array
 
-Array = Any
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+Numbers: TypeAlias = npt.NDArray[np.int32]
 
 NORMALISATIONS = ("window", "season", "last", "first", "standard", "minmax", "robust")
 _RULES: Final[Mapping[str, Constraint]] = {
@@ -78,14 +78,14 @@ class Windows(NamedTuple):
     series : int32 array
     """
 
-    end: Array
-    start: Array
-    stop: Array
-    series: Array
+    end: Array | Numbers
+    start: Array | Numbers
+    stop: Array | Numbers
+    series: Array | Numbers
 
     def filled(self, size: int) -> Windows:
-        """Return them filled up to some size with repetitions from the start."""
-        return Windows(*(np.resize(part, size) for part in self))
+        """Return them on the device, filled up to some size with repetitions from the start."""
+        return Windows(*(jnp.asarray(np.resize(part, size)) for part in self))
 
 
 class Flat(NamedTuple):
@@ -114,7 +114,7 @@ class Flat(NamedTuple):
     scale: Array
 
 
-class Batch(NamedTuple):
+class Batch(Flat):
     """Gathered windows: histories of L steps and the h steps after them.
 
     Attributes
@@ -126,14 +126,6 @@ class Batch(NamedTuple):
     loc, scale : array, shape (batch, n_targets)
         Of the window's series.
     """
-
-    values: Array
-    mask: Array
-    past: Array
-    known: Array
-    static: Array
-    loc: Array
-    scale: Array
 
 
 def gather(flat: Flat, windows: Windows, lookback: int, horizon: int) -> Batch:

@@ -1,0 +1,213 @@
+"""How a panel becomes numbers for a network: covariates by their codes, whole series by their scales."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+
+from foretell.core import FloatArray, IntArray
+from foretell.core.ragged import flat_ranges
+from foretell.data.panel import Covariates, Panel
+from foretell.errors import DataError
+from foretell.prep.scalers import mean_deviation, median_range, min_max
+from foretell.series.windows import Flat
+
+# From fewer years a yearly cycle cannot be told from a trend.
+_LEAST_YEARS, _YEAR_US = 1.5, 365.25 * 86_400e6
+_TINY = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class CovariateCode:
+    """How columns become numbers.
+
+    Attributes
+    ----------
+    names : tuple of str
+    mean, deviation : tuple of float
+        Of the numeric columns; 0 and 1 for categories.
+    categories : dict of tuples
+        Of the categorical columns; any other value has 0 in all their columns.
+    """
+
+    names: tuple[str, ...]
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    categories: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def fit(cls, covariates: Covariates) -> CovariateCode:
+        """Learn from the training period."""
+        mean, deviation = [], []
+        for k, name in enumerate(covariates.names):
+            given = covariates.values[:, k][~np.isnan(covariates.values[:, k])]
+            numeric = name not in covariates.categories and len(given) > 0
+            mean.append(float(given.mean()) if numeric else 0.0)
+            spread = float(given.std()) if numeric else 1.0
+            deviation.append(spread if spread > 1e-12 else 1.0)
+        return cls(covariates.names, tuple(mean), tuple(deviation), dict(covariates.categories))
+
+    @property
+    def width(self) -> int:
+        """Number of columns that come out."""
+        return sum(len(self.categories[name]) if name in self.categories else 1 for name in self.names)
+
+    def encode(self, covariates: Covariates) -> FloatArray:
+        """Return the coded columns, shape (n_rows, width); missing and unknown ones are 0."""
+        if covariates.names != self.names:
+            raise DataError(
+                f"the panel has covariates {list(covariates.names)}; the model was fitted with "
+                f"{list(self.names)}: read the same columns"
+            )
+        if not self.names:
+            return np.zeros((len(covariates.values), 0))
+        values = covariates.recoded(self.categories).values
+        columns = []
+        for k, name in enumerate(self.names):
+            column = values[:, k]
+            if name in self.categories:
+                codes = np.arange(len(self.categories[name]))
+                columns.append((column[:, None] == codes).astype(float))
+            else:
+                scaled = (column - self.mean[k]) / self.deviation[k]
+                columns.append(np.nan_to_num(scaled, nan=0.0)[:, None])
+        return np.concatenate(columns, axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How a panel becomes numbers; learned in training, kept with the model.
+
+    Attributes
+    ----------
+    past, future, static : CovariateCode
+    loc, scale : float64 array, shape (n_series, n_targets)
+        Of the training series, by which whole series are normalised.
+    ids : tuple
+        The training series.
+    typical : float64 array, shape (2, n_targets)
+        Location and scale for series without any of their own.
+    kind : str
+        Normalisation, as in `WindowConfig`.
+    log : bool
+    cycles : tuple of float
+        For each column of the calendar, 1 if the training period is long enough to show its cycle, else 0.
+    """
+
+    past: CovariateCode
+    future: CovariateCode
+    static: CovariateCode
+    loc: FloatArray
+    scale: FloatArray
+    ids: tuple[object, ...]
+    typical: FloatArray
+    kind: str
+    log: bool
+    cycles: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, panel: Panel, kind: str, *, log: bool) -> Reading:
+        """Learn from the training period."""
+        own = _own_scales(panel, kind, log=log)
+        typical = np.array([[_median(column) for column in part.T] for part in own])
+        return cls(
+            past=CovariateCode.fit(panel.past),
+            future=CovariateCode.fit(panel.future),
+            static=CovariateCode.fit(panel.static),
+            loc=own[0],
+            scale=own[1],
+            ids=tuple(panel.ids.to_list()),
+            typical=typical,
+            kind=kind,
+            log=log,
+            cycles=_cycles_seen(panel),
+        )
+
+    @functools.cached_property
+    def _place(self) -> dict[object, int]:
+        return {key: i for i, key in enumerate(self.ids)}
+
+    def scales(self, panel: Panel) -> tuple[FloatArray, FloatArray]:
+        """Return location and scale of each series: the training's, or a new series' own, or typical ones."""
+        rows = np.array([self._place.get(key, -1) for key in panel.ids.to_list()])
+        own = np.stack([self.loc[rows], self.scale[rows]])
+        strange = np.flatnonzero(rows < 0)
+        if len(strange):
+            own[:, strange] = _own_scales(panel.take(strange), self.kind, log=self.log)
+        filled = np.where(np.isnan(own), self.typical[:, None], own)
+        return filled[0], filled[1]
+
+    def flat(self, panel: Panel, extra: int, n_series: int = 0, n_rows: int = 0) -> Flat:
+        """Return the panel on the device, with ``extra`` rows after each series, filled up to some size."""
+        n, lengths = panel.n_series, panel.lengths
+        total = max(panel.n_rows + n * extra, n_rows)
+        rows = flat_ranges(panel.offsets[:-1] + np.arange(n) * extra, lengths)
+        values = np.zeros((total, len(panel.targets)), dtype=np.float32)
+        values[rows] = np.nan_to_num(panel.values)
+        mask = np.zeros_like(values)
+        mask[rows] = ~np.isnan(panel.values)
+        past = np.zeros((total, self.past.width), dtype=np.float32)
+        past[rows] = self.past.encode(panel.past)
+        loc, scale, static = (
+            np.concatenate([part, np.ones((max(n_series - n, 0), part.shape[1]))])
+            for part in (*self.scales(panel), self.static.encode(panel.static))
+        )
+        parts = (values, mask, past, self._known(panel, extra, rows, total), static, loc, scale)
+        return Flat(*(jnp.asarray(np.asarray(part, dtype=np.float32)) for part in parts))
+
+    def _known(self, panel: Panel, extra: int, rows: IntArray, total: int) -> FloatArray:
+        """Return the calendar and the future covariates of all rows; what is not known is 0."""
+        ends = panel.offsets[1:] + np.arange(panel.n_series) * extra
+        calendar = np.zeros((total, len(panel.grid.calendar_names)))
+        after = flat_ranges(ends, np.full(panel.n_series, extra))
+        seen = np.array(self.cycles, dtype=float)
+        calendar[rows] = panel.grid.calendar(panel.index) * seen
+        steps = flat_ranges(panel.ends + 1, np.full(panel.n_series, extra))
+        calendar[after] = panel.grid.calendar(steps) * seen
+        future = np.zeros((total, self.future.width))
+        future[rows] = self.future.encode(panel.future)
+        n_ahead = np.minimum(np.diff(panel.ahead_offsets), extra)
+        known = self.future.encode(panel.ahead)
+        future[flat_ranges(ends, n_ahead)] = known[flat_ranges(panel.ahead_offsets[:-1], n_ahead)]
+        return np.concatenate([calendar, future], axis=1)
+
+
+def _own_scales(panel: Panel, kind: str, *, log: bool) -> FloatArray:
+    """Return location and scale of each series by itself, shape (2, n_series, n_targets)."""
+    values = np.log1p(panel.values) if log else panel.values
+    bounds = zip(panel.offsets[:-1], panel.offsets[1:], strict=True)
+    return np.stack([np.stack(series_scale(kind, values[a:b])) for a, b in bounds], axis=1)
+
+
+def series_scale(kind: str, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return location and scale of one series' observed values, shape (n_targets,) each.
+
+    Where a target has no observed value, both are NaN: the panel's typical ones take their place.
+    """
+    seen = ~np.isnan(values).all(axis=0)
+    loc, scale = (np.full(values.shape[1], np.nan) for _ in range(2))
+    if not seen.any():
+        return loc, scale
+    given = values[:, seen]
+    if seen.any():
+        learn = {"minmax": min_max, "robust": median_range}.get(kind, mean_deviation)
+        loc[seen], scale[seen] = (part[0] for part in learn(given))
+    least = np.maximum(1e-3 * np.abs(loc), _TINY)
+    return loc, np.where(scale > least * 0.1, scale, np.where(np.isnan(scale), np.nan, least))
+
+
+def _cycles_seen(panel: Panel) -> tuple[float, ...]:
+    """Return 1 for each column of the calendar whose cycle the panel shows, 0 for a year seen in part."""
+    numbers = panel.grid.numbers_of([panel.starts.min(), panel.ends.max()])
+    years = float(numbers[1] - numbers[0]) / _YEAR_US
+    return tuple(
+        float(not name.endswith("year") or years >= _LEAST_YEARS) for name in panel.grid.calendar_names
+    )
+
+
+def _median(column: FloatArray) -> float:
+    known = column[~np.isnan(column)]
+    return float(np.median(known)) if len(known) else 1.0
