@@ -1,8 +1,14 @@
 """Database servers that tests may talk to."""
 
 import os
+import uuid
 
 import pytest
+
+
+def own_table(holds):
+    """Return a name that no other process uses, on a server that several may talk to at once."""
+    return f"foretell_test_{holds}_{uuid.uuid4().hex[:8]}"
 
 
 def server(variable):

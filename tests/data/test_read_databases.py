@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import sqlalchemy as sa
-from tests.data.servers import server
+from tests.data.servers import own_table, server
 
 import foretell as ft
 from foretell.data import database
@@ -23,7 +23,7 @@ from foretell.errors import (
     SourceError,
 )
 
-TABLE = "foretell_test_visits"
+TABLE = own_table("visits")
 ROWS = [
     {
         "Customer": c,
@@ -146,10 +146,8 @@ def test_rows_are_streamed_in_chunks(url, monkeypatch):
 
 
 def test_a_missing_table_lists_those_there_are(url):
-    with pytest.raises(
-        SourceError, match=rf"cannot read table 'foretell_test_visit'.*did you mean '{TABLE}'"
-    ):
-        ft.read_events(url, table="foretell_test_visit", **NAMES)
+    with pytest.raises(SourceError, match=rf"cannot read table '{TABLE}s'.*did you mean '{TABLE}'"):
+        ft.read_events(url, table=f"{TABLE}s", **NAMES)
 
 
 def test_a_missing_column_lists_those_there_are(url):

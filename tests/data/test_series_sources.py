@@ -10,13 +10,13 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 from tests.data.panels import assert_same, assert_sound
-from tests.data.servers import server
+from tests.data.servers import own_table, server
 
 import foretell as ft
 from foretell.data import database
 from foretell.errors import ColumnError, EmptyLogError, ParameterError
 
-TABLE = "foretell_test_series"
+TABLE = own_table("sales")
 # Ids that are all written as numbers come as numbers of every source.
 SALES = pl.DataFrame(
     [
