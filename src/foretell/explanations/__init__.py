@@ -62,7 +62,7 @@ def explain(
     --------
     >>> import numpy as np
     >>> import foretell as ft
-    >>> panel = ft.Panel.from_arrays({"a": 5 + np.sin(2 * np.pi * np.arange(60) / 6)})
+    >>> panel = ft.Panel.from_arrays({"a": 5 + np.sin(2 * np.pi * np.arange(120) / 6)})
     >>> model = ft.SeriesForecaster(horizon=6, ensemble=1, training=ft.TrainConfig(epochs=1)).fit(panel)
     >>> ft.explain(model, "a").quantity
     'mean y of the next 6 steps'
