@@ -86,4 +86,4 @@ def test_members_of_visits_disagree_in_columns_of_their_own(small_model):
     assert table.select(plain.columns).equals(plain)
     assert (table["p_return_30d-sd"] > 0).any()
     # Two members: the standard deviation is half of their distance, so both lie within 0 and 1.
-    assert (table["p_return_30d-sd"] <= 0.5).all()
+    assert (table["p_return_30d-sd"] <= 0.5).all(ignore_nulls=False)

@@ -47,7 +47,7 @@ def test_probabilities_are_probabilities_and_agree(answers):
     assert chances.max() <= 1.0
     # A return within a week is one within a month; whoever returns is active. (Single precision.)
     assert np.all(np.diff(chances, axis=1) >= -1e-6)
-    assert answers["overdue"].is_between(0.0, 1.0).all()
+    assert answers["overdue"].is_between(0.0, 1.0).all(ignore_nulls=False)
 
 
 def test_expected_events_grow_with_the_horizon_and_are_at_least_the_chance_of_one(answers):
@@ -82,8 +82,8 @@ def test_whoever_was_just_here_is_less_overdue_than_after_a_long_silence(answers
 def test_quantiles_ascend_and_half_of_them_is_the_median(fitted, answers):
     table = fitted.quantiles([0.1, 0.5, 0.9])
     assert table.columns == ["unique_id", "q0.1", "q0.5", "q0.9"]
-    assert (table["q0.1"] <= table["q0.5"]).all()
-    assert (table["q0.5"] <= table["q0.9"]).all()
+    assert (table["q0.1"] <= table["q0.5"]).all(ignore_nulls=False)
+    assert (table["q0.5"] <= table["q0.9"]).all(ignore_nulls=False)
     assert table["q0.5"].equals(answers["next_event"].alias("q0.5"))
 
 
@@ -316,9 +316,9 @@ def test_hours_with_several_events_at_once_have_answers_too(hourly_model):
     table = hourly_model.predict(horizons=[])
     assert str(table["as_of"][0]) == "2023-02-28 23:00:00"
     assert table["next_event"].dtype == pl.Datetime("us")
-    assert (table["next_event"] > table["as_of"]).all()
+    assert (table["next_event"] > table["as_of"]).all(ignore_nulls=False)
     assert (table["next_event-lo-80"] < table["next_event-hi-80"]).any()
-    assert table["p_active"].is_between(0.0, 1.0).all()
+    assert table["p_active"].is_between(0.0, 1.0).all(ignore_nulls=False)
     assert sum(table.null_count().row(0)) == 0
 
 

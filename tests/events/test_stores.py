@@ -123,7 +123,7 @@ def test_the_leaderboard_takes_it_as_a_model(small_log, small, config):
     asked: list[EventModel] = [forecaster(small, stores=config)]
     board = ft.evaluate(small_log, small.cutoff, "90d", [*asked, "bg/nbd"])
     assert set(board.names) == {"foretell, one a store", "BG/NBD"}
-    assert (board.table()["rmse"] < 10.0).all()
+    assert (board.table()["rmse"] < 10.0).all(ignore_nulls=False)
     assert board.table()["brier_30d"].null_count() == 0
     assert forecaster(small, models="global").name == "foretell, one model"
     assert forecaster(small, models="similar").name == "foretell, similar stores"
