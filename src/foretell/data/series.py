@@ -310,17 +310,11 @@ def read_series(
 
     Raises
     ------
-    SourceError
-        A file or a database is not there, or is not what it claims to be.
-    ColumnError
-        A column is missing or of the wrong kind.
-    EmptyLogError
-        No row can be used.
     DataError
         Times are off the grid that the series share, rows contradict each other, or a static covariate
         has several values within a series.
-    ParameterError
-        A setting is outside of what is allowed.
+    SourceError, ColumnError, EmptyLogError, ParameterError
+        As for :func:`foretell.read_events`.
 
     Examples
     --------
