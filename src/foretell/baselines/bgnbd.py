@@ -64,7 +64,6 @@ class BGNBD(BuyTillYouDie):
     """
 
     name: ClassVar[str] = "BG/NBD"
-    shell_name: ClassVar[str] = "bg-nbd"
     _params = BGNBDParams
     _scales = (1,)
     _starts = ((0.5, 0.5, 0.8, 2.5), (2.0, 0.3, 0.1, 5.0))
@@ -148,7 +147,6 @@ class MBGNBD(BGNBD):
     """
 
     name: ClassVar[str] = "MBG/NBD"
-    shell_name: ClassVar[str] = "mbg-nbd"
     _first = 1
 
 

@@ -23,7 +23,6 @@ class RepeatRate(EventStatistic):
     """
 
     name: ClassVar[str] = "repeat rate"
-    shell_name: ClassVar[str] = "repeat-rate"
 
     def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
         """Look ahead from the end of a log; see `Outlook`."""
@@ -133,7 +132,6 @@ class MeanGap(_UsualGap):
     """
 
     name: ClassVar[str] = "mean gap"
-    shell_name: ClassVar[str] = "mean-gap"
 
     @staticmethod
     def _usual_gaps(log: EventLog) -> FloatArray:
@@ -156,7 +154,6 @@ class MedianGap(_UsualGap):
     """
 
     name: ClassVar[str] = "median gap"
-    shell_name: ClassVar[str] = "median-gap"
 
     @staticmethod
     def _usual_gaps(log: EventLog) -> FloatArray:

@@ -67,7 +67,6 @@ class ParetoNBD(BuyTillYouDie):
     """
 
     name: ClassVar[str] = "Pareto/NBD"
-    shell_name: ClassVar[str] = "pareto-nbd"
     _params = ParetoNBDParams
     _scales = (1, 3)
     _starts = ((0.5, 0.5, 0.5, 0.5),)

@@ -81,7 +81,6 @@ class Naive(Rule):
     """
 
     name: ClassVar[str] = "naive"
-    shell_name: ClassVar[str] = "naive"
 
     def _line(self, values: FloatArray, h: int) -> Line:
         growth = np.sqrt(np.arange(1, h + 1))[:, None]
@@ -106,7 +105,6 @@ class SeasonalNaive(Rule, Seasonal):
     """
 
     name: ClassVar[str] = "seasonal naive"
-    shell_name: ClassVar[str] = "seasonal-naive"
 
     def _line(self, values: FloatArray, h: int) -> Line:
         season, n = self.season_, len(values)
@@ -138,7 +136,6 @@ class Drift(Rule):
     """
 
     name: ClassVar[str] = "drift"
-    shell_name: ClassVar[str] = "drift"
 
     def _line(self, values: FloatArray, h: int) -> Line:
         known = ~np.isnan(values)
@@ -225,18 +222,15 @@ class AutoETS(_Automatic):
     """Exponential smoothing, its form chosen by AICc; ``season`` and ``horizon`` as for `SeasonalNaive`."""
 
     name: ClassVar[str] = "AutoETS"
-    shell_name: ClassVar[str] = "autoets"
 
 
 class AutoARIMA(_Automatic):
     """Seasonal ARIMA, its orders chosen by AICc; ``season`` and ``horizon`` as for `SeasonalNaive`."""
 
     name: ClassVar[str] = "AutoARIMA"
-    shell_name: ClassVar[str] = "autoarima"
 
 
 class AutoTheta(_Automatic):
     """The best of the theta methods; ``season`` and ``horizon`` as for `SeasonalNaive`."""
 
     name: ClassVar[str] = "AutoTheta"
-    shell_name: ClassVar[str] = "autotheta"

@@ -95,12 +95,12 @@ class _Statistic(SavedForecaster):
     is_ours: ClassVar[bool] = False
     starts_warm: ClassVar[bool] = False
     name: ClassVar[str]
-    # As the shell spells it, and as models are saved.
     shell_name: ClassVar[str]
 
     def __init_subclass__(cls, **options: object) -> None:
-        if "shell_name" in vars(cls):
-            cls.saved_as = cls.shell_name
+        if "name" in vars(cls):
+            # As the shell spells it, and as models are saved: "pareto-nbd".
+            cls.shell_name = cls.saved_as = cls.name.lower().replace("/", "-").replace(" ", "-")
         super().__init_subclass__(**options)
 
     def _described(self) -> tuple[bool, dict[str, object]]:
