@@ -163,7 +163,7 @@ def _code(kept: Described) -> CovariateCode:
     code = CovariateCode(tuple(kept["names"]), tuple(kept["mean"]), tuple(kept["deviation"]), categories)
     spread = np.array(code.deviation, dtype=np.float64)
     numbers = np.array(code.mean, dtype=np.float64)
-    wrong = len(numbers) != len(code.names) or len(spread) != len(code.names)
+    wrong = not numbers.shape == spread.shape == (len(code.names),)
     refuse(
         "code of the covariates",
         {"other numbers": wrong or not np.isfinite(numbers).all() or (spread <= 0).any()},
