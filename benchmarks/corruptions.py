@@ -1,6 +1,6 @@
 """Damage the files of saved models at random and read them: python -m benchmarks.corruptions [copies]
 
-Of each fixture in tests/fixtures/v1, as the first format keeps it and as today's does, copies are harmed:
+Of each fixture in tests/fixtures, in the format of its time and in today's, copies are harmed:
 bits are flipped, a file is cut, lengthened, overwritten, swapped with another one, or values of the JSON are
 changed. Of those of today's format with other files or JSON half are sealed again, as one who wants to
 deceive would do: their sums are right. What is read has to be refused by one StorageError, or to forecast
@@ -29,7 +29,9 @@ import polars as pl
 import foretell as ft
 from foretell.errors import StorageError
 
-FIXTURES = Path(__file__).parent.parent / "tests" / "fixtures" / "v1"
+FIXTURES = Path(__file__).parent.parent / "tests" / "fixtures"
+# Where a copy stays that comes to anything else.
+KEPT = Path(tempfile.gettempdir()) / "corruptions"
 # A process that takes longer over one copy hangs: it is ended, and says where it stood.
 SECONDS = 120
 STRANGE = (None, True, -1, 0, 2**40, -(2**70), 1e308, "", "nan", "\ud83d", [], {}, [[1]], "x" * 10_000)
@@ -72,7 +74,7 @@ def overwrite(rng: np.random.Generator, place: Path) -> None:
 def swap(rng: np.random.Generator, place: Path) -> None:
     """Put one file in the place of another, of the same model or of another one."""
     file = some_file(rng, place)
-    others = sorted(other for other in FIXTURES.glob("*/model/*") if other.suffix == file.suffix)
+    others = sorted(other for other in FIXTURES.glob("v*/*/model/*") if other.suffix == file.suffix)
     other = some_file(rng, place) if rng.random() < 0.5 else others[int(rng.integers(len(others)))]
     file.write_bytes(other.read_bytes())
 
@@ -168,14 +170,16 @@ def main() -> None:
     """Harm every fixture in both formats, and print what came of it."""
     warnings.simplefilter("ignore")
     n = int(sys.argv[1]) if sys.argv[1:] else 2_000
-    names = sys.argv[2:] or sorted(place.parent.name for place in FIXTURES.glob("*/model"))
+    names = sys.argv[2:] or sorted(
+        str(place.parent.relative_to(FIXTURES)) for place in FIXTURES.glob("v*/*/model")
+    )
     total: collections.Counter[str] = collections.Counter()
     print(f"{'fixture':26} format      n refused answers faults  seconds     MB")
     for name in names:
-        for fmt in ("first", "today"):
+        for fmt in ("its own", "today's"):
             with tempfile.TemporaryDirectory() as work:
                 model = FIXTURES / name / "model"
-                if fmt == "today":
+                if fmt == "today's":
                     model = ft.load(model).save(Path(work) / "model")
                 ft.load(model).predict()
                 before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
@@ -186,7 +190,7 @@ def main() -> None:
                 ):
                     counts[result.split(",")[0]] += 1
                     if result.startswith("FAULT"):
-                        kept = Path(tempfile.gettempdir()) / "corruptions" / f"{name}-{fmt}-{k}"
+                        kept = KEPT / f"{name.replace('/', '-')}-{fmt[:5]}-{k}"
                         shutil.rmtree(kept, ignore_errors=True)
                         shutil.copytree(place, kept)
                         print(f"  {way}, sealed={sealed}, {kept}: {result}", flush=True)

@@ -47,8 +47,10 @@ def test_a_killed_save_leaves_one_whole_model(tmp_path):
         assert len(numbers) == 1
 
 
-@pytest.mark.parametrize("name", ["events_mixture", "series_direct_shared", "stores_similar"])
-@pytest.mark.parametrize("today", [False, True], ids=["first format", "today's"])
+@pytest.mark.parametrize(
+    "name", ["v1/events_mixture", "v1/series_direct_shared", "v1/stores_similar", "v2/bg-nbd"]
+)
+@pytest.mark.parametrize("today", [False, True], ids=["its format", "today's"])
 def test_a_damaged_model_is_refused_or_answers(name, today, tmp_path):
     """Twelve copies, each harmed in another way; the full harness is benchmarks/corruptions.py."""
     model = FIXTURES / name / "model"

@@ -14,7 +14,7 @@ from foretell.core import FloatArray, IntArray
 from foretell.core.constraints import Constraint, Whole, as_quantiles, check, check_whole
 from foretell.core.contracts import Kind, Outlook
 from foretell.core.state import State
-from foretell.data.earlier import with_log, with_panel
+from foretell.data.earlier import with_data
 from foretell.data.log import EventLog, training_log
 from foretell.data.panel import Panel, check_panel, training_panel
 from foretell.data.state import log_from_state, log_state, panel_from_state, panel_state
@@ -108,7 +108,7 @@ class _Statistic(SavedForecaster):
         has_data = self._data in vars(self)
         if not has_data and not hasattr(self, "_read_as"):
             self._check_fitted(self._data)
-        return has_data, {"params": self.get_params(), f"{self._data}options": self._options}
+        return has_data, {"params": self.get_params(), "read_as": self._options}
 
     def _refuse_warm_start(self, warm_start: object) -> None:
         if warm_start is not None:
@@ -226,9 +226,9 @@ class EventStatistic(_Statistic, ABC):
     @classmethod
     def from_state(cls, state: State) -> Self:
         """Return the fitted model that `state` described."""
-        state = with_log(state)
+        state = with_data(state)
         model = cls(**state.described["params"])
-        model._read_as = state.described["log_options"]
+        model._read_as = state.described["read_as"]
         model._keep(state.arrays.get("params", np.zeros(0)))
         if state.data is not None:
             model.log_ = log_from_state(state.data)
@@ -363,9 +363,9 @@ class SeriesStatistic(_Statistic, ABC):
     @classmethod
     def from_state(cls, state: State) -> Self:
         """Return the fitted model that `state` described."""
-        state = with_panel(state)
+        state = with_data(state)
         model = cls(**state.described["params"])
-        model._read_as = state.described["panel_options"]
+        model._read_as = state.described["read_as"]
         model._check_parameters()
         season = state.described.get("season")
         if season is not None:

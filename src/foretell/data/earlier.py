@@ -24,22 +24,17 @@ _NUMBERS = (
 _COVARIATES = ("past", "future", "static", "ahead")
 
 
-def with_log(state: State) -> State:
-    """Return a state of today of one whose description and arrays hold a log; others as they are."""
-    if "log" not in state.described:
+def with_data(state: State) -> State:
+    """Return a state of today of one that describes a log or a panel among the rest; others as they are."""
+    if "log" in state.described:
+        log = _log(state)
+        read_as, data = log.read_as, log_state(log)
+    elif "panel" in state.described:
+        panel = _panel(state)
+        read_as, data = panel.read_as, panel_state(panel)
+    else:
         return state
-    log = _log(state)
-    described = {**state.described, "log_options": log.read_as}
-    return dataclasses.replace(state, described=described, data=log_state(log))
-
-
-def with_panel(state: State) -> State:
-    """Return a state of today of one whose description and arrays hold a panel; others as they are."""
-    if "panel" not in state.described:
-        return state
-    panel = _panel(state)
-    described = {**state.described, "panel_options": panel.read_as}
-    return dataclasses.replace(state, described=described, data=panel_state(panel))
+    return dataclasses.replace(state, described={**state.described, "read_as": read_as}, data=data)
 
 
 def _log(state: State) -> EventLog:

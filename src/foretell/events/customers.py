@@ -142,7 +142,7 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice]):
     def _restored(self, state: State, n_models: int | None = None) -> Self:
         self._check_parameters()
         self.model_, self.auto_ = gap_model_of(state, n_models), choice_of(state)
-        self._read_as = state.described["log_options"]
+        self._read_as = state.described["read_as"]
         return self if state.data is None else self._keep(*log_and_states(state.data, self.model_))
 
     def attach(self, data: EventLog) -> Self:

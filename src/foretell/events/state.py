@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core.state import Described, State
-from foretell.data.earlier import with_log
+from foretell.data.earlier import with_data
 from foretell.data.log import EventLog
 from foretell.data.state import CUSTOMERS, log_from_state, log_state, refuse
 from foretell.errors import DataError
@@ -42,7 +42,7 @@ def forecaster_state(model: CustomerForecaster, read_as: Described) -> State:
     ----------
     model : CustomerForecaster
     read_as : mapping
-        How its log was read, see `log_options`.
+        How its log was read, see `EventLog.read_as`.
     """
     fitted, head = model.model_, as_head(model.head)
     shared: HistoryNetwork = getattr(fitted.network, "inner", fitted.network)
@@ -62,7 +62,7 @@ def forecaster_state(model: CustomerForecaster, read_as: Described) -> State:
         "weights": [variable.path for variable in fitted.network.network.variables],
         "clock": dataclasses.asdict(fitted.clock),
         "auto": model.auto_.describe() if model.auto_ else None,
-        "log_options": read_as,
+        "read_as": read_as,
     }
     arrays = member_arrays(fitted.members) | {"new_marks": fitted.new_marks, "residuals": fitted.residuals}
     arrays |= {f"scale.{name}": part for name, part in vars(fitted.scale).items()}
@@ -166,7 +166,7 @@ def _checked_settings(kind: str, given: Described) -> dict[str, Any]:
 
 def _check_model(model: GapModel, described: Described) -> None:
     """Refuse a model whose parts do not fit each other."""
-    options, clock, n_features = described["log_options"], model.clock, described["n_features"]
+    options, clock, n_features = described["read_as"], model.clock, described["n_features"]
     n_marks, hourly = len(options["mark_names"]), options["unit"] == "hour"
     speeds = np.array([*clock.cycle, *clock.year], dtype=np.float64)
     numbers = np.concatenate([*vars(model.scale).values(), model.new_marks, model.residuals, speeds])
@@ -221,7 +221,7 @@ def of_today(state: State) -> State:
     described, arrays = state.described, state.arrays
     if "log" not in described:
         return state
-    state = with_log(state)
+    state = with_data(state)
     assert state.data is not None  # noqa: S101  # the description holds a log
     # Models of the first versions have the mixture, and say nothing of it.
     head = described.get("head") or {

@@ -275,7 +275,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice]):
         model = cls(**settings(state.described))
         model._check_parameters()
         model.model_, model.auto_ = series_model_of(state), choice_of(state)
-        model._read_as = state.described["panel_options"]
+        model._read_as = state.described["read_as"]
         if state.data is not None:
             model.panel_ = panel_from_state(state.data).alike(model._read_as)
         return model

@@ -10,7 +10,7 @@ import polars as pl
 
 from foretell.core.constraints import Whole, check_all
 from foretell.core.state import Arrays, Described, State
-from foretell.data.earlier import with_panel
+from foretell.data.earlier import with_data
 from foretell.data.state import panel_state, refuse
 from foretell.nn.settings import NetworkConfig, TrainConfig
 from foretell.nn.state import member_arrays, members_of_arrays, network_of_state, network_state
@@ -39,7 +39,7 @@ def forecaster_state(model: SeriesForecaster, read_as: Described) -> State:
     ----------
     model : SeriesForecaster
     read_as : mapping
-        How its panel was read, see `panel_options`.
+        How its panel was read, see `Panel.read_as`.
     """
     fitted = model.model_
     reading, network = fitted.reading, fitted.network
@@ -57,7 +57,7 @@ def forecaster_state(model: SeriesForecaster, read_as: Described) -> State:
         "codes": {name: dataclasses.asdict(getattr(reading, name)) for name in _CODED},
         "reading": {"kind": reading.kind, "log": reading.log, "cycles": reading.cycles},
         "trust": fitted.calibration.trust,
-        "panel_options": read_as,
+        "read_as": read_as,
     }
     arrays = member_arrays(fitted.members) | {"calibration": fitted.calibration.factors}
     arrays |= {f"reading.{name}": getattr(reading, name) for name in _SCALES}
@@ -107,7 +107,7 @@ def series_model_of(state: State) -> SeriesModel:
         reading,
         Calibration(arrays["calibration"], described["trust"]),
     )
-    _check_model(model, described["panel_options"])
+    _check_model(model, described["read_as"])
     return model
 
 
@@ -181,4 +181,4 @@ def of_today(state: State) -> State:
     if not params.pop("refit"):
         params["training"] = (params["training"] or {}) | {"refit": False}
     state = dataclasses.replace(state, described={**state.described, "params": params})
-    return dataclasses.replace(with_panel(state), tables={_TRAINED: state.tables["trained_ids"]})
+    return dataclasses.replace(with_data(state), tables={_TRAINED: state.tables["trained_ids"]})
