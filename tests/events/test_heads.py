@@ -16,7 +16,7 @@ from foretell.events.distribution import GridGap, PointGap
 from foretell.events.gap_features import pace_features, running_median
 from foretell.events.heads.base import GapData
 from foretell.events.heads.config import KINDS
-from foretell.events.heads.grid import GridNetwork, class_of, fine_steps, from_hazards, population
+from foretell.events.heads.grid import Grid, GridNetwork, class_of, fine_steps, from_hazards, population
 from foretell.events.heads.point import PointNetwork, shrunken
 from foretell.events.history import histories
 from foretell.nn.cells import CELLS
@@ -89,7 +89,7 @@ ROWS = [
 
 @pytest.mark.parametrize("hazard", [False, True])
 def test_the_loss_of_a_grid_is_what_a_slow_loop_over_its_classes_adds_up(hazard):
-    network = GridNetwork(TINY, 3, KNOTS, KNOTS, hazard=hazard)
+    network = GridNetwork(TINY, 3, Grid(KNOTS, KNOTS), hazard=hazard)
     raw = np.random.default_rng(0).normal(size=(len(ROWS), 4 - hazard))
     if hazard:
         packed = np.asarray(from_hazards(jnp.asarray(raw)), dtype=float)
@@ -111,7 +111,7 @@ def test_the_loss_of_a_grid_is_what_a_slow_loop_over_its_classes_adds_up(hazard)
 def test_a_class_in_steps_is_worth_what_its_steps_are():
     """The loss with finer steps is that of a grid of these steps, each with its part of the class."""
     fine, within = (0, 1, 2, 5, 8), (0.75, 0.25, 0.4, 0.6)
-    network = GridNetwork(TINY, 3, (0, 2, 8), (0, 2, 8), fine=fine, within=within)
+    network = GridNetwork(TINY, 3, Grid((0, 2, 8), (0, 2, 8), fine, within))
     raw = np.random.default_rng(0).normal(size=(len(ROWS), 3))
     packed = raw - np.log(np.exp(raw).sum(axis=1, keepdims=True))
     lower, upper, last = (np.array(part) for part in zip(*ROWS, strict=True))
@@ -121,7 +121,7 @@ def test_a_class_in_steps_is_worth_what_its_steps_are():
     found = network.terms(jnp.asarray(packed, jnp.float32), data)
     mass = np.exp(packed)
     steps = np.log(np.stack([mass[:, k // 2] * w for k, w in enumerate(within)] + [mass[:, 2]], axis=1))
-    by_hand = GridNetwork(TINY, 3, fine, fine).terms(jnp.asarray(steps, jnp.float32), data)
+    by_hand = GridNetwork(TINY, 3, Grid(fine, fine)).terms(jnp.asarray(steps, jnp.float32), data)
     np.testing.assert_allclose(found, by_hand, rtol=1e-5, atol=1e-6)
     gap = network.next_gap(packed[None], np.zeros(0))
     np.testing.assert_allclose(gap.survival(np.full(len(ROWS), 5.0)), 1 - mass[:, 0] - 0.4 * mass[:, 1])
@@ -142,7 +142,7 @@ def test_the_steps_of_a_class_hold_what_they_hold_among_all(small_log):
 
 
 def test_a_gap_known_to_the_day_is_worth_the_cross_entropy_of_its_class_up_to_a_constant():
-    network = GridNetwork(TINY, 3, KNOTS, KNOTS)
+    network = GridNetwork(TINY, 3, Grid(KNOTS, KNOTS))
     packed = jnp.log(jnp.asarray([[0.1, 0.2, 0.3, 0.4]] * 2))
     day = GapData(None, None, jnp.asarray([2.0, 3.0]), jnp.asarray([3.0, 4.0]), jnp.asarray([False, False]))
     np.testing.assert_allclose(network.terms(packed, day), np.log(0.2 / 3), rtol=1e-5)
@@ -158,7 +158,7 @@ def test_without_open_gaps_a_closed_one_counts_given_that_it_could_be_seen():
     closed, still_open = (slow_grid_term(mass, *row) for row in [(1, 2, 0), (6, 6, 1)])
     seen = slow_grid_term(mass, 0, 8, 0)  # it began eight days before the end
     for censored, expected in [(True, closed + still_open), (False, closed - seen)]:
-        network = GridNetwork(TINY, 3, KNOTS, KNOTS, censored=censored)
+        network = GridNetwork(TINY, 3, Grid(KNOTS, KNOTS), censored=censored)
         loss = network.loss(network.initial([mass]), data, runs, (2,))
         assert float(loss) == pytest.approx(-expected, rel=1e-5)
 

@@ -13,7 +13,7 @@ import foretell as ft
 from foretell.data.log import EventLog
 from foretell.data.report import ReadReport
 from foretell.events.clock import OperationalClock
-from foretell.events.history import FeatureScale, histories, standardised, step_features
+from foretell.events.history import FeatureScale, Steps, histories, standardised, step_features
 
 CLOCK = OperationalClock("day", (0.5, 0.5, 1.0, 1.0, 1.0, 2.0, 1.0), (1.0,) * 30 + (1.5,) * 23)
 
@@ -114,7 +114,7 @@ def features_of(h, unit="day", at=slice(None)):
     parts = [h.gap, h.mean_gap, h.count, h.age]
     single = [jnp.asarray(part[at], jnp.float32) for part in parts]
     marks = [jnp.asarray(part[at], jnp.float32) for part in (h.marks, h.mean_marks)]
-    return np.asarray(step_features(*single, jnp.asarray(h.ticks[at], jnp.int32), *marks, unit))
+    return np.asarray(step_features(Steps(*single, jnp.asarray(h.ticks[at], jnp.int32), *marks), unit))
 
 
 def test_features_are_what_the_design_says():

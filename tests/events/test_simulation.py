@@ -18,7 +18,7 @@ from foretell.data.report import ReadReport
 from foretell.events.answers import p_return, standing
 from foretell.events.clock import OperationalClock
 from foretell.events.heads.mixture import Anchor, GapNetwork
-from foretell.events.history import FeatureScale, histories, standardised, step_features
+from foretell.events.history import FeatureScale, Steps, histories, standardised, step_features
 from foretell.events.simulation import expected_events
 from foretell.events.states import GapModel, encode, log_features
 from foretell.nn.settings import NetworkConfig
@@ -145,7 +145,7 @@ class SlowPaths:
             gap, origin = self.ends[place] - origin, self.ends[place]
             count, age, elapsed = count + 1, age + gap, np.zeros(PATHS)
             single = [jnp.asarray(v, jnp.float32) for v in (gap, age / count, np.full(PATHS, count), age)]
-            raw = step_features(*single, jnp.asarray(tick, jnp.int32), marks, marks, log.unit)
+            raw = step_features(Steps(*single, jnp.asarray(tick, jnp.int32), marks, marks), log.unit)
             state = jnp.stack([single[2], single[3]], axis=-1)
             features = standardised(self.model.scale.arrays(), raw)
             packed, memory = self.step(self.model.members[m], features, state, memory)

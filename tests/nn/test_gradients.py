@@ -15,7 +15,7 @@ import pytest
 from tests.finite import infinite_steps
 
 from foretell.events.heads.base import GapData, HistoryNetwork
-from foretell.events.heads.grid import GridNetwork
+from foretell.events.heads.grid import Grid, GridNetwork
 from foretell.events.heads.mixture import GapNetwork, log_likelihood
 from foretell.events.heads.point import PointNetwork
 from foretell.nn import mixture as mix
@@ -34,14 +34,14 @@ KNOTS = (0.0, 2.0, 5.0, 11.0)
 
 
 def heads(config: NetworkConfig = TINY) -> dict[str, HistoryNetwork]:
-    grid = {"edges": KNOTS, "knots": KNOTS}
+    grid = Grid(KNOTS, KNOTS)
     return {
         "mbg": GapNetwork(config, 3),
         "bg": GapNetwork(config, 3, "bg", censored=False),
-        "hazard": GridNetwork(config, 3, hazard=True, **grid),
-        "hazard of closed gaps": GridNetwork(config, 3, hazard=True, censored=False, **grid),
-        "bins": GridNetwork(config, 3, **grid),
-        "bins of closed gaps": GridNetwork(config, 3, censored=False, **grid),
+        "hazard": GridNetwork(config, 3, grid, hazard=True),
+        "hazard of closed gaps": GridNetwork(config, 3, grid, hazard=True, censored=False),
+        "bins": GridNetwork(config, 3, grid),
+        "bins of closed gaps": GridNetwork(config, 3, grid, censored=False),
         "gap, log": PointNetwork(config, 3, "log", 1.0, 0.5),
         "gap, standard": PointNetwork(config, 3, "standard", 10.0, 4.0),
     }

@@ -17,7 +17,7 @@ from foretell.data.log import EventLog, training_log
 from foretell.data.tables import Customers, asked_customers
 from foretell.errors import ParameterError
 from foretell.events.auto import LEAST_CUSTOMERS, EventChoice, choose
-from foretell.events.fitting import fit_gap_model, warmed
+from foretell.events.fitting import fit_gap_model, train_further, untrained
 from foretell.events.heads.config import HeadConfig, as_head
 from foretell.events.state import choice_of, forecaster_state, gap_model_of, log_and_states
 from foretell.events.states import GapModel, States, encode, newcomer, remembered_states
@@ -71,17 +71,18 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice]):
         train: bool,
         progress: Callable[[Progress], None] | None,
     ) -> GapModel:
-        training = self.defaults.complete_training(self.training)
+        training, head, seed = (
+            self.defaults.complete_training(self.training),
+            as_head(self.head),
+            int(self.seed),
+        )
+        if start is not None and train:
+            return train_further(data, start, training, head=head, seed=seed, progress=progress)
+        network = self.defaults.complete_network(as_config(self.network))
+        if not train:
+            return untrained(data, network, training, head=head, seed=seed)
         return fit_gap_model(
-            data,
-            self.defaults.complete_network(as_config(self.network)),
-            training if start is None else warmed(training),
-            ensemble=self.ensemble,
-            seed=int(self.seed),
-            head=as_head(self.head),
-            start=start,
-            train=train,
-            progress=progress,
+            data, network, training, head=head, ensemble=self.ensemble, seed=seed, progress=progress
         )
 
     def _choose(

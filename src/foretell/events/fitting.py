@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 
+from foretell.core import FloatArray, IntArray
 from foretell.data.log import EventLog
 from foretell.errors import EmptyLogError
 from foretell.events.clock import OperationalClock
-from foretell.events.heads.base import GapData, HistoryNetwork, filled_up, gap_data
+from foretell.events.heads.base import HistoryNetwork, filled_up, gap_data
 from foretell.events.heads.config import HeadConfig
-from foretell.events.heads.networks import builder, learned_settings
+from foretell.events.heads.networks import Builder, builder, learned_settings
 from foretell.events.heads.point import PointNetwork, error_quantiles
-from foretell.events.history import FeatureScale, histories, standardised
+from foretell.events.history import FeatureScale, Histories, histories, standardised
 from foretell.events.states import GapModel, log_features
+from foretell.nn.backend import Array, Weights
 from foretell.nn.custom import EventShape
 from foretell.nn.samplers import (
     Bucket,
+    RunData,
     RunSampler,
     bucket_lengths,
     bucketed,
@@ -30,22 +33,10 @@ from foretell.nn.samplers import (
     power_of_two,
 )
 from foretell.nn.settings import NetworkConfig, TrainConfig
-from foretell.nn.training import Progress, Trained, Trainer, reporter, side_by_side
+from foretell.nn.training import Progress, Trained, Trainer, gentle, reporter, side_by_side
 
-IntArray = npt.NDArray[np.int64]
-
-# A warm start takes this share of the epochs, from this share of the learning rate on.
-WARM_EPOCHS, WARM_RATE = 0.15, 0.3
-
-
-def warmed(training: TrainConfig) -> TrainConfig:
-    """Return how training goes on from weights that are nearly right: a few epochs, gently, on everything."""
-    return dataclasses.replace(
-        training,
-        epochs=max(round(WARM_EPOCHS * training.epochs), 1),
-        learning_rate=WARM_RATE * training.learning_rate,
-        validation_fraction=0.0,
-    )
+# A warm start takes this share of the epochs.
+_WARM_EPOCHS = 0.15
 
 
 def fit_gap_model(
@@ -53,101 +44,174 @@ def fit_gap_model(
     network: NetworkConfig,
     training: TrainConfig,
     *,
+    head: HeadConfig,
     ensemble: int,
     seed: int,
-    head: HeadConfig | None = None,
-    start: GapModel | None = None,
-    train: bool = True,
     progress: Callable[[Progress], None] | None = None,
 ) -> GapModel:
-    """Fit the gap model to a log up to its as-of date.
+    """Fit the gap model to a log up to its as-of date."""
+    measured = _Measured.of(log, head)
+    network = measured.resolved(network, training)
+    networks = [measured.network(network, seed + m) for m in range(ensemble)]
+    members = _Members(measured, networks[0], training, range(seed, seed + ensemble))
+    with ThreadPoolExecutor(1) as other_core:
+        compiled = other_core.submit(members.compile)
+        begin = networks[0].start(measured.history)
+        compiled.result()
+    return members.train([one.initial(begin) for one in networks], progress)
 
-    With ``start`` training goes on from an earlier model's weights; without ``train`` it stays at the anchor.
-    """
-    head = head or HeadConfig()
-    if log.n_events == log.n_customers:
-        raise EmptyLogError(
-            f"none of the {log.n_customers:,} customers came back by {log.date(log.as_of)}: there is no gap "
-            "to learn from; read a longer log, or events that are not merged (merge=None)"
-        )
-    clock = OperationalClock.fit(log) if head.seasonal else OperationalClock.flat(log.unit)
-    history = histories(log, clock.table(log.start, log.as_of))
-    build = builder(head.kind, learned_settings(head, history, log))
-    raw = log_features(history, log, paced=head.kind != "mixture")
-    # The weights were learned with their own scale of the features.
-    scale = FeatureScale.fit(np.asarray(raw, dtype=np.float64)) if start is None else start.scale
-    network = network.resolved(EventShape(raw.shape[-1], training.max_steps))
-    new_marks = history.marks[log.offsets[:-1]].mean(axis=0)
-    if start is not None:
-        networks = [start.network]
-    else:
-        networks = [build(network, raw.shape[-1], seed + m) for m in range(ensemble if train else 1)]
-    if not train:
-        blank = list(networks[0].initial(networks[0].start(history)))
-        return GapModel(networks[0], (blank,), clock, scale, new_marks)
-    data = gap_data(history, standardised(scale.arrays(), raw), networks[0].state(history))
-    longest = min(training.max_steps, networks[0].network.longest or training.max_steps)
-    sets = [_hold_out(log.n_customers, training.validation_fraction, seed + m) for m in range(ensemble)]
-    lengths = bucket_lengths(cut_runs(log.offsets, np.arange(log.n_customers), longest)[1])
 
+def train_further(
+    log: EventLog,
+    start: GapModel,
+    training: TrainConfig,
+    *,
+    head: HeadConfig,
+    seed: int,
+    progress: Callable[[Progress], None] | None = None,
+) -> GapModel:
+    """Train an earlier model's members further, gently, on a log that has gone on."""
+    measured = _Measured.of(log, head, start.scale)  # the weights were learned with their own scale
+    seeds = range(seed, seed + len(start.members))
     # Folds of a backtest go on from each other: few sizes let them share their compiled programs.
-    room = int if start is None else functools.partial(power_of_two, least=64)
-    if start is not None:
-        data = filled_up(data, room(log.n_events))
-
-    def buckets(chosen: list[IntArray]) -> list[tuple[Bucket, ...]]:
-        runs = [bucketed(*cut_runs(log.offsets, c, longest), lengths) for c in chosen]
-        # All members' buckets have the same shapes, so that they share one compiled program.
-        rows = [room(max(len(r[k][0]) for r in runs)) for k in range(len(lengths))]
-        return [filled(r, rows) for r in runs]
-
-    to_train = buckets([kept for kept, _ in sets])
-    held_out = buckets([out for _, out in sets]) if len(sets[0][1]) else [None] * ensemble
-    sampler = RunSampler(networks[0], lengths, room(len(sets[0][0])), training.batch_size)
-    trainer = Trainer(
-        sampler, training, undecayed=networks[0].anchor_names, dropout=network.dropout, joined=True
+    members = _Members(
+        measured,
+        start.network,
+        gentle(training, _WARM_EPOCHS),
+        seeds,
+        functools.partial(power_of_two, least=64),
     )
-    read = [(data, runs) for runs in to_train]
-    judged = [None if runs is None else (data, runs) for runs in held_out]
-    if start is None:
-        with ThreadPoolExecutor(1) as other_core:
-            compiled = other_core.submit(trainer.compile, read[0], judged[0])
-            begin = networks[0].start(history)
-            compiled.result()
-        initial = [list(one.initial(begin)) for one in networks]
-    else:
-        trainer.compile(read[0], judged[0])
-        initial = [list(weights) for weights in start.members]
-
-    def job(m: int) -> Callable[[], Trained]:
-        report = reporter(progress, m, training.epochs, max(len(sets[m][1]), 1))
-        return lambda: trainer.train(initial[m], read[m], judged[m], seed=seed + m, report=report)
-
-    trained = side_by_side([job(m) for m in range(ensemble)])
-    return GapModel(
-        network=networks[0],
-        members=tuple(list(result.weights) for result in trained),
-        clock=clock,
-        scale=scale,
-        new_marks=new_marks,
-        residuals=_residuals(
-            networks[0], trained, data, [h or t for h, t in zip(held_out, to_train, strict=True)], lengths
-        ),
-    )
+    members.compile()
+    return members.train(start.members, progress)
 
 
-def _residuals(
-    network: HistoryNetwork,
-    trained: list[Trained],
-    data: GapData,
-    runs: list[tuple[Bucket, ...]],
-    lengths: tuple[int, ...],
-) -> npt.NDArray[np.float64]:
-    """Return quantiles of the errors of a point forecast for each member's held-out customers."""
-    if not isinstance(network, PointNetwork):
-        return np.zeros(0)
-    errors = [network.errors(t.weights, data, r, lengths) for t, r in zip(trained, runs, strict=True)]
-    return error_quantiles(np.concatenate(errors))
+def untrained(
+    log: EventLog, network: NetworkConfig, training: TrainConfig, *, head: HeadConfig, seed: int
+) -> GapModel:
+    """Return a model that has learned nothing: it forecasts its anchor."""
+    measured = _Measured.of(log, head)
+    blank = measured.network(measured.resolved(network, training), seed)
+    return measured.model(blank, (blank.initial(blank.start(measured.history)),))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Measured:
+    """A log on its operational clock, and the features of its events."""
+
+    log: EventLog
+    head: HeadConfig
+    clock: OperationalClock
+    history: Histories
+    features: Array
+    scale: FeatureScale
+
+    @classmethod
+    def of(cls, log: EventLog, head: HeadConfig, scale: FeatureScale | None = None) -> _Measured:
+        if log.n_events == log.n_customers:
+            raise EmptyLogError(
+                f"none of the {log.n_customers:,} customers came back by {log.date(log.as_of)}: there is no "
+                "gap to learn from; read a longer log, or events that are not merged (merge=None)"
+            )
+        clock = OperationalClock.fit(log) if head.seasonal else OperationalClock.flat(log.unit)
+        history = histories(log, clock.table(log.start, log.as_of))
+        raw = log_features(history, log, paced=head.kind != "mixture")
+        learned = FeatureScale.fit(np.asarray(raw, dtype=np.float64)) if scale is None else scale
+        return cls(log, head, clock, history, raw, learned)
+
+    @functools.cached_property
+    def _build(self) -> Builder:
+        return builder(self.head.kind, learned_settings(self.head, self.history, self.log))
+
+    def resolved(self, network: NetworkConfig, training: TrainConfig) -> NetworkConfig:
+        return network.resolved(EventShape(self.features.shape[-1], training.max_steps))
+
+    def network(self, network: NetworkConfig, seed: int) -> HistoryNetwork:
+        return self._build(network, self.features.shape[-1], seed)
+
+    def model(
+        self,
+        network: HistoryNetwork,
+        members: tuple[list[npt.NDArray[np.float32]], ...],
+        residuals: FloatArray | None = None,
+    ) -> GapModel:
+        new_marks = self.history.marks[self.log.offsets[:-1]].mean(axis=0)
+        known = np.zeros(0) if residuals is None else residuals
+        return GapModel(network, members, self.clock, self.scale, new_marks, known)
+
+
+class _Members:
+    """Trains the members of an ensemble side by side; each holds out customers of its own.
+
+    Parameters
+    ----------
+    measured : _Measured
+    network : HistoryNetwork
+        The build that all members share.
+    training : TrainConfig
+    seeds : range
+        Of the members.
+    room : callable
+        Size → the size to which data are filled up.
+    """
+
+    def __init__(
+        self,
+        measured: _Measured,
+        network: HistoryNetwork,
+        training: TrainConfig,
+        seeds: range,
+        room: Callable[[int], int] = int,
+    ) -> None:
+        log = measured.log
+        self.measured, self.network, self.training, self.seeds = measured, network, training, seeds
+        features = standardised(measured.scale.arrays(), measured.features)
+        data = gap_data(measured.history, features, network.state(measured.history))
+        self.data = filled_up(data, room(log.n_events)) if room is not int else data
+        longest = min(training.max_steps, network.network.longest or training.max_steps)
+        sets = [_hold_out(log.n_customers, training.validation_fraction, seed) for seed in seeds]
+        self.n_held_out = len(sets[0][1])
+        self.lengths = bucket_lengths(cut_runs(log.offsets, np.arange(log.n_customers), longest)[1])
+
+        def buckets(chosen: list[IntArray]) -> list[tuple[Bucket, ...]]:
+            runs = [bucketed(*cut_runs(log.offsets, c, longest), self.lengths) for c in chosen]
+            # All members' buckets have the same shapes, so that they share one compiled program.
+            rows = [room(max(len(r[k][0]) for r in runs)) for k in range(len(self.lengths))]
+            return [filled(r, rows) for r in runs]
+
+        self.train_runs = buckets([kept for kept, _ in sets])
+        self.held_out_runs = buckets([out for _, out in sets]) if self.n_held_out else []
+        sampler = RunSampler(network, self.lengths, room(len(sets[0][0])), training.batch_size)
+        self.trainer = Trainer(
+            sampler, training, undecayed=network.anchor_names, dropout=network.config.dropout, joined=True
+        )
+
+    def _read(self, m: int) -> tuple[RunData, RunData | None]:
+        """Return what a member is trained on, and judged by."""
+        held_out = (self.data, self.held_out_runs[m]) if self.n_held_out else None
+        return (self.data, self.train_runs[m]), held_out
+
+    def compile(self) -> None:
+        self.trainer.compile(*self._read(0))
+
+    def train(self, initial: Sequence[Weights], progress: Callable[[Progress], None] | None) -> GapModel:
+        def job(m: int) -> Trained:
+            report = reporter(progress, m, self.training.epochs, max(self.n_held_out, 1))
+            return self.trainer.train(initial[m], *self._read(m), seed=self.seeds[m], report=report)
+
+        trained = side_by_side([functools.partial(job, m) for m in range(len(initial))])
+        members = tuple(list(result.weights) for result in trained)
+        return self.measured.model(self.network, members, self._residuals(members))
+
+    def _residuals(self, members: Sequence[Weights]) -> FloatArray | None:
+        """Return quantiles of the errors of a point forecast for each member's held-out customers."""
+        if not isinstance(self.network, PointNetwork):
+            return None
+        runs = self.held_out_runs or self.train_runs
+        errors = [
+            self.network.errors(weights, self.data, r, self.lengths)
+            for weights, r in zip(members, runs, strict=True)
+        ]
+        return error_quantiles(np.concatenate(errors))
 
 
 def _hold_out(n: int, fraction: float, seed: int) -> tuple[IntArray, IntArray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,8 +12,8 @@ import numpy.typing as npt
 from foretell.core.time import Unit
 from foretell.data.log import EventLog
 from foretell.events.clock import ClockTable
+from foretell.nn.backend import Array
 
-Array = Any
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -101,20 +101,24 @@ def histories(log: EventLog, table: ClockTable) -> Histories:
     )
 
 
-def step_features(
-    gap: Array,
-    mean_gap: Array,
-    count: Array,
-    age: Array,
-    ticks: Array,
-    marks: Array,
-    mean_marks: Array,
-    unit: Unit,
-) -> Array:
+class Steps(NamedTuple):
+    """What the features of events are made of, see `Histories`; marks have their columns on the last axis."""
+
+    gap: Array
+    mean_gap: Array
+    repeats: Array
+    age: Array
+    ticks: Array
+    marks: Array
+    mean_marks: Array
+
+
+def step_features(steps: Steps, unit: Unit) -> Array:
     """Return the features of events, shape (..., 12 + 2 n_marks), or 4 more on an hourly clock.
 
     The same function serves whole logs and simulated events, so that both see the same numbers.
     """
+    gap, mean_gap, count, age, ticks, marks, mean_marks = steps
     columns = [
         jnp.log1p(gap),
         jnp.log1p(mean_gap),

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from foretell.core.time import Unit
 from foretell.data.log import EventLog
 from foretell.events.heads.base import HistoryNetwork
-from foretell.events.history import on_device, standardised, step_features
+from foretell.events.history import Steps, on_device, standardised, step_features
 from foretell.events.states import GapModel, States, silence
 from foretell.nn import mixture as mix
 from foretell.nn.mixture import Array, GapMixture
@@ -165,7 +165,9 @@ def _round(setting: _Setting, world: _World, head: Array, lanes: _Lanes, key: Ar
     marks = start.mean_marks[lanes.customer]
     features = standardised(
         world.scale,
-        step_features(gap, age / count, count, age, tick + world.horizon.as_of, marks, marks, setting.unit),
+        step_features(
+            Steps(gap, age / count, count, age, tick + world.horizon.as_of, marks, marks), setting.unit
+        ),
     )
     state = jnp.stack([count, age], axis=-1)
     packed, memory = setting.network.step(world.weights, features, state, lanes.memory)

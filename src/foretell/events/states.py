@@ -21,6 +21,7 @@ from foretell.events.heads.base import HistoryNetwork
 from foretell.events.history import (
     FeatureScale,
     Histories,
+    Steps,
     histories,
     on_device,
     origins,
@@ -108,7 +109,7 @@ class States(NamedTuple):
 
 def log_features(history: Histories, log: EventLog, *, paced: bool = False) -> Array:
     """Return the raw features of every event of a log; those of the customer's pace come last."""
-    found = _features(
+    steps = Steps(
         on_device(history.gap),
         on_device(history.mean_gap),
         on_device(history.count),
@@ -116,12 +117,14 @@ def log_features(history: Histories, log: EventLog, *, paced: bool = False) -> A
         jnp.asarray(history.ticks.astype(np.int32)),
         on_device(history.marks),
         on_device(history.mean_marks),
-        log.unit,
     )
-    return jnp.concatenate([found, on_device(pace_features(history))], axis=-1) if paced else found
+    features: Array = _features(steps, log.unit)
+    if not paced:
+        return features
+    return jnp.concatenate([features, on_device(pace_features(history))], axis=-1)
 
 
-_features = jax.jit(step_features, static_argnums=7)
+_features = jax.jit(step_features, static_argnums=1)
 
 
 def _scaled(scale: FeatureScale, features: Array) -> Array:
@@ -209,7 +212,7 @@ def newcomer(model: GapModel, log: EventLog, copies: int) -> States:
     zero = jnp.zeros((copies,), jnp.float32)
     marks = jnp.broadcast_to(jnp.asarray(model.new_marks, jnp.float32), (copies, len(model.new_marks)))
     ticks = jnp.full((copies,), log.as_of, dtype=jnp.int32)
-    features = step_features(zero, zero, zero, zero, ticks, marks, marks, log.unit)
+    features = step_features(Steps(zero, zero, zero, zero, ticks, marks, marks), log.unit)
     if model.network.paced:
         features = jnp.concatenate([features, jnp.zeros((copies, N_PACE), jnp.float32)], axis=-1)
     features = _scaled(model.scale, features)

@@ -7,6 +7,7 @@ clipped gradients, an average of the weights, early stopping, and the best weigh
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -26,6 +27,20 @@ from foretell.nn.samplers import Learner, ModelSampler, Runs
 from foretell.nn.settings import TrainConfig
 
 Result = TypeVar("Result")
+
+
+# A warm start begins at this share of the learning rate.
+_WARM_RATE = 0.3
+
+
+def gentle(training: TrainConfig, epochs: float) -> TrainConfig:
+    """Return how training goes on from weights that are nearly right: a share of the epochs, on all data."""
+    return dataclasses.replace(
+        training,
+        epochs=max(round(epochs * training.epochs), 1),
+        learning_rate=_WARM_RATE * training.learning_rate,
+        validation_fraction=0.0,
+    )
 
 
 class Progress(NamedTuple):

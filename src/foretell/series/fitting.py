@@ -18,7 +18,7 @@ from foretell.nn.backend import Array, Weights
 from foretell.nn.custom import OwnNetwork
 from foretell.nn.samplers import WindowSampler, evaluated
 from foretell.nn.settings import NetworkConfig, TrainConfig
-from foretell.nn.training import Progress, Trained, Trainer, reporter, side_by_side
+from foretell.nn.training import Progress, Trained, Trainer, gentle, reporter, side_by_side
 from foretell.series.architecture import Shape
 from foretell.series.calibration import Calibration, clusters_of
 from foretell.series.network import SeriesNetwork
@@ -27,8 +27,8 @@ from foretell.series.windows import Flat, WindowConfig, Windows, gather, roomy, 
 
 # Steps of one compiled round, after which the held-out windows are looked at.
 ROUND = 100
-# A warm start takes this share of the rounds, from this share of the learning rate on.
-_WARM_EPOCHS, _WARM_RATE = 0.1, 0.3
+# A warm start takes this share of the rounds.
+_WARM_EPOCHS = 0.1
 # Windows of a step; where targets share the network each window counts for as many.
 _BATCH = 128
 # A lookback reaches back over so many horizons or, if that is more, so many seasons, where series are twice
@@ -119,12 +119,7 @@ def train_further(
     widths = (reading.past.width, reading.future.width, reading.static.width)
     if widths != (earlier.past.width, earlier.future.width, earlier.static.width):
         return None
-    gentle = dataclasses.replace(
-        training,
-        epochs=max(round(_WARM_EPOCHS * training.epochs), 1),
-        learning_rate=_WARM_RATE * training.learning_rate,
-    )
-    members = _Members(network, reading, panel, gentle, seed, progress)
+    members = _Members(network, reading, panel, gentle(training, _WARM_EPOCHS), seed, progress)
     trained = members.train(start.members, split(panel, 0, shape.steps, 0.0).train)
     return SeriesModel(network, _weights(trained), reading, start.calibration)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -52,13 +52,6 @@ def filled_up(data: GapData, rows: int) -> GapData:
     """Return data with the last row repeated up to a number of rows: no run of events reads them."""
     place = np.minimum(np.arange(max(rows, len(data.last))), len(data.last) - 1)
     return GapData(*(part[place] for part in data if part is not None))
-
-
-def _built(
-    kind: Any, config: NetworkConfig, n_features: int, settings: dict[str, Hashable]
-) -> HistoryNetwork:
-    network: HistoryNetwork = kind(config, n_features, **settings, seed=0)
-    return network
 
 
 class HistoryNetwork(ABC):
@@ -113,6 +106,13 @@ class HistoryNetwork(ABC):
     def settings_by_name(self) -> dict[str, Hashable]:
         """Return what the head was built with, by the constructor's names."""
 
+    @classmethod
+    def from_settings(
+        cls, config: NetworkConfig, n_features: int, settings: Mapping[str, Any], seed: int = 0
+    ) -> Self:
+        """Return the network of the settings that `settings_by_name` gives."""
+        return cls(config, n_features, **settings, seed=seed)
+
     # Two networks of one build compute the same function of their weights, which are handed in: compiled
     # programs, which hash their static arguments, then serve both.
     def _build(self) -> tuple[Hashable, ...]:
@@ -126,7 +126,7 @@ class HistoryNetwork(ABC):
 
     # Trained weights stand beside the network: a copy is built anew from what it was built with.
     def __reduce__(self) -> tuple[Any, ...]:
-        return _built, (type(self), self.config, self.n_features, self.settings_by_name())
+        return type(self).from_settings, (self.config, self.n_features, self.settings_by_name())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, HistoryNetwork) and self._build() == other._build()

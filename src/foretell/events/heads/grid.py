@@ -10,8 +10,8 @@ Where open gaps are left out, a closed one counts given that it ended before the
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Sequence
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -101,6 +101,26 @@ def population(knots: FloatArray, history: Histories, *, censored: bool) -> Floa
     return hazards
 
 
+class Grid(NamedTuple):
+    """Classes of gaps.
+
+    Attributes
+    ----------
+    edges : sequence of float
+        Edges of the classes as gaps in ticks, see `Bins`; the last one may be infinite.
+    knots : sequence of float
+        The same as readings of the clock, the last one finite.
+    fine, within : sequence of float
+        Knots of finer steps, each in one class, and the part of its class that each step holds; by default
+        every class is one step.
+    """
+
+    edges: Sequence[float]
+    knots: Sequence[float]
+    fine: Sequence[float] = ()
+    within: Sequence[float] = ()
+
+
 class GridNetwork(HistoryNetwork):
     """The network of the heads ``bins`` and ``hazard``.
 
@@ -108,14 +128,8 @@ class GridNetwork(HistoryNetwork):
     ----------
     config : NetworkConfig
     n_features : int
-    edges : sequence of float
-        Edges of the classes as gaps in ticks, see `Bins`; the last one may be infinite.
-    knots : sequence of float
-        The same as readings of the clock, the last one finite.
+    grid : Grid
     hazard, censored : bool
-    fine, within : sequence of float
-        Knots of finer steps, each in one class, and the part of its class that each step holds; by default
-        every class is one step.
     seed : int
     """
 
@@ -123,20 +137,28 @@ class GridNetwork(HistoryNetwork):
         self,
         config: NetworkConfig,
         n_features: int,
-        edges: Sequence[float],
-        knots: Sequence[float],
+        grid: Grid,
         *,
         hazard: bool = False,
         censored: bool = True,
-        fine: Sequence[float] = (),
-        within: Sequence[float] = (),
         seed: int = 0,
     ) -> None:
-        self.edges, self.knots, self.hazard = tuple(edges), tuple(knots), hazard
+        self.edges, self.knots, self.hazard = tuple(grid.edges), tuple(grid.knots), hazard
         n = len(self.knots) - 1
-        self.fine, self.within = (tuple(fine), tuple(within)) if fine else (self.knots, (1.0,) * n)
+        self.fine, self.within = (
+            (tuple(grid.fine), tuple(grid.within)) if grid.fine else (self.knots, (1.0,) * n)
+        )
         layer = GridHead(n, hazard, name="anchor")
         super().__init__(config, n_features, n + (not hazard), layer, censored=censored, seed=seed)
+
+    @classmethod
+    def from_settings(
+        cls, config: NetworkConfig, n_features: int, settings: Mapping[str, Any], seed: int = 0
+    ) -> Self:
+        """Return the network of the settings that `settings_by_name` gives."""
+        grid = Grid(**{name: settings[name] for name in Grid._fields if name in settings})
+        rest = {name: value for name, value in settings.items() if name not in Grid._fields}
+        return cls(config, n_features, grid, **rest, seed=seed)
 
     @property
     def kind(self) -> str:  # type: ignore[override]  # one class serves two heads

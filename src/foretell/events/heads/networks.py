@@ -46,10 +46,6 @@ def learned_settings(head: HeadConfig, history: Histories, log: EventLog) -> dic
 
 def builder(kind: str, settings: Mapping[str, Any]) -> Builder:
     """Return what builds networks of a head with given settings."""
-    make: Any = {"mixture": GapNetwork, "gap": PointNetwork}.get(kind, GridNetwork)
-
-    def build(config: NetworkConfig, n_features: int, seed: int) -> HistoryNetwork:
-        network: HistoryNetwork = make(config, n_features, **settings, seed=seed)
-        return network
-
-    return build
+    kinds: dict[str, type[HistoryNetwork]] = {"mixture": GapNetwork, "gap": PointNetwork}
+    network = kinds.get(kind, GridNetwork)
+    return lambda config, n_features, seed: network.from_settings(config, n_features, settings, seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import jax
@@ -15,8 +15,9 @@ from foretell.events.distribution import PointGap
 from foretell.events.gap_features import running_mean
 from foretell.events.heads.base import GapData, HistoryNetwork
 from foretell.events.history import Histories
-from foretell.nn.backend import keras
+from foretell.nn.backend import Weights, keras
 from foretell.nn.mixture import Array
+from foretell.nn.samplers import Bucket
 from foretell.nn.settings import NetworkConfig
 from foretell.prep.scalers import MinMaxScaler, StandardScaler
 
@@ -123,7 +124,9 @@ class PointNetwork(HistoryNetwork):
         """Return minus the absolute error: a Laplace log-likelihood, up to a constant."""
         return -jnp.abs(packed[..., 0] - self._truth(rows.lower, rows.upper))
 
-    def errors(self, weights: list[Array], data: GapData, runs: Any, lengths: tuple[int, ...]) -> FloatArray:
+    def errors(
+        self, weights: Weights, data: GapData, runs: Sequence[Bucket], lengths: tuple[int, ...]
+    ) -> FloatArray:
         """Return truth minus forecast of the closed gaps of some runs, on the head's scale."""
         packed, rows, counted = jax.jit(self.over_runs, static_argnums=3)(weights, data, runs, lengths)
         errors = self._truth(rows.lower, rows.upper) - packed[..., 0]
