@@ -130,8 +130,7 @@ class Drift(Rule):
 
     Examples
     --------
-    >>> panel = Panel.from_arrays({"a": [1.0, 2.0, 3.0]})
-    >>> Drift().fit(panel).predict(horizon=2)["drift"].to_list()
+    >>> Drift(horizon=2).fit(Panel.from_arrays([[1.0, 2.0, 3.0]])).predict()["drift"].to_list()
     [4.0, 5.0]
     """
 
