@@ -231,7 +231,7 @@ class EventStatistic(_Statistic, ABC):
         model._read_as = state.described["read_as"]
         model._keep(state.arrays.get("params", np.zeros(0)))
         if state.data is not None:
-            model.log_ = log_from_state(state.data)
+            model.log_ = log_from_state(state.data).alike(model._read_as)
         return model
 
     @classmethod
@@ -371,7 +371,7 @@ class SeriesStatistic(_Statistic, ABC):
         if season is not None:
             model.season_ = check_whole("season", season)
         if state.data is not None:
-            model.panel_ = panel_from_state(state.data)
+            model.panel_ = panel_from_state(state.data).alike(model._read_as)
             if "season" not in state.described:  # the first formats kept no season
                 model._learn(model.panel_)
         return model

@@ -144,7 +144,7 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice]):
         self._check_parameters()
         self.model_, self.auto_ = gap_model_of(state, n_models), choice_of(state)
         self._read_as = state.described["read_as"]
-        return self if state.data is None else self._keep(*log_and_states(state.data, self.model_))
+        return self if state.data is None else self._keep(*log_and_states(state, state.data, self.model_))
 
     def attach(self, data: EventLog) -> Self:
         """Take a log to answer about, read as the model's own was; nothing is learned from it."""

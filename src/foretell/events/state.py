@@ -95,9 +95,9 @@ def choice_of(state: State) -> EventChoice | None:
     return EventChoice.from_description(described) if described else None
 
 
-def log_and_states(data: State, model: GapModel) -> tuple[EventLog, States]:
-    """Return a log, and where its customers stand."""
-    log = log_from_state(data)
+def log_and_states(state: State, data: State, model: GapModel) -> tuple[EventLog, States]:
+    """Return the log of a forecaster's data, and where its customers stand."""
+    log = log_from_state(data).alike(state.described["read_as"])
     return log, _states(data, log, model)
 
 
