@@ -17,6 +17,7 @@ from benchmarks.corruptions import seal
 import foretell as ft
 from foretell import baselines
 from foretell.core.state import State
+from foretell.data.state import ragged_column
 from foretell.errors import NotFittedError, ParameterError, StorageError
 from foretell.forecasters import load_keras
 from foretell.storage.directory import read, write
@@ -106,7 +107,7 @@ def test_panics_of_a_reader_are_damage_like_any_other(target, monkeypatch):
     def panic(*args, **kwargs):
         raise pl.exceptions.PanicException("index out of bounds")
 
-    monkeypatch.setattr(pl, "from_arrow", panic)
+    monkeypatch.setattr(pl, "read_parquet", panic)
     with pytest.raises(StorageError, match=r"is damaged \(index out of bounds\); save it again"):
         ft.load(target)
 
@@ -617,3 +618,27 @@ def test_a_forked_process_saves(small_model, tmp_path):
     words = [sys.executable, "-c", program, str(place), str(tmp_path / "copy")]
     subprocess.run(words, check=True, timeout=120, capture_output=True)
     assert ft.load(tmp_path / "copy").predict([]).equals(small_model.predict([]))
+
+
+MEASURED = """
+import resource, sys
+from pathlib import Path
+from foretell.storage.directory import read
+import polars as pl, pyarrow.parquet
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+before = peak()
+state = read(sys.argv[1])
+print((peak() - before) / sum(file.stat().st_size for file in Path(sys.argv[1]).iterdir()))
+"""
+
+
+def test_reading_takes_less_than_twice_the_room_of_the_model(tmp_path):
+    rows = np.arange(2_000_000)
+    visits = pl.DataFrame({"times": ragged_column(rows, np.arange(0, len(rows) + 1, 10))})
+    state = State({}, {"weights": rows.astype(np.float32)}, {"customers": visits})
+    place = write(state, tmp_path / "model", kind="events", forecaster="nobody")
+    words = [sys.executable, "-c", MEASURED, str(place)]
+    assert float(subprocess.run(words, check=True, capture_output=True, text=True).stdout) < 2.0
