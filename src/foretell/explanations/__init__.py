@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -67,7 +67,7 @@ def explain(
     >>> ft.explain(model, "a").quantity
     'mean y of the next 6 steps'
     """
-    return _explainer_of(model, "explain").explain(model, id, horizon, target)
+    return _EXPLAIN[_kind_of(model, "explain")](model, id, horizon=horizon, target=target)
 
 
 def anomalies(
@@ -114,38 +114,26 @@ def anomalies(
     9.0
     """
     check("level", level, Number(1.0, 100.0))
-    explainer = _explainer_of(model, "anomalies")
-    if data is not None and not isinstance(data, explainer.data):
-        kind = explainer.data.__name__
-        article = "an" if kind[0] in "AEIOU" else "a"
-        raise DataError(f"data of a {type(model).__name__} are {article} {kind}, got {type(data).__name__}")
-    return explainer.anomalies(model, data, level)
+    kind = _kind_of(model, "anomalies")
+    if data is not None and getattr(data, "kind", None) != kind:
+        expected = {"events": "an EventLog", "series": "a Panel"}[kind]
+        raise DataError(f"data of a {type(model).__name__} are {expected}, got {type(data).__name__}")
+    return _ANOMALIES[kind](model, data, level)
 
 
-class _Explainer(NamedTuple):
-    """How one question is explained."""
-
-    data: type
-    explain: Callable[[Any, object, str | int, str | None], Explanation]
-    anomalies: Callable[[Any, Any, float], pl.DataFrame]
-
-
-_EXPLAINERS: dict[Kind, _Explainer] = {
-    "events": _Explainer(
-        EventLog, lambda model, key, horizon, _: explain_customer(model, key, horizon), silent_customers
-    ),
-    "series": _Explainer(
-        Panel, lambda model, key, _, target: explain_series(model, key, target), unexpected_values
-    ),
+_EXPLAIN: Mapping[Kind, Callable[..., Explanation]] = {"events": explain_customer, "series": explain_series}
+_ANOMALIES: Mapping[Kind, Callable[..., pl.DataFrame]] = {
+    "events": silent_customers,
+    "series": unexpected_values,
 }
 
 
-def _explainer_of(model: EventForecaster | SeriesForecaster, verb: str) -> _Explainer:
-    """Return how a fitted network of ours is explained."""
+def _kind_of(model: EventForecaster | SeriesForecaster, verb: str) -> Kind:
+    """Return the question of a fitted network of ours; refuse anything else."""
     if not getattr(model, "is_ours", False):
         raise ParameterError(
             f"{verb} takes a fitted EventForecaster or SeriesForecaster, got {type(model).__name__}; fit "
             "one, or load it with foretell.load(directory)"
         )
     model._check_fitted("model_")  # noqa: SLF001  # the house's own
-    return _EXPLAINERS[model.kind]
+    return model.kind

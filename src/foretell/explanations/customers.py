@@ -37,8 +37,15 @@ _GAP, _PACE, _SO_FAR, _WEEKDAY, _HOUR = (0, 2), (1,), (3, 4, 5), tuple(range(6, 
 _LEAST, _BUSIER = 0.005, 0.1
 
 
-def explain_customer(model: EventForecaster, id: object, horizon: str | int = "30d") -> Explanation:  # noqa: A002
+def explain_customer(
+    model: EventForecaster,
+    id: object,  # noqa: A002
+    *,
+    horizon: str | int,
+    target: str | None,
+) -> Explanation:
     """Explain the chance that a customer comes within the horizon; see `foretell.explain`."""
+    del target  # of series
     log, fitted = model.log_, model.model_
     if not isinstance(fitted.network, GapNetwork):
         raise ParameterError(

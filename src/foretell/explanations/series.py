@@ -32,8 +32,15 @@ _MIDDLE = QUANTILES.index(0.5)
 _LEAST = 0.005
 
 
-def explain_series(model: SeriesForecaster, id: object, target: str | None = None) -> Explanation:  # noqa: A002
+def explain_series(
+    model: SeriesForecaster,
+    id: object,  # noqa: A002
+    *,
+    horizon: str | int,
+    target: str | None,
+) -> Explanation:
     """Explain the mean of the next steps' medians; see `foretell.explain`."""
+    del horizon  # of visits
     panel, fitted = model.panel_.select([id]), model.model_
     k = panel.target_index(target)
     shape = fitted.network.shape
