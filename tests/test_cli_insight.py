@@ -60,9 +60,9 @@ def test_settings_are_searched_and_the_best_model_kept(place: Path) -> None:
     assert out.exit_code == 0, out.output
     assert "Trials, the best first" in out.stdout
     assert "best of 2 trials" in out.stdout
-    found: Any = ft.load(place / "best")
-    assert found.network.units == 4
-    assert found.horizon == 3
+    result: Any = ft.load(place / "best")
+    assert result.network.units == 4
+    assert result.horizon == 3
 
 
 @pytest.mark.parametrize(

@@ -104,9 +104,9 @@ def test_backtest_goes_back_step_by_step(place: Path) -> None:
     words = [*fit_words(place, "backtest"), "--folds", "2", "--step", "3d"]
     out = runner.invoke(app, [*words, "--model", "naive", "--model", "seasonal naive", "--json", "-"])
     assert out.exit_code == 0, out.output
-    found = json.loads(out.stdout)
-    assert [day[:10] for day in found["cutoffs"]] == ["2024-08-17", "2024-08-20"]
-    assert found["rows"][0]["model"] == "seasonal naive"
+    result = json.loads(out.stdout)
+    assert [day[:10] for day in result["cutoffs"]] == ["2024-08-17", "2024-08-20"]
+    assert result["rows"][0]["model"] == "seasonal naive"
 
 
 def test_backtest_of_series_steps_in_whole_steps(place: Path) -> None:

@@ -61,11 +61,11 @@ class TestCustomers:
     def test_the_parts_add_up_to_the_forecast(self, small_model: ft.EventForecaster, rank: int) -> None:
         log = small_model.log_
         customer = log.ids[int(np.argsort(-log.counts)[rank])]
-        found = ft.explain(small_model, customer)
-        table = found.table()
-        assert table["contribution"][:-1].sum() == pytest.approx(found.forecast, abs=2e-4)
+        result = ft.explain(small_model, customer)
+        table = result.table()
+        assert table["contribution"][:-1].sum() == pytest.approx(result.forecast, abs=2e-4)
         answer = small_model.predict(["30d"], ids=[customer])["p_return_30d"][0]
-        assert found.forecast == pytest.approx(answer, abs=1e-5)
+        assert result.forecast == pytest.approx(answer, abs=1e-5)
         assert table["what"].to_list()[0] == "anchor"
         assert {"own pace", "visits so far", "day of the week", "amount", "season ahead"} <= set(
             table["what"]
@@ -82,8 +82,8 @@ class TestCustomers:
             for member in small_model.model_.members
         ]
         model.model_ = dataclasses.replace(small_model.model_, members=tuple(members))
-        found = ft.explain(model, model.log_.ids[0])
-        own = [by for what, _, by in found.parts if what != "season ahead"]
+        result = ft.explain(model, model.log_.ids[0])
+        own = [by for what, _, by in result.parts if what != "season ahead"]
         assert np.abs(own).max() < 1e-5
 
     def test_the_words_are_a_shop_keepers(self, small_model: ft.EventForecaster) -> None:
@@ -111,13 +111,13 @@ class TestCustomers:
     def test_silence_beyond_the_gaps_is_listed(
         self, small_model: ft.EventForecaster, small_log: ft.EventLog
     ) -> None:
-        found = ft.anomalies(small_model, level=90)
+        result = ft.anomalies(small_model, level=90)
         late = small_model.predict(horizons=[], levels=[]).filter(pl.col("overdue") > 0.9)
-        assert 0 < found.height < small_model.log_.n_customers
-        assert set(found["unique_id"]) == set(late["unique_id"])
-        assert found["score"].is_sorted(descending=True)
-        assert (found["value"] > found["high"] - 1).all()
-        assert found.columns == ["unique_id", "ds", "what", "value", "low", "high", "score"]
+        assert 0 < result.height < small_model.log_.n_customers
+        assert set(result["unique_id"]) == set(late["unique_id"])
+        assert result["score"].is_sorted(descending=True)
+        assert (result["value"] > result["high"] - 1).all()
+        assert result.columns == ["unique_id", "ds", "what", "value", "low", "high", "score"]
         later = ft.anomalies(small_model, small_log, level=90)
         assert str(later["ds"][0]) == "2023-12-31"
         with pytest.raises(DataError, match="before the model's date"):
@@ -127,45 +127,45 @@ class TestCustomers:
 class TestSeries:
     @pytest.mark.parametrize("name", ["s0", "s3"])
     def test_the_parts_add_up_to_the_forecast(self, series_model: ft.SeriesForecaster, name: str) -> None:
-        found = ft.explain(series_model, name)
-        parts = found.table()["contribution"][:-1].sum()
-        assert parts == pytest.approx(found.forecast, rel=2e-3)
+        result = ft.explain(series_model, name)
+        parts = result.table()["contribution"][:-1].sum()
+        assert parts == pytest.approx(result.forecast, rel=2e-3)
         own = series_model.predict(series_model.panel_.select([name]), levels=[])["foretell"].mean()
-        assert found.forecast == pytest.approx(own, rel=1e-5)
-        assert {"the last 6 steps", "earlier", "calendar", "promo"} <= set(found.table()["what"])
+        assert result.forecast == pytest.approx(own, rel=1e-5)
+        assert {"the last 6 steps", "earlier", "calendar", "promo"} <= set(result.table()["what"])
 
     def test_the_anchor_is_the_seasonal_naive_forecast(self, series_model: ft.SeriesForecaster) -> None:
-        found = ft.explain(series_model, "s1")
-        assert found.anchor == pytest.approx(series_model.panel_.select(["s1"]).values[-H:].mean(), rel=1e-5)
-        assert "the same places of the last season of 6 steps" in str(found)
+        result = ft.explain(series_model, "s1")
+        assert result.anchor == pytest.approx(series_model.panel_.select(["s1"]).values[-H:].mean(), rel=1e-5)
+        assert "the same places of the last season of 6 steps" in str(result)
 
     def test_values_outside_of_their_interval_are_listed(self, series_model: ft.SeriesForecaster) -> None:
         series = values()
         series["s2"][-8] = 60.0
-        found = ft.anomalies(series_model, panel_of(series), level=99)
-        assert found["unique_id"][0] == "s2"
-        assert found["value"][0] == 60.0
-        assert str(found["ds"][0]) == "2024-03-29"
-        assert found["what"][0] == "y"
-        assert ((found["value"] < found["low"]) | (found["value"] > found["high"])).all()
-        assert (found["score"] > 1.0).all()
+        result = ft.anomalies(series_model, panel_of(series), level=99)
+        assert result["unique_id"][0] == "s2"
+        assert result["value"][0] == 60.0
+        assert str(result["ds"][0]) == "2024-03-29"
+        assert result["what"][0] == "y"
+        assert ((result["value"] < result["low"]) | (result["value"] > result["high"])).all()
+        assert (result["score"] > 1.0).all()
         clean = ft.anomalies(series_model, panel_of(values()), level=99)
-        assert clean.height < found.height + 2
+        assert clean.height < result.height + 2
         assert "s2" not in set(clean.filter(pl.col("score") > 5)["unique_id"])
 
     def test_missing_values_before_a_fold_do_not_hide_it(self, series_model: ft.SeriesForecaster) -> None:
         series = values()
         series["s2"][-2 * H - 2 : -2 * H] = np.nan
         series["s2"][-2 * H] = 60.0
-        found = ft.anomalies(series_model, panel_of(series), level=99)
-        assert found.row(0)[0] == "s2"
-        assert found["value"][0] == 60.0
+        result = ft.anomalies(series_model, panel_of(series), level=99)
+        assert result.row(0)[0] == "s2"
+        assert result["value"][0] == 60.0
 
     def test_by_default_the_last_steps_are_looked_at(self, series_model: ft.SeriesForecaster) -> None:
-        found = ft.anomalies(series_model, level=1)
+        result = ft.anomalies(series_model, level=1)
         last = series_model.panel_.time_of(series_model.panel_.ends.max() - np.arange(H))
-        assert found.height > 12
-        assert set(found["ds"]) <= set(last)
+        assert result.height > 12
+        assert set(result["ds"]) <= set(last)
 
     def test_data_that_do_not_go_on_are_refused(self, series_model: ft.SeriesForecaster) -> None:
         with pytest.raises(DataError, match="goes on"):
@@ -173,9 +173,9 @@ class TestSeries:
 
 
 def test_explanations_are_drawn(small_model: ft.EventForecaster, series_model: ft.SeriesForecaster) -> None:
-    for found in (ft.explain(small_model, small_model.log_.ids[0]), ft.explain(series_model, "s0")):
-        chart = ft.plotting.plot_explanation(found).to_dict()
-        assert str(found.id) in chart["title"]["text"]
+    for result in (ft.explain(small_model, small_model.log_.ids[0]), ft.explain(series_model, "s0")):
+        chart = ft.plotting.plot_explanation(result).to_dict()
+        assert str(result.id) in chart["title"]["text"]
 
 
 def test_wrong_use_is_told(small_model: ft.EventForecaster, series_model: ft.SeriesForecaster) -> None:

@@ -40,8 +40,8 @@ def grid(panel: ft.Panel, tmp_path_factory: pytest.TempPathFactory) -> tuple[ft.
     """A whole grid of one shape, its file, and how many programs it compiled."""
     place = tmp_path_factory.mktemp("search") / "search.db"
     before = Trainer._run_epoch._cache_size()
-    found = ft.tune(panel, RATES, model=SMALL, search=ft.SearchConfig(method="grid", storage=place))
-    return found, place, Trainer._run_epoch._cache_size() - before
+    result = ft.tune(panel, RATES, model=SMALL, search=ft.SearchConfig(method="grid", storage=place))
+    return result, place, Trainer._run_epoch._cache_size() - before
 
 
 def test_a_grid_tries_every_combination_once(grid: Any) -> None:
@@ -57,21 +57,21 @@ def test_trials_that_differ_in_rates_and_dropout_run_one_compiled_program(grid: 
 def test_the_best_trial_comes_first_and_its_settings_are_fitted_to_all_data(
     grid: Any, panel: ft.Panel
 ) -> None:
-    found = grid[0]
-    table = found.table()
+    result = grid[0]
+    table = result.table()
     assert table["mase"].is_sorted()
-    assert table["mase"][0] == found.value
-    assert found.best == {name: table[name][0] for name in RATES}
-    assert found.model.training.learning_rate == found.best["training.learning_rate"]
-    assert found.model.panel_ is panel
-    assert "best of 6 trials" in str(found)
+    assert table["mase"][0] == result.value
+    assert result.best == {name: table[name][0] for name in RATES}
+    assert result.model.training.learning_rate == result.best["training.learning_rate"]
+    assert result.model.panel_ is panel
+    assert "best of 6 trials" in str(result)
 
 
 def test_the_figure_is_the_leaderboards(grid: Any, panel: ft.Panel) -> None:
-    found = grid[0]
-    again = with_settings(SMALL, found.best)
+    result = grid[0]
+    again = with_settings(SMALL, result.best)
     figures = ft.evaluate(panel, horizon=4, models=[again]).figures(again.name)
-    assert figures["mase"] == pytest.approx(found.value, rel=1e-4)
+    assert figures["mase"] == pytest.approx(result.value, rel=1e-4)
 
 
 def test_importances_are_shares_and_drawn(grid: Any) -> None:
@@ -113,18 +113,18 @@ def test_a_search_that_was_broken_off_goes_on(panel: ft.Panel, tmp_path: Path) -
     space = {"training.learning_rate": Between(1e-3, 1e-1, log=True)}
     with pytest.raises(BrokenOffError):
         ft.tune(panel, space, search=search, progress=stop, **options)
-    found = ft.tune(panel, space, search=search, **options)
-    table = found.table()
+    result = ft.tune(panel, space, search=search, **options)
+    table = result.table()
     assert table.height == 3
     assert table["training.learning_rate"].n_unique() == 3
 
 
 def test_when_the_time_is_up_no_trial_is_begun(panel: ft.Panel) -> None:
     search = ft.SearchConfig(method="random", trials=50, seconds=1e-3, together=1)
-    found = ft.tune(
+    result = ft.tune(
         panel, {"training.learning_rate": Between(1e-3, 1e-1, log=True)}, model=SMALL, search=search
     )
-    assert found.table().height == 1
+    assert result.table().height == 1
 
 
 class Scripted(ft.SeriesForecaster):
@@ -190,11 +190,11 @@ class ScriptedEvents(ft.EventForecaster):
 def test_events_are_tuned_by_a_figure_of_theirs(small_log: ft.EventLog, small: Any) -> None:
     log = small_log.until(small.cutoff)
     search = ft.SearchConfig(method="grid")
-    found = ft.tune(log, {"seed": [0, 1, 9]}, model=ScriptedEvents(), horizon="60d", search=search)
-    assert found.model.log_ is log
-    assert found.best == {"seed": 1}
+    result = ft.tune(log, {"seed": [0, 1, 9]}, model=ScriptedEvents(), horizon="60d", search=search)
+    assert result.model.log_ is log
+    assert result.best == {"seed": 1}
     figures = ft.evaluate(log, log.date(log.as_of - 60), "60d", [ScriptedEvents(seed=1)])
-    assert found.value == figures.table()["rmse"].item()
+    assert result.value == figures.table()["rmse"].item()
     by_order = ft.tune(log, {"seed": [0, 1]}, model=ScriptedEvents(), objective="auc_active", search=search)
     assert by_order.best == {"seed": 1}  # the higher, the better
 

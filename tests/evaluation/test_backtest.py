@@ -60,10 +60,10 @@ def waves(n=4, length=72, seed=3):
     }
 
 
-def said(found, fold=0):
+def said(result, fold=0):
     """Return what was forecast, without the truth."""
     truth = {"y", "returned", "next_event", "crps", "pit_lo", "pit_hi"}
-    return found.fold(fold).drop(truth, strict=False)
+    return result.fold(fold).drop(truth, strict=False)
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +82,8 @@ def steps():
 
 class TestFolds:
     def test_cut_offs_step_back_from_a_horizon_before_the_end(self, small_log):
-        found = ft.backtest(small_log, RULES, horizon="60d", cutoffs=3, config=ft.BacktestConfig(step="30d"))
-        days = [small_log.last_tick(one) for one in found.cutoffs]
+        result = ft.backtest(small_log, RULES, horizon="60d", cutoffs=3, config=ft.BacktestConfig(step="30d"))
+        days = [small_log.last_tick(one) for one in result.cutoffs]
         assert days == [small_log.as_of - 120, small_log.as_of - 90, small_log.as_of - 60]
 
     def test_months_are_counted_from_each_cut_off(self, small_log):
@@ -99,8 +99,8 @@ class TestFolds:
         assert str(folds.label(1)) == origin
 
     def test_the_table_has_a_row_for_each_cut_off_model_and_customer_known_by_then(self, small_log):
-        found = ft.backtest(small_log, RULES, horizon="60d", cutoffs=CUTS)
-        table = found.rows()
+        result = ft.backtest(small_log, RULES, horizon="60d", cutoffs=CUTS)
+        table = result.rows()
         for cut in CUTS:
             past = small_log.until(cut)
             rows = table.filter(pl.col("cutoff") == pl.lit(cut).str.to_date(), pl.col("model") == "mean gap")
@@ -109,11 +109,11 @@ class TestFolds:
 
     def test_one_fold_is_the_leaderboard(self, small_log):
         board = ft.evaluate(small_log, CUTS[1], "60d", RULES)
-        found = ft.backtest(small_log, RULES, horizon="60d", cutoffs=CUTS[1:])
+        result = ft.backtest(small_log, RULES, horizon="60d", cutoffs=CUTS[1:])
         assert isinstance(board, Evaluation)
         times = ["fit_s", "predict_s"]
-        assert found.table().drop(times).equals(board.table().drop(times))
-        assert found.rows().equals(board.rows())
+        assert result.table().drop(times).equals(board.table().drop(times))
+        assert result.rows().equals(board.rows())
 
     def test_the_truth_of_series_is_what_came_and_null_where_nothing_was_observed(self):
         series = waves()
@@ -137,18 +137,18 @@ class TestFolds:
         np.testing.assert_allclose(table["forecast"], table["y"])
 
     def test_rows_can_be_kept_as_files(self, small_log, tmp_path):
-        found = ft.backtest(small_log, RULES, horizon="60d", cutoffs=CUTS, out=tmp_path / "folds")
+        result = ft.backtest(small_log, RULES, horizon="60d", cutoffs=CUTS, out=tmp_path / "folds")
         files = sorted(path.name for path in (tmp_path / "folds").iterdir())
         assert files == ["fold_0000.parquet", "fold_0001.parquet"]
         with pytest.raises(ParameterError, match="not an empty directory"):
             ft.backtest(small_log, RULES, horizon="60d", cutoffs=CUTS, out=tmp_path / "folds")
-        assert len(found.fold(1)) > 0
+        assert len(result.fold(1)) > 0
 
     def test_temporary_files_go_with_the_result(self, small_log):
-        found = ft.backtest(small_log, ["mean gap"], horizon="60d", cutoffs=1)
-        place = found.directory
+        result = ft.backtest(small_log, ["mean gap"], horizon="60d", cutoffs=1)
+        place = result.directory
         assert place.exists()
-        del found
+        del result
         assert not place.exists()
 
     def test_json_has_figures_by_cut_off_and_a_verdict(self, small_log):
@@ -166,21 +166,21 @@ class TestPolicies:
     )
     def test_models_are_refitted_as_asked(self, refit, fitted):
         panel = ft.Panel.from_arrays(waves())
-        found = ft.backtest(
+        result = ft.backtest(
             panel, [Mean()], horizon=3, cutoffs=4, config=ft.BacktestConfig(season=6, refit=refit)
         )
-        means = [np.mean(panel.up_to(found.folds.origins[k]).values) for k in fitted]
-        assert [found.fold(k)["forecast"][0] for k in range(4)] == pytest.approx(means)
-        assert found.seconds["refitted"].sum() == len(set(fitted))
+        means = [np.mean(panel.up_to(result.folds.origins[k]).values) for k in fitted]
+        assert [result.fold(k)["forecast"][0] for k in range(4)] == pytest.approx(means)
+        assert result.seconds["refitted"].sum() == len(set(fitted))
 
     def test_a_sliding_period_is_as_long_as_the_first(self):
         panel = ft.Panel.from_arrays(waves(length=60))
         config = ft.BacktestConfig(step=10, season=6, training="sliding")
-        found = ft.backtest(panel, [Mean()], horizon=3, cutoffs=3, config=config)
-        window = found.folds.origins[0] + 1
-        for k, origin in enumerate(found.folds.origins):
+        result = ft.backtest(panel, [Mean()], horizon=3, cutoffs=3, config=config)
+        window = result.folds.origins[0] + 1
+        for k, origin in enumerate(result.folds.origins):
             values = panel.values.reshape(4, 60)[:, origin + 1 - window : origin + 1]
-            assert found.fold(k)["forecast"][0] == pytest.approx(values.mean())
+            assert result.fold(k)["forecast"][0] == pytest.approx(values.mean())
 
     def test_the_last_steps_of_a_panel(self):
         panel = ft.Panel.from_arrays({"a": [1, 2, 3, 4], "gone": [5, 6]})
@@ -199,8 +199,8 @@ class TestPolicies:
 class TestNoLeakage:
     def test_nothing_that_a_careless_model_keeps_reaches_the_next_fold(self, small_log):
         given = Counter()
-        found = ft.backtest(small_log, [given], horizon="60d", cutoffs=CUTS)
-        assert all((found.fold(k)["forecast"] == 1.0).all() for k in range(2))
+        result = ft.backtest(small_log, [given], horizon="60d", cutoffs=CUTS)
+        assert all((result.fold(k)["forecast"] == 1.0).all() for k in range(2))
         assert given.fits == given.asked == []
 
     def test_a_fold_of_visits_does_not_depend_on_the_folds_before_it(self, small, small_log, visits):
@@ -222,24 +222,24 @@ class TestNoLeakage:
         panel, origin = ft.Panel.from_arrays(waves(**LONG)), steps.folds.origins[0]
         other = ft.Panel.from_arrays(waves(**LONG, seed=9)).up_to(origin)
         seen_others = small_forecaster().fit(other)
-        found = ft.backtest(
+        result = ft.backtest(
             panel, [seen_others, "drift"], horizon=H, cutoffs=[origin], config=ft.BacktestConfig(season=12)
         )
-        assert said(found).equals(said(steps, 0))
+        assert said(result).equals(said(steps, 0))
         assert seen_others.panel_ is other
 
 
 class TestWarmStart:
     def test_of_visits_goes_on_from_the_last_weights(self, small, small_log):
         model = small.forecaster(ensemble=1)
-        found = ft.backtest(
+        result = ft.backtest(
             small_log, [model], horizon="60d", cutoffs=CUTS, config=ft.BacktestConfig(refit="warm")
         )
         by_hand = [small_log.until(cut) for cut in CUTS]
         first = small.forecaster(ensemble=1).fit(by_hand[0])
         second = small.forecaster(ensemble=1).fit(by_hand[1], warm_start=first)
         outlook = second.outlook(by_hand[1], 60, period=7, window=30)
-        np.testing.assert_array_equal(found.fold(1)["forecast"], outlook.expected)
+        np.testing.assert_array_equal(result.fold(1)["forecast"], outlook.expected)
         shifts = [np.abs(a - b).max() for a, b in zip(first.model_.members[0], second.model_.members[0])]  # noqa: B905
         assert 0 < max(shifts) < 0.5
 
@@ -265,24 +265,24 @@ class TestScores:
         chances[:, 0] = 0.0
         waited = np.array([1.0, 2.0, 5.0, 20.0, 21.0, 7.0])
         fine = (np.arange(200_000) + 0.5) * 20 / 200_000
-        for row, when, found in zip(chances, waited, censored_crps(times, chances, waited), strict=True):
+        for row, when, result in zip(chances, waited, censored_crps(times, chances, waited), strict=True):
             error = (np.interp(fine, times, row) - (fine >= when)) ** 2
-            assert found == pytest.approx(error.mean() * 20, rel=1e-3)
+            assert result == pytest.approx(error.mean() * 20, rel=1e-3)
 
     def test_the_truth_has_the_best_crps(self, small_log):
-        found = ft.backtest(small_log, ["mbg/nbd", "pareto/nbd"], horizon="60d", cutoffs=CUTS)
-        assert found.table()["crps"].is_between(0, 60).all(ignore_nulls=False)
-        table = found.rows()
+        result = ft.backtest(small_log, ["mbg/nbd", "pareto/nbd"], horizon="60d", cutoffs=CUTS)
+        assert result.table()["crps"].is_between(0, 60).all(ignore_nulls=False)
+        table = result.rows()
         assert (table["pit_lo"] <= table["pit_hi"]).all()
         assert table["pit_hi"].is_null().equals(table["next_event"].is_null())
 
     def test_the_verdict_is_over_all_folds(self):
         panel = ft.Panel.from_arrays(waves(12))
-        found = ft.backtest(
+        result = ft.backtest(
             panel, ["seasonal naive", "naive"], horizon=3, cutoffs=3, config=ft.BacktestConfig(season=6)
         )
-        assert found.losses()["naive"].shape == (12,)
-        assert found.losses()["naive"].mean() > found.losses()["seasonal naive"].mean()
+        assert result.losses()["naive"].shape == (12,)
+        assert result.losses()["naive"].mean() > result.losses()["seasonal naive"].mean()
 
 
 @pytest.mark.parametrize(
@@ -327,8 +327,8 @@ class Silent(Counter):
 
 
 def test_a_model_without_counts_has_null_figures_in_a_backtest(small_log):
-    found = ft.backtest(small_log, [Silent(), "mean gap"], horizon="60d", cutoffs=CUTS)
-    figures = found.figures("silent")
+    result = ft.backtest(small_log, [Silent(), "mean gap"], horizon="60d", cutoffs=CUTS)
+    figures = result.figures("silent")
     missing = {name for name, value in figures.items() if value is None}
     assert missing == {
         "rmse",
@@ -340,7 +340,7 @@ def test_a_model_without_counts_has_null_figures_in_a_backtest(small_log):
         "coverage_80",
     } | {"crps"}
     assert figures["brier_30d"] == pytest.approx(0.25)
-    assert found.table()["model"][-1] == "silent"
+    assert result.table()["model"][-1] == "silent"
 
 
 def test_neither_log_nor_panel():

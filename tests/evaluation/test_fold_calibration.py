@@ -53,17 +53,17 @@ def visits(small_log):
 
 class TestCoverage:
     def test_right_quantiles_hold_what_they_claim(self, steps):
-        found = calibration.coverage_by_level(steps, "normal")
-        np.testing.assert_allclose(found["observed"], found["level"] / 100, atol=0.03)
+        result = calibration.coverage_by_level(steps, "normal")
+        np.testing.assert_allclose(result["observed"], result["level"] / 100, atol=0.03)
 
     def test_narrow_ones_hold_less(self, steps):
-        found = calibration.coverage_by_level(steps, "normal (2)")
-        assert (found["observed"] < found["level"] / 100).all()
+        result = calibration.coverage_by_level(steps, "normal (2)")
+        assert (result["observed"] < result["level"] / 100).all()
 
     def test_the_figure_of_the_scores_is_the_80_per_cent_level(self, steps):
-        found = calibration.coverage_by_level(steps, "normal").filter(pl.col("level") == 80)
+        result = calibration.coverage_by_level(steps, "normal").filter(pl.col("level") == 80)
         scores = steps.table().filter(pl.col("model") == "normal")
-        assert found["observed"].item() == pytest.approx(scores["coverage_80"].item())
+        assert result["observed"].item() == pytest.approx(scores["coverage_80"].item())
 
 
 class TestPlaces:
@@ -77,9 +77,9 @@ class TestPlaces:
         assert share[0] > 0.2 < share[-1]
 
     def test_of_visits_they_add_up_to_one(self, visits):
-        found = calibration.pit_histogram(visits, "MBG/NBD")
-        assert found["share"].sum() == pytest.approx(1.0)
-        assert (found["share"] > 0.0).all()
+        result = calibration.pit_histogram(visits, "MBG/NBD")
+        assert result["share"].sum() == pytest.approx(1.0)
+        assert (result["share"] > 0.0).all()
 
 
 class TestRecalibration:
@@ -87,26 +87,26 @@ class TestRecalibration:
         rng = np.random.default_rng(1)
         truth, said = rng.normal(1.0, 2.0, 8_000), np.tile([-1.28, 0.0, 1.28], (8_000, 1))
         recalibration = ConformalRecalibration.fit(truth[:4_000], said[:4_000], [0.1, 0.5, 0.9])
-        found = recalibration.apply(said[4_000:])
-        shares = (truth[4_000:, None] <= found).mean(axis=0)
+        result = recalibration.apply(said[4_000:])
+        shares = (truth[4_000:, None] <= result).mean(axis=0)
         np.testing.assert_allclose(shares, [0.1, 0.5, 0.9], atol=0.02)
 
     @given(st.integers(50, 300), st.integers(0, 1_000))
     def test_recalibrated_quantiles_are_in_order_and_finite(self, n, seed):
         rng = np.random.default_rng(seed)
         said = np.sort(rng.normal(size=(n, 3)), axis=1)
-        found = ConformalRecalibration.fit(rng.normal(size=n), said, [0.1, 0.5, 0.9]).apply(said)
-        assert np.isfinite(found).all()
-        assert (np.diff(found, axis=1) >= 0).all()
+        result = ConformalRecalibration.fit(rng.normal(size=n), said, [0.1, 0.5, 0.9]).apply(said)
+        assert np.isfinite(result).all()
+        assert (np.diff(result, axis=1) >= 0).all()
 
     def test_probabilities_come_true_on_cases_that_the_recalibration_has_not_seen(self):
         rng = np.random.default_rng(2)
         chance = rng.random(20_000)
         happened = rng.random(20_000) < chance**3
         recalibration = IsotonicRecalibration.fit(happened[:10_000], chance[:10_000])
-        found = recalibration.apply(chance[10_000:])
+        result = recalibration.apply(chance[10_000:])
         assert metrics.expected_calibration_error(happened[10_000:], chance[10_000:]) > 0.2
-        assert metrics.expected_calibration_error(happened[10_000:], found) < 0.02
+        assert metrics.expected_calibration_error(happened[10_000:], result) < 0.02
 
     @given(st.lists(st.floats(0, 1), min_size=60, max_size=90), st.integers(0, 1_000))
     def test_recalibrated_probabilities_keep_their_order_and_are_probabilities(self, chances, seed):
@@ -114,15 +114,15 @@ class TestRecalibration:
         recalibration = IsotonicRecalibration.fit(
             np.random.default_rng(seed).random(len(chance)) < chance, chance
         )
-        found = recalibration.apply(chance)
-        assert (np.diff(found) >= -1e-12).all()
-        assert 0.0 <= found.min() <= found.max() <= 1.0
+        result = recalibration.apply(chance)
+        assert (np.diff(result) >= -1e-12).all()
+        assert 0.0 <= result.min() <= result.max() <= 1.0
 
     def test_levels_hold_on_places_that_the_recalibration_has_not_seen(self):
         place = np.random.default_rng(3).beta(0.5, 0.7, 20_000)  # too narrow, and off to one side
         recalibration = PITRecalibration.fit(place[:10_000], place[:10_000])
-        found = (place[10_000:, None] <= recalibration.levels([0.1, 0.5, 0.9])).mean(axis=0)
-        np.testing.assert_allclose(found, [0.1, 0.5, 0.9], atol=0.015)
+        result = (place[10_000:, None] <= recalibration.levels([0.1, 0.5, 0.9])).mean(axis=0)
+        np.testing.assert_allclose(result, [0.1, 0.5, 0.9], atol=0.015)
 
     def test_what_was_wrong_in_all_folds_is_recalibrated_and_what_contradicts_itself_is_not(self):
         rng = np.random.default_rng(4)
@@ -172,16 +172,16 @@ class TestRecalibration:
         asked = PITRecalibration.of(visits, "MBG/NBD").levels([0.0, 0.1, 0.9, 1.0])
         assert (np.diff(asked) > 0).all()
         assert asked[[0, 3]].tolist() == [0.0, 1.0]
-        found = calibration.reliability_over_folds(visits, "MBG/NBD")
-        assert found.size.sum() == sum(visits.fold(k)["model"].eq("MBG/NBD").sum() for k in range(4))
+        result = calibration.reliability_over_folds(visits, "MBG/NBD")
+        assert result.size.sum() == sum(visits.fold(k)["model"].eq("MBG/NBD").sum() for k in range(4))
 
 
 class TestWrongUse:
     @pytest.mark.parametrize(
         ("call", "said"),
         [
-            (lambda found: calibration.pit_histogram(found, "mean gap"), "mean gap has no rows"),
-            (lambda found: calibration.pit_histogram(found, "prophet"), "no model 'prophet'"),
+            (lambda result: calibration.pit_histogram(result, "mean gap"), "mean gap has no rows"),
+            (lambda result: calibration.pit_histogram(result, "prophet"), "no model 'prophet'"),
         ],
     )
     def test_a_model_that_tells_no_distribution(self, visits, call, said):
@@ -211,6 +211,6 @@ class TestPictures:
             assert ft.plotting.save(chart, tmp_path / f"{name}.svg").stat().st_size > 1_000
 
     def test_a_recalibration_needs_two_folds(self, small_log):
-        found = ft.backtest(small_log, ["mbg/nbd"], horizon="60d", cutoffs=1)
+        result = ft.backtest(small_log, ["mbg/nbd"], horizon="60d", cutoffs=1)
         with pytest.raises(ParameterError, match="two cut-offs or more"):
-            ft.plotting.plot_recalibration(found, "MBG/NBD")
+            ft.plotting.plot_recalibration(result, "MBG/NBD")

@@ -15,25 +15,25 @@ def hard():
 
 def test_a_better_network_is_named_with_its_gain_and_interval(hard):
     noise = np.random.default_rng(2).normal(0.94, 0.2, 400)
-    found = judge({"foretell": hard * noise, "Pareto/NBD": hard, "mean gap": 2 * hard}, OURS, root=False)
-    assert found.use == "foretell"
-    assert found.rival == "Pareto/NBD"
-    assert 0 < found.low_pct < found.gain_pct < found.high_pct < 12
-    assert "% better than Pareto/NBD (95 % interval" in str(found)
+    result = judge({"foretell": hard * noise, "Pareto/NBD": hard, "mean gap": 2 * hard}, OURS, root=False)
+    assert result.use == "foretell"
+    assert result.rival == "Pareto/NBD"
+    assert 0 < result.low_pct < result.gain_pct < result.high_pct < 12
+    assert "% better than Pareto/NBD (95 % interval" in str(result)
 
 
 def test_a_network_that_is_no_better_than_a_rule_is_not_recommended(hard):
     noise = np.random.default_rng(3).normal(0.999, 0.5, 400)
-    found = judge({"foretell": hard * noise, "mean gap": hard}, OURS, root=False)
-    assert found.use == "mean gap"
-    assert str(found).startswith("the network is no better than the customers' own mean gap")
-    assert str(found).endswith("use that")
+    result = judge({"foretell": hard * noise, "mean gap": hard}, OURS, root=False)
+    assert result.use == "mean gap"
+    assert str(result).startswith("the network is no better than the customers' own mean gap")
+    assert str(result).endswith("use that")
 
 
 def test_a_worse_network_is_called_worse(hard):
-    found = judge({"foretell": 1.2 * hard, "seasonal naive": hard}, OURS, root=False)
-    assert (found.use, round(found.gain_pct)) == ("seasonal naive", -20)
-    assert "20 % worse than the value one season before" in str(found)
+    result = judge({"foretell": 1.2 * hard, "seasonal naive": hard}, OURS, root=False)
+    assert (result.use, round(result.gain_pct)) == ("seasonal naive", -20)
+    assert "20 % worse than the value one season before" in str(result)
 
 
 def test_roots_are_compared_where_asked(hard):
@@ -41,13 +41,13 @@ def test_roots_are_compared_where_asked(hard):
 
 
 def test_the_interval_holds_the_true_gain_in_most_samples():
-    rng, held = np.random.default_rng(4), 0
+    rng, held_out = np.random.default_rng(4), 0
     for _ in range(60):
         hard = rng.gamma(1.0, 1.0, 200)
         own = hard * rng.gamma(4.0, 0.9 / 4.0, 200)  # 10 % better on average
-        found = judge({"foretell": own, "naive": hard}, OURS, root=False)
-        held += found.low_pct <= 10 <= found.high_pct
-    assert held >= 53
+        result = judge({"foretell": own, "naive": hard}, OURS, root=False)
+        held_out += result.low_pct <= 10 <= result.high_pct
+    assert held_out >= 53
 
 
 def test_many_customers_in_groups_give_the_same_interval_as_one_by_one(hard, monkeypatch):
@@ -63,9 +63,9 @@ def test_many_customers_in_groups_give_the_same_interval_as_one_by_one(hard, mon
 
 @pytest.mark.parametrize("names", [["foretell"], ["naive", "drift"], []])
 def test_one_side_alone_is_nothing_to_compare(names):
-    found = judge({name: np.ones(20) for name in names}, OURS, root=False)
-    assert found.use is None
-    assert "nothing to compare" in str(found)
+    result = judge({name: np.ones(20) for name in names}, OURS, root=False)
+    assert result.use is None
+    assert "nothing to compare" in str(result)
 
 
 def test_customers_without_a_loss_are_left_out_of_both():
@@ -75,6 +75,6 @@ def test_customers_without_a_loss_are_left_out_of_both():
 
 
 def test_too_few_to_tell_is_said():
-    found = judge({"foretell": [1.0, 1.0], "naive": [2.0, 2.0]}, OURS, root=False)
-    assert found.use == "naive"
-    assert "too few" in str(found)
+    result = judge({"foretell": [1.0, 1.0], "naive": [2.0, 2.0]}, OURS, root=False)
+    assert result.use == "naive"
+    assert "too few" in str(result)

@@ -55,14 +55,14 @@ class TestLeaderboard:
     def test_utilsforecast_reads_our_tables_and_agrees(self, panel: ft.Panel, board: Evaluation) -> None:
         evaluation = pytest.importorskip("utilsforecast.evaluation")
         losses = pytest.importorskip("utilsforecast.losses")
-        found = evaluation.evaluate(
+        result = evaluation.evaluate(
             board.forecasts().drop("seasonal naive-lo-80", "seasonal naive-hi-80"),
             metrics=[losses.mae, losses.smape],
             models=["naive", "seasonal naive"],
         )
         for name in ("naive", "seasonal naive"):
             theirs = (
-                found.group_by("metric")
+                result.group_by("metric")
                 .agg(pl.col(name).mean())
                 .rows_by_key("metric", named=True, unique=True)
             )
@@ -81,10 +81,10 @@ class TestLeaderboard:
         values[1, -5:] = np.nan
         values[2, -2] = np.nan
         holes = ft.Panel.from_arrays({f"s{i}": row for i, row in enumerate(values)})
-        found = ft.evaluate(holes, 53, 6, models=["naive", "drift"], season=6)
+        result = ft.evaluate(holes, 53, 6, models=["naive", "drift"], season=6)
         truth, seen = values[:, -6:, None], values[:, :54, None]
         scale = np.stack([metrics.naive_scale(one, 6) for one in seen])
-        for name, model in found.models.items():
+        for name, model in result.models.items():
             quantiles = model.forecast(holes.up_to(53), 6, [k / 10 for k in range(1, 10)])
             median = quantiles[..., 4]
             size = np.abs(truth) + np.abs(median)
@@ -102,7 +102,7 @@ class TestLeaderboard:
                 "coverage_80": inside[~np.isnan(truth)].mean(),
                 "bias_pct": 100 * np.nansum(median - truth + 0 * truth) / np.nansum(np.abs(truth)),
             }
-            assert {key: found.figures(name)[key] for key in expected} == pytest.approx(expected)
+            assert {key: result.figures(name)[key] for key in expected} == pytest.approx(expected)
 
     def test_short_series_are_counted(self) -> None:
         panel = ft.Panel.from_arrays({"long": np.arange(20.0), "short": [1.0, 2.0]})
