@@ -142,7 +142,7 @@ def _observed(times: IntArray, moments: IntArray, options: EventOptions, tally: 
     return start, as_of
 
 
-def read_events(
+def read_events(  # noqa: PLR0913  # one keyword for each way that rows are written
     source: object,
     *,
     id: str = "unique_id",  # noqa: A002  # the users' word for it, as in the tables that come out

@@ -240,7 +240,7 @@ def _scattered(covariates: Covariates, chosen: BoolArray, rows: IntArray, n_rows
 _Names = Sequence[str] | str
 
 
-def read_series(
+def read_series(  # noqa: PLR0913  # one keyword for each way that rows are written
     source: object,
     *,
     id: str | None = "unique_id",  # noqa: A002  # the users' word for it, as in the tables that come out
