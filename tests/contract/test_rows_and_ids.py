@@ -26,7 +26,6 @@ import foretell as ft
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}, {case[1]}")
 KINDS = ("events", "series")
-SIMULATED = {("events", name) for name in ("head mixture", "auto", "stores", "own cell")}
 START = dt.date(1990, 1, 1)
 # Names of any type, in the order of their numbers.
 NAMES = {
@@ -93,8 +92,6 @@ class TestEveryForecaster:
         assert_frame_equal(again, table, rel_tol=1e-6)
 
     def test_each_is_answered_by_name_and_as_alone_among_others(self, case):
-        if case == ("series", "recursive"):
-            pytest.xfail("the paths of a series are drawn in the order of all that are asked about")
         model, data = fitted(case), training_data(case[0])
         some = data.ids.gather([4, 0, 2]).alias("unique_id")
         expected = some.to_frame().join(answers(model), on="unique_id", how="left", maintain_order="left")
@@ -103,8 +100,6 @@ class TestEveryForecaster:
         else:
             table = model.predict(data.select(some), horizon=3, levels=[80])
             expected = expected.sort("unique_id", maintain_order=True)
-        if case in SIMULATED:  # each with paths of its own, whose number depends on who else is asked about
-            table, expected = (one.drop("^expected_events.*$") for one in (table, expected))
         assert_frame_equal(table, expected, rel_tol=1e-5, abs_tol=1e-5)
 
     def test_a_fitted_one_answers_for_whoever_comes_first(self, case):

@@ -15,6 +15,7 @@ from foretell.baselines import MBGNBD, BGNBDParams
 from foretell.baselines.statistic import summarise
 from foretell.data.log import EventLog
 from foretell.data.report import ReadReport
+from foretell.events import simulation
 from foretell.events.answers import p_return, standing
 from foretell.events.clock import OperationalClock
 from foretell.events.heads.mixture import Anchor, GapNetwork
@@ -22,6 +23,7 @@ from foretell.events.history import FeatureScale, Steps, histories, standardised
 from foretell.events.simulation import expected_events
 from foretell.events.states import GapModel, encode, log_features
 from foretell.nn.settings import NetworkConfig
+from foretell.nn.streams import streams_of, uniforms, uniforms_on_device
 
 PARAMS = BGNBDParams(0.5, 2_000.0, 0.8, 2.0)
 EDGES = [1_000, 6_000]
@@ -179,9 +181,7 @@ def disagreeing(small_model):
 def repeated(disagreeing):
     """Expected events of the small log, from as many seeds as give a standard error."""
     parts = disagreeing.model_, disagreeing.log_, disagreeing.states_
-    counts = [
-        expected_events(*parts, [14, HORIZON], paths=disagreeing.paths, seed=s).counts for s in range(SEEDS)
-    ]
+    counts = [expected_events(*parts, [14, HORIZON], paths=20, seed=s).counts for s in range(SEEDS)]
     return np.stack(counts)
 
 
@@ -252,3 +252,41 @@ def test_simulated_tables_count_the_same_events(futures):
 
 def test_a_longer_horizon_has_more_events(repeated):
     assert np.all(repeated[:, :, 1] >= repeated[:, :, 0])
+
+
+@pytest.fixture(scope="module")
+def table(disagreeing):
+    return disagreeing.predict(horizons=["14d", "60d"])
+
+
+class TestEveryCustomerHasAStreamOfItsOwn:
+    """So an answer does not depend on who else is asked about, nor on blocks: to the last bit."""
+
+    def test_asked_alone_or_among_others(self, disagreeing, table):
+        ids = disagreeing.log_.ids.gather([3, 80, 17])
+        few = disagreeing.predict(horizons=["14d", "60d"], ids=ids)
+        assert few.equals(table[[3, 80, 17]])
+        assert disagreeing.predict(horizons=["14d", "60d"], ids=ids.head(1)).equals(table[[3]])
+
+    @pytest.mark.parametrize("size", [7, 64])
+    def test_in_blocks_of_any_size(self, disagreeing, table, futures, size, monkeypatch):
+        monkeypatch.setattr(simulation, "_BLOCK", size)
+        assert disagreeing.predict(horizons=["14d", "60d"]).equals(table)
+        assert disagreeing.simulate(HORIZON, paths=300, seed=3).to_polars().equals(futures.to_polars())
+
+    def test_draws_are_uniform_and_unrelated_from_customer_to_customer_path_to_path_and_step_to_step(self):
+        streams = streams_of(pl.Series(range(2_000)), 0)
+        draws = np.stack(
+            [uniforms(streams[:, None], np.arange(20, dtype=np.uint32)[None], step) for step in range(5)]
+        )  # step, draw, customer, path
+        assert stats.kstest(draws.ravel(), "uniform").pvalue > 0.001
+        for axis in range(4):
+            first, second = (np.delete(draws, end, axis=axis).ravel() for end in (-1, 0))
+            assert abs(np.corrcoef(first, second)[0, 1]) < 5 / np.sqrt(first.size)
+        other = np.stack(uniforms(streams_of(pl.Series(range(2_000)), 1), np.uint32([3]), 0))
+        assert abs(np.corrcoef(other.ravel(), draws[0, :, :, 3].ravel())[0, 1]) < 0.06
+
+    def test_compiled_draws_are_the_same(self):
+        streams, paths = streams_of(pl.Series(["a", "é", "17"]), 5), np.arange(3, dtype=np.uint32)
+        compiled = uniforms_on_device(jnp.asarray(streams), jnp.asarray(paths), jnp.uint32(4))
+        np.testing.assert_array_equal(uniforms(streams, paths, 4), compiled)

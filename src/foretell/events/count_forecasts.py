@@ -13,6 +13,7 @@ import polars as pl
 from foretell.core.constraints import Whole, check
 from foretell.core.time import as_durations, period_edges
 from foretell.data.log import EventLog
+from foretell.data.tables import Customers
 from foretell.errors import DataError, ParameterError
 from foretell.events.customers import CustomerForecaster
 from foretell.events.heads.config import as_head
@@ -142,8 +143,9 @@ class CountForecasts(CustomerForecaster):
         states: States,
         edges: Sequence[int],
         periods: Sequence[int] | npt.NDArray[np.int64] = (),
-        rows: npt.NDArray[np.int64] | None = None,
+        customers: Customers | None = None,
     ) -> Expected:
+        asked = None if customers is None else customers.ids
         ours = expected_events(
             self.model_,
             log,
@@ -152,8 +154,12 @@ class CountForecasts(CustomerForecaster):
             paths=as_head(self.head).paths,
             seed=self.seed,
             periods=list(periods),
+            ids=asked,
         )
-        return ours if self.auto_ is None else self.auto_.expected(ours, log, edges, periods, rows)
+        if self.auto_ is None:
+            return ours
+        rows = None if customers is None else customers.places
+        return self.auto_.expected(ours, log, edges, periods, rows)
 
 
 def group_totals(log: EventLog, expected: FloatArray) -> FloatArray:

@@ -35,6 +35,8 @@ from foretell.nn.samplers import (
 from foretell.nn.settings import NetworkConfig, TrainConfig
 from foretell.nn.training import Progress, Trained, Trainer, gentle, reporter, side_by_side
 
+# Larger logs are learned from by a sample of their customers.
+MOST_CUSTOMERS, MOST_EVENTS = 40_000, 400_000
 # A warm start takes this share of the epochs.
 _WARM_EPOCHS = 0.15
 
@@ -113,6 +115,7 @@ class _Measured:
                 "gap to learn from; read a longer log, or events that are not merged (merge=None)"
             )
         clock = OperationalClock.fit(log) if head.seasonal else OperationalClock.flat(log.unit)
+        log = sampled(log)  # the clock has seen all events; the rest costs no more than the sample
         history = histories(log, clock.table(log.start, log.as_of))
         raw = log_features(history, log, paced=head.kind != "mixture")
         learned = FeatureScale.fit(np.asarray(raw, dtype=np.float64)) if scale is None else scale
@@ -212,6 +215,18 @@ class _Members:
             for weights, r in zip(members, runs, strict=True)
         ]
         return error_quantiles(np.concatenate(errors))
+
+
+def sampled(log: EventLog, seed: int = 0) -> EventLog:
+    """Return the log of as many customers, drawn at random, as there is something to learn from.
+
+    A network of some ten thousand weights, trained for tens of epochs, learns no more from further customers.
+    """
+    if log.n_customers <= MOST_CUSTOMERS and log.n_events <= MOST_EVENTS:
+        return log
+    order = np.random.default_rng(seed).permutation(log.n_customers)
+    within = int(np.searchsorted(np.cumsum(log.counts[order]), MOST_EVENTS))
+    return log.take(np.sort(order[: max(min(within, MOST_CUSTOMERS), 1)]))
 
 
 def _hold_out(n: int, fraction: float, seed: int) -> tuple[IntArray, IntArray]:

@@ -164,7 +164,7 @@ class EventForecaster(GapForecasts, CountForecasts):
         counts = np.zeros((len(rows), 0)) if self._counts else None
         if named and self._counts:
             edges = [ticks for _, ticks in named]
-            counts = self._expected(log, states, edges, rows=rows).counts
+            counts = self._expected(log, states, edges, customers=customers).counts
         table = answer_table(self.model_, customers, states, horizons=named, levels=levels, expected=counts)
         if self.auto_ is not None:
             table = self.auto_.table(table, log, named, rows)

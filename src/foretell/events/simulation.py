@@ -14,7 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
+from foretell.core.ragged import flat_ranges
 from foretell.core.time import Unit
 from foretell.data.log import EventLog
 from foretell.events.heads.base import HistoryNetwork
@@ -23,12 +25,17 @@ from foretell.events.states import GapModel, States, silence
 from foretell.nn import mixture as mix
 from foretell.nn.mixture import Array, GapMixture
 from foretell.nn.samplers import power_of_two
+from foretell.nn.streams import Streams, streams_of, uniforms, uniforms_on_device
 from foretell.nn.training import side_by_side
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-LANES = 2_048
+# One width and few sizes: one program serves any number of customers, and each is answered as if alone.
+LANES = 1_024
+_BLOCK = 16_384  # customers that are simulated together
+_MOST_MEMBERS = 64
+_TYPICAL = 0.35  # of what an average customer adds, see `_paths`
 _ROUNDS = 16  # between two looks at whether paths are left
 _ENDLESS = 1e9
 
@@ -63,6 +70,7 @@ class Horizon(NamedTuple):
 
 class _Lanes(NamedTuple):
     task: Array
+    step: Array  # events of the path so far
     customer: Array
     reading: Array  # of the coming event, within the horizon
     origin: Array
@@ -78,7 +86,6 @@ class _Setting(NamedTuple):
     network: HistoryNetwork
     unit: Unit
     min_gap: int
-    lanes: int
 
 
 class _World(NamedTuple):
@@ -89,6 +96,8 @@ class _World(NamedTuple):
     start: Start
     horizon: Horizon
     tasks: Array  # (size,) customer of each task
+    streams: Array  # (size,) random stream and path of each task
+    paths: Array
     first: Array  # (size,) reading of each task's next event
     n_tasks: Array
 
@@ -101,36 +110,43 @@ def ahead(model: GapModel, log: EventLog, horizon: int) -> Horizon:
     return Horizon(on_device(padded), on_device(readings[-1]), jnp.asarray(np.int32(log.as_of)))
 
 
-def starting_points(model: GapModel, log: EventLog, states: States, member: int) -> Start:
-    """Return one member's view of the customers."""
-    return Start(
-        tuple(on_device(part[member]) for part in states.memory),
-        on_device(-silence(model, log, states)),
-        on_device(states.count),
-        on_device(states.age),
-        on_device(states.mean_marks),
-    )
+def starting_points(states: States, silent: FloatArray, member: int) -> Start:
+    """Return one member's view of the customers, filled up to a size that repeats."""
+    size = power_of_two(len(silent), least=LANES)
+
+    def sized(values: npt.ArrayLike) -> Array:
+        given = np.asarray(values)
+        return on_device(np.pad(given, [(0, size - len(given))] + [(0, 0)] * (given.ndim - 1)))
+
+    memory = tuple(sized(part[member]) for part in states.memory)
+    return Start(memory, *(sized(part) for part in (-silent, states.count, states.age, states.mean_marks)))
 
 
-def _key(seed: int, member: int) -> Array:
-    # The counter-based default costs seconds of compilation in these loops.
-    return jax.random.key(seed + 7919 * member, impl="unsafe_rbg")
+class Tasks(NamedTuple):
+    """Paths to simulate: the customer of each, its random stream, and the path's number."""
+
+    customer: IntArray
+    stream: Streams
+    path: Streams
 
 
-def _first_readings(
-    members: GapMixture, elapsed: FloatArray, last: float, customer: IntArray, rng: np.random.Generator
-) -> FloatArray:
-    """Return readings of next events that fall within the horizon, one for each of the listed customers.
+def _numbered(path: IntArray, member: int) -> Streams:
+    """Return numbers of paths that no two members share."""
+    return (path * _MOST_MEMBERS + member).astype(np.uint32)
+
+
+def _first_readings(members: GapMixture, elapsed: FloatArray, last: float, tasks: Tasks) -> FloatArray:
+    """Return readings of next events that fall within the horizon, one for each task.
 
     The gap is drawn by closed-form inverse from the returning customer's distribution between the silence so
     far and the end of the horizon.
     """
-    silent = elapsed[customer]
-    mixture = GapMixture(*(part[customer] for part in members))
+    silent = elapsed[tasks.customer]
+    mixture = GapMixture(*(part[tasks.customer] for part in members))
     base = mix.component_log_survival(mixture, silent)
     left = np.exp(mix.component_log_survival(mixture, silent + last) - base)  # S_k(limit) / S_k(elapsed)
     mass = mixture.log_weight + base + np.log(np.maximum(1.0 - left, mix.TINY))
-    pick, place = rng.random((2, len(customer)))
+    _, pick, place = uniforms(tasks.stream, tasks.path, 0)
     component = mix.choose_component(mass, pick)
     floor = np.take_along_axis(left, component[:, None], axis=-1)[:, 0]
     gap = mix.truncated_inverse(mixture, component, silent, floor + (1.0 - floor) * (1.0 - place))
@@ -138,7 +154,7 @@ def _first_readings(
     return readings
 
 
-def _round(setting: _Setting, world: _World, head: Array, lanes: _Lanes, key: Array) -> Any:
+def _round(setting: _Setting, world: _World, head: Array, lanes: _Lanes) -> Any:
     """Hand new tasks to idle lanes, let every live lane's coming event happen, and draw the one after it.
 
     Returns
@@ -172,13 +188,16 @@ def _round(setting: _Setting, world: _World, head: Array, lanes: _Lanes, key: Ar
     state = jnp.stack([count, age], axis=-1)
     packed, memory = setting.network.step(world.weights, features, state, lanes.memory)
     after = mix.unpack(packed)
-    stays, pick, place = jax.random.uniform(key, (3, *count.shape))
+    step = lanes.step + np.uint32(1)
+    stays, pick, place = uniforms_on_device(world.streams[lanes.task], world.paths[lanes.task], step)
     returns = jnp.log(stays) < after.log_return
     component = mix.choose_component(after.log_weight, pick)
-    reading = origin + mix.truncated_inverse(after, component, jnp.zeros_like(gap), 1.0 - place)
+    next_gap = mix.truncated_inverse(after, component, jnp.zeros_like(gap), 1.0 - place)
+    # However short the gap, it is no gap of zero: that event would fall into this one's tick.
+    reading = jnp.maximum(origin + next_gap, jnp.nextafter(origin, jnp.inf))
     happened = (lanes.task, lanes.customer, tick, lanes.live, fresh)
     live = lanes.live & returns & (reading <= world.horizon.last)
-    lanes = _Lanes(lanes.task, lanes.customer, reading, origin, count, age, tuple(memory), live)
+    lanes = _Lanes(lanes.task, step, lanes.customer, reading, origin, count, age, tuple(memory), live)
     return head, lanes, happened, after
 
 
@@ -188,6 +207,7 @@ def _load(world: _World, task: Array, live: Array) -> _Lanes:
     memory = tuple(part[customer] for part in start.memory)
     return _Lanes(
         task,
+        jnp.zeros(task.shape, jnp.uint32),
         customer,
         world.first[task],
         start.origin[customer],
@@ -206,81 +226,75 @@ def _choose(fresh: Array, new: _Lanes, old: _Lanes) -> _Lanes:
     return lanes
 
 
-def _idle(setting: _Setting, world: _World) -> _Lanes:
-    lanes = setting.lanes
-    nobody, nothing = jnp.zeros((lanes,), jnp.int32), jnp.zeros((lanes,), jnp.float32)
-    memory = tuple(jnp.zeros((lanes, part.shape[-1]), part.dtype) for part in world.start.memory)
-    return _Lanes(nobody, nobody, nothing, nothing, nothing, nothing, memory, jnp.zeros((lanes,), dtype=bool))
+def _idle(world: _World) -> _Lanes:
+    nobody, nothing = jnp.zeros((LANES,), jnp.int32), jnp.zeros((LANES,), jnp.float32)
+    memory = tuple(jnp.zeros((LANES, part.shape[-1]), part.dtype) for part in world.start.memory)
+    live = jnp.zeros((LANES,), dtype=bool)
+    return _Lanes(nobody, nobody.astype(jnp.uint32), nobody, nothing, nothing, nothing, nothing, memory, live)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _expect(
-    setting: _Setting, world: _World, edges: Array, task_weight: Array, key: Array
-) -> tuple[Array, Array]:
-    """Sum over all tasks what comes after each path's first event.
+def _expect(setting: _Setting, world: _World, edges: Array, task_weight: Array) -> tuple[Array, Array]:
+    """Sum over each path what comes after its first event.
 
-    Returns the expected events up to each edge, shape (n_customers, n_edges), in closed form given the path
-    up to its last event; and simulated events by tick of the horizon, weighted and summed over customers.
+    Returns the expected events up to each edge, shape (n_tasks, n_edges), in closed form given the path up to
+    its last event; and simulated events by tick of the horizon, weighted and summed over all paths.
     """
 
     def body(carry: Any) -> Any:
-        head, lanes, sums, cohort, key = carry
-        key, now = jax.random.split(key)
-        head, lanes, (_, customer, tick, live, fresh), after = _round(setting, world, head, lanes, now)
-        weight = jnp.where(live, task_weight[customer], 0.0)
+        head, lanes, sums, cohort = carry
+        head, lanes, (task, _, tick, live, fresh), after = _round(setting, world, head, lanes)
+        weight = jnp.where(live, task_weight[task], 0.0)
         remaining = edges[None, :] - lanes.origin[:, None]
         wide = jax.tree.map(lambda x: x[:, None], after)
         chance = jnp.where(remaining > 0, 1.0 - mix.survival(wide, jnp.maximum(remaining, 0.0)), 0.0)
-        sums = sums.at[customer].add(weight[:, None] * chance)
+        sums = sums.at[task].add(weight[:, None] * chance)
         cohort = cohort.at[tick].add(jnp.where(fresh, 0.0, weight))
-        return head, lanes, sums, cohort, key
+        return head, lanes, sums, cohort
 
     def busy(carry: Any) -> Any:
         return (carry[0] < world.n_tasks) | jnp.any(carry[1].live)
 
     sums = jnp.zeros((task_weight.shape[0], edges.shape[0]), jnp.float32)
     cohort = jnp.zeros(world.horizon.readings.shape, jnp.float32)
-    carry = (jnp.zeros((), jnp.int32), _idle(setting, world), sums, cohort, key)
+    carry = (jnp.zeros((), jnp.int32), _idle(world), sums, cohort)
     carry = jax.lax.while_loop(busy, body, carry)
     return carry[2], carry[3]
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _emit(setting: _Setting, world: _World, head: Array, lanes: _Lanes, key: Array) -> Any:
+def _emit(setting: _Setting, world: _World, head: Array, lanes: _Lanes) -> Any:
     """Run some rounds and return the events that happened in them."""
 
-    def body(carry: Any, now: Array) -> Any:
+    def body(carry: Any, _: None) -> Any:
         head, lanes = carry
-        head, lanes, (task, _, tick, live, _), _ = _round(setting, world, head, lanes, now)
+        head, lanes, (task, _, tick, live, _), _ = _round(setting, world, head, lanes)
         return (head, lanes), (task, tick, live)
 
-    return jax.lax.scan(body, (head, lanes), jax.random.split(key, _ROUNDS))
+    return jax.lax.scan(body, (head, lanes), None, length=_ROUNDS)
 
 
 def _world(
-    model: GapModel,
-    log: EventLog,
-    states: States,
-    member: int,
-    horizon: Horizon,
-    tasks: IntArray,
-    seed: int,
+    model: GapModel, log: EventLog, states: States, member: int, horizon: Horizon, tasks: Tasks
 ) -> tuple[_Setting, _World]:
     """Collect what the simulation of one member reads; task queues come in few lengths, so few programs."""
-    size = power_of_two(len(tasks))
+    n_tasks = len(tasks.customer)
+    size = power_of_two(n_tasks, least=LANES)
     members = mix.unpack(np.asarray(states.packed[member], dtype=np.float64))
-    rng = np.random.default_rng([seed, member])
-    first = _first_readings(members, silence(model, log, states), float(horizon.last), tasks, rng)
+    silent = silence(model, log, states)
+    first = _first_readings(members, silent, float(horizon.last), tasks)
     world = _World(
         weights=list(model.members[member]),
         scale=model.scale.arrays(),
-        start=starting_points(model, log, states, member),
+        start=starting_points(states, silent, member),
         horizon=horizon,
-        tasks=jnp.asarray(np.resize(tasks, size).astype(np.int32)),
+        tasks=jnp.asarray(np.resize(tasks.customer, size).astype(np.int32)),
+        streams=jnp.asarray(np.resize(tasks.stream, size)),
+        paths=jnp.asarray(np.resize(tasks.path, size)),
         first=on_device(np.resize(first, size)),
-        n_tasks=jnp.asarray(np.int32(len(tasks))),
+        n_tasks=jnp.asarray(np.int32(n_tasks)),
     )
-    return _Setting(model.network, log.unit, log.min_gap, min(LANES, size)), world
+    return _Setting(model.network, log.unit, log.min_gap), world
 
 
 class Expected(NamedTuple):
@@ -324,6 +338,7 @@ def expected_events(
     paths: int,
     seed: int,
     periods: Sequence[int] = (),
+    ids: pl.Series | None = None,
 ) -> Expected:
     """Return expected numbers of events up to each of ``edges`` ticks after the as-of date.
 
@@ -342,7 +357,31 @@ def expected_events(
     seed : int
     periods : sequence of int
         Ends of periods, in ticks, up to the longest edge: cohort totals are asked for.
+    ids : Series, optional
+        Of the customers, by default those of the log: each has a random stream of its own.
     """
+    streams = streams_of(log.ids if ids is None else ids, seed)
+    blocks = [
+        _expected_of_block(model, log, states.rows(rows), edges, paths, periods, streams[rows])
+        for rows in _blocks(len(streams))
+    ]
+    counts, cohorts = zip(*blocks, strict=True)
+    return Expected(np.concatenate(counts), np.sum(cohorts, axis=0))
+
+
+def _blocks(n: int) -> list[slice]:
+    return [slice(begin, begin + _BLOCK) for begin in range(0, n, _BLOCK)]
+
+
+def _expected_of_block(
+    model: GapModel,
+    log: EventLog,
+    states: States,
+    edges: Sequence[int],
+    paths: int,
+    periods: Sequence[int],
+    streams: Streams,
+) -> Expected:
     longest = max(edges)
     horizon = ahead(model, log, longest)
     readings = np.asarray(horizon.readings)
@@ -358,14 +397,21 @@ def expected_events(
     n_paths = _paths(rate, exact[at_longest], paths / len(model.members))
     # The longest paths go first, so that none is left over when the others are done.
     busiest = np.argsort(-rate, kind="stable")
-    tasks = np.repeat(busiest, n_paths[busiest])
+    customer = np.repeat(busiest, n_paths[busiest])
+    path = flat_ranges(np.zeros_like(busiest), n_paths[busiest])
     ends = np.asarray(periods, dtype=int)
 
-    def member(m: int) -> tuple[Any, Any]:
-        setting, world = _world(model, log, states, m, horizon, tasks, seed)
-        weight = on_device(share[m] * chance[m, at_longest] / n_paths)
-        later = _expect(setting, world, on_device(padded), weight, _key(seed, m))
-        return np.asarray(later[0], dtype=np.float64)[:, :n_edges], np.asarray(later[1], dtype=np.float64)
+    def member(m: int) -> tuple[FloatArray, FloatArray]:
+        tasks = Tasks(customer, streams[customer], _numbered(path, m))
+        setting, world = _world(model, log, states, m, horizon, tasks)
+        weight = (share[m] * chance[m, at_longest] / n_paths)[customer]
+        sized = on_device(np.resize(weight, len(world.tasks)))
+        sums, by_tick = _expect(setting, world, on_device(padded), sized)
+        by_path = np.asarray(sums, dtype=np.float64)[: len(customer), :n_edges]
+        later = np.stack([np.bincount(customer, part, len(streams)) for part in by_path.T], axis=1).astype(
+            float
+        )
+        return later, np.asarray(by_tick, dtype=np.float64)
 
     for later, by_tick in side_by_side([functools.partial(member, m) for m in range(len(model.members))]):
         counts += later
@@ -385,30 +431,41 @@ def simulate_paths(
     model: GapModel, log: EventLog, states: States, horizon_ticks: int, *, paths: int, seed: int
 ) -> Paths:
     """Simulate ``paths`` futures of every customer, each by a member drawn by what the silence says of it."""
-    rng = np.random.default_rng(seed)
+    streams = streams_of(log.ids, seed)
+    parts = []
+    for rows in _blocks(len(streams)):
+        part = _paths_of_block(model, log, states.rows(rows), horizon_ticks, paths, streams[rows])
+        parts.append(part._replace(customer=part.customer + rows.start))
+    return Paths(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def _paths_of_block(
+    model: GapModel, log: EventLog, states: States, horizon_ticks: int, paths: int, streams: Streams
+) -> Paths:
     horizon = ahead(model, log, horizon_ticks)
     share, chance = _next_event(model, log, states, np.asarray(horizon.last)[None])
-    n = len(states.last)
-    member = (rng.random((n, paths))[:, :, None] > np.cumsum(share, axis=0).T[:, None, :-1]).sum(axis=-1)
-    returns = rng.random((n, paths)) < np.take_along_axis(chance[:, 0].T, member, axis=1)
+    every = _numbered(np.arange(paths), _MOST_MEMBERS - 1)
+    pick, stays, _ = uniforms(streams[:, None], every[None, :], 0)
+    member = (pick[:, :, None] > np.cumsum(share, axis=0).T[:, None, :-1]).sum(axis=-1)
+    returns = stays < np.take_along_axis(chance[:, 0].T, member, axis=1)
     customers, numbers, ticks = [], [], []
     for m in range(len(model.members)):
         customer, number = np.nonzero((member == m) & returns)
         if not len(customer):
             continue
-        setting, world = _world(model, log, states, m, horizon, customer, seed)
-        head, lanes, key = jnp.zeros((), jnp.int32), _idle(setting, world), _key(seed, m)
+        tasks = Tasks(customer, streams[customer], _numbered(number, m))
+        setting, world = _world(model, log, states, m, horizon, tasks)
+        head, lanes = jnp.zeros((), jnp.int32), _idle(world)
         while int(head) < len(customer) or bool(jnp.any(lanes.live)):
-            key, now = jax.random.split(key)
-            (head, lanes), happened = _emit(setting, world, head, lanes, now)
+            (head, lanes), happened = _emit(setting, world, head, lanes)
             task, tick, live = (np.asarray(part).ravel() for part in happened)
             customers.append(customer[task[live]])
             numbers.append(number[task[live]])
             ticks.append(tick[live].astype(np.int64) + log.as_of)
     if not customers:
         return Paths(*[np.zeros(0, dtype=np.int64)] * 3)
-    found = np.lexsort([np.concatenate(part) for part in (ticks, numbers, customers)])
-    return Paths(*[np.concatenate(part)[found] for part in (customers, numbers, ticks)])
+    order = np.lexsort([np.concatenate(part) for part in (ticks, numbers, customers)])
+    return Paths(*[np.concatenate(part)[order] for part in (customers, numbers, ticks)])
 
 
 def _paths(rate: FloatArray, chance: FloatArray, per_member: float) -> IntArray:
@@ -417,6 +474,5 @@ def _paths(rate: FloatArray, chance: FloatArray, per_member: float) -> IntArray:
     ``rate`` is the number of events that the customer's past pace promises, ``chance`` that of any event:
     customers who hardly ever return need few paths, busy ones many.
     """
-    weight = chance * np.sqrt(0.05 + rate)
-    paths = np.round(per_member * weight / max(weight.mean(), 1e-12))
+    paths = np.round(per_member * chance * np.sqrt(0.05 + rate) / _TYPICAL)
     return np.asarray(np.clip(paths, 2, 16 * max(per_member, 1)), dtype=np.int64)

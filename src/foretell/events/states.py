@@ -82,6 +82,11 @@ class States(NamedTuple):
     age: Any
     mean_marks: Any
 
+    def rows(self, chosen: slice) -> States:
+        """Return the states of some customers in a row."""
+        memory = tuple(np.asarray(part)[:, chosen] for part in self.memory)
+        return States(memory, np.asarray(self.packed)[:, chosen], *(part[chosen] for part in self[2:]))
+
     def spread(self, positions: IntArray, seen: IntArray) -> States:
         """Return the states at their positions among more customers; those with 0 ``seen`` start blank."""
 

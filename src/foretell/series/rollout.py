@@ -15,6 +15,7 @@ from foretell.core import FloatArray
 from foretell.core.ragged import flat_ranges, to_offsets
 from foretell.data.panel import Panel
 from foretell.nn.backend import Array
+from foretell.nn.streams import streams_of, uniforms_on_device
 from foretell.series.architecture import MIDDLE, QUANTILES
 from foretell.series.fitting import SeriesModel
 from foretell.series.network import SeriesNetwork
@@ -131,7 +132,8 @@ def path_quantiles(model: SeriesModel, panel: Panel, h: int, size: int, seed: in
     flat, windows = tails(model, panel, h, size)
     factors = jnp.asarray(model.calibration.factors[0], dtype=jnp.float32)
     trust = jnp.float32(model.calibration.trust)
-    found = _paths(model.network, h, model.stacked, flat, windows, (trust, factors), jax.random.key(seed))
+    streams = np.resize(streams_of(panel.ids, seed), size)
+    found = _paths(model.network, h, model.stacked, flat, windows, (trust, factors), jnp.asarray(streams))
     return np.asarray(found, dtype=np.float64)[: panel.n_series]
 
 
@@ -143,7 +145,7 @@ def _paths(
     flat: Flat,
     windows: Windows,
     calibration: tuple[Array, Array],
-    key: Array,
+    streams: Array,
 ) -> Array:
     shape = network.shape
     trust, factors = calibration
@@ -169,10 +171,20 @@ def _paths(
         return after, drawn_value
 
     history = (many.values[:, : shape.lookback], many.mask[:, : shape.lookback], many.past)
-    noise = jax.random.normal(key, (h, len(many.values), shape.n_targets))
+    noise = _normal_draws(streams, h, shape.n_targets)
     _, drawn = jax.lax.scan(step, history, (jnp.arange(h), noise))
     paths = jnp.moveaxis(drawn, 0, 1).reshape(-1, _PATHS, h, shape.n_targets)
     return jnp.moveaxis(jnp.quantile(paths, jnp.asarray(QUANTILES), axis=1), 0, -1)
+
+
+def _normal_draws(streams: Array, h: int, n_targets: int) -> Array:
+    """Return standard normal draws by step, path and target, from the stream of each series."""
+    stream = jnp.repeat(streams, _PATHS)[:, None]
+    path = jnp.tile(jnp.arange(_PATHS, dtype=jnp.uint32), len(streams))[:, None] * np.uint32(n_targets)
+    target = jnp.arange(n_targets, dtype=jnp.uint32)
+    step = jnp.arange(h, dtype=jnp.uint32)[:, None, None]
+    uniform = uniforms_on_device(stream, path + target, step)[0]
+    return jax.scipy.special.ndtri(uniform + 2.0**-25)  # never 0 nor 1
 
 
 def _at(quantiles: Array, normal: Array) -> Array:
