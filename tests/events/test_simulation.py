@@ -67,7 +67,13 @@ def closed_form(statistical):
 
 @pytest.fixture(scope="module")
 def simulated(statistical):
-    return expected_events(*statistical, EDGES, paths=1_000, seed=1, periods=list(range(500, 6_001, 500)))
+    return expected_events(
+        *statistical,
+        EDGES,
+        paths=1_000,
+        streams=streams_of(statistical[1].ids, 1),
+        periods=list(range(500, 6_001, 500)),
+    )
 
 
 def test_without_network_the_expectation_is_mbgnbds_closed_form(simulated, closed_form):
@@ -181,7 +187,10 @@ def disagreeing(small_model):
 def repeated(disagreeing):
     """Expected events of the small log, from as many seeds as give a standard error."""
     parts = disagreeing.model_, disagreeing.log_, disagreeing.states_
-    counts = [expected_events(*parts, [14, HORIZON], paths=20, seed=s).counts for s in range(SEEDS)]
+    counts = [
+        expected_events(*parts, [14, HORIZON], paths=20, streams=streams_of(disagreeing.log_.ids, s)).counts
+        for s in range(SEEDS)
+    ]
     return np.stack(counts)
 
 

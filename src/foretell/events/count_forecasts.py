@@ -19,6 +19,7 @@ from foretell.events.customers import CustomerForecaster
 from foretell.events.heads.config import as_head
 from foretell.events.simulation import Expected, expected_events, simulate_paths
 from foretell.events.states import States
+from foretell.nn.streams import streams_of
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -145,16 +146,15 @@ class CountForecasts(CustomerForecaster):
         periods: Sequence[int] | npt.NDArray[np.int64] = (),
         customers: Customers | None = None,
     ) -> Expected:
-        asked = None if customers is None else customers.ids
+        ids = log.ids if customers is None else customers.ids
         ours = expected_events(
             self.model_,
             log,
             states,
             edges,
             paths=as_head(self.head).paths,
-            seed=self.seed,
+            streams=streams_of(ids, self.seed),
             periods=list(periods),
-            ids=asked,
         )
         if self.auto_ is None:
             return ours

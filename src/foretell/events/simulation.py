@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from foretell.core.ragged import flat_ranges
 from foretell.core.time import Unit
@@ -336,9 +335,8 @@ def expected_events(
     edges: Sequence[int],
     *,
     paths: int,
-    seed: int,
+    streams: Streams,
     periods: Sequence[int] = (),
-    ids: pl.Series | None = None,
 ) -> Expected:
     """Return expected numbers of events up to each of ``edges`` ticks after the as-of date.
 
@@ -354,13 +352,11 @@ def expected_events(
         Ticks after the as-of date.
     paths : int
         Paths of an average customer over all members; busy customers get more, quiet ones fewer.
-    seed : int
+    streams : uint32 array, shape (n_customers,)
+        The customers' random streams, see `foretell.nn.streams`.
     periods : sequence of int
         Ends of periods, in ticks, up to the longest edge: cohort totals are asked for.
-    ids : Series, optional
-        Of the customers, by default those of the log: each has a random stream of its own.
     """
-    streams = streams_of(log.ids if ids is None else ids, seed)
     blocks = [
         _expected_of_block(model, log, states.rows(rows), edges, paths, periods, streams[rows])
         for rows in _blocks(len(streams))
