@@ -101,7 +101,7 @@ def test_the_loss_of_a_grid_is_what_a_slow_loop_over_its_classes_adds_up(hazard)
         packed = raw - np.log(np.exp(raw).sum(axis=1, keepdims=True))
     lower, upper, last = (np.array(part) for part in zip(*ROWS, strict=True))
     data = GapData(
-        None, None, *(jnp.asarray(part, jnp.float32) for part in (lower, upper)), jnp.asarray(last > 0)
+        None, None, *(jnp.asarray(part, jnp.float32) for part in (lower, upper)), jnp.asarray(last > 0), None
     )
     found = network.terms(jnp.asarray(packed, jnp.float32), data)
     slow = [slow_grid_term(p, *row) for p, row in zip(packed, ROWS, strict=True)]
@@ -116,7 +116,7 @@ def test_a_class_in_steps_is_worth_what_its_steps_are():
     packed = raw - np.log(np.exp(raw).sum(axis=1, keepdims=True))
     lower, upper, last = (np.array(part) for part in zip(*ROWS, strict=True))
     data = GapData(
-        None, None, *(jnp.asarray(part, jnp.float32) for part in (lower, upper)), jnp.asarray(last > 0)
+        None, None, *(jnp.asarray(part, jnp.float32) for part in (lower, upper)), jnp.asarray(last > 0), None
     )
     found = network.terms(jnp.asarray(packed, jnp.float32), data)
     mass = np.exp(packed)
@@ -144,7 +144,9 @@ def test_the_steps_of_a_class_hold_what_they_hold_among_all(small_log):
 def test_a_gap_known_to_the_day_is_worth_the_cross_entropy_of_its_class_up_to_a_constant():
     network = GridNetwork(TINY, 3, Grid(KNOTS, KNOTS))
     packed = jnp.log(jnp.asarray([[0.1, 0.2, 0.3, 0.4]] * 2))
-    day = GapData(None, None, jnp.asarray([2.0, 3.0]), jnp.asarray([3.0, 4.0]), jnp.asarray([False, False]))
+    day = GapData(
+        None, None, jnp.asarray([2.0, 3.0]), jnp.asarray([3.0, 4.0]), jnp.asarray([False, False]), None
+    )
     np.testing.assert_allclose(network.terms(packed, day), np.log(0.2 / 3), rtol=1e-5)
 
 
@@ -167,7 +169,9 @@ def test_without_open_gaps_a_closed_one_counts_given_that_it_could_be_seen():
 def test_the_loss_of_a_point_is_its_absolute_error_on_its_scale(scale):
     network = PointNetwork(TINY, 3, scale, 2.0, 4.0)
     packed = jnp.asarray([[0.5], [-1.0]])
-    rows = GapData(None, None, jnp.asarray([9.0, 2.0]), jnp.asarray([10.0, 3.0]), jnp.asarray([False, False]))
+    rows = GapData(
+        None, None, jnp.asarray([9.0, 2.0]), jnp.asarray([10.0, 3.0]), jnp.asarray([False, False]), None
+    )
     gaps = np.array([9.5, 2.5])
     truth = ((np.log1p(gaps) if scale == "log" else gaps) - 2.0) / 4.0
     np.testing.assert_allclose(network.terms(packed, rows), -np.abs(truth - [0.5, -1.0]), rtol=1e-5)

@@ -48,6 +48,7 @@ def gaps(n=8, length=4, features=3):
         features=jnp.asarray(rng.normal(size=(rows, features)), jnp.float32),
         state=jnp.asarray(np.stack([count, 10.0 * count], axis=-1), jnp.float32),
         lower=jnp.full(rows, 9.5), upper=jnp.full(rows, 10.5), last=jnp.asarray(last),
+        remaining=jnp.zeros(rows),
     )  # fmt: skip
     runs = [Bucket(jnp.arange(n) * length, jnp.full(n, length))]
     zero = np.zeros(())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import weakref
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ from foretell.events.history import (
     standardised,
     step_features,
 )
+from foretell.nn.backend import Weights
 from foretell.nn.mixture import Array
 from foretell.nn.training import side_by_side
 
@@ -75,12 +76,12 @@ class States(NamedTuple):
     mean_marks : array, shape (n_customers, n_marks)
     """
 
-    memory: tuple[Any, ...]
-    packed: Any
+    memory: tuple[Array, ...]
+    packed: Array
     last: IntArray
-    count: Any
-    age: Any
-    mean_marks: Any
+    count: Array
+    age: Array
+    mean_marks: Array
 
     def rows(self, chosen: slice) -> States:
         """Return the states of some customers in a row."""
@@ -90,7 +91,7 @@ class States(NamedTuple):
     def spread(self, positions: IntArray, seen: IntArray) -> States:
         """Return the states at their positions among more customers; those with 0 ``seen`` start blank."""
 
-        def change(values: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
+        def change(values: Array, axis: int) -> Array:
             out = np.zeros((*values.shape[:axis], len(seen), *values.shape[axis + 1 :]), dtype=values.dtype)
             by_customer = np.moveaxis(out, axis, 0)
             by_customer[positions] = np.moveaxis(values, axis, 0)
@@ -104,7 +105,7 @@ class States(NamedTuple):
     def take(self, positions: IntArray, blank: States) -> States:
         """Return the states of some customers; position -1 stands for the one customer of ``blank``."""
 
-        def change(values: Any, extra: Any, axis: int) -> npt.NDArray[Any]:
+        def change(values: Array, extra: Array, axis: int) -> Array:
             return np.take(np.concatenate([values, extra], axis=axis), positions, axis=axis)
 
         memory = tuple(change(a, b, 1) for a, b in zip(self.memory, blank.memory, strict=True))
@@ -195,11 +196,17 @@ def encode(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _advance(
-    network: HistoryNetwork, weights: Any, memory: Any, features: Any, state: Any, starts: Any, lengths: Any
-) -> Any:
+    network: HistoryNetwork,
+    weights: Weights,
+    memory: Sequence[Array],
+    features: Array,
+    state: Array,
+    starts: Array,
+    lengths: Array,
+) -> tuple[list[Array], Array]:
     """Run ``lengths`` events of each customer through the network, from row ``starts``."""
 
-    def one(position: Any, carry: Any) -> Any:
+    def one(position: Array, carry: tuple[list[Array], Array]) -> tuple[list[Array], Array]:
         memory, packed = carry
         rows = jnp.minimum(starts + position, features.shape[0] - 1)
         output, after = network.step(weights, features[rows], state[rows], memory)
@@ -208,7 +215,7 @@ def _advance(
         return kept, jnp.where(live, output, packed)
 
     empty = jnp.zeros((starts.shape[0], network.packed_width), dtype=features.dtype)
-    result: Any = jax.lax.fori_loop(0, jnp.max(lengths), one, (memory, empty))
+    result: tuple[list[Array], Array] = jax.lax.fori_loop(0, jnp.max(lengths), one, (memory, empty))
     return result
 
 

@@ -19,6 +19,7 @@ Array: TypeAlias = jax.Array
 Tensor: TypeAlias = jax.Array  # or, while a model is built, its symbol, with the same operations
 Weights: TypeAlias = Sequence[Array | npt.NDArray[np.float32]]
 Tree: TypeAlias = Any  # nested tuples, lists and dictionaries of arrays, as JAX takes them
+Shape: TypeAlias = tuple[int | None, ...]
 Config: TypeAlias = dict[str, object]  # what JSON keeps of a layer
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from typing import Self, TypeAlias, TypeGuard
+from typing import Self, TypeGuard
 
 import numpy as np
 
 from foretell.errors import ParameterError
-from foretell.nn.backend import Array, Cell, Config, Model, Tensor, Variable, keras, register
+from foretell.nn.backend import Array, Cell, Config, Model, Shape, Tensor, Variable, keras, register
 
 ops = keras.ops
-Shape: TypeAlias = tuple[int | None, ...]
 
 # Events over which a network of the user's looks back that does not say it by its input's shape.
 _LOOK_BACK = 32

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-Array = Any  # a jax array: its stubs say nothing of shapes
+Array = Any  # of numpy or of JAX
 
 TINY = 1e-30  # keeps logarithms finite in float32
 

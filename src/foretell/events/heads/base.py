@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,12 +12,16 @@ import numpy.typing as npt
 
 from foretell.events.distribution import NextGap
 from foretell.events.history import Histories, on_device
-from foretell.nn.backend import Array, Weights
+from foretell.nn.backend import Array, Layer, Model, Variable, Weights
 from foretell.nn.networks import RecurrentNetwork, build_network
 from foretell.nn.samplers import Bucket
 from foretell.nn.settings import EVENTS, NetworkConfig
 
 FloatArray = npt.NDArray[np.float64]
+
+
+Settings: TypeAlias = Mapping[str, Any]
+"""What a head is built with, by the constructor's names."""
 
 
 class GapData(NamedTuple):
@@ -28,7 +32,7 @@ class GapData(NamedTuple):
     lower: Array
     upper: Array
     last: Array
-    remaining: Array | None = None
+    remaining: Array
 
 
 def count_and_age(history: Histories) -> FloatArray:
@@ -51,7 +55,7 @@ def gap_data(history: Histories, features: Array, state: FloatArray | None = Non
 def filled_up(data: GapData, rows: int) -> GapData:
     """Return data with the last row repeated up to a number of rows: no run of events reads them."""
     place = np.minimum(np.arange(max(rows, len(data.last))), len(data.last) - 1)
-    return GapData(*(part[place] for part in data if part is not None))
+    return GapData(*(part[place] for part in data))
 
 
 class HistoryNetwork(ABC):
@@ -76,7 +80,7 @@ class HistoryNetwork(ABC):
     """Read the features of the customer's pace besides those of the step."""
 
     def __init__(
-        self, config: NetworkConfig, n_features: int, n_raw: int, layer: Any, *, censored: bool, seed: int
+        self, config: NetworkConfig, n_features: int, n_raw: int, layer: Layer, *, censored: bool, seed: int
     ) -> None:
         self.config, self.n_features, self.censored = EVENTS.complete_network(config), n_features, censored
         self.network: RecurrentNetwork = build_network(self.config, n_features, 2, n_raw, layer, seed)
@@ -107,9 +111,7 @@ class HistoryNetwork(ABC):
         """Return what the head was built with, by the constructor's names."""
 
     @classmethod
-    def from_settings(
-        cls, config: NetworkConfig, n_features: int, settings: Mapping[str, Any], seed: int = 0
-    ) -> Self:
+    def from_settings(cls, config: NetworkConfig, n_features: int, settings: Settings, seed: int = 0) -> Self:
         """Return the network of the settings that `settings_by_name` gives."""
         return cls(config, n_features, **settings, seed=seed)
 
@@ -125,7 +127,7 @@ class HistoryNetwork(ABC):
         )
 
     # Trained weights stand beside the network: a copy is built anew from what it was built with.
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self).from_settings, (self.config, self.n_features, self.settings_by_name())
 
     def __eq__(self, other: object) -> bool:
@@ -135,12 +137,12 @@ class HistoryNetwork(ABC):
         return hash(self._build())
 
     @property
-    def whole(self) -> Any:
+    def whole(self) -> Model:
         """The Keras model of whole sequences: ``[features, state] → packed distribution``."""
         return self.network.whole
 
     @property
-    def variables(self) -> list[Any]:
+    def variables(self) -> list[Variable]:
         """Trainable variables."""
         return self.network.variables
 
@@ -176,7 +178,7 @@ class HistoryNetwork(ABC):
             states = self.network.sequence(weights, data.features[rows], noise)
             parts.append((rows.ravel(), valid.ravel(), states.reshape(rows.size, states.shape[-1])))
         rows, valid, states = (jnp.concatenate(part) for part in zip(*parts, strict=True))
-        found = GapData(*(part[rows] for part in data if part is not None))
+        found = GapData(*(part[rows] for part in data))
         packed = self.network.output(weights, states, found.features, found.state, noise)
         return packed, found, valid if self.censored else valid & ~found.last
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from foretell.core.constraints import Constraint, OneOf, Whole, check_fields
 from foretell.errors import ParameterError
@@ -75,7 +75,7 @@ class HeadConfig:
             object.__setattr__(self, "bins", tuple(float(edge) for edge in edges))
 
 
-def as_head(head: Any) -> HeadConfig:
+def as_head(head: object) -> HeadConfig:
     """Return the configuration of a head that may be given by its name."""
     if isinstance(head, HeadConfig):
         return head

@@ -10,24 +10,22 @@ Where open gaps are left out, a closed one counts given that it ended before the
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 
+from foretell.core import FloatArray, IntArray
 from foretell.events.distribution import GridGap
 from foretell.events.gap_features import running_mean
-from foretell.events.heads.base import GapData, HistoryNetwork
+from foretell.events.heads.base import GapData, HistoryNetwork, Settings
 from foretell.events.history import Histories
-from foretell.nn.backend import keras
-from foretell.nn.mixture import TINY, Array
+from foretell.nn.backend import Array, Config, Shape, Tensor, keras
+from foretell.nn.mixture import TINY
 from foretell.nn.settings import NetworkConfig
 from foretell.prep.bins import Bins
-
-FloatArray = npt.NDArray[np.float64]
 
 # Of the fine grid: equally likely steps, and some more towards the longest gap.
 _QUANTILES, _SPACED = 36, 4
@@ -44,26 +42,26 @@ class GridHead(keras.layers.Layer):  # type: ignore[misc]
         The corrections move log odds of a class *given that it is reached*; else those of a softmax.
     """
 
-    def __init__(self, n_classes: int, hazard: bool = False, **kwargs: Any) -> None:  # noqa: FBT001, FBT002  # Keras' configuration
+    def __init__(self, n_classes: int, hazard: bool = False, **kwargs: object) -> None:  # noqa: FBT001, FBT002  # Keras' configuration
         super().__init__(**kwargs)
         self.n_classes, self.hazard = n_classes, hazard
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Create the population's log odds."""
         del input_shape
         size = self.n_classes if self.hazard else self.n_classes + 1
         self.base = self.add_weight(shape=(size,), initializer="zeros", name="base")
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return the log probabilities."""
         raw = inputs[0] + jnp.asarray(self.base.value)
         return from_hazards(raw) if self.hazard else jax.nn.log_softmax(raw, axis=-1)
 
-    def compute_output_shape(self, input_shapes: Any) -> Any:
+    def compute_output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
         """Return the shape of the log probabilities."""
         return (*input_shapes[0][:-1], self.n_classes + 1)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the layer."""
         return {**super().get_config(), "n_classes": self.n_classes, "hazard": self.hazard}
 
@@ -152,9 +150,7 @@ class GridNetwork(HistoryNetwork):
         super().__init__(config, n_features, n + (not hazard), layer, censored=censored, seed=seed)
 
     @classmethod
-    def from_settings(
-        cls, config: NetworkConfig, n_features: int, settings: Mapping[str, Any], seed: int = 0
-    ) -> Self:
+    def from_settings(cls, config: NetworkConfig, n_features: int, settings: Settings, seed: int = 0) -> Self:
         """Return the network of the settings that `settings_by_name` gives."""
         grid = Grid(**{name: settings[name] for name in Grid._fields if name in settings})
         rest = {name: value for name, value in settings.items() if name not in Grid._fields}
@@ -224,7 +220,7 @@ def bins_grid(bins: Bins, history: Histories, min_gap: int) -> tuple[FloatArray,
     return bins.edges, np.concatenate([[0.0], inner, [longest]])
 
 
-def class_of(knots: Sequence[float] | FloatArray, edges: Sequence[float] | FloatArray) -> Any:
+def class_of(knots: Sequence[float] | FloatArray, edges: Sequence[float] | FloatArray) -> IntArray:
     """Return the class in which the step that begins at each knot lies."""
     return np.searchsorted(edges, knots, side="right") - 1
 

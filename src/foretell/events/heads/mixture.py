@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Any, Literal, NamedTuple
+from collections.abc import Hashable, Sequence
+from typing import Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from foretell.events.distribution import MixtureGap
 from foretell.events.heads.base import GapData, HistoryNetwork, count_and_age, gap_data
 from foretell.events.history import Histories, on_device
 from foretell.nn import mixture as mix
-from foretell.nn.backend import keras
+from foretell.nn.backend import Config, Shape, Tensor, keras
 from foretell.nn.mixture import Array, GapMixture
 from foretell.nn.settings import NetworkConfig
 
@@ -103,11 +103,11 @@ def anchored(
 class MixtureHead(keras.layers.Layer):  # type: ignore[misc]
     """Keras layer from [corrections, (count, age)] to the packed gap mixture; holds the anchor's weights."""
 
-    def __init__(self, components: int, drop_out: DropOut = "mbg", **kwargs: Any) -> None:
+    def __init__(self, components: int, drop_out: DropOut = "mbg", **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.components, self.drop_out = components, drop_out
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Create the shared parameters."""
         del input_shape
         k = self.components
@@ -117,22 +117,36 @@ class MixtureHead(keras.layers.Layer):  # type: ignore[misc]
             for name, size in zip(Anchor._fields, sizes, strict=True)
         ]
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return the packed mixture."""
         delta, state = inputs
         anchor = Anchor(*[jnp.asarray(weight.value) for weight in self.anchor_weights])
-        return mix.pack(anchored(anchor, state[..., 0], state[..., 1], delta, self.drop_out))
+        packed: Tensor = mix.pack(anchored(anchor, state[..., 0], state[..., 1], delta, self.drop_out))
+        return packed
 
-    def compute_output_shape(self, input_shapes: Any) -> Any:
+    def compute_output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
         """Return the shape of the packed mixture."""
         return (*input_shapes[0][:-1], mix.packed_width(self.components))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the layer."""
         return {**super().get_config(), "components": self.components, "drop_out": self.drop_out}
 
 
-def log_likelihood(mixture: GapMixture, data: Any, kind: Likelihood = "interval") -> Array:
+class Gaps(Protocol):
+    """The intervals of next gaps, and which are open, as in `GapData`."""
+
+    @property
+    def lower(self) -> Array: ...
+
+    @property
+    def upper(self) -> Array: ...
+
+    @property
+    def last(self) -> Array: ...
+
+
+def log_likelihood(mixture: GapMixture, data: Gaps, kind: Likelihood = "interval") -> Array:
     """Return the log-likelihood of each event's next gap, open gaps included, shape (...).
 
     ``data`` has lower, upper and last, as in `GapData`.
@@ -233,17 +247,17 @@ def fit_anchor(
     sizes = [np.size(value) for value in start]
     shapes = [np.shape(value) for value in start]
 
-    def rebuild(flat: Any) -> Anchor:
-        split: Any = np.split if isinstance(flat, np.ndarray) else jnp.split
-        parts = split(flat, np.cumsum(sizes)[:-1])
+    def rebuild(flat: Array) -> Anchor:
+        ends = np.cumsum(sizes)
+        parts = [flat[end - size : end] for size, end in zip(sizes, ends, strict=True)]
         return Anchor(*[part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)])
 
     rows = _distinct(history, censored=censored)
     n_rows = float(np.sum(rows.times))
 
     @jax.jit
-    def objective(flat: Any, rows: Any) -> Any:
-        def value(flat: Any) -> Any:
+    def objective(flat: Array, rows: _Rows) -> tuple[Array, Array]:
+        def value(flat: Array) -> Array:
             anchor = rebuild(flat)
             terms = log_likelihood(anchored(anchor, rows.count, rows.age, None, drop_out), rows, likelihood)
             # A faint pull keeps components that explain nothing from running off to infinity.

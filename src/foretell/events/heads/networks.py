@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from foretell.data.log import EventLog
-from foretell.events.heads.base import HistoryNetwork
+from foretell.events.heads.base import HistoryNetwork, Settings
 from foretell.events.heads.config import HeadConfig
 from foretell.events.heads.grid import GridNetwork, bins_grid, fine_steps, hazard_grid
 from foretell.events.heads.mixture import GapNetwork
@@ -19,7 +18,7 @@ Builder = Callable[[NetworkConfig, int, int], HistoryNetwork]
 """(configuration, number of features, seed) → network."""
 
 
-def learned_settings(head: HeadConfig, history: Histories, log: EventLog) -> dict[str, Any]:
+def learned_settings(head: HeadConfig, history: Histories, log: EventLog) -> Settings:
     """Return what a head's network is built with, learned from the closed gaps of a log."""
     if head.kind == "mixture":
         return {"drop_out": head.drop_out, "censored": bool(head.censored)}
@@ -44,7 +43,7 @@ def learned_settings(head: HeadConfig, history: Histories, log: EventLog) -> dic
     return settings
 
 
-def builder(kind: str, settings: Mapping[str, Any]) -> Builder:
+def builder(kind: str, settings: Settings) -> Builder:
     """Return what builds networks of a head with given settings."""
     kinds: dict[str, type[HistoryNetwork]] = {"mixture": GapNetwork, "gap": PointNetwork}
     network = kinds.get(kind, GridNetwork)

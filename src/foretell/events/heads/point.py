@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +14,7 @@ from foretell.events.distribution import PointGap
 from foretell.events.gap_features import running_mean
 from foretell.events.heads.base import GapData, HistoryNetwork
 from foretell.events.history import Histories
-from foretell.nn.backend import Weights, keras
+from foretell.nn.backend import Shape, Tensor, Weights, keras
 from foretell.nn.mixture import Array
 from foretell.nn.samplers import Bucket
 from foretell.nn.settings import NetworkConfig
@@ -33,19 +32,20 @@ class PointHead(keras.layers.Layer):  # type: ignore[misc]
     It starts at the customer's mean so far, drawn to the population's: (x · mean + k · m) / (x + k) + shift.
     """
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Create m, log k and the shift."""
         del input_shape
         self.parts = [
             self.add_weight(shape=(), initializer="zeros", name=name) for name in ("middle", "log_k", "shift")
         ]
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return the forecast."""
         raw, state = inputs
-        return raw + shrunken(state, *[jnp.asarray(part.value) for part in self.parts])[..., None]
+        moved: Tensor = raw + shrunken(state, *[jnp.asarray(part.value) for part in self.parts])[..., None]
+        return moved
 
-    def compute_output_shape(self, input_shapes: Any) -> Any:
+    def compute_output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
         """Return the shape of the forecast."""
         return (*input_shapes[0][:-1], 1)
 
@@ -87,10 +87,11 @@ class PointNetwork(HistoryNetwork):
         """Return the scale."""
         return {"scale": self.scale, "location": self.location, "width": self.width}
 
-    def scaled(self, gap: Any) -> Any:
+    def scaled(self, gap: Array) -> Array:
         """Return gaps on the head's scale."""
-        xp: Any = jnp if not isinstance(gap, np.ndarray) else np
-        return ((xp.log1p(gap) if self.scale == "log" else gap) - self.location) / self.width
+        xp = np if isinstance(gap, np.ndarray) else jnp
+        scaled: Array = ((xp.log1p(gap) if self.scale == "log" else gap) - self.location) / self.width
+        return scaled
 
     def plain(self, value: FloatArray) -> FloatArray:
         """Return gaps from the head's scale; none is negative."""
@@ -102,7 +103,7 @@ class PointNetwork(HistoryNetwork):
         """Return count, and mean of the gaps so far on the head's scale."""
         return np.stack([history.count, running_mean(self.scaled(history.gap), history.count)], axis=-1)
 
-    def _truth(self, lower: Any, upper: Any) -> Any:
+    def _truth(self, lower: Array, upper: Array) -> Array:
         return self.scaled(0.5 * (lower + upper))
 
     def start(self, history: Histories) -> list[FloatArray]:
