@@ -81,11 +81,11 @@ class RowOptions:
     time_zone: Annotated[
         str | None, _read("--time-zone", help="Zone whose days count, such as Europe/Berlin.")
     ] = None
-    as_of: Annotated[
-        str | None, _read("--as-of", help="Last observed day, inclusive; by default the last event's.")
-    ] = None
+    as_of: Annotated[str | None, _read("--as-of", help="Last observed day; by default the last event's.")] = (
+        None
+    )
     chunk_rows: Annotated[
-        int, _read("--chunk-rows", min=1, help="Rows that a database delivers at a time.")
+        int, _read("--chunk-rows", min=1, help="Rows that a database delivers at once.")
     ] = 100_000
     group: Annotated[str | None, _visits("--group", help="Column of the place (store)."), EVENTS] = None
 
@@ -193,12 +193,8 @@ class CompareOptions:
 class EvaluateOptions(CompareOptions):
     """What is held back from the models."""
 
-    cutoff: Annotated[
-        str | None, typer.Option(help="Last day that the models see; of series, --horizon alone will do.")
-    ] = None
-    horizon: Annotated[
-        str | None, typer.Option(help="Length of the held-back period; of visits 273d by default.")
-    ] = None
+    cutoff: Annotated[str | None, typer.Option(help="Last day that the models see; visits need it.")] = None
+    horizon: Annotated[str | None, typer.Option(help="What is held back; of visits by default 273d.")] = None
     report: Annotated[Path | None, _show("--report", help="One HTML page with all of it.")] = None
 
 
@@ -206,12 +202,8 @@ class EvaluateOptions(CompareOptions):
 class BacktestOptions(CompareOptions):
     """How a backtest goes from fold to fold."""
 
-    horizon: Annotated[
-        str | None, typer.Option(help="What is forecast at each cut-off; of visits 90d by default.")
-    ] = None
-    cutoff: Annotated[
-        list[str] | None, typer.Option(help="Last day that the models see; repeatable; instead of --folds.")
-    ] = None
+    horizon: Annotated[str | None, typer.Option(help="Of each fold; of visits by default 90d.")] = None
+    cutoff: Annotated[_Names, typer.Option(help="Last day that the models see; repeatable.")] = None
     folds: Annotated[int, typer.Option(min=1, help="Cut-offs, counted back from the end.")] = 4
     step: Annotated[str | None, typer.Option(help="Between cut-offs; by default the horizon.")] = None
     refit: Annotated[str, typer.Option(help="always, never, warm, or k for every k-th cut-off.")] = "always"

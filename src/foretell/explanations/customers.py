@@ -38,11 +38,7 @@ _LEAST, _BUSIER = 0.005, 0.1
 
 
 def explain_customer(
-    model: EventForecaster,
-    id: object,  # noqa: A002
-    *,
-    horizon: str | int,
-    target: str | None,
+    model: EventForecaster, key: object, *, horizon: str | int, target: str | None
 ) -> Explanation:
     """Explain the chance that a customer comes within the horizon; see `foretell.explain`."""
     del target  # of series
@@ -51,10 +47,10 @@ def explain_customer(
         raise ParameterError(
             f"the model is {model.name!r}; expected head='mixture', whose anchor is a model of its own"
         )
-    place = {key: i for i, key in enumerate(log.ids.to_list())}.get(id)
+    place = {known: i for i, known in enumerate(log.ids.to_list())}.get(key)
     if place is None:
         raise ParameterError(
-            f"there is no customer {id!r} in the log; expected one of its ids, such as {log.ids[0]!r}"
+            f"there is no customer {key!r} in the log; expected one of its ids, such as {log.ids[0]!r}"
         )
     ticks = log.ticks_of(horizon)
     customer = log.take([place])
@@ -81,7 +77,7 @@ def explain_customer(
     parts = (shared, *pieces, busy)
     words = _words(customer, fitted, ticks, str(horizon), float(anchor), float(final), parts)
     quantity = f"chance of an event within {_spelled(horizon, log)}"
-    return Explanation(id, quantity, float(anchor), float(final), parts, words, share=True)
+    return Explanation(key, quantity, float(anchor), float(final), parts, words, share=True)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -33,15 +33,11 @@ _LEAST = 0.005
 
 
 def explain_series(
-    model: SeriesForecaster,
-    id: object,  # noqa: A002
-    *,
-    horizon: str | int,
-    target: str | None,
+    model: SeriesForecaster, key: object, *, horizon: str | int, target: str | None
 ) -> Explanation:
     """Explain the mean of the next steps' medians; see `foretell.explain`."""
     del horizon  # of visits
-    panel, fitted = model.panel_.select([id]), model.model_
+    panel, fitted = model.panel_.select([key]), model.model_
     k = panel.target_index(target)
     shape = fitted.network.shape
     flat, windows = tails(fitted, panel, shape.steps, 1)
@@ -53,7 +49,7 @@ def explain_series(
     parts = (shared, *_pieces(pieces, fitted, panel))
     words = _words(panel, k, shape.season, shape.steps, float(anchor), float(final), parts)
     steps = f"the next {shape.steps} steps" if shape.steps > 1 else "the next step"
-    return Explanation(id, f"mean {panel.targets[k]} of {steps}", float(anchor), float(final), parts, words)
+    return Explanation(key, f"mean {panel.targets[k]} of {steps}", float(anchor), float(final), parts, words)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
