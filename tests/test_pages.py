@@ -18,6 +18,10 @@ DOORS = {"baselines", "datasets", "errors", "evaluation", "plotting", "prep"}
         ("backtest.md", 10),
         ("baselines.md", 20),
         ("saved-models.md", 13),
+        ("read-series.md", 6),
+        ("networks.md", 21),
+        ("explain.md", 6),
+        ("search.md", 6),
     ],
 )
 def test_the_code_of_the_page_runs(page, at_least, tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ from tests.contract.cases import (
     visits,
     waves,
 )
-from tests.events.test_no_leakage import everything
+from tests.events.test_forecaster_no_leakage import everything
 
 import foretell as ft
 from foretell.series.reading import Reading
