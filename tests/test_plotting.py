@@ -12,7 +12,7 @@ import foretell as ft
 from foretell import plotting
 from foretell.datasets import load_cdnow
 from foretell.errors import DataError, ParameterError, StorageError
-from foretell.events.answers import p_return, standing
+from foretell.events.states import standing
 from foretell.nn.training import Progress
 
 CUTOFF = "1997-09-30"
@@ -156,7 +156,7 @@ def test_the_next_visit_is_drawn_as_a_distribution(model):
     chart = plotting.plot_next_event(model, REGULAR, actual="1997-10-05")
     bars = values(chart, "from", "chance")
     answer = model.predict(horizons=[], levels=[80]).filter(pl.col("unique_id") == REGULAR)
-    returns = p_return(standing(model.model_, model.log_, model.states_), 30)
+    returns = standing(model.model_, model.log_, model.states_).p_return(30)
     shown = sum(row["chance"] for row in bars)
     assert 0.85 < shown <= 1.0
     # What the bars say of the first 30 days is what predict says.

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from foretell.evaluation.search_space import Between
     from foretell.evaluation.tuning import SearchConfig, tune
     from foretell.events.forecaster import EventForecaster
-    from foretell.events.heads.config import HeadConfig
-    from foretell.events.stores.forecaster import StoreForecaster
-    from foretell.events.stores.plan import StoreConfig
+    from foretell.events.heads import HeadConfig
+    from foretell.events.stores import StoreConfig, StoreForecaster
     from foretell.explanations import anomalies, explain
     from foretell.forecasters import load
     from foretell.nn.settings import NetworkConfig, TrainConfig
@@ -73,9 +72,8 @@ _ROOMS = {
     "foretell.evaluation.search_space": ("Between",),
     "foretell.evaluation.tuning": ("SearchConfig", "tune"),
     "foretell.events.forecaster": ("EventForecaster",),
-    "foretell.events.heads.config": ("HeadConfig",),
-    "foretell.events.stores.forecaster": ("StoreForecaster",),
-    "foretell.events.stores.plan": ("StoreConfig",),
+    "foretell.events.heads": ("HeadConfig",),
+    "foretell.events.stores": ("StoreConfig", "StoreForecaster"),
     "foretell.explanations": ("anomalies", "explain"),
     "foretell.nn.settings": ("NetworkConfig", "TrainConfig"),
     "foretell.report": ("write_report",),

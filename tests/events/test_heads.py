@@ -13,12 +13,11 @@ import foretell as ft
 from foretell.errors import ParameterError
 from foretell.events.clock import OperationalClock
 from foretell.events.distribution import GridGap, PointGap
-from foretell.events.gap_features import pace_features, running_median
+from foretell.events.heads import KINDS
 from foretell.events.heads.base import GapData
-from foretell.events.heads.config import KINDS
 from foretell.events.heads.grid import Grid, GridNetwork, class_of, fine_steps, from_hazards, population
 from foretell.events.heads.point import PointNetwork, shrunken
-from foretell.events.history import histories
+from foretell.events.history import histories, pace_features, running_median
 from foretell.nn.cells import CELLS
 from foretell.nn.samplers import Bucket
 from foretell.nn.settings import NetworkConfig
@@ -101,7 +100,11 @@ def test_the_loss_of_a_grid_is_what_a_slow_loop_over_its_classes_adds_up(hazard)
         packed = raw - np.log(np.exp(raw).sum(axis=1, keepdims=True))
     lower, upper, last = (np.array(part) for part in zip(*ROWS, strict=True))
     data = GapData(
-        None, None, *(jnp.asarray(part, jnp.float32) for part in (lower, upper)), jnp.asarray(last > 0), None
+        None,
+        None,
+        *(jnp.asarray(part, jnp.float32) for part in (lower, upper)),
+        jnp.asarray(last > 0),
+        None,
     )
     found = network.terms(jnp.asarray(packed, jnp.float32), data)
     slow = [slow_grid_term(p, *row) for p, row in zip(packed, ROWS, strict=True)]
@@ -116,7 +119,11 @@ def test_a_class_in_steps_is_worth_what_its_steps_are():
     packed = raw - np.log(np.exp(raw).sum(axis=1, keepdims=True))
     lower, upper, last = (np.array(part) for part in zip(*ROWS, strict=True))
     data = GapData(
-        None, None, *(jnp.asarray(part, jnp.float32) for part in (lower, upper)), jnp.asarray(last > 0), None
+        None,
+        None,
+        *(jnp.asarray(part, jnp.float32) for part in (lower, upper)),
+        jnp.asarray(last > 0),
+        None,
     )
     found = network.terms(jnp.asarray(packed, jnp.float32), data)
     mass = np.exp(packed)

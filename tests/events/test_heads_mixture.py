@@ -9,7 +9,8 @@ from tests.oracles import LogLogistic
 
 from foretell.baselines import BGNBD, MBGNBD
 from foretell.events.clock import OperationalClock
-from foretell.events.heads.mixture import Anchor, GapNetwork, anchored, fit_anchor, gap_data, log_likelihood
+from foretell.events.heads.base import gap_data
+from foretell.events.heads.mixture import Anchor, GapNetwork, anchored, fit_anchor, log_likelihood
 from foretell.events.history import FeatureScale, histories, standardised
 from foretell.events.states import log_features
 from foretell.nn.samplers import bucketed, cut_runs, filled

@@ -16,12 +16,11 @@ from foretell.baselines.statistic import summarise
 from foretell.data.log import EventLog
 from foretell.data.report import ReadReport
 from foretell.events import simulation
-from foretell.events.answers import p_return, standing
 from foretell.events.clock import OperationalClock
 from foretell.events.heads.mixture import Anchor, GapNetwork
 from foretell.events.history import FeatureScale, Steps, histories, standardised, step_features
 from foretell.events.simulation import expected_events
-from foretell.events.states import GapModel, encode, log_features
+from foretell.events.states import GapModel, encode, log_features, standing
 from foretell.nn.settings import NetworkConfig
 from foretell.nn.streams import streams_of, uniforms, uniforms_on_device
 
@@ -89,7 +88,7 @@ def test_without_network_the_chance_of_a_return_is_mbgnbds(statistical, closed_f
     exact, _ = closed_form
     for window in EDGES:
         expected = exact.p_return(*summarise(log), window)
-        np.testing.assert_allclose(p_return(at, window), expected, rtol=1e-3)
+        np.testing.assert_allclose(at.p_return(window), expected, rtol=1e-3)
 
 
 def test_the_periods_of_the_cohort_add_up_to_the_customers_expectations(simulated, closed_form):

@@ -9,10 +9,10 @@ import pytest
 import foretell as ft
 from foretell.core.contracts import EventModel
 from foretell.errors import DataError, ParameterError, StorageError
+from foretell.events.similarity import Similarity
 from foretell.events.states import encode
-from foretell.events.stores.network import StoreNetwork
-from foretell.events.stores.plan import gaps_by_store, home_stores, plan_stores
-from foretell.events.stores.similarity import Similarity
+from foretell.events.store_networks import StoreNetwork
+from foretell.events.stores import gaps_by_store, home_stores, plan_stores
 
 TUNING = ft.TrainConfig(epochs=3, batch_size=8, learning_rate=0.02, validation_fraction=0.0, max_steps=4)
 
@@ -170,7 +170,7 @@ def test_networks_of_one_build_share_their_programs(stores):
 def test_wrong_use_is_named(small, train, sample):
     with pytest.raises(DataError, match=r"no stores; read it with read_events\(…, group='store_id'\)"):
         forecaster(small).fit(sample)
-    with pytest.raises(ParameterError, match="models='each'; expected one of 'global', 'store', 'similar'"):
+    with pytest.raises(ParameterError, match="models='each'; expected 'global', 'store' or 'similar'"):
         forecaster(small, models="each").fit(train)
     with pytest.raises(ParameterError, match=r"stores=3; expected a foretell\.StoreConfig"):
         forecaster(small, stores=3).fit(train)

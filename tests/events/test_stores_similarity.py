@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foretell.errors import ParameterError
-from foretell.events.stores.similarity import Similarity, _statistics, compare_gaps, similar_groups
+from foretell.events.similarity import Similarity, _statistics, compare_gaps, similar_groups
 
 samples = st.lists(st.integers(0, 40), min_size=2, max_size=30)
 

@@ -7,7 +7,8 @@ import pytest
 
 import foretell as ft
 from foretell.errors import ParameterError
-from foretell.events.heads.mixture import Anchor, GapData, GapNetwork
+from foretell.events.heads.base import GapData
+from foretell.events.heads.mixture import Anchor, GapNetwork
 from foretell.nn.backend import keras
 from foretell.nn.cells import CELLS
 from foretell.nn.custom import OwnNetwork

@@ -16,7 +16,7 @@ from foretell.data.log import EventLog
 from foretell.data.tables import Customers
 from foretell.errors import DataError, ParameterError
 from foretell.events.customers import CustomerForecaster
-from foretell.events.heads.config import as_head
+from foretell.events.heads import as_head
 from foretell.events.simulation import Expected, expected_events, simulate_paths
 from foretell.events.states import States
 from foretell.nn.streams import streams_of

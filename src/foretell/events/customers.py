@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import abc
 import dataclasses
 from collections.abc import Callable, Collection
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
-import polars as pl
 
-from foretell.core.contracts import Kind, Outlook
+from foretell.core import IntArray
+from foretell.core.contracts import Kind
 from foretell.core.state import State
 from foretell.data.log import EventLog, training_log
 from foretell.data.tables import Customers, asked_customers
 from foretell.errors import ParameterError
-from foretell.events.auto import LEAST_CUSTOMERS, EventChoice, choose
+from foretell.events.auto import LEAST_CUSTOMERS, EventChoice
 from foretell.events.fitting import fit_gap_model, train_further, untrained
-from foretell.events.heads.config import HeadConfig, as_head
+from foretell.events.heads import HeadConfig, as_head
 from foretell.events.state import choice_of, forecaster_state, gap_model_of, log_and_states
 from foretell.events.states import GapModel, States, encode, newcomer, remembered_states
 from foretell.nn.forecaster import NetworkForecaster
@@ -71,11 +69,8 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice]):
         train: bool,
         progress: Callable[[Progress], None] | None,
     ) -> GapModel:
-        training, head, seed = (
-            self.defaults.complete_training(self.training),
-            as_head(self.head),
-            int(self.seed),
-        )
+        training, head = self.defaults.complete_training(self.training), as_head(self.head)
+        seed = int(self.seed)
         if start is not None and train:
             return train_further(data, start, training, head=head, seed=seed, progress=progress)
         network = self.defaults.complete_network(as_config(self.network))
@@ -85,24 +80,10 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice]):
             data, network, training, head=head, ensemble=self.ensemble, seed=seed, progress=progress
         )
 
-    def _choose(
-        self, data: EventLog, model: GapModel, plain: Self | None, earlier: EventChoice | None
-    ) -> EventChoice:
-        del model
-        return choose(data, plain) if earlier is None else earlier.refitted(data)
-
     def _keep(self, data: EventLog, states: States | None = None) -> Self:
         self.log_ = data
         self.states_ = self._encode(data) if states is None else states
         return self
-
-    @abc.abstractmethod
-    def predict(self, *args: Any, **options: Any) -> pl.DataFrame:
-        """Return the answers as a table."""
-
-    @abc.abstractmethod
-    def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
-        """Look ahead from the end of a log."""
 
     def _encode(self, log: EventLog) -> States:
         """Return where the customers of a log stand."""
@@ -151,13 +132,13 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice]):
         self._check_fitted("model_")
         return self._keep(training_log(data).alike(self._options))
 
-    def _aligned(self, merged: EventLog, seen: npt.NDArray[np.int64]) -> States:
+    def _aligned(self, merged: EventLog, seen: IntArray) -> States:
         """Return the states in the order of a log with more customers; those to be read anew start blank."""
         return self.states_.spread(np.asarray(merged.ids.search_sorted(self.log_.ids).to_numpy()), seen)
 
-    def _chosen(self, ids: Collection[Any] | None) -> tuple[Customers, States]:
+    def _chosen(self, ids: Collection[object] | None) -> tuple[Customers, States]:
         """Return the asked customers and their states."""
         customers = asked_customers(self.log_, ids)
         if ids is None:
             return customers, self.states_
-        return customers, self.states_.take(customers.places, newcomer(self.model_, customers.log, 1))
+        return customers, self.states_.take(customers.places, newcomer(self.model_, customers.log))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,11 @@ from foretell.core import FloatArray, IntArray
 from foretell.data.log import EventLog
 from foretell.errors import EmptyLogError
 from foretell.events.clock import OperationalClock
-from foretell.events.heads.base import HistoryNetwork, filled_up, gap_data
-from foretell.events.heads.config import HeadConfig
-from foretell.events.heads.networks import Builder, builder, learned_settings
-from foretell.events.heads.point import PointNetwork, error_quantiles
+from foretell.events.heads import HeadConfig
+from foretell.events.heads.base import HistoryNetwork, gap_data
+from foretell.events.heads.grid import GridNetwork, bins_grid, fine_steps, hazard_grid
+from foretell.events.heads.mixture import GapNetwork
+from foretell.events.heads.point import PointNetwork, error_quantiles, gap_scale
 from foretell.events.history import FeatureScale, Histories, histories, standardised
 from foretell.events.states import GapModel, log_features
 from foretell.nn.backend import Array, Weights
@@ -34,11 +36,39 @@ from foretell.nn.samplers import (
 )
 from foretell.nn.settings import NetworkConfig, TrainConfig
 from foretell.nn.training import Progress, Trained, Trainer, gentle, reporter, side_by_side
+from foretell.prep.bins import Bins
+
+NETWORKS: Final[Mapping[str, type[HistoryNetwork]]] = {
+    "mixture": GapNetwork,
+    "bins": GridNetwork,
+    "gap": PointNetwork,
+    "hazard": GridNetwork,
+}
+"""The network of each head."""
 
 # Larger logs are learned from by a sample of their customers.
 MOST_CUSTOMERS, MOST_EVENTS = 40_000, 400_000
 # A warm start takes this share of the epochs.
 _WARM_EPOCHS = 0.15
+
+
+def learned_settings(head: HeadConfig, history: Histories, log: EventLog) -> dict[str, Any]:
+    """Return what a head's network is built with, learned from the closed gaps of a log."""
+    censored = bool(head.censored)
+    if head.kind == "mixture":
+        return {"drop_out": head.drop_out, "censored": censored}
+    if head.kind == "gap":
+        location, width = gap_scale(head.scale, history)
+        return {"scale": head.scale, "location": location, "width": width}
+    if head.kind == "hazard":
+        edges, knots = hazard_grid(history, log.min_gap)
+        return {"edges": edges, "knots": knots, "hazard": True, "censored": censored}
+    lengths = log.gaps().lengths
+    bins = Bins.quantiles(lengths, head.bins) if isinstance(head.bins, int) else Bins(head.bins)
+    edges, knots = bins_grid(bins, history, log.min_gap)
+    fine, within = fine_steps(knots, history, censored=censored)
+    grid = {"edges": edges, "knots": knots, "fine": fine, "within": within}
+    return {**grid, "hazard": False, "censored": censored}
 
 
 def fit_gap_model(
@@ -117,19 +147,20 @@ class _Measured:
         clock = OperationalClock.fit(log) if head.seasonal else OperationalClock.flat(log.unit)
         log = sampled(log)  # the clock has seen all events; the rest costs no more than the sample
         history = histories(log, clock.table(log.start, log.as_of))
-        raw = log_features(history, log, paced=head.kind != "mixture")
+        raw = log_features(history, log, paced=NETWORKS[head.kind].paced)
         learned = FeatureScale.fit(np.asarray(raw, dtype=np.float64)) if scale is None else scale
         return cls(log, head, clock, history, raw, learned)
 
     @functools.cached_property
-    def _build(self) -> Builder:
-        return builder(self.head.kind, learned_settings(self.head, self.history, self.log))
+    def _settings(self) -> dict[str, Any]:
+        return learned_settings(self.head, self.history, self.log)
 
     def resolved(self, network: NetworkConfig, training: TrainConfig) -> NetworkConfig:
         return network.resolved(EventShape(self.features.shape[-1], training.max_steps))
 
     def network(self, network: NetworkConfig, seed: int) -> HistoryNetwork:
-        return self._build(network, self.features.shape[-1], seed)
+        n_features = self.features.shape[-1]
+        return NETWORKS[self.head.kind].from_settings(network, n_features, self._settings, seed)
 
     def model(
         self,
@@ -169,7 +200,9 @@ class _Members:
         self.measured, self.network, self.training, self.seeds = measured, network, training, seeds
         features = standardised(measured.scale.arrays(), measured.features)
         data = gap_data(measured.history, features, network.state(measured.history))
-        self.data = filled_up(data, room(log.n_events)) if room is not int else data
+        if room is not int:  # filled up with the last row, which no run of events reads
+            data = data.take(np.minimum(np.arange(room(log.n_events)), log.n_events - 1))
+        self.data = data
         longest = min(training.max_steps, network.network.longest or training.max_steps)
         sets = [_hold_out(log.n_customers, training.validation_fraction, seed) for seed in seeds]
         self.n_held_out = len(sets[0][1])

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
 
-from foretell.core.constraints import Constraint, Instance, Maybe, OneOf, Whole, as_levels
+from foretell.core import FloatArray, IntArray
+from foretell.core.constraints import Constraint, Instance, Maybe, OneOf, Whole, as_levels, as_quantiles
 from foretell.core.contracts import Outlook
 from foretell.core.state import State
 from foretell.core.time import period_edges
 from foretell.data.log import EventLog
-from foretell.data.tables import named_horizons
+from foretell.data.tables import (
+    EventAnswers,
+    event_table,
+    interval_tails,
+    named_horizons,
+    null_unless,
+    quantile_table,
+)
 from foretell.errors import ParameterError
-from foretell.events.answers import activity, answer_table, p_return, standing, within_horizon
-from foretell.events.answers import disagreement as members_disagree
+from foretell.events.auto import EventChoice, choose
 from foretell.events.count_forecasts import CountForecasts
-from foretell.events.gap_forecasts import GapForecasts
-from foretell.events.heads.config import HeadConfig, as_head
+from foretell.events.heads import HeadConfig, as_head
+from foretell.events.heads.grid import GridNetwork
 from foretell.events.state import of_today, settings
+from foretell.events.states import GapModel, States, standing
 from foretell.nn.settings import NetworkConfig, TrainConfig, check_network
+from foretell.prep.bins import Bins
 
 
-class EventForecaster(GapForecasts, CountForecasts):
+class EventForecaster(CountForecasts):
     """Forecast each customer's next event, its uncertainty, and the number of events to come.
 
     An ensemble of recurrent networks reads every customer's history and corrects the closed-form forecast of
@@ -90,7 +100,7 @@ class EventForecaster(GapForecasts, CountForecasts):
         *,
         ensemble: int = 3,
         seed: int = 0,
-        network: Any = None,
+        network: object = None,
         training: TrainConfig | None = None,
         head: str | HeadConfig = "mixture",
         model: str = "network",
@@ -116,11 +126,17 @@ class EventForecaster(GapForecasts, CountForecasts):
                 "are blended, and other heads know none"
             )
 
+    def _choose(
+        self, data: EventLog, model: GapModel, plain: Self | None, earlier: EventChoice | None
+    ) -> EventChoice:
+        del model
+        return choose(data, plain) if earlier is None else earlier.refitted(data)
+
     def predict(
         self,
         horizons: Sequence[str | int] = ("7d", "30d", "90d"),
         levels: Sequence[float] = (50, 80, 95),
-        ids: Collection[Any] | None = None,
+        ids: Collection[object] | None = None,
         *,
         disagreement: bool = False,
     ) -> pl.DataFrame:
@@ -160,17 +176,113 @@ class EventForecaster(GapForecasts, CountForecasts):
         named = named_horizons(self.log_, horizons)
         as_levels(levels)
         customers, states = self._chosen(ids)
-        log, rows = customers.log, customers.places
-        counts = np.zeros((len(rows), 0)) if self._counts else None
+        log, rows, model = customers.log, customers.places, self.model_
+        at = standing(model, log, states)
+        moments = at.next_events([0.5, *interval_tails(levels)])
+        ticks = [ticks for _, ticks in named]
+        expected = np.zeros((len(rows), 0)) if self._counts else None
         if named and self._counts:
-            edges = [ticks for _, ticks in named]
-            counts = self._expected(log, states, edges, customers=customers).counts
-        table = answer_table(self.model_, customers, states, horizons=named, levels=levels, expected=counts)
+            expected = self._expected(log, states, ticks, customers=customers).counts
+        answers = EventAnswers(
+            next_event=moments[0],
+            intervals=moments[1:].reshape(len(levels), 2, len(rows)),
+            p_active=at.p_active,
+            p_return=at.p_returns(ticks),
+            expected=expected,
+            overdue=at.overdue,
+        )
+        table = event_table(customers, answers, horizons=named, levels=levels)
         if self.auto_ is not None:
             table = self.auto_.table(table, log, named, rows)
-        if disagreement:
-            table = table.hstack(members_disagree(self.model_, log, states, named))
-        return table
+        return table.hstack(_deviations(model, log, states, named)) if disagreement else table
+
+    def quantiles(self, levels: Sequence[float], ids: Collection[object] | None = None) -> pl.DataFrame:
+        """Return quantiles of the next event's date given a return: ``unique_id``, ``q0.1`` …."""
+        self._check_fitted("model_")
+        as_quantiles(levels)
+        customers, states = self._chosen(ids)
+        moments = standing(self.model_, customers.log, states).next_events(levels)
+        return quantile_table(customers, moments, levels)
+
+    def predict_gap(
+        self, levels: Sequence[float] = (80,), ids: Collection[object] | None = None
+    ) -> pl.DataFrame:
+        """Forecast the gap after each customer's last event as it was seen at that event.
+
+        Unlike `predict` it does not look at the silence since then: it is the forecast to hold against a gap
+        whose end is known.
+
+        Parameters
+        ----------
+        levels : sequence of int
+            Percentages of the intervals.
+        ids : collection, optional
+
+        Returns
+        -------
+        polars.DataFrame
+            ``unique_id``, ``last_event``, ``gap`` (the median in ticks, given a return), ``gap-lo-80`` ….
+        """
+        self._check_fitted("model_")
+        customers, states = self._chosen(ids)
+        log = customers.log
+        lengths = standing(self.model_, log, states).gap_lengths([0.5, *interval_tails(levels)])
+        columns = {
+            "unique_id": customers.ids,
+            "last_event": null_unless(customers.known, log.time_of(states.last)),
+            "gap": pl.Series(lengths[0]),
+        }
+        for k, level in enumerate(levels):
+            columns[f"gap-lo-{level}"] = pl.Series(lengths[1 + 2 * k])
+            columns[f"gap-hi-{level}"] = pl.Series(lengths[2 + 2 * k])
+        return pl.DataFrame(columns)
+
+    def predict_bins(
+        self, bins: Bins | Sequence[float] | None = None, ids: Collection[object] | None = None
+    ) -> pl.DataFrame:
+        """Return the probability of each class of the gap after a customer's last event.
+
+        As in `predict_gap`, it is seen at the last event, not after the silence since then.
+
+        Parameters
+        ----------
+        bins : Bins or sequence of float, optional
+            Classes of gaps in ticks; by default those of the head ``"bins"``.
+        ids : collection, optional
+
+        Returns
+        -------
+        polars.DataFrame
+            ``unique_id``, and a column for each class, such as ``[7, 14)``; of no return within the outer
+            edges is what is missing to 1.
+        """
+        self._check_fitted("model_")
+        network = self.model_.network
+        if bins is None and network.kind != "bins":
+            raise ParameterError(
+                "bins=None; expected classes such as [0, 7, 14, 28, inf]: only the head 'bins' has its own"
+            )
+        if bins is None:
+            bins = network.grid.edges if isinstance(network, GridNetwork) else ()
+        bins = bins if isinstance(bins, Bins) else Bins(bins)
+        customers, states = self._chosen(ids)
+        chances = standing(self.model_, customers.log, states).class_chances(bins)
+        if chances is None:
+            raise ParameterError(
+                "the head 'gap' forecasts a point, and gives no probabilities; expected head='bins', "
+                "'hazard' or 'mixture'"
+            )
+        labels = [f"[{low:g}, {high:g})" for low, high in itertools.pairwise(bins.edges)]
+        return pl.DataFrame({"unique_id": customers.ids} | dict(zip(labels, chances, strict=True)))
+
+    def return_chances(self, log: EventLog, ticks: Sequence[int] | IntArray) -> FloatArray | None:
+        """Return P(an event within so many ticks after the log's end), shape (n_customers, n_ticks).
+
+        None of a head that forecasts no probabilities.
+        """
+        self._check_fitted("model_")
+        ours = standing(self.model_, log, self._states_of(log)).p_returns(ticks)
+        return ours if ours is None or self.auto_ is None else self.auto_.p_return(ours, log, ticks)
 
     def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
         """Look ahead from the end of the log it was fitted to (for `foretell.evaluate`)."""
@@ -182,9 +294,9 @@ class EventForecaster(GapForecasts, CountForecasts):
         ours = Outlook(
             expected=None if expected is None else expected.counts[:, 0],
             cohort=None if expected is None else expected.cohort,
-            p_return=p_return(at, window),
-            p_active=activity(at)[0],
-            interval=within_horizon(at, horizon),
+            p_return=at.p_return(window),
+            p_active=at.p_active,
+            interval=at.within(horizon),
         )
         return ours if self.auto_ is None else self.auto_.outlook(ours, log, window)
 
@@ -194,3 +306,21 @@ class EventForecaster(GapForecasts, CountForecasts):
         state = of_today(state)
         model = cls(**settings(state.described))
         return model._restored(state)
+
+
+def _deviations(
+    model: GapModel, log: EventLog, states: States, horizons: Sequence[tuple[str, int]]
+) -> pl.DataFrame:
+    """Return by how much the members of an ensemble differ: what another seed might have answered.
+
+    Standard deviations; 0 of one member. What the head cannot know is left out.
+    """
+    by_answer: dict[str, list[FloatArray]] = {}
+    for member in range(len(states.packed)):
+        at = standing(model, log, states._replace(packed=states.packed[member : member + 1]))
+        answers = {"p_active": at.p_active, "next_event": at.next_events([0.5])[0]}
+        answers |= {f"p_return_{name}": at.p_return(ticks) for name, ticks in horizons}
+        for name, values in answers.items():
+            if values is not None:
+                by_answer.setdefault(name, []).append(values)
+    return pl.DataFrame({f"{name}-sd": np.std(parts, axis=0) for name, parts in by_answer.items()})

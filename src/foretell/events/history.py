@@ -1,7 +1,8 @@
-"""Histories on the operational clock, and the features of one step of the network."""
+"""Histories on the operational clock, and the features that the network reads of each event."""
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 from typing import NamedTuple
 
@@ -9,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.time import Unit
 from foretell.data.log import EventLog
 from foretell.events.clock import ClockTable
 from foretell.nn.backend import Array
 
-FloatArray = npt.NDArray[np.float64]
+N_PACE = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +46,14 @@ class Histories:
         log(1 + mark), and their mean over the customer's events so far.
     """
 
-    ticks: npt.NDArray[np.int64]
+    ticks: IntArray
     gap: FloatArray
     mean_gap: FloatArray
     count: FloatArray
     age: FloatArray
     lower: FloatArray
     upper: FloatArray
-    last: npt.NDArray[np.bool_]
+    last: BoolArray
     remaining: FloatArray
     marks: FloatArray
     mean_marks: FloatArray
@@ -102,7 +104,7 @@ def histories(log: EventLog, table: ClockTable) -> Histories:
 
 
 class Steps(NamedTuple):
-    """What the features of events are made of, see `Histories`; marks have their columns on the last axis."""
+    """What the features of events are made of, see `Histories`; any leading shape."""
 
     gap: Array
     mean_gap: Array
@@ -118,30 +120,30 @@ def step_features(steps: Steps, unit: Unit) -> Array:
 
     The same function serves whole logs and simulated events, so that both see the same numbers.
     """
-    gap, mean_gap, count, age, ticks, marks, mean_marks = steps
+    gap, mean_gap, repeats = steps.gap, steps.mean_gap, steps.repeats
     columns = [
         jnp.log1p(gap),
         jnp.log1p(mean_gap),
         jnp.log((gap + 0.5) / (mean_gap + 0.5)),
-        jnp.log1p(count),
-        jnp.log1p(age),
-        (count == 0).astype(gap.dtype),
+        jnp.log1p(repeats),
+        jnp.log1p(steps.age),
+        (repeats == 0).astype(gap.dtype),
     ]
-    days = ticks if unit == "day" else ticks // 24
+    days = steps.ticks if unit == "day" else steps.ticks // 24
     weekday = (days + 3) % 7
     columns += [(weekday == k).astype(gap.dtype) for k in range(6)]
     if unit == "hour":
-        angle = 2.0 * jnp.pi * (ticks % 24) / 24.0
+        angle = 2.0 * jnp.pi * (steps.ticks % 24) / 24.0
         columns += [jnp.sin(angle), jnp.cos(angle), jnp.sin(2.0 * angle), jnp.cos(2.0 * angle)]
-    return jnp.concatenate([jnp.stack(columns, axis=-1), marks, mean_marks], axis=-1)
+    return jnp.concatenate([jnp.stack(columns, axis=-1), steps.marks, steps.mean_marks], axis=-1)
 
 
 @dataclasses.dataclass(frozen=True)
 class FeatureScale:
     """Standardisation learned on the training log; values outside of its range are brought to the edge.
 
-    A silence longer or a history richer than any seen in training is told to the network as the longest or
-    richest seen; the anchor itself always gets the true numbers.
+    The network reads a silence longer or a history richer than any seen in training as the longest or richest
+    seen; the anchor itself always gets the true numbers.
     """
 
     mean: FloatArray
@@ -169,3 +171,44 @@ def standardised(scale: tuple[Array, ...], features: Array) -> Array:
     """Return features on the scale of `FeatureScale.arrays`."""
     mean, deviation, low, high = scale
     return (jnp.clip(features, low, high) - mean) / deviation
+
+
+def running_median(values: FloatArray, first: BoolArray) -> FloatArray:
+    """Return the median of each customer's values so far, the first of them left out (0 at the first).
+
+    Examples
+    --------
+    >>> running_median(np.array([0.0, 7, 1, 4, 0, 9]), np.array([True, False, False, False, True, False]))
+    array([0., 7., 4., 4., 0., 9.])
+    """
+    out = np.zeros(len(values))
+    ordered: list[float] = []
+    for i, (value, is_first) in enumerate(zip(values.tolist(), first.tolist(), strict=True)):
+        if is_first:
+            ordered = []
+            continue
+        bisect.insort(ordered, value)
+        n = len(ordered)
+        out[i] = 0.5 * (ordered[(n - 1) // 2] + ordered[n // 2])
+    return out
+
+
+def running_mean(values: FloatArray, count: FloatArray) -> FloatArray:
+    """Return the mean of each customer's values so far, of which the first, at count 0, is left out."""
+    first = np.flatnonzero(count == 0)
+    sizes = np.diff(np.append(first, len(count)))
+    total = np.cumsum(np.where(count == 0, 0.0, values))
+    mean: FloatArray = (total - np.repeat(total[first], sizes)) / np.maximum(count, 1.0)
+    return mean
+
+
+def pace_features(history: Histories) -> FloatArray:
+    """Return features of a customer's own pace, from which rules of thumb forecast.
+
+    They are log(1 + ·) of the median gap so far, the mean log gap, its spread, and the two gaps before.
+    """
+    count, logs = history.count, np.log1p(history.gap)
+    mean = running_mean(logs, count)
+    spread = np.sqrt(np.maximum(running_mean(logs**2, count) - mean**2, 0.0))
+    earlier = [np.where(count > k, np.roll(logs, k), mean) for k in (1, 2)]
+    return np.column_stack([np.log1p(running_median(history.gap, count == 0)), mean, spread, *earlier])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +16,11 @@ from foretell.data.state import CUSTOMERS, log_from_state, log_state, refuse
 from foretell.errors import DataError
 from foretell.events.auto import EventChoice
 from foretell.events.clock import OperationalClock
-from foretell.events.gap_features import N_PACE
-from foretell.events.heads.base import HistoryNetwork
-from foretell.events.heads.config import KINDS, SCALES, HeadConfig, as_head
-from foretell.events.heads.networks import builder
-from foretell.events.history import FeatureScale
+from foretell.events.fitting import NETWORKS
+from foretell.events.heads import KINDS, SCALES, HeadConfig, as_head
+from foretell.events.history import N_PACE, FeatureScale
 from foretell.events.states import GapModel, States
-from foretell.events.stores.network import StoreNetwork
+from foretell.events.store_networks import StoreNetwork
 from foretell.nn.settings import NetworkConfig, TrainConfig
 from foretell.nn.state import member_arrays, members_of_arrays, network_of_state, network_state
 
@@ -45,21 +43,20 @@ def forecaster_state(model: CustomerForecaster, read_as: Described) -> State:
         How its log was read, see `EventLog.read_as`.
     """
     fitted, head = model.model_, as_head(model.head)
-    shared: HistoryNetwork = getattr(fitted.network, "inner", fitted.network)
     described = {
         "params": {name: value for name, value in model.get_params().items() if name not in _APART},
         "head": {
             "config": dataclasses.asdict(head),
             "by_name": isinstance(model.head, str),
             "kind": fitted.network.kind,
-            "settings": shared.settings_by_name(),
+            "settings": fitted.network.settings_by_name(),
         },
         "network": dataclasses.asdict(fitted.network.config),
         "network_given": network_state(model.network, fitted.network.config),
         "training": dataclasses.asdict(model.training) if model.training else None,
         "members": len(fitted.members),
-        "n_features": shared.n_features,
-        "weights": [variable.path for variable in fitted.network.network.variables],
+        "n_features": fitted.network.n_features,
+        "weights": [variable.path for variable in fitted.network.variables],
         "clock": dataclasses.asdict(fitted.clock),
         "auto": model.auto_.describe() if model.auto_ else None,
         "read_as": read_as,
@@ -122,13 +119,13 @@ def gap_model_of(state: State, n_models: int | None = None) -> GapModel:
     """
     described, arrays = state.described, state.arrays
     head, config = described["head"], NetworkConfig(**described["network"])
-    build = builder(head["kind"], _checked_settings(head["kind"], head["settings"]))
-    network = build(config, described["n_features"], 0)
+    settings = _checked_settings(head["kind"], head["settings"])
+    network = NETWORKS[head["kind"]].from_settings(config, described["n_features"], settings)
     hash(network)  # compiled programs are known by it
-    shapes = [tuple(variable.shape) for variable in network.network.variables]
+    shapes = [tuple(variable.shape) for variable in network.variables]
     if n_models is not None:
         shapes = [(n_models, *shape) for shape in shapes]
-        network = cast("HistoryNetwork", StoreNetwork(network))
+        network = StoreNetwork(network)
     clock = described["clock"]
     model = GapModel(
         network=network,
@@ -200,7 +197,7 @@ def _states(data: State, log: EventLog, model: GapModel) -> States:
         values = wide(name, n_members * width).astype(np.float32, copy=False)
         return np.ascontiguousarray(np.moveaxis(values.reshape(n, n_members, width), 1, 0))
 
-    widths = model.network.network.memory_widths
+    widths = model.network.memory_widths
     states = States(
         tuple(by_member(f"memory-{i}", width) for i, width in enumerate(widths)),
         by_member("packed", model.network.packed_width),

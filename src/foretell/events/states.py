@@ -1,38 +1,43 @@
-"""Where every customer stands: recurrent states and the next gap's distribution after the last event."""
+"""Where every customer stands: recurrent states, the next gap's distribution, and the silence so far."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import weakref
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from foretell.core import FloatArray, IntArray
+from foretell.core.time import interval_ticks
 from foretell.data.log import EventLog
-from foretell.events.clock import OperationalClock
+from foretell.data.tables import YEARS_AHEAD
+from foretell.events.clock import ClockTable, OperationalClock
 from foretell.events.distribution import NextGap
-from foretell.events.gap_features import N_PACE, pace_features
 from foretell.events.heads.base import HistoryNetwork
 from foretell.events.history import (
+    N_PACE,
     FeatureScale,
     Histories,
     Steps,
     histories,
     on_device,
     origins,
+    pace_features,
     standardised,
     step_features,
 )
-from foretell.nn.backend import Weights
-from foretell.nn.mixture import Array
+from foretell.nn.backend import Array, Weights
 from foretell.nn.training import side_by_side
+from foretell.prep.bins import Bins
 
-IntArray = npt.NDArray[np.int64]
+Float32Array = npt.NDArray[np.float32]
 
 _CHUNK = 2_048  # customers that are run together
 
@@ -55,11 +60,11 @@ class GapModel:
     """
 
     network: HistoryNetwork
-    members: tuple[list[npt.NDArray[np.float32]], ...]
+    members: tuple[list[Float32Array], ...]
     clock: OperationalClock
     scale: FeatureScale
-    new_marks: npt.NDArray[np.float64]
-    residuals: npt.NDArray[np.float64] = dataclasses.field(default_factory=lambda: np.zeros(0))
+    new_marks: FloatArray
+    residuals: FloatArray = dataclasses.field(default_factory=lambda: np.zeros(0))
 
 
 class States(NamedTuple):
@@ -76,12 +81,12 @@ class States(NamedTuple):
     mean_marks : array, shape (n_customers, n_marks)
     """
 
-    memory: tuple[Array, ...]
-    packed: Array
+    memory: tuple[Float32Array, ...]
+    packed: Float32Array
     last: IntArray
-    count: Array
-    age: Array
-    mean_marks: Array
+    count: FloatArray  # type: ignore[assignment]  # hides the method of tuples
+    age: FloatArray
+    mean_marks: npt.NDArray[np.floating]
 
     def rows(self, chosen: slice) -> States:
         """Return the states of some customers in a row."""
@@ -91,26 +96,29 @@ class States(NamedTuple):
     def spread(self, positions: IntArray, seen: IntArray) -> States:
         """Return the states at their positions among more customers; those with 0 ``seen`` start blank."""
 
-        def change(values: Array, axis: int) -> Array:
+        def change(values: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
             out = np.zeros((*values.shape[:axis], len(seen), *values.shape[axis + 1 :]), dtype=values.dtype)
             by_customer = np.moveaxis(out, axis, 0)
             by_customer[positions] = np.moveaxis(values, axis, 0)
             by_customer[seen == 0] = 0
             return out
 
-        memory = tuple(change(np.asarray(part), 1) for part in self.memory)
-        rest = [change(np.asarray(part), 0) for part in self[2:]]
-        return States(memory, change(np.asarray(self.packed), 1), *rest)
+        memory = tuple(change(part, 1) for part in self.memory)
+        return States(memory, change(self.packed, 1), *(change(part, 0) for part in self[2:]))
 
     def take(self, positions: IntArray, blank: States) -> States:
         """Return the states of some customers; position -1 stands for the one customer of ``blank``."""
 
-        def change(values: Array, extra: Array, axis: int) -> Array:
+        def change(values: npt.NDArray[Any], extra: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
             return np.take(np.concatenate([values, extra], axis=axis), positions, axis=axis)
 
         memory = tuple(change(a, b, 1) for a, b in zip(self.memory, blank.memory, strict=True))
-        rest = [change(a, b, 0) for a, b in zip(self[2:], blank[2:], strict=True)]
+        rest = (change(a, b, 0) for a, b in zip(self[2:], blank[2:], strict=True))
         return States(memory, change(self.packed, blank.packed, 1), *rest)
+
+
+_features = jax.jit(step_features, static_argnums=1)
+_standardised = jax.jit(standardised)
 
 
 def log_features(history: Histories, log: EventLog, *, paced: bool = False) -> Array:
@@ -125,19 +133,7 @@ def log_features(history: Histories, log: EventLog, *, paced: bool = False) -> A
         on_device(history.mean_marks),
     )
     features: Array = _features(steps, log.unit)
-    if not paced:
-        return features
-    return jnp.concatenate([features, on_device(pace_features(history))], axis=-1)
-
-
-_features = jax.jit(step_features, static_argnums=1)
-
-
-def _scaled(scale: FeatureScale, features: Array) -> Array:
-    return _scale(scale.arrays(), features)
-
-
-_scale = jax.jit(standardised)
+    return jnp.concatenate([features, on_device(pace_features(history))], axis=-1) if paced else features
 
 
 def encode(
@@ -155,14 +151,13 @@ def encode(
     seen : int array, shape (n_customers,), optional
     """
     history = histories(log, model.clock.table(log.start, log.as_of))
-    features = _scaled(model.scale, log_features(history, log, paced=model.network.paced))
-    state = on_device(model.network.state(history))
+    raw = log_features(history, log, paced=model.network.paced)
+    features, state = _standardised(model.scale.arrays(), raw), on_device(model.network.state(history))
     n, n_members = log.n_customers, len(model.members)
     seen = np.zeros(n, dtype=np.int64) if seen is None else seen
     starts, lengths = log.offsets[:-1] + seen, log.counts - seen
     if since is None:
-        widths = model.network.network.memory_widths
-        memory = [np.zeros((n_members, n, width), dtype=np.float32) for width in widths]
+        memory = [np.zeros((n_members, n, width), dtype=np.float32) for width in model.network.memory_widths]
         packed = np.zeros((n_members, n, model.network.packed_width), dtype=np.float32)
     else:
         memory, packed = [np.array(part) for part in since.memory], np.array(since.packed)
@@ -174,15 +169,9 @@ def encode(
     def advance(m: int) -> None:
         for chunk in chunks:
             rows = np.resize(chunk, _CHUNK)
-            after, output = _advance(
-                model.network,
-                model.members[m],
-                [part[m, rows] for part in memory],
-                features,
-                state,
-                starts[rows].astype(np.int32),
-                lengths[rows].astype(np.int32),
-            )
+            before = [part[m, rows] for part in memory]
+            first, count = starts[rows].astype(np.int32), lengths[rows].astype(np.int32)
+            after, output = _advance(model.network, model.members[m], before, (features, state), first, count)
             for part, values in zip(memory, after, strict=True):
                 part[m, chunk] = np.asarray(values)[: len(chunk)]
             packed[m, chunk] = np.asarray(output)[: len(chunk)]
@@ -194,66 +183,178 @@ def encode(
     )
 
 
+Carry: TypeAlias = tuple[Sequence[Array], Array]  # memory, and what the head says
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def _advance(
     network: HistoryNetwork,
     weights: Weights,
     memory: Sequence[Array],
-    features: Array,
-    state: Array,
+    inputs: tuple[Array, Array],
     starts: Array,
     lengths: Array,
-) -> tuple[list[Array], Array]:
-    """Run ``lengths`` events of each customer through the network, from row ``starts``."""
+) -> Carry:
+    """Run ``lengths`` events of each customer through the network, from row ``starts`` of the inputs."""
+    features, state = inputs
 
-    def one(position: Array, carry: tuple[list[Array], Array]) -> tuple[list[Array], Array]:
+    def advance_by_one(position: Array, carry: Carry) -> Carry:
         memory, packed = carry
         rows = jnp.minimum(starts + position, features.shape[0] - 1)
         output, after = network.step(weights, features[rows], state[rows], memory)
         live = (position < lengths)[:, None]
-        kept = [jnp.where(live, new, old) for new, old in zip(after, memory, strict=True)]
-        return kept, jnp.where(live, output, packed)
+        memory = [jnp.where(live, new, old) for new, old in zip(after, memory, strict=True)]
+        return memory, jnp.where(live, output, packed)
 
     empty = jnp.zeros((starts.shape[0], network.packed_width), dtype=features.dtype)
-    result: tuple[list[Array], Array] = jax.lax.fori_loop(0, jnp.max(lengths), one, (memory, empty))
+    result: Carry = jax.lax.fori_loop(0, jnp.max(lengths), advance_by_one, (memory, empty))
     return result
 
 
-def newcomer(model: GapModel, log: EventLog, copies: int) -> States:
-    """Return the states of customers whose first event would fall on the as-of date."""
-    zero = jnp.zeros((copies,), jnp.float32)
-    marks = jnp.broadcast_to(jnp.asarray(model.new_marks, jnp.float32), (copies, len(model.new_marks)))
-    ticks = jnp.full((copies,), log.as_of, dtype=jnp.int32)
+def newcomer(model: GapModel, log: EventLog) -> States:
+    """Return the state of a customer whose first event would fall on the as-of date."""
+    zero = jnp.zeros((1,), jnp.float32)
+    marks = jnp.asarray(model.new_marks, jnp.float32)[None]
+    ticks = jnp.full((1,), log.as_of, dtype=jnp.int32)
     features = step_features(Steps(zero, zero, zero, zero, ticks, marks, marks), log.unit)
     if model.network.paced:
-        features = jnp.concatenate([features, jnp.zeros((copies, N_PACE), jnp.float32)], axis=-1)
-    features = _scaled(model.scale, features)
-    state = jnp.zeros((copies, 2), jnp.float32)
+        features = jnp.concatenate([features, jnp.zeros((1, N_PACE), jnp.float32)], axis=-1)
+    features = _standardised(model.scale.arrays(), features)
     memory, packed = [], []
     for weights in model.members:
-        blank = [jnp.zeros((copies, width), jnp.float32) for width in model.network.network.memory_widths]
-        output, after = model.network.step(weights, features, state, blank)
+        blank = [jnp.zeros((1, width), jnp.float32) for width in model.network.memory_widths]
+        output, after = model.network.step(weights, features, jnp.zeros((1, 2), jnp.float32), blank)
         memory.append(after)
         packed.append(output)
     return States(
-        tuple(np.stack([np.asarray(m[i]) for m in memory]) for i in range(len(memory[0]))),
-        np.stack([np.asarray(p) for p in packed]),
-        np.full(copies, log.as_of),
-        np.zeros(copies),
-        np.zeros(copies),
+        tuple(np.stack([np.asarray(part) for part in parts]) for parts in zip(*memory, strict=True)),
+        np.stack([np.asarray(part) for part in packed]),
+        np.full(1, log.as_of),
+        np.zeros(1),
+        np.zeros(1),
         np.asarray(marks),
     )
 
 
-def silence(model: GapModel, log: EventLog, states: States) -> npt.NDArray[np.float64]:
+def silence(model: GapModel, log: EventLog, states: States) -> FloatArray:
     """Return the reading since each customer's last event, at the end of the as-of tick."""
     table = model.clock.table(log.start, log.as_of)
     return np.maximum(table.at(log.as_of) - origins(states.last, table, log.min_gap), 0.0)
 
 
-def next_gaps(model: GapModel, states: States) -> NextGap:
-    """Return the ensemble's distribution of each customer's gap since the last event, in double precision."""
-    return model.network.next_gap(np.asarray(states.packed, dtype=np.float64), model.residuals)
+@dataclasses.dataclass(frozen=True)
+class Standing:
+    """Customers at the as-of date: all answers about their next events are read off it.
+
+    Attributes
+    ----------
+    gap : NextGap
+        The ensemble's distribution of the gap since the last event, one row per customer.
+    silence : array, shape (n_customers,)
+        Reading since the last event at the end of the as-of tick.
+    table : ClockTable
+        The clock from the log's start to two years after the as-of date.
+    last : int64 array, shape (n_customers,)
+        Tick of the last event.
+    origin : array, shape (n_customers,)
+        Reading from which the gap is measured.
+    as_of : int
+    per_year : float
+        Ticks of a year.
+    """
+
+    gap: NextGap
+    silence: FloatArray
+    table: ClockTable
+    last: IntArray
+    origin: FloatArray
+    as_of: int
+    per_year: float
+
+    @property
+    def p_active(self) -> FloatArray | None:
+        """Probability of any further event; None where the head cannot say."""
+        return self.gap.p_active(self.silence)
+
+    @property
+    def overdue(self) -> FloatArray | None:
+        """How far the silence reaches into the distribution of gaps, in [0, 1]; None if not known."""
+        return self.gap.overdue(self.silence)
+
+    def p_return(self, ticks: int) -> FloatArray | None:
+        """Return P(an event within ``ticks`` after the as-of date | silent so far), None if not known."""
+        return self.gap.p_return(self.silence, self.table.at(self.as_of + ticks) - self.origin)
+
+    def p_returns(self, ticks: Iterable[int]) -> FloatArray | None:
+        """Return P(an event within so many ticks after the as-of date), (n, n_ticks); None if not known."""
+        chances = [chance for length in ticks if (chance := self.p_return(int(length))) is not None]
+        return np.stack(chances, axis=1) if chances else None
+
+    def limits(self, level: float) -> FloatArray:
+        """Return the moment by which the next event had come with some probability, given a return.
+
+        As it stood just after the last event; on the log's own time axis, in ticks.
+        """
+        gaps = self.gap.quantiles(np.zeros_like(self.silence), np.array([level]))[0]
+        return self.table.invert(self.origin + gaps)
+
+    def next_events(self, levels: Sequence[float]) -> FloatArray:
+        """Return quantiles of the next event's time given a return, in ticks after as_of, (n_levels, n).
+
+        NaN stands for a customer of whom the head knows nothing more: silent for longer than any gap ever
+        seen.
+        """
+        gaps = self.gap.quantiles(self.silence, np.asarray(levels, dtype=np.float64))
+        moments = self.table.invert(self.origin + gaps) - self.as_of
+        return np.clip(moments, 0.0, YEARS_AHEAD * self.per_year)
+
+    def gap_lengths(self, levels: Sequence[float]) -> FloatArray:
+        """Return quantiles of the gap as it was seen at each customer's last event, in whole ticks."""
+        gaps = self.gap.quantiles(np.zeros_like(self.silence), np.asarray(levels, dtype=np.float64))
+        lengths = np.ceil(np.round(self.table.invert(self.origin + gaps) - self.last, 6))
+        return np.clip(lengths, 0.0, YEARS_AHEAD * self.per_year)
+
+    def class_chances(self, bins: Bins) -> list[FloatArray] | None:
+        """Return the chance of each class of the gap as seen at the last event, None if not known."""
+        # A gap of g ticks ends in the tick last + g; a class holds its lower edge and not its upper one.
+        survivals = []
+        for edge in bins.edges:
+            end = np.full(len(self.last), np.inf)
+            if np.isfinite(edge):
+                end = self.table.at(self.last + int(np.ceil(edge) - 1.0)) - self.origin
+            survival = self.gap.survival(np.maximum(end, 0.0))
+            if survival is None:
+                return None
+            survivals.append(np.asarray(survival))
+        return [low - high for low, high in itertools.pairwise(survivals)]
+
+    def within(self, horizon: int, coverage: float = 0.8) -> IntArray:
+        """Return the interval of the next event given that it falls within the horizon, in ticks, (n, 2).
+
+        Customers of whom the head knows nothing get the whole horizon.
+        """
+        reading = self.table.at(self.as_of + horizon) - self.origin
+        inside = np.clip(self.gap.within(self.silence, reading), 1e-6, 1.0)
+        tails = np.array([[(1.0 - coverage) / 2.0], [(1.0 + coverage) / 2.0]])
+        gaps = self.gap.quantiles(self.silence, tails * np.nan_to_num(inside, nan=1.0))
+        low, high = np.clip(self.table.invert(self.origin + gaps) - self.as_of, 0.0, float(horizon))
+        low, high = np.nan_to_num(low, nan=0.0), np.nan_to_num(high, nan=float(horizon))
+        return interval_ticks(low, high, self.as_of)
+
+
+def standing(model: GapModel, log: EventLog, states: States) -> Standing:
+    """Return where customers stand at the end of a log."""
+    per_year = 365.25 * (24 if log.unit == "hour" else 1)
+    table = model.clock.table(log.start, log.as_of + int(2 * per_year))
+    return Standing(
+        gap=model.network.next_gap(np.asarray(states.packed, dtype=np.float64), model.residuals),
+        silence=silence(model, log, states),
+        table=table,
+        last=states.last,
+        origin=origins(states.last, table, log.min_gap),
+        as_of=log.as_of,
+        per_year=per_year,
+    )
 
 
 # States of a log that is asked about more than once, such as a fold of a backtest; they go with the log.

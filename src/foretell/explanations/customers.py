@@ -14,10 +14,9 @@ from jax import Array
 from foretell.core import FloatArray
 from foretell.data.log import EventLog
 from foretell.errors import DataError, ParameterError
-from foretell.events.answers import gap_limits, standing
 from foretell.events.heads.mixture import Anchor, GapNetwork, anchored
 from foretell.events.history import histories, on_device, origins, standardised
-from foretell.events.states import GapModel, encode, log_features
+from foretell.events.states import GapModel, encode, log_features, standing
 from foretell.explanations.explanation import Explanation, Part, what_moves_it
 from foretell.nn import mixture as mix
 from foretell.nn.attribution import integrated_gradients
@@ -232,7 +231,7 @@ def silent_customers(model: EventForecaster, log: EventLog | None, level: float)
     else:
         states = encode(model.model_, log)
     at = standing(model.model_, log, states)
-    limits = gap_limits(at, level / 100)
+    limits = at.limits(level / 100)
     late = np.flatnonzero(log.as_of > limits)
     days = 24.0 if log.unit == "hour" else 1.0
     silent = (log.as_of - log.last[late]) / days

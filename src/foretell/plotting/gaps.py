@@ -9,8 +9,8 @@ import polars as pl
 
 from foretell.data.log import EventLog
 from foretell.errors import DataError, ParameterError
-from foretell.events.stores.plan import gaps_by_store
-from foretell.events.stores.similarity import compare_gaps, quantile_points
+from foretell.events.similarity import compare_gaps, quantile_points
+from foretell.events.stores import gaps_by_store
 from foretell.plotting.charts import BLUE, SIDE, VERMILION, Chart, equal_axes, finish
 
 _MOST_POINTS = 3_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import altair as alt
@@ -13,7 +14,7 @@ from foretell.core import IntArray
 from foretell.core.time import interval_ticks
 from foretell.data.log import EventLog
 from foretell.errors import ParameterError
-from foretell.events.answers import Standing, activity, next_event_moments, p_return, standing
+from foretell.events.states import Standing, standing
 from foretell.plotting.charts import (
     BLUE,
     GREY,
@@ -74,8 +75,8 @@ def plot_next_event(
     customer = _position(log, id)
     at = _stand(model, customer)
     visits = log.times[log.offsets[customer] : log.offsets[customer + 1]]
-    low, middle, high = (float(moment) for moment in next_event_moments(at, [0.1, 0.5, 0.9])[:, 0])
-    active = float(np.asarray(activity(at)[0])[0])
+    low, middle, high = (float(moment) for moment in at.next_events([0.1, 0.5, 0.9])[:, 0])
+    active = float(np.asarray(at.p_active)[0])
     first, last = (int(tick) for tick in interval_ticks([low], [high], log.as_of)[0])
     visit = None if actual is None else log.last_tick(actual)
     # Past two years the axis would show little else than the tail.
@@ -100,7 +101,7 @@ def plot_next_event(
     if later >= 0.02:
         label = f"{percent(later)} later →"
         layers.append(_text(log.as_of + ahead + 1, label, log, GREY, y=24, align="right", dx=-4))
-    month = float(np.asarray(p_return(at, log.ticks_of("30d")))[0])
+    month = float(np.asarray(at.p_return(log.ticks_of("30d")))[0])
     lines = [
         f"Still active: {percent(active)}. Returns within 30 days: {percent(month)}.",
         _spelled_interval((first, last), log),
@@ -137,7 +138,9 @@ def _stand(model: EventForecaster, customer: int) -> Standing:
     """Return where one customer stands, with a leading axis of length 1."""
     at = standing(model.model_, model.log_, model.states_)
     row = slice(customer, customer + 1)
-    return at._replace(gap=at.gap.rows(row), silence=at.silence[row], origin=at.origin[row])
+    return dataclasses.replace(
+        at, gap=at.gap.rows(row), silence=at.silence[row], last=at.last[row], origin=at.origin[row]
+    )
 
 
 def _bar(log: EventLog, ahead: int) -> tuple[int, str]:
@@ -150,7 +153,7 @@ def _bars(
     at: Standing, log: EventLog, edges: IntArray, active: float, interval: tuple[int, int]
 ) -> pl.DataFrame:
     """Return the probability of each bar given a return, and whether it touches the interval."""
-    reached = np.array([0.0, *(float(np.asarray(p_return(at, int(edge)))[0]) for edge in edges[1:])])
+    reached = np.array([0.0, *(float(np.asarray(at.p_return(int(edge)))[0]) for edge in edges[1:])])
     return pl.DataFrame(
         {
             "from": moments(log.as_of + 1 + edges[:-1], log),

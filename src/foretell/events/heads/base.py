@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
+from typing import Any, NamedTuple, Self
 
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from foretell.core import FloatArray
 from foretell.events.distribution import NextGap
 from foretell.events.history import Histories, on_device
 from foretell.nn.backend import Array, Layer, Model, Variable, Weights
 from foretell.nn.networks import RecurrentNetwork, build_network
 from foretell.nn.samplers import Bucket
 from foretell.nn.settings import EVENTS, NetworkConfig
-
-FloatArray = npt.NDArray[np.float64]
-
-
-Settings: TypeAlias = Mapping[str, Any]
-"""What a head is built with, by the constructor's names."""
 
 
 class GapData(NamedTuple):
@@ -33,6 +28,10 @@ class GapData(NamedTuple):
     upper: Array
     last: Array
     remaining: Array
+
+    def take(self, rows: npt.ArrayLike) -> GapData:
+        """Return some rows."""
+        return GapData(*(part[rows] for part in self))
 
 
 def count_and_age(history: Histories) -> FloatArray:
@@ -52,12 +51,6 @@ def gap_data(history: Histories, features: Array, state: FloatArray | None = Non
     )
 
 
-def filled_up(data: GapData, rows: int) -> GapData:
-    """Return data with the last row repeated up to a number of rows: no run of events reads them."""
-    place = np.minimum(np.arange(max(rows, len(data.last))), len(data.last) - 1)
-    return GapData(*(part[place] for part in data))
-
-
 class HistoryNetwork(ABC):
     """A recurrent network over events, and a head that says of each event what the next gap will be.
 
@@ -73,11 +66,20 @@ class HistoryNetwork(ABC):
     censored : bool
         Learn from open gaps, too.
     seed : int
+
+    Attributes
+    ----------
+    kind : str
+        Name of the head.
+    paced : bool
+        Read the features of the customer's pace besides those of the step.
+    packed_width : int
+        Length of what the head says of an event.
     """
 
-    kind: ClassVar[str]
-    paced: ClassVar[bool] = True
-    """Read the features of the customer's pace besides those of the step."""
+    kind: str
+    paced: bool = True
+    packed_width: int
 
     def __init__(
         self, config: NetworkConfig, n_features: int, n_raw: int, layer: Layer, *, censored: bool, seed: int
@@ -85,10 +87,16 @@ class HistoryNetwork(ABC):
         self.config, self.n_features, self.censored = EVENTS.complete_network(config), n_features, censored
         self.network: RecurrentNetwork = build_network(self.config, n_features, 2, n_raw, layer, seed)
 
-    @property
+    @classmethod
+    def from_settings(
+        cls, config: NetworkConfig, n_features: int, settings: Mapping[str, Any], seed: int = 0
+    ) -> Self:
+        """Build a network from what `settings_by_name` returns."""
+        return cls(config, n_features, **settings, seed=seed)
+
     @abstractmethod
-    def packed_width(self) -> int:
-        """Length of what the head says of an event."""
+    def settings_by_name(self) -> dict[str, Hashable]:
+        """Return what the head was built with, as JSON can hold it."""
 
     @abstractmethod
     def state(self, history: Histories) -> FloatArray:
@@ -106,28 +114,14 @@ class HistoryNetwork(ABC):
     def next_gap(self, packed: FloatArray, residuals: FloatArray) -> NextGap:
         """Return the ensemble's distribution from the members' packed ones, shape (n_members, n, width)."""
 
-    @abstractmethod
-    def settings_by_name(self) -> dict[str, Hashable]:
-        """Return what the head was built with, by the constructor's names."""
-
-    @classmethod
-    def from_settings(cls, config: NetworkConfig, n_features: int, settings: Settings, seed: int = 0) -> Self:
-        """Return the network of the settings that `settings_by_name` gives."""
-        return cls(config, n_features, **settings, seed=seed)
-
     # Two networks of one build compute the same function of their weights, which are handed in: compiled
     # programs, which hash their static arguments, then serve both.
     def _build(self) -> tuple[Hashable, ...]:
-        return (
-            type(self),
-            self.config.program,
-            self.n_features,
-            self.censored,
-            *self.settings_by_name().values(),
-        )
+        settings = self.settings_by_name().values()
+        return (type(self), self.config.program, self.n_features, self.censored, *settings)
 
     # Trained weights stand beside the network: a copy is built anew from what it was built with.
-    def __reduce__(self) -> tuple[object, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self).from_settings, (self.config, self.n_features, self.settings_by_name())
 
     def __eq__(self, other: object) -> bool:
@@ -147,16 +141,21 @@ class HistoryNetwork(ABC):
         return self.network.variables
 
     @property
+    def memory_widths(self) -> list[int]:
+        """Lengths of the parts of the recurrent memory."""
+        return self.network.memory_widths
+
+    @property
     def anchor_names(self) -> list[str]:
         """Names of the weights that belong to the head."""
-        return [v.name for v in self.network.variables if v.path.startswith("anchor/")]
+        return [v.name for v in self.variables if v.path.startswith("anchor/")]
 
     def initial(self, start: Sequence[npt.ArrayLike]) -> list[npt.NDArray[np.float32]]:
         """Return initial weights that start where the head alone would."""
         heads = iter(start)
         return [
             np.asarray(next(heads) if v.path.startswith("anchor/") else v.value, dtype=np.float32)
-            for v in self.network.variables
+            for v in self.variables
         ]
 
     def over_runs(
@@ -173,14 +172,14 @@ class HistoryNetwork(ABC):
         """
         parts = []
         for bucket, length in zip(runs, lengths, strict=True):
-            rows = jnp.minimum(bucket.starts[:, None] + jnp.arange(length), data.last.shape[0] - 1)
+            places = jnp.minimum(bucket.starts[:, None] + jnp.arange(length), data.last.shape[0] - 1)
             valid = jnp.arange(length) < bucket.lengths[:, None]
-            states = self.network.sequence(weights, data.features[rows], noise)
-            parts.append((rows.ravel(), valid.ravel(), states.reshape(rows.size, states.shape[-1])))
-        rows, valid, states = (jnp.concatenate(part) for part in zip(*parts, strict=True))
-        found = GapData(*(part[rows] for part in data))
-        packed = self.network.output(weights, states, found.features, found.state, noise)
-        return packed, found, valid if self.censored else valid & ~found.last
+            states = self.network.sequence(weights, data.features[places], noise)
+            parts.append((places.ravel(), valid.ravel(), states.reshape(places.size, states.shape[-1])))
+        places, valid, states = (jnp.concatenate(part) for part in zip(*parts, strict=True))
+        rows = data.take(places)
+        packed = self.network.output(weights, states, rows.features, rows.state, noise)
+        return packed, rows, valid if self.censored else valid & ~rows.last
 
     def loss(
         self,
@@ -191,8 +190,8 @@ class HistoryNetwork(ABC):
         noise: Array | None = None,
     ) -> Array:
         """Return the summed negative log-likelihood of runs of events; dropout draws from the noise."""
-        packed, found, counted = self.over_runs(weights, data, runs, lengths, noise)
-        return -jnp.sum(jnp.where(counted, self.terms(packed, found), 0.0))
+        packed, rows, counted = self.over_runs(weights, data, runs, lengths, noise)
+        return -jnp.sum(jnp.where(counted, self.terms(packed, rows), 0.0))
 
     def step(
         self, weights: Weights, features: Array, state: Array, memory: Sequence[Array]

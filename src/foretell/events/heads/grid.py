@@ -9,9 +9,10 @@ Where open gaps are left out, a closed one counts given that it ended before the
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Hashable, Sequence
-from typing import NamedTuple, Self
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +20,9 @@ import numpy as np
 
 from foretell.core import FloatArray, IntArray
 from foretell.events.distribution import GridGap
-from foretell.events.gap_features import running_mean
-from foretell.events.heads.base import GapData, HistoryNetwork, Settings
-from foretell.events.history import Histories
-from foretell.nn.backend import Array, Config, Shape, Tensor, keras
+from foretell.events.heads.base import GapData, HistoryNetwork
+from foretell.events.history import Histories, running_mean
+from foretell.nn.backend import Array, Config, Tensor, keras, register
 from foretell.nn.mixture import TINY
 from foretell.nn.settings import NetworkConfig
 from foretell.prep.bins import Bins
@@ -31,7 +31,7 @@ from foretell.prep.bins import Bins
 _QUANTILES, _SPACED = 36, 4
 
 
-@keras.saving.register_keras_serializable("foretell")
+@register
 class GridHead(keras.layers.Layer):  # type: ignore[misc]
     """Keras layer from [corrections, state] to log probabilities of the classes and of the tail.
 
@@ -42,11 +42,11 @@ class GridHead(keras.layers.Layer):  # type: ignore[misc]
         The corrections move log odds of a class *given that it is reached*; else those of a softmax.
     """
 
-    def __init__(self, n_classes: int, hazard: bool = False, **kwargs: object) -> None:  # noqa: FBT001, FBT002  # Keras' configuration
+    def __init__(self, n_classes: int, hazard: bool = False, **kwargs: Any) -> None:  # noqa: FBT001, FBT002  # Keras' configuration
         super().__init__(**kwargs)
         self.n_classes, self.hazard = n_classes, hazard
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: object) -> None:
         """Create the population's log odds."""
         del input_shape
         size = self.n_classes if self.hazard else self.n_classes + 1
@@ -57,7 +57,7 @@ class GridHead(keras.layers.Layer):  # type: ignore[misc]
         raw = inputs[0] + jnp.asarray(self.base.value)
         return from_hazards(raw) if self.hazard else jax.nn.log_softmax(raw, axis=-1)
 
-    def compute_output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+    def compute_output_shape(self, input_shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
         """Return the shape of the log probabilities."""
         return (*input_shapes[0][:-1], self.n_classes + 1)
 
@@ -99,10 +99,11 @@ def population(knots: FloatArray, history: Histories, *, censored: bool) -> Floa
     return hazards
 
 
-class Grid(NamedTuple):
-    """Classes of gaps.
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """Classes of gaps, and the finer steps over which the probability of each is spread.
 
-    Attributes
+    Parameters
     ----------
     edges : sequence of float
         Edges of the classes as gaps in ticks, see `Bins`; the last one may be infinite.
@@ -117,6 +118,13 @@ class Grid(NamedTuple):
     knots: Sequence[float]
     fine: Sequence[float] = ()
     within: Sequence[float] = ()
+
+    def __post_init__(self) -> None:
+        if not len(self.fine):
+            object.__setattr__(self, "fine", self.knots)
+            object.__setattr__(self, "within", (1.0,) * (len(self.knots) - 1))
+        for name, values in vars(self).items():
+            object.__setattr__(self, name, tuple(float(value) for value in values))
 
 
 class GridNetwork(HistoryNetwork):
@@ -141,43 +149,32 @@ class GridNetwork(HistoryNetwork):
         censored: bool = True,
         seed: int = 0,
     ) -> None:
-        self.edges, self.knots, self.hazard = tuple(grid.edges), tuple(grid.knots), hazard
-        n = len(self.knots) - 1
-        self.fine, self.within = (
-            (tuple(grid.fine), tuple(grid.within)) if grid.fine else (self.knots, (1.0,) * n)
-        )
+        self.grid, self.hazard = grid, hazard
+        self.kind, self.packed_width = "hazard" if hazard else "bins", len(grid.knots)
+        n = len(grid.knots) - 1
         layer = GridHead(n, hazard, name="anchor")
         super().__init__(config, n_features, n + (not hazard), layer, censored=censored, seed=seed)
 
     @classmethod
-    def from_settings(cls, config: NetworkConfig, n_features: int, settings: Settings, seed: int = 0) -> Self:
-        """Return the network of the settings that `settings_by_name` gives."""
-        grid = Grid(**{name: settings[name] for name in Grid._fields if name in settings})
-        rest = {name: value for name, value in settings.items() if name not in Grid._fields}
-        return cls(config, n_features, grid, **rest, seed=seed)
-
-    @property
-    def kind(self) -> str:  # type: ignore[override]  # one class serves two heads
-        """Name of the head."""
-        return "hazard" if self.hazard else "bins"
-
-    @property
-    def packed_width(self) -> int:
-        """Number of classes and 1."""
-        return len(self.knots)
+    def from_settings(
+        cls, config: NetworkConfig, n_features: int, settings: Mapping[str, Any], seed: int = 0
+    ) -> Self:
+        """Build a network from what `settings_by_name` returns."""
+        others = dict(settings)
+        names = [field.name for field in dataclasses.fields(Grid)]
+        grid = Grid(**{name: others.pop(name) for name in names if name in others})
+        return cls(config, n_features, grid, **others, seed=seed)
 
     def settings_by_name(self) -> dict[str, Hashable]:
         """Return the grid, and what it learns from."""
-        return {
-            "edges": self.edges, "knots": self.knots, "hazard": self.hazard, "censored": self.censored,
-            "fine": self.fine, "within": self.within,
-        }  # fmt: skip
+        return {**vars(self.grid), "hazard": self.hazard, "censored": self.censored}
 
     @functools.cached_property
     def _spread(self) -> FloatArray:
         """What each class, and the tail, gives each step: shape (n_classes + 1, n_steps + 1)."""
-        spread = np.zeros((len(self.knots), len(self.fine)))
-        spread[class_of(self.fine[:-1], self.knots), np.arange(len(self.within))] = self.within
+        knots, fine, within = self.grid.knots, self.grid.fine, self.grid.within
+        spread = np.zeros((len(knots), len(fine)))
+        spread[class_of(fine[:-1], knots), np.arange(len(within))] = within
         spread[-1, -1] = 1.0
         return spread
 
@@ -187,29 +184,29 @@ class GridNetwork(HistoryNetwork):
 
     def start(self, history: Histories) -> list[FloatArray]:
         """Return the population's log odds."""
-        hazards = population(np.array(self.knots), history, censored=self.censored)
+        hazards = population(np.array(self.grid.knots), history, censored=self.censored)
         logits = np.log(hazards) - np.log1p(-hazards)
         return [logits if self.hazard else np.asarray(from_hazards(jnp.asarray(logits)), dtype=np.float64)]
 
     def terms(self, packed: Array, rows: GapData) -> Array:
         """Return the log-likelihood of each event's next gap."""
-        knots, spread = jnp.asarray(self.fine, packed.dtype), jnp.asarray(self._spread.T, packed.dtype)
+        knots, spread = jnp.asarray(self.grid.fine, packed.dtype), jnp.asarray(self._spread.T, packed.dtype)
 
         def chance(lower: Array, upper: Array, still_open: Array) -> Array:
             return jax.nn.logsumexp(
                 packed, b=class_shares(knots, lower, upper, still_open) @ spread + TINY, axis=-1
             )
 
-        found = chance(rows.lower, rows.upper, rows.last)
+        terms = chance(rows.lower, rows.upper, rows.last)
         if self.censored:
-            return found
+            return terms
         # Long gaps that began late are missing among the closed ones: each counts given that it was seen.
-        return found - chance(jnp.zeros_like(rows.upper), rows.remaining, jnp.zeros_like(rows.last))
+        return terms - chance(jnp.zeros_like(rows.upper), rows.remaining, jnp.zeros_like(rows.last))
 
     def next_gap(self, packed: FloatArray, residuals: FloatArray) -> GridGap:
         """Return the mean of the members' probabilities."""
         del residuals
-        return GridGap(np.array(self.fine), np.exp(packed).mean(axis=0) @ self._spread)
+        return GridGap(np.array(self.grid.fine), np.exp(packed).mean(axis=0) @ self._spread)
 
 
 def bins_grid(bins: Bins, history: Histories, min_gap: int) -> tuple[FloatArray, FloatArray]:
@@ -222,7 +219,7 @@ def bins_grid(bins: Bins, history: Histories, min_gap: int) -> tuple[FloatArray,
 
 def class_of(knots: Sequence[float] | FloatArray, edges: Sequence[float] | FloatArray) -> IntArray:
     """Return the class in which the step that begins at each knot lies."""
-    return np.searchsorted(edges, knots, side="right") - 1
+    return np.asarray(np.searchsorted(edges, knots, side="right") - 1, dtype=np.int64)
 
 
 def fine_steps(knots: FloatArray, history: Histories, *, censored: bool) -> tuple[FloatArray, FloatArray]:

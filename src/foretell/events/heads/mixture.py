@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 import scipy.optimize
 
+from foretell.core import FloatArray
 from foretell.events.distribution import MixtureGap
-from foretell.events.heads.base import GapData, HistoryNetwork, count_and_age, gap_data
+from foretell.events.heads.base import GapData, HistoryNetwork, count_and_age
 from foretell.events.history import Histories, on_device
 from foretell.nn import mixture as mix
-from foretell.nn.backend import Config, Shape, Tensor, keras
-from foretell.nn.mixture import Array, GapMixture
+from foretell.nn.backend import Array, Config, Tensor, keras, register
+from foretell.nn.mixture import GapMixture
 from foretell.nn.settings import NetworkConfig
 
-__all__ = ["Anchor", "GapData", "GapNetwork", "MixtureHead", "anchored", "fit_anchor", "gap_data"]
-
-FloatArray = npt.NDArray[np.float64]
 DropOut = Literal["mbg", "bg"]
 Likelihood = Literal["interval", "continuous"]
 
@@ -85,29 +82,29 @@ def anchored(
     if drop_out == "mbg":
         logit_cure = anchor.log_a - jnp.log(jnp.exp(anchor.log_b) + count)
     else:
-        kept = jnp.exp(anchor.log_b) + jnp.maximum(count - 1.0, 0.0)
-        logit_cure = jnp.where(count > 0, anchor.log_a - jnp.log(kept), -40.0)
+        stays = jnp.exp(anchor.log_b) + jnp.maximum(count - 1.0, 0.0)
+        logit_cure = jnp.where(count > 0, anchor.log_a - jnp.log(stays), -40.0)
     log_shape, log_scale = jnp.log(r + count), jnp.log(alpha + age)
-    own = (log_scale - log_shape)[..., None]  # log of the customer's expected gap
+    pace = (log_scale - log_shape)[..., None]  # log of the customer's expected gap
     return GapMixture(
         logit_cure=logit_cure + d_cure,
         log_weight=jax.nn.log_softmax(anchor.weights + d_weight, axis=-1),
         log_shape=(log_shape + d_shape)[..., None],
         log_scale=(log_scale + d_scale)[..., None],
-        mu=anchor.mu + anchor.pace * own + d_mu,
+        mu=anchor.mu + anchor.pace * pace + d_mu,
         log_sigma=anchor.log_sigma + d_sigma,
     )
 
 
-@keras.saving.register_keras_serializable("foretell")
+@register
 class MixtureHead(keras.layers.Layer):  # type: ignore[misc]
     """Keras layer from [corrections, (count, age)] to the packed gap mixture; holds the anchor's weights."""
 
-    def __init__(self, components: int, drop_out: DropOut = "mbg", **kwargs: object) -> None:
+    def __init__(self, components: int, drop_out: DropOut = "mbg", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.components, self.drop_out = components, drop_out
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: object) -> None:
         """Create the shared parameters."""
         del input_shape
         k = self.components
@@ -121,10 +118,10 @@ class MixtureHead(keras.layers.Layer):  # type: ignore[misc]
         """Return the packed mixture."""
         delta, state = inputs
         anchor = Anchor(*[jnp.asarray(weight.value) for weight in self.anchor_weights])
-        packed: Tensor = mix.pack(anchored(anchor, state[..., 0], state[..., 1], delta, self.drop_out))
+        packed: Array = mix.pack(anchored(anchor, state[..., 0], state[..., 1], delta, self.drop_out))
         return packed
 
-    def compute_output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+    def compute_output_shape(self, input_shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
         """Return the shape of the packed mixture."""
         return (*input_shapes[0][:-1], mix.packed_width(self.components))
 
@@ -133,26 +130,11 @@ class MixtureHead(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "components": self.components, "drop_out": self.drop_out}
 
 
-class Gaps(Protocol):
-    """The intervals of next gaps, and which are open, as in `GapData`."""
-
-    @property
-    def lower(self) -> Array: ...
-
-    @property
-    def upper(self) -> Array: ...
-
-    @property
-    def last(self) -> Array: ...
-
-
-def log_likelihood(mixture: GapMixture, data: Gaps, kind: Likelihood = "interval") -> Array:
-    """Return the log-likelihood of each event's next gap, open gaps included, shape (...).
-
-    ``data`` has lower, upper and last, as in `GapData`.
-    """
+def log_likelihood(mixture: GapMixture, data: GapData | _Rows, kind: Likelihood = "interval") -> Array:
+    """Return the log-likelihood of each event's next gap, open gaps included, shape (...)."""
     if kind == "interval":
-        return mix.log_interval_probability(mixture, data.lower, data.upper, data.last)
+        terms: Array = mix.log_interval_probability(mixture, data.lower, data.upper, data.last)
+        return terms
     silent = jnp.log(mix.survival(mixture, data.lower) + mix.TINY)
     return jnp.where(data.last, silent, mix.log_density(mixture, data.upper))
 
@@ -183,15 +165,11 @@ class GapNetwork(HistoryNetwork):
         censored: bool = True,
     ) -> None:
         self.drop_out, self.components = drop_out, config.components
+        self.packed_width = mix.packed_width(self.components)
         layer = MixtureHead(self.components, drop_out, name="anchor")
         super().__init__(
             config, n_features, n_corrections(self.components), layer, censored=censored, seed=seed
         )
-
-    @property
-    def packed_width(self) -> int:
-        """Length of the packed mixture."""
-        return mix.packed_width(self.components)
 
     def settings_by_name(self) -> dict[str, Hashable]:
         """Return the way in which customers are lost, and what is learned from."""
@@ -233,24 +211,22 @@ def fit_anchor(
     """
     gaps = history.upper[~history.last]
     typical = float(np.median(gaps)) if len(gaps) else float(np.median(history.upper)) + 1.0
-    start = Anchor(
-        log_r=np.array(-0.5),
-        log_alpha=np.log(np.array(typical + 1.0)),
-        log_a=np.array(-0.5),
-        log_b=np.array(0.5),
-        weights=np.concatenate([[1.0], np.zeros(components)]),
-        # Rhythms start out relative to the customer's own pace, from twice as fast to somewhat slower.
-        mu=np.linspace(-0.7, 0.5, components),
-        log_sigma=np.full(components, -0.5),
-        pace=np.ones(components),
+    first = np.concatenate(
+        [
+            [-0.5, np.log(typical + 1.0), -0.5, 0.5],  # log r, α, a, b
+            [1.0],
+            np.zeros(components),
+            # Rhythms start out relative to the customer's own pace, from twice as fast to somewhat slower.
+            np.linspace(-0.7, 0.5, components),
+            np.full(components, -0.5),
+            np.ones(components),
+        ]
     )
-    sizes = [np.size(value) for value in start]
-    shapes = [np.shape(value) for value in start]
 
     def rebuild(flat: Array) -> Anchor:
-        ends = np.cumsum(sizes)
-        parts = [flat[end - size : end] for size, end in zip(sizes, ends, strict=True)]
-        return Anchor(*[part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)])
+        ends = np.cumsum([5 + components, components, components])
+        shared, mu, log_sigma, pace = jnp.split(flat, ends)
+        return Anchor(shared[0], shared[1], shared[2], shared[3], shared[4:], mu, log_sigma, pace)
 
     rows = _distinct(history, censored=censored)
     n_rows = float(np.sum(rows.times))
@@ -259,18 +235,17 @@ def fit_anchor(
     def objective(flat: Array, rows: _Rows) -> tuple[Array, Array]:
         def value(flat: Array) -> Array:
             anchor = rebuild(flat)
-            terms = log_likelihood(anchored(anchor, rows.count, rows.age, None, drop_out), rows, likelihood)
+            terms = log_likelihood(anchored(anchor, rows.repeats, rows.age, None, drop_out), rows, likelihood)
             # A faint pull keeps components that explain nothing from running off to infinity.
             pull = 1e-2 * (jnp.sum(anchor.log_sigma**2) + jnp.sum(anchor.weights**2))
             return (pull * (components > 0) - jnp.sum(rows.times * terms)) / n_rows
 
         return jax.value_and_grad(value)(flat)
 
-    def numpy_objective(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+    def numpy_objective(flat: FloatArray) -> tuple[float, FloatArray]:
         value, gradient = objective(flat.astype(np.float32), rows)
         return float(value), np.asarray(gradient, dtype=np.float64)
 
-    first = np.concatenate([np.ravel(value) for value in start])
     result = scipy.optimize.minimize(
         numpy_objective,
         first,
@@ -279,11 +254,11 @@ def fit_anchor(
         bounds=[(-12.0, 12.0)] * (len(first) - components) + [_PACES] * components,
         options={"maxiter": 300, "ftol": 1e-9, "gtol": 1e-6},
     )
-    return rebuild(result.x.astype(np.float32)), -float(result.fun) * n_rows
+    return rebuild(jnp.asarray(result.x, jnp.float32)), -float(result.fun) * n_rows
 
 
 class _Rows(NamedTuple):
-    count: Array
+    repeats: Array
     age: Array
     lower: Array
     upper: Array
@@ -296,5 +271,5 @@ def _distinct(history: Histories, *, censored: bool) -> _Rows:
     table = np.column_stack([history.count, history.age, history.lower, history.upper, history.last])
     table = table if censored else table[~history.last]
     values, times = np.unique(np.round(table, 6), axis=0, return_counts=True)
-    count, age, lower, upper = (on_device(values[:, i]) for i in range(4))
-    return _Rows(count, age, lower, upper, jnp.asarray(values[:, 4] > 0), on_device(times))
+    repeats, age, lower, upper = (on_device(values[:, i]) for i in range(4))
+    return _Rows(repeats, age, lower, upper, jnp.asarray(values[:, 4] > 0), on_device(times))

@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 import scipy.optimize
 
+from foretell.core import FloatArray
 from foretell.events.distribution import PointGap
-from foretell.events.gap_features import running_mean
 from foretell.events.heads.base import GapData, HistoryNetwork
-from foretell.events.history import Histories
-from foretell.nn.backend import Shape, Tensor, Weights, keras
-from foretell.nn.mixture import Array
+from foretell.events.history import Histories, running_mean
+from foretell.nn.backend import Array, Tensor, Weights, keras, register
 from foretell.nn.samplers import Bucket
 from foretell.nn.settings import NetworkConfig
 from foretell.prep.scalers import MinMaxScaler, StandardScaler
 
-FloatArray = npt.NDArray[np.float64]
+Numbers = TypeVar("Numbers", FloatArray, Array)
 
 _N_RESIDUALS = 201
 
 
-@keras.saving.register_keras_serializable("foretell")
+@register
 class PointHead(keras.layers.Layer):  # type: ignore[misc]
     """Keras layer from [correction, (count, mean gap)] to the forecast on the head's scale.
 
     It starts at the customer's mean so far, drawn to the population's: (x · mean + k · m) / (x + k) + shift.
     """
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: object) -> None:
         """Create m, log k and the shift."""
         del input_shape
         self.parts = [
@@ -42,18 +41,17 @@ class PointHead(keras.layers.Layer):  # type: ignore[misc]
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return the forecast."""
         raw, state = inputs
-        moved: Tensor = raw + shrunken(state, *[jnp.asarray(part.value) for part in self.parts])[..., None]
-        return moved
+        return raw + shrunken(state, *[jnp.asarray(part.value) for part in self.parts])[..., None]
 
-    def compute_output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+    def compute_output_shape(self, input_shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
         """Return the shape of the forecast."""
         return (*input_shapes[0][:-1], 1)
 
 
-def shrunken(state: Array, middle: Array, log_k: Array, shift: Array) -> Array:
+def shrunken(state: Numbers, middle: Numbers, log_k: Numbers, shift: Numbers) -> Numbers:
     """Return the customer's mean so far, drawn to the population's."""
     count, mean = state[..., 0], state[..., 1]
-    k = jnp.exp(log_k) if not isinstance(log_k, float) else np.exp(log_k)
+    k = np.exp(log_k) if isinstance(state, np.ndarray) else jnp.exp(log_k)
     return (count * mean + k * middle) / (count + k) + shift
 
 
@@ -71,6 +69,7 @@ class PointNetwork(HistoryNetwork):
     """
 
     kind = "gap"
+    packed_width = 1
 
     def __init__(
         self, config: NetworkConfig, n_features: int, scale: str, location: float, width: float, seed: int = 0
@@ -78,20 +77,15 @@ class PointNetwork(HistoryNetwork):
         self.scale, self.location, self.width = scale, location, width
         super().__init__(config, n_features, 1, PointHead(name="anchor"), censored=False, seed=seed)
 
-    @property
-    def packed_width(self) -> int:
-        """One number."""
-        return 1
-
     def settings_by_name(self) -> dict[str, Hashable]:
         """Return the scale."""
         return {"scale": self.scale, "location": self.location, "width": self.width}
 
-    def scaled(self, gap: Array) -> Array:
+    def scaled(self, gap: Numbers) -> Numbers:
         """Return gaps on the head's scale."""
-        xp = np if isinstance(gap, np.ndarray) else jnp
-        scaled: Array = ((xp.log1p(gap) if self.scale == "log" else gap) - self.location) / self.width
-        return scaled
+        if self.scale == "log":
+            gap = np.log1p(gap) if isinstance(gap, np.ndarray) else jnp.log1p(gap)
+        return (gap - self.location) / self.width
 
     def plain(self, value: FloatArray) -> FloatArray:
         """Return gaps from the head's scale; none is negative."""
@@ -103,7 +97,7 @@ class PointNetwork(HistoryNetwork):
         """Return count, and mean of the gaps so far on the head's scale."""
         return np.stack([history.count, running_mean(self.scaled(history.gap), history.count)], axis=-1)
 
-    def _truth(self, lower: Array, upper: Array) -> Array:
+    def _truth(self, lower: Numbers, upper: Numbers) -> Numbers:
         return self.scaled(0.5 * (lower + upper))
 
     def start(self, history: Histories) -> list[FloatArray]:
@@ -112,13 +106,12 @@ class PointNetwork(HistoryNetwork):
         state, truth = self.state(history)[closed], self._truth(history.lower, history.upper)[closed]
 
         def error(values: FloatArray) -> float:
-            middle, log_k, shift = (float(value) for value in values)
-            return float(np.abs(truth - shrunken(state, middle, min(max(log_k, -6.0), 6.0), shift)).mean())
+            middle, log_k, shift = values
+            return float(np.abs(truth - shrunken(state, middle, np.clip(log_k, -6.0, 6.0), shift)).mean())
 
-        found = scipy.optimize.minimize(
+        middle, log_k, shift = scipy.optimize.minimize(
             error, [float(np.median(truth)), 0.5, 0.0], method="Nelder-Mead", options={"maxiter": 400}
-        )
-        middle, log_k, shift = found.x
+        ).x
         return [np.array(middle), np.clip(log_k, -6.0, 6.0), np.array(shift)]
 
     def terms(self, packed: Array, rows: GapData) -> Array:
@@ -141,9 +134,8 @@ class PointNetwork(HistoryNetwork):
 
 def error_quantiles(errors: FloatArray) -> FloatArray:
     """Return quantiles of errors at evenly spaced levels, none equal to the one before."""
-    found: FloatArray = np.quantile(errors, np.linspace(0.0, 1.0, _N_RESIDUALS))
-    found += 1e-9 * np.arange(_N_RESIDUALS)
-    return found
+    quantiles: FloatArray = np.quantile(errors, np.linspace(0.0, 1.0, _N_RESIDUALS))
+    return quantiles + 1e-9 * np.arange(_N_RESIDUALS)
 
 
 def gap_scale(scale: str, history: Histories) -> tuple[float, float]:

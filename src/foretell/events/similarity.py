@@ -12,10 +12,8 @@ import scipy.cluster.hierarchy
 import scipy.spatial.distance
 import scipy.stats
 
+from foretell.core import FloatArray, IntArray
 from foretell.errors import ParameterError
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 _LEVELS = np.arange(1, 100) / 100
 
@@ -92,9 +90,9 @@ def compare_gaps(first: npt.ArrayLike, second: npt.ArrayLike) -> Comparison:
 
     Examples
     --------
-    >>> from foretell.events.stores.similarity import compare_gaps
-    >>> found = compare_gaps([1, 2, 3, 4], [2, 4, 6, 8])
-    >>> found.statistic, round(found.slope, 6), round(found.error, 6)
+    >>> from foretell.events.similarity import compare_gaps
+    >>> comparison = compare_gaps([1, 2, 3, 4], [2, 4, 6, 8])
+    >>> comparison.statistic, round(comparison.slope, 6), round(comparison.error, 6)
     (0.5, 2.0, 0.0)
     """
     for name, values in (("first", first), ("second", second)):
@@ -102,13 +100,8 @@ def compare_gaps(first: npt.ArrayLike, second: npt.ArrayLike) -> Comparison:
             raise ParameterError(f"{name} holds {np.size(values)} gaps; expected at least 2")
     test = scipy.stats.ks_2samp(first, second, method="asymp")
     slope, intercept, error = _lines(np.stack([quantile_points(first), quantile_points(second)]))
-    return Comparison(
-        float(test.statistic),
-        float(test.pvalue),
-        float(slope[0, 1]),
-        float(intercept[0, 1]),
-        float(error[0, 1]),
-    )
+    line = (float(part[0, 1]) for part in (slope, intercept, error))
+    return Comparison(float(test.statistic), float(test.pvalue), *line)
 
 
 def _lines(points: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -147,7 +140,7 @@ def similar_groups(samples: Sequence[npt.ArrayLike], limits: Similarity | None =
 
     Examples
     --------
-    >>> from foretell.events.stores.similarity import similar_groups
+    >>> from foretell.events.similarity import similar_groups
     >>> similar_groups([[7, 7, 14, 7], [30, 31, 29, 60], [7, 7, 14, 7]])
     array([0, 1, 0])
     """
@@ -173,7 +166,7 @@ def similar_groups(samples: Sequence[npt.ArrayLike], limits: Similarity | None =
     np.fill_diagonal(distance, 0.0)
     condensed = scipy.spatial.distance.squareform(distance, checks=False)
     tree = scipy.cluster.hierarchy.linkage(condensed, method="complete")
-    found = scipy.cluster.hierarchy.fcluster(tree, t=1.5, criterion="distance")
-    _, first, number = np.unique(found, return_index=True, return_inverse=True)
+    clusters = scipy.cluster.hierarchy.fcluster(tree, t=1.5, criterion="distance")
+    _, first, number = np.unique(clusters, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))
     return np.asarray(rank[number], dtype=np.int64)

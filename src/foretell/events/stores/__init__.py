@@ -1,1 +1,0 @@
-"""One model for all stores, one for each, or one for each group of similar stores."""
