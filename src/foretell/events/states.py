@@ -88,10 +88,14 @@ class States(NamedTuple):
     age: FloatArray
     mean_marks: npt.NDArray[np.floating]
 
+    def _changed(self, change: Callable[[npt.NDArray[Any], int], npt.NDArray[Any]]) -> States:
+        """Return what a change makes of each part along its axis of customers."""
+        memory, rest = (change(part, 1) for part in self.memory), (change(part, 0) for part in self[2:])
+        return States(tuple(memory), change(self.packed, 1), *rest)
+
     def rows(self, chosen: slice) -> States:
         """Return the states of some customers in a row."""
-        memory = tuple(np.asarray(part)[:, chosen] for part in self.memory)
-        return States(memory, np.asarray(self.packed)[:, chosen], *(part[chosen] for part in self[2:]))
+        return self._changed(lambda part, axis: part[:, chosen] if axis else part[chosen])
 
     def spread(self, positions: IntArray, seen: IntArray) -> States:
         """Return the states at their positions among more customers; those with 0 ``seen`` start blank."""
@@ -103,8 +107,7 @@ class States(NamedTuple):
             by_customer[seen == 0] = 0
             return out
 
-        memory = tuple(change(part, 1) for part in self.memory)
-        return States(memory, change(self.packed, 1), *(change(part, 0) for part in self[2:]))
+        return self._changed(change)
 
     def take(self, positions: IntArray, blank: States) -> States:
         """Return the states of some customers; position -1 stands for the one customer of ``blank``."""
