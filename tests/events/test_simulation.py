@@ -15,7 +15,7 @@ from foretell.baselines import MBGNBD, BGNBDParams
 from foretell.baselines.statistic import summarise
 from foretell.data.log import EventLog
 from foretell.data.report import ReadReport
-from foretell.events import simulation
+from foretell.events import states
 from foretell.events.clock import OperationalClock
 from foretell.events.heads.mixture import Anchor, GapNetwork
 from foretell.events.history import FeatureScale, Steps, histories, standardised, step_features
@@ -278,8 +278,9 @@ class TestEveryCustomerHasAStreamOfItsOwn:
 
     @pytest.mark.parametrize("size", [7, 64])
     def test_in_blocks_of_any_size(self, disagreeing, table, futures, size, monkeypatch):
-        monkeypatch.setattr(simulation, "_BLOCK", size)
-        assert disagreeing.predict(horizons=["14d", "60d"]).equals(table)
+        monkeypatch.setattr(states, "BLOCK", size)
+        other = copy.copy(disagreeing)._keep(disagreeing.log_)
+        assert other.predict(horizons=["14d", "60d"]).equals(table)
         assert disagreeing.simulate(HORIZON, paths=300, seed=3).to_polars().equals(futures.to_polars())
 
     def test_draws_are_uniform_and_unrelated_from_customer_to_customer_path_to_path_and_step_to_step(self):

@@ -58,6 +58,12 @@ class Histories:
     marks: FloatArray
     mean_marks: FloatArray
 
+    def filled(self, size: int) -> Histories:
+        """Return the histories filled up with first events to some number of rows."""
+        more = size - len(self.ticks)
+        columns = {name: np.pad(v, [(0, more)] + [(0, 0)] * (v.ndim - 1)) for name, v in vars(self).items()}
+        return Histories(**columns)
+
 
 def on_device(values: npt.ArrayLike) -> Array:
     """Put numbers on the device as float32; numpy converts them, so that nothing has to be compiled."""

@@ -20,7 +20,7 @@ from foretell.core.time import Unit
 from foretell.data.log import EventLog
 from foretell.events.heads.base import HistoryNetwork
 from foretell.events.history import Steps, on_device, standardised, step_features
-from foretell.events.states import GapModel, States, silence
+from foretell.events.states import GapModel, States, block_slices, silence
 from foretell.nn import mixture as mix
 from foretell.nn.mixture import Array, GapMixture
 from foretell.nn.samplers import power_of_two
@@ -32,7 +32,6 @@ IntArray = npt.NDArray[np.int64]
 
 # One width and few sizes: one program serves any number of customers, and each is answered as if alone.
 LANES = 1_024
-_BLOCK = 16_384  # customers that are simulated together
 _MOST_MEMBERS = 64
 _TYPICAL = 0.35  # of what an average customer adds, see `_paths`
 _ROUNDS = 16  # between two looks at whether paths are left
@@ -359,14 +358,10 @@ def expected_events(
     """
     blocks = [
         _expected_of_block(model, log, states.rows(rows), edges, paths, periods, streams[rows])
-        for rows in _blocks(len(streams))
+        for rows in block_slices(len(streams))
     ]
     counts, cohorts = zip(*blocks, strict=True)
     return Expected(np.concatenate(counts), np.sum(cohorts, axis=0))
-
-
-def _blocks(n: int) -> list[slice]:
-    return [slice(begin, begin + _BLOCK) for begin in range(0, n, _BLOCK)]
 
 
 def _expected_of_block(
@@ -429,7 +424,7 @@ def simulate_paths(
     """Simulate ``paths`` futures of every customer, each by a member drawn by what the silence says of it."""
     streams = streams_of(log.ids, seed)
     parts = []
-    for rows in _blocks(len(streams)):
+    for rows in block_slices(len(streams)):
         part = _paths_of_block(model, log, states.rows(rows), horizon_ticks, paths, streams[rows])
         parts.append(part._replace(customer=part.customer + rows.start))
     return Paths(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))

@@ -34,12 +34,14 @@ from foretell.events.history import (
     step_features,
 )
 from foretell.nn.backend import Array, Weights
+from foretell.nn.samplers import power_of_two
 from foretell.nn.training import side_by_side
 from foretell.prep.bins import Bins
 
 Float32Array = npt.NDArray[np.float32]
 
-_CHUNK = 2_048  # customers that are run together
+BLOCK = 16_384  # customers whose histories are read, and whose futures are simulated, at a time
+_CHUNK = 2_048  # of them are run together
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,11 +155,31 @@ def encode(
         States of the same customers after their first ``seen`` events: only later events are run.
     seen : int array, shape (n_customers,), optional
     """
-    history = histories(log, model.clock.table(log.start, log.as_of))
-    raw = log_features(history, log, paced=model.network.paced)
-    features, state = _standardised(model.scale.arrays(), raw), on_device(model.network.state(history))
-    n, n_members = log.n_customers, len(model.members)
+    n = log.n_customers
     seen = np.zeros(n, dtype=np.int64) if seen is None else seen
+    if n <= BLOCK:
+        return _encode_block(model, log, since, seen)
+    blocks = []
+    for rows in block_slices(n):
+        earlier = None if since is None else since.rows(rows)
+        blocks.append(_encode_block(model, log.take(np.arange(n)[rows]), earlier, seen[rows]))
+    memory, packed, *rest = zip(*blocks, strict=True)
+    joined = tuple(np.concatenate(parts, axis=1) for parts in zip(*memory, strict=True))
+    return States(joined, np.concatenate(packed, axis=1), *(np.concatenate(parts) for parts in rest))
+
+
+def block_slices(n: int) -> list[slice]:
+    """Return the blocks of customers that are run one after the other, so that memory is bounded."""
+    return [slice(begin, begin + BLOCK) for begin in range(0, n, BLOCK)]
+
+
+def _encode_block(model: GapModel, log: EventLog, since: States | None, seen: IntArray) -> States:
+    history = histories(log, model.clock.table(log.start, log.as_of))
+    # Few sizes, few compilations.
+    padded = history.filled(power_of_two(log.n_events, least=_CHUNK))
+    raw = log_features(padded, log, paced=model.network.paced)
+    features, state = _standardised(model.scale.arrays(), raw), on_device(model.network.state(padded))
+    n, n_members = log.n_customers, len(model.members)
     starts, lengths = log.offsets[:-1] + seen, log.counts - seen
     if since is None:
         memory = [np.zeros((n_members, n, width), dtype=np.float32) for width in model.network.memory_widths]
