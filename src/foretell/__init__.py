@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from foretell.data.log import EventLog
     from foretell.data.panel import Panel
     from foretell.data.series import read_series
+    from foretell.data.sinks import write_tables
     from foretell.evaluation.backtest import BacktestConfig, backtest, evaluate
     from foretell.evaluation.search_space import Between
     from foretell.evaluation.tuning import SearchConfig, tune
@@ -59,6 +60,7 @@ __all__ = [
     "read_series",
     "tune",
     "write_report",
+    "write_tables",
 ]
 
 # Where each name lives; imported on first use, so that `import foretell` stays cheap (PEP 562).
@@ -68,6 +70,7 @@ _ROOMS = {
     "foretell.data.log": ("EventLog",),
     "foretell.data.panel": ("Panel",),
     "foretell.data.series": ("read_series",),
+    "foretell.data.sinks": ("write_tables",),
     "foretell.evaluation.backtest": ("BacktestConfig", "backtest", "evaluate"),
     "foretell.evaluation.search_space": ("Between",),
     "foretell.evaluation.tuning": ("SearchConfig", "tune"),

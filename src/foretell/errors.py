@@ -10,7 +10,7 @@
     ├── ParameterError (ValueError)   an argument or setting outside of what is allowed
     ├── NotFittedError (AttributeError)   asked for an answer before ``fit``, or without data
     ├── BackendError (RuntimeError)   Keras is loaded on a backend that the engine cannot use
-    ├── StorageError (OSError)        a model directory that cannot be written or read
+    ├── StorageError (OSError)        a model or a table that cannot be written or read
     └── MissingDependencyError (ImportError)   an optional package is needed for this
 
 and all that it warns of::
@@ -56,7 +56,7 @@ class BackendError(ForetellError, RuntimeError):
 
 
 class StorageError(ForetellError, OSError):
-    """A model directory cannot be written or read."""
+    """A model directory cannot be written or read, or a table cannot be written."""
 
 
 class MissingDependencyError(ForetellError, ImportError):

@@ -14,6 +14,7 @@ from foretell.core import FloatArray, IntArray
 from foretell.core.constraints import Constraint, Whole, as_quantiles, check, check_whole
 from foretell.core.contracts import Kind, Outlook
 from foretell.core.state import State
+from foretell.data.blocks import CustomerBlocks, SeriesBlocks
 from foretell.data.earlier import with_data
 from foretell.data.log import EventLog, training_log
 from foretell.data.panel import Panel, check_panel, training_panel
@@ -117,7 +118,7 @@ class _Statistic(SavedForecaster):
             )
 
 
-class EventStatistic(_Statistic, ABC):
+class EventStatistic(_Statistic, CustomerBlocks, ABC):
     """A statistic or rule of events: a subclass gives its formulas, this class the verbs and the table.
 
     A formula that a model does not have returns None, and the columns that it would fill are null.
@@ -285,7 +286,7 @@ class EventStatistic(_Statistic, ABC):
         return None
 
 
-class SeriesStatistic(_Statistic, ABC):
+class SeriesStatistic(_Statistic, SeriesBlocks, ABC):
     """A statistic or rule of series: a subclass gives its quantiles, this class the verbs and the table.
 
     Parameters

@@ -180,12 +180,11 @@ def predict(
     as_levels(level or [])  # before the model is loaded
     write.check()
     fitted = _load(model)
-    with terminal.busy("forecasting"):
-        if by_group:
-            table = predict_groups(fitted, horizon)
-        else:
-            table = question.predict(fitted, horizon, level or [50, 80, 95], id)
-    write.write(table)
+    if by_group:
+        tables = iter([predict_groups(fitted, horizon)])
+    else:
+        tables = question.predict(fitted, horizon, level or [50, 80, 95], id)
+    write.write(terminal.each("forecasting", tables), part=bool(id))
 
 
 @command(app, kind_of_source)
@@ -328,7 +327,7 @@ def anomalies(
 
     with terminal.busy("looking"):
         table = run(fitted, level=level)  # type: ignore[arg-type]  # or refuses
-    write.write(table)
+    write.write([table])
 
 
 @command(app, kind_of_model)

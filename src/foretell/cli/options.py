@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,9 +16,12 @@ import typer
 from typer.models import OptionInfo
 
 from foretell.cli import terminal
+from foretell.errors import ParameterError
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from foretell.data.sinks import Sink
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +46,7 @@ Closed = Literal["infer", "keep"]
 Duplicates = Literal["error", "mean", "sum", "last"]
 HeadName = Literal["mixture", "bins", "gap", "hazard"]
 Picture = Literal["next", "tracking", "activity", "reliability"]
+IfExists = Literal["append", "replace", "fail"]
 
 
 def _of(panel: str) -> Callable[..., OptionInfo]:
@@ -232,14 +237,54 @@ class TableOptions:
 
     out: Annotated[
         Path | None,
-        _show("--out", help="File that ends in .csv, .parquet or .json; by default CSV on stdout."),
+        _show("--out", help="File: .csv, .parquet, .json or .ndjson; by default CSV on stdout."),
     ] = None
     as_json: Annotated[bool, _show("--json", help="JSON on stdout, instead of CSV.")] = False
+    to_url: Annotated[
+        str | None, _show("--to-url", help="Database, such as sqlite:///scores.db, with --to-table.")
+    ] = None
+    to_table: Annotated[str | None, _show("--to-table", help="Table of the database.")] = None
+    if_exists: Annotated[
+        IfExists | None,
+        _show(
+            "--if-exists",
+            help="What to do where it is there: append, of a table the default, replaces the rows of the "
+            "same as-of date.",
+        ),
+    ] = None
 
     def check(self) -> None:
-        """Refuse a file that cannot be written, before any work is done for it."""
-        terminal.check_file(self.out, terminal.TABLE_FORMATS, "table")
+        """Refuse what cannot be written to, before any work is done for it."""
+        if self.out is not None and self.to_url is not None:
+            raise ParameterError("--out and --to-url are two places; name one of them")
+        if (self.to_url is None) != (self.to_table is None):
+            raise ParameterError("--to-url and --to-table go together: the database, and its table")
+        if self.if_exists is not None and self.out is None and self.to_url is None:
+            raise ParameterError(f"--if-exists {self.if_exists} goes with --out or --to-url")
+        sink = self._sink()
+        if sink is not None:
+            sink.check()
 
-    def write(self, table: pl.DataFrame) -> None:
-        """Write the table."""
-        terminal.write_table(table, self.out, as_json=self.as_json)
+    def write(self, tables: Iterable[pl.DataFrame], *, part: bool = False) -> None:
+        """Write tables one after the other; ``part`` says that they are those of some customers only."""
+        from foretell.data import sinks  # noqa: PLC0415
+
+        sink = self._sink(part=part)
+        if sink is not None:
+            terminal.say(sink.write(sinks.alike(tables)))
+            return
+        sys.stdout.flush()
+        write = sinks.write_json if self.as_json else sinks.write_csv
+        write(sinks.alike(tables), sys.stdout.buffer)
+        if self.as_json:
+            sys.stdout.buffer.write(b"\n")
+        sys.stdout.buffer.flush()
+
+    def _sink(self, *, part: bool = False) -> Sink | None:
+        """Return what writes to the file or table, None where the tables go to stdout."""
+        target = self.out if self.to_url is None else self.to_url
+        if target is None:
+            return None
+        from foretell.data.sinks import sink  # noqa: PLC0415  # help does without tables
+
+        return sink(target, self.to_table, if_exists=self.if_exists, part=part)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
@@ -132,7 +132,7 @@ class Events(_Question):
 
     def predict(
         self, model: Model, horizons: Sequence[str] | None, levels: Sequence[int], ids: Sequence[str] | None
-    ) -> pl.DataFrame:
+    ) -> Iterator[pl.DataFrame]:
         """Return one row per customer; ids that the log does not know are new customers."""
         log = self.data(model)
         chosen = typed_ids(log.ids, ids) if ids else None
@@ -140,7 +140,7 @@ class Events(_Question):
         strangers = [str(customer) for customer in chosen or () if customer not in known]
         if strangers:
             terminal.say(f"not in the log, forecast as new customers: {', '.join(strangers)}")
-        return cast("EventForecaster", model).predict(self.horizons(horizons, log), levels, chosen)
+        return cast("EventForecaster", model).predict_blocks(self.horizons(horizons, log), levels, chosen)
 
     def horizons(self, given: Sequence[str] | None, log: EventLog) -> list[str | int]:
         """Return the horizons of a forecast."""
@@ -222,7 +222,7 @@ class Series(_Question):
 
     def predict(
         self, model: Model, horizons: Sequence[str] | None, levels: Sequence[int], ids: Sequence[str] | None
-    ) -> pl.DataFrame:
+    ) -> Iterator[pl.DataFrame]:
         """Return one row per series and step."""
         if horizons is not None and len(horizons) > 1:
             raise ParameterError(
@@ -232,7 +232,7 @@ class Series(_Question):
         steps = None if horizons is None else cast("int", self.horizon(horizons[0], panel))
         if ids:
             panel = panel.select(typed_ids(panel.ids, ids))
-        return cast("SeriesForecaster", model).predict(panel, horizon=steps, levels=levels)
+        return cast("SeriesForecaster", model).predict_blocks(panel, horizon=steps, levels=levels)
 
     def comparison(self, evaluation: Evaluation) -> Charts:
         """Draw the error by step, and of ours a forecast beside what came."""

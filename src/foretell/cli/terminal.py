@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from foretell.errors import ParameterError, StorageError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from foretell.nn.training import Progress
     from foretell.plotting.charts import Chart
 
-TABLE_FORMATS = (".csv", ".parquet", ".json")
+T = TypeVar("T")
 
 
 def say(message: object) -> None:
@@ -96,6 +96,17 @@ def busy(what: str) -> Iterator[None]:
         yield
 
 
+def each(what: str, parts: Iterable[T]) -> Iterator[T]:
+    """Give the parts one after the other; say what goes on while each is made."""
+    iterator = iter(parts)
+    while True:
+        with busy(what):
+            part = next(iterator, None)
+        if part is None:
+            return
+        yield part
+
+
 def check_file(path: Path | None, endings: tuple[str, ...], what: str) -> None:
     """Refuse a file name before any work is done for it; without endings any will do."""
     if path is None:
@@ -126,23 +137,6 @@ def draw_all(charts: Mapping[str, Callable[[], Chart]], place: Path) -> None:
     with busy("drawing"):
         for name, draw in charts.items():
             say(f"{plotting.save(draw(), place / f'{name}.png')} written")
-
-
-def write_table(frame: pl.DataFrame, path: Path | None, *, as_json: bool = False) -> None:
-    """Write a table to a file by its ending, or to stdout as CSV or JSON."""
-    if path is None:
-        tell(frame.write_json() if as_json else frame.write_csv())
-        return
-    writers: dict[str, Callable[[Path], object]] = {
-        ".csv": frame.write_csv,
-        ".parquet": frame.write_parquet,
-        ".json": frame.write_json,
-    }
-    try:
-        writers[path.suffix.lower()](path)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
-    say(f"{frame.height:,} rows written to {path}")
 
 
 def show_table(frame: pl.DataFrame, *, title: str = "") -> None:

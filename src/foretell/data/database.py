@@ -158,11 +158,16 @@ def read_database(
     if (query is None) == (table is None):
         given = "neither is given" if query is None else "both are given"
         raise ParameterError(f"a database needs one of query= and table=; {given}")
+    with opened(source) as database, database.connected() as connection:
+        return database.read(connection, columns, options, query, table)
+
+
+@contextlib.contextmanager
+def opened(source: str | sa.URL | sa.Engine) -> Iterator[Database]:
+    """Give the database behind a URL or an engine; an engine of the user's is left open."""
     engine = source if isinstance(source, sa.Engine) else _engine(source)
-    database = _Database(engine)
     try:
-        with database.connected() as connection:
-            return database.read(connection, columns, options, query, table)
+        yield Database(engine)
     finally:
         if engine is not source:
             engine.dispose()
@@ -207,7 +212,7 @@ def _parse(source: str | sa.URL) -> sa.URL:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Database:
+class Database:
     """An engine, and how messages speak of it without giving away what its URL holds."""
 
     engine: sa.Engine
@@ -218,21 +223,31 @@ class _Database:
         return f"the {url.get_backend_name()} database {url.database or ''!r}{place}"
 
     def error(self, what: str, error: Exception, mend: str) -> SourceError:
-        """Return what went wrong in the driver's first line, without the password."""
+        """Return what went wrong when it was read."""
+        return SourceError(f"{self} {what}: {self.reason(error)}; {mend}")
+
+    def reason(self, error: Exception) -> str:
+        """Return the driver's first line, without the password."""
         reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
         password = self.engine.url.password
         for secret in {str(password), quote(str(password)), quote_plus(str(password))} if password else ():
             reason = reason.replace(secret, "***")
-        return SourceError(f"{self} {what}: {reason}; {mend}")
+        return reason
+
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite database that is kept in one."""
+        name = self.engine.url.database or ""
+        is_file = self.engine.url.get_backend_name() == "sqlite" and name not in {"", ":memory:"}
+        return Path(name) if is_file and not name.startswith("file:") else None
 
     @contextlib.contextmanager
-    def connected(self) -> Iterator[sa.Connection]:
-        """Connect; a SQLite file that is not there is refused, not made."""
-        url = self.engine.url
-        name = url.database or ""
-        is_file = url.get_backend_name() == "sqlite" and name not in {"", ":memory:"}
-        if is_file and not name.startswith("file:") and not Path(name).is_file():
-            raise SourceError(f"there is no database file {name} (working folder: {Path.cwd()}); check it")
+    def connected(self, *, make: bool = False) -> Iterator[sa.Connection]:
+        """Connect; a SQLite file that is not there is refused, unless it is to be made."""
+        if self.file is not None and not make and not self.file.is_file():
+            raise SourceError(
+                f"there is no database file {self.file} (working folder: {Path.cwd()}); check it"
+            )
         try:
             connection = self.engine.connect()
         except (sa.exc.SQLAlchemyError, OSError) as error:
@@ -281,8 +296,14 @@ def _subquery(query: str, columns: Columns) -> sa.FromClause:
 
 
 def _table(table: str, columns: Columns) -> sa.FromClause:
+    schema, name = schema_and_name(table)
+    return sa.table(name, *map(sa.column, columns.names()), schema=schema)
+
+
+def schema_and_name(table: str) -> tuple[str | None, str]:
+    """Return the schema of a table, None where it names none, and its name."""
     schema, _, name = table.rpartition(".")
-    return sa.table(name, *map(sa.column, columns.names()), schema=schema or None)
+    return schema or None, name
 
 
 def _stream(

@@ -71,8 +71,9 @@ def asked_customers(log: EventLog, ids: Collection[object] | None) -> Customers:
         names = pl.Series(wanted, dtype=log.ids.dtype)
     except (TypeError, pl.exceptions.PolarsError) as error:
         raise ParameterError(f"ids are {log.ids.dtype} in this log; got {wanted[:3]!r}") from error
-    place = {key: i for i, key in enumerate(log.ids.to_list())}
-    return Customers(names, np.array([place.get(key, -1) for key in names.to_list()], dtype=np.int64), log)
+    known = pl.DataFrame({"id": log.ids, "place": np.arange(log.n_customers)})
+    places = names.to_frame("id").join(known, on="id", how="left", maintain_order="left")["place"]
+    return Customers(names, places.fill_null(-1).to_numpy(), log)
 
 
 def named_horizons(log: EventLog, horizons: object) -> list[tuple[str, int]]:

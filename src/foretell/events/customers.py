@@ -11,6 +11,7 @@ import numpy as np
 from foretell.core import IntArray
 from foretell.core.contracts import Kind
 from foretell.core.state import State
+from foretell.data.blocks import CustomerBlocks
 from foretell.data.log import EventLog, training_log
 from foretell.data.tables import Customers, asked_customers
 from foretell.errors import ParameterError
@@ -25,7 +26,7 @@ from foretell.nn.training import Progress
 from foretell.storage.forecaster import FittedTo
 
 
-class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice]):
+class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice], CustomerBlocks):
     """Fit, update, and where customers stand: what the answers of `EventForecaster` are read off."""
 
     kind: ClassVar[Kind] = "events"

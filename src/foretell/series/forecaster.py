@@ -16,6 +16,7 @@ import polars as pl
 from foretell.core.constraints import Constraint, Instance, Maybe, OneOf, Whole, check
 from foretell.core.contracts import Kind
 from foretell.core.state import State
+from foretell.data.blocks import SeriesBlocks
 from foretell.data.panel import Panel, check_panel, training_panel
 from foretell.data.state import panel_from_state
 from foretell.data.tables import forecast_table, quantiles_for
@@ -44,7 +45,7 @@ FloatArray = npt.NDArray[np.float64]
 _CHUNK = 256
 
 
-class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice]):
+class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], SeriesBlocks):
     """Forecast the next steps of every series of a panel, with their uncertainty.
 
     One ensemble of recurrent networks is trained over all series. Each reads a window patch by patch, adds a

@@ -1,0 +1,268 @@
+"""Tables written to a database: loaded in batches into a table beside the target, then put in its place."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import itertools
+import secrets
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+
+from foretell.data.database import Database, opened, schema_and_name
+from foretell.data.rows import listed
+from foretell.data.sinks import IfExists, Sink, Written
+from foretell.errors import ColumnError, ParameterError, StorageError
+
+# Rows of one transaction.
+_BATCH: Final = 50_000
+# What tells one row from another, as far as a table has it; the date, which is replaced whole, first.
+_KEY: Final = ("as_of", "ds", "unique_id", "target", "what")
+_TEXT: Final = (pl.String, pl.Categorical, pl.Enum)
+
+
+@dataclasses.dataclass(frozen=True)
+class DatabaseSink(Sink):
+    """A table of a database.
+
+    Attributes
+    ----------
+    source : str, sqlalchemy.URL or sqlalchemy.Engine
+    table : str
+        ``"name"`` or ``"schema.name"``.
+    if_exists : {"append", "replace", "fail"}
+    part : bool
+        The rows are those of some customers only.
+    """
+
+    source: str | sa.URL | sa.Engine
+    table: str
+    if_exists: IfExists = "append"
+    part: bool = False
+
+    def check(self) -> None:
+        """Refuse a database that cannot be reached, and a table that must not be there."""
+        with opened(self.source) as database:
+            if database.file is not None and not database.file.is_file():
+                folder = database.file.absolute().parent
+                if not folder.is_dir():
+                    raise StorageError(f"cannot write {database.file}: the directory {folder} is not there")
+                return
+            with database.connected() as connection:
+                self._columns(database, connection)
+
+    def write(self, tables: Iterator[pl.DataFrame]) -> Written:
+        """Load all rows beside the table, then let them take its place, or that of some of its rows."""
+        first = next(tables)
+        with opened(self.source) as database, database.connected(make=True) as connection:
+            here = self._columns(database, connection)
+            anew = here is None or self.if_exists == "replace"
+            key = [name for name in _KEY if name in first.columns]
+            if here is not None and not anew:
+                self._check_columns(database, first.columns, here, key)
+            try:
+                with _staged(connection, self.table, first.schema, key, temporary=not anew) as staged:
+                    rows = sum(_load(connection, staged, frame) for frame in itertools.chain([first], tables))
+                    if key:
+                        _index(connection, staged, key)
+                    replaced = 0
+                    if anew:
+                        _put_in_place(connection, staged, self.table, replaces=here is not None)
+                    else:
+                        replaced = _merge(connection, staged, self.table, key, part=self.part)
+            except sa.exc.IntegrityError as error:
+                raise StorageError(
+                    self._failure(database, error, f"that the rows have each {' and '.join(key)} once")
+                ) from error
+            except sa.exc.SQLAlchemyError as error:
+                mend = "the types of its columns, and the right to write to it"
+                raise StorageError(self._failure(database, error, mend)) from error
+        return Written(rows, f"table {self.table!r} of {database}", replaced)
+
+    def _failure(self, database: Database, error: Exception, expected: str) -> str:
+        return (
+            f"cannot write table {self.table!r} of {database}: {database.reason(error)}; it is as it was: "
+            f"check {expected}"
+        )
+
+    def _columns(self, database: Database, connection: sa.Connection) -> list[str] | None:
+        """Return the columns of the table, None if it is not there; refuse it if it must not be."""
+        schema, name = schema_and_name(self.table)
+        with connection.begin():
+            inspector = sa.inspect(connection)
+            if not inspector.has_table(name, schema):
+                return None
+            if self.if_exists == "fail":
+                raise StorageError(
+                    f"{database} has a table {self.table!r}; name another one, or if_exists='append'"
+                )
+            return [column["name"] for column in inspector.get_columns(name, schema)]
+
+    def _check_columns(
+        self, database: Database, columns: Sequence[str], here: Sequence[str], key: Sequence[str]
+    ) -> None:
+        if set(columns) != set(here):
+            missing = [name for name in columns if name not in here]
+            more = [name for name in here if name not in columns]
+            differences = [f"it lacks {listed(missing)}"] * bool(missing) + [
+                f"the rows lack {listed(more)}"
+            ] * bool(more)
+            raise ColumnError(
+                f"table {self.table!r} of {database} has other columns than the rows: "
+                f"{', '.join(differences)}; ask for the same columns, name another table, or "
+                "if_exists='replace'"
+            )
+        if "unique_id" not in key or not {"as_of", "ds"} & set(key):
+            raise ParameterError(
+                f"rows with the columns {listed(columns)} do not say which of table {self.table!r} they "
+                "replace; expected unique_id, and as_of or ds, or if_exists='replace'"
+            )
+
+
+@contextlib.contextmanager
+def _staged(
+    connection: sa.Connection, table: str, schema: pl.Schema, key: Sequence[str], *, temporary: bool
+) -> Iterator[sa.Table]:
+    """Give an empty table beside the target, which is dropped if it is still there afterwards.
+
+    A temporary one is seen by this connection alone, and goes with it, whatever befalls the process; any
+    other is what a killed process may leave, and the next one drops.
+    """
+    place, name = schema_and_name(table)
+    columns = [_column(name, dtype, key) for name, dtype in schema.items()]
+    staged = sa.Table(
+        "foretell_rows" if temporary else f"foretell_new_{name}"[:60],
+        sa.MetaData(),
+        *columns,
+        schema=None if temporary else place,
+        prefixes=["TEMPORARY"] if temporary else [],
+    )
+    drop = sa.schema.DropTable(staged, if_exists=True)
+    with connection.begin():
+        connection.execute(drop)
+        connection.execute(sa.schema.CreateTable(staged))
+    try:
+        yield staged
+    finally:
+        connection.rollback()
+        with contextlib.suppress(sa.exc.SQLAlchemyError), connection.begin():
+            connection.execute(drop)
+
+
+def _column(name: str, dtype: pl.DataType, key: Sequence[str]) -> sa.Column[object]:
+    """Return a column that holds values of a type."""
+    if dtype.is_integer():
+        return sa.Column(name, sa.BigInteger())
+    if dtype.is_float():
+        return sa.Column(name, sa.Double())
+    if dtype == pl.Boolean:
+        return sa.Column(name, sa.Boolean())
+    if dtype == pl.Date:
+        return sa.Column(name, sa.Date())
+    if isinstance(dtype, pl.Datetime):
+        moment = sa.DateTime(timezone=dtype.time_zone is not None)
+        return sa.Column(name, moment.with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb"))
+    if dtype in _TEXT:
+        # What is indexed has a length there; and 'a' and 'A' are two customers.
+        text: type[mysql.VARCHAR | mysql.TEXT] = mysql.VARCHAR if name in key else mysql.TEXT
+        length = 255 if name in key else None
+        bytewise = text(length, charset="utf8mb4", collation="utf8mb4_bin")
+        return sa.Column(name, sa.Text().with_variant(bytewise, "mysql", "mariadb"))
+    raise ColumnError(f"column {name!r} is of type {dtype}; expected numbers, text, dates, or true and false")
+
+
+def _load(connection: sa.Connection, staged: sa.Table, frame: pl.DataFrame) -> int:
+    """Add rows in batches, each in a transaction of its own; return how many."""
+    frame = frame.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
+    for batch in frame.iter_slices(_BATCH):
+        if not batch.height:
+            continue
+        with connection.begin():
+            if connection.dialect.driver == "psycopg":
+                _copy(connection, staged, batch)
+            else:
+                connection.execute(staged.insert(), batch.to_dicts())
+    return frame.height
+
+
+def _copy(connection: sa.Connection, staged: sa.Table, batch: pl.DataFrame) -> None:
+    """Hand rows to PostgreSQL as CSV: ten times as fast as INSERT."""
+    preparer = connection.dialect.identifier_preparer
+    names = ", ".join(preparer.quote(name) for name in batch.columns)
+    statement = f"COPY {preparer.format_table(staged)} ({names}) FROM STDIN (FORMAT csv)"
+    driver = connection.connection.driver_connection
+    assert driver is not None  # noqa: S101  # the connection is open
+    text = io.BytesIO()
+    batch.write_csv(text, include_header=False)
+    with driver.cursor() as cursor, cursor.copy(statement) as rows:
+        rows.write(text.getbuffer())
+
+
+def _index(connection: sa.Connection, staged: sa.Table, key: Sequence[str]) -> None:
+    """Let no row in twice, and find rows by their date; after loading, since that is faster."""
+    index = sa.Index(f"foretell_{secrets.token_hex(6)}", *(staged.c[name] for name in key), unique=True)
+    with connection.begin():
+        index.create(connection)
+
+
+def _put_in_place(connection: sa.Connection, staged: sa.Table, table: str, *, replaces: bool) -> None:
+    """Give the new table the name of the target, whose rows go."""
+    schema, name = schema_and_name(table)
+    target, older = (
+        sa.Table(word, sa.MetaData(), schema=schema) for word in (name, f"foretell_old_{name}"[:60])
+    )
+    preparer = connection.dialect.identifier_preparer
+    new, now, old = (preparer.format_table(one) for one in (staged, target, older))
+    with _writing(connection):
+        if connection.dialect.name in ("mysql", "mariadb"):
+            # The one statement there that changes two names at once.
+            connection.execute(sa.schema.DropTable(older, if_exists=True))
+            first = f"{now} TO {old}, " if replaces else ""
+            connection.exec_driver_sql(f"RENAME TABLE {first}{new} TO {now}")
+            connection.execute(sa.schema.DropTable(older, if_exists=True))
+        else:
+            if replaces:
+                connection.execute(sa.schema.DropTable(target))
+            connection.exec_driver_sql(f"ALTER TABLE {new} RENAME TO {preparer.quote(name)}")
+
+
+def _merge(connection: sa.Connection, staged: sa.Table, table: str, key: Sequence[str], *, part: bool) -> int:
+    """Replace the rows of the same as-of dates, or those of the same key; return how many there were."""
+    schema, name = schema_and_name(table)
+    target = sa.table(name, *(sa.column(column.name, column.type) for column in staged.c), schema=schema)
+    with _writing(connection):
+        replaced = sum(
+            connection.execute(target.delete().where(condition)).rowcount
+            for condition in _same(connection, staged, target, key, part=part)
+        )
+        everything = sa.select(*staged.c)
+        connection.execute(sa.insert(target).from_select([column.name for column in staged.c], everything))
+    return replaced
+
+
+def _same(
+    connection: sa.Connection, staged: sa.Table, target: sa.TableClause, key: Sequence[str], *, part: bool
+) -> Iterator[sa.ColumnElement[bool]]:
+    """Yield the conditions for rows of the target that are to be replaced."""
+    if key[0] == "as_of" and not part:
+        for date in connection.scalars(sa.select(staged.c.as_of).distinct()).all():
+            yield target.c.as_of == date
+    elif connection.dialect.name == "sqlite":  # which cannot delete by a join
+        columns = sa.tuple_(*(target.c[name] for name in key))
+        yield columns.in_(sa.select(*(staged.c[name] for name in key)))
+    else:
+        yield sa.and_(*(target.c[name] == staged.c[name] for name in key))
+
+
+@contextlib.contextmanager
+def _writing(connection: sa.Connection) -> Iterator[None]:
+    """Begin a transaction; Python's driver of SQLite would begin one before INSERT only, not before DROP."""
+    with connection.begin():
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield

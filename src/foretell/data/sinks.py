@@ -1,0 +1,272 @@
+"""The way out: tables written one after the other to a file or to a table of a database."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import os
+import re
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final, Literal
+
+import polars as pl
+
+from foretell.core.constraints import Maybe, OneOf, check
+from foretell.errors import ColumnError, ParameterError, StorageError
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+IfExists = Literal["append", "replace", "fail"]
+IF_EXISTS: Final = ("append", "replace", "fail")
+
+_URL: Final = re.compile(r"[A-Za-z][\w+.-]*://")
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Attributes
+    ----------
+    rows : int
+    place : str
+        Where they are, in words.
+    replaced : int
+        Rows that were there before, of the same as-of date.
+    """
+
+    rows: int
+    place: str
+    replaced: int = 0
+
+    def __str__(self) -> str:
+        replaced = f" (in place of {self.replaced:,})" if self.replaced else ""
+        return f"{self.rows:,} rows written to {self.place}{replaced}"
+
+
+class Sink(ABC):
+    """Where tables of the same columns go, one after the other: all of them, or where that fails none."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Refuse what cannot be written to, before any work is done for it."""
+
+    @abstractmethod
+    def write(self, tables: Iterator[pl.DataFrame]) -> Written:
+        """Write tables of which there is at least one."""
+
+
+def sink(
+    target: str | os.PathLike[str] | sa.URL | sa.Engine,
+    table: str | None = None,
+    *,
+    if_exists: IfExists | None = None,
+    part: bool = False,
+) -> Sink:
+    """Return what writes to a file or to a table of a database; see `write_tables`."""
+    check("if_exists", if_exists, Maybe(OneOf(IF_EXISTS)))
+    if isinstance(target, os.PathLike) or (isinstance(target, str) and not _URL.match(target)):
+        if table is not None:
+            raise ParameterError(f"table={table!r} is for databases; {target} is a file")
+        return FileSink(Path(target), if_exists or "replace")
+    if not table:
+        raise ParameterError("a database needs table=, the name of the table to write to; none is given")
+    # Most answers go to files: they need not wait for SQLAlchemy.
+    from foretell.data.database_sink import DatabaseSink  # noqa: PLC0415
+
+    return DatabaseSink(target, table, if_exists or "append", part=part)
+
+
+def write_tables(
+    tables: pl.DataFrame | Iterable[pl.DataFrame],
+    target: str | os.PathLike[str] | sa.URL | sa.Engine,
+    table: str | None = None,
+    *,
+    if_exists: IfExists | None = None,
+    part: bool = False,
+) -> Written:
+    """Write tables, such as ``predict_blocks`` gives, one after the other to a file or a database.
+
+    One table at a time is in memory. All rows are written, or where anything fails none: a file or table
+    that was there before stays as it was.
+
+    Parameters
+    ----------
+    tables : polars.DataFrame or iterable of polars.DataFrame
+        Of the same columns.
+    target : path, SQLAlchemy URL or Engine
+        A file, by its ending: ``.csv``, ``.parquet``, ``.json`` (a list of objects) or ``.ndjson``; or a
+        database, such as ``"sqlite:///scores.db"``, with ``table``.
+    table : str, optional
+        The table (``"schema.table"`` where needed); made if it is not there, with an index by date and id
+        that lets no row in twice.
+    if_exists : {"append", "replace", "fail"}, optional
+        What to do with a table that is there. ``"append"``, the default for databases: rows of the same
+        as-of date are replaced (of tables without ``as_of``: those of the same ``unique_id``, ``ds`` and
+        ``target``), all others stay, so that a run can be repeated. ``"replace"``, the default for files:
+        what was there goes. ``"fail"``: it is an error.
+    part : bool
+        The rows are those of some customers only: of the same as-of date, other customers' rows stay.
+
+    Returns
+    -------
+    Written
+        ``rows``, ``place`` and ``replaced``.
+
+    Raises
+    ------
+    ParameterError
+        The target does not say what it is.
+    ColumnError
+        The table that is there has other columns.
+    StorageError
+        The target cannot be written.
+    MissingDependencyError
+        The driver of the database is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import polars as pl
+    >>> import foretell as ft
+    >>> folder = tempfile.mkdtemp()
+    >>> scores = pl.DataFrame({"unique_id": [1, 2], "as_of": ["2024-06-30"] * 2, "p_active": [0.9, 0.2]})
+    >>> url = f"sqlite:///{folder}/scores.db"
+    >>> ft.write_tables(scores, url, "scores").rows
+    2
+    >>> ft.write_tables(scores, url, "scores").replaced
+    2
+    """
+    place = sink(target, table, if_exists=if_exists, part=part)
+    place.check()
+    return place.write(alike([tables] if isinstance(tables, pl.DataFrame) else tables))
+
+
+def alike(tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Give the tables, of which there has to be one, as long as their columns are those of the first."""
+    schema = None
+    for frame in tables:
+        schema = schema or frame.schema
+        if frame.schema != schema:
+            raise ColumnError(
+                f"a table has the columns {dict(frame.schema)}, the ones before it {dict(schema)}; expected "
+                "tables of the same columns"
+            )
+        yield frame
+    if schema is None:
+        raise ParameterError("there is no table to write; expected at least one, which may have no rows")
+
+
+@dataclasses.dataclass(frozen=True)
+class FileSink(Sink):
+    """A file that takes the place of an older one when it is whole.
+
+    Attributes
+    ----------
+    path : Path
+    if_exists : {"replace", "fail"}
+    """
+
+    path: Path
+    if_exists: IfExists = "replace"
+
+    def check(self) -> None:
+        """Refuse an ending that says nothing, and a place that cannot be written to."""
+        if self.path.suffix.lower() not in WRITERS:
+            *endings, last = WRITERS
+            raise ParameterError(
+                f"{self.path.name!r} does not say which kind of table it is; expected a name that ends in "
+                f"{', '.join(endings)} or {last}"
+            )
+        if self.if_exists == "append":
+            raise ParameterError(
+                f"if_exists='append' is for tables of databases; {self.path} is written anew: expected "
+                "'replace' or 'fail'"
+            )
+        if not self.path.absolute().parent.is_dir():
+            raise StorageError(f"cannot write {self.path}: the directory {self.path.parent} is not there")
+        if self.path.is_dir():
+            raise StorageError(f"cannot write {self.path}: it is a directory")
+        if self.if_exists == "fail" and self.path.exists():
+            raise StorageError(f"{self.path} exists; choose another name, or if_exists='replace'")
+
+    def write(self, tables: Iterator[pl.DataFrame]) -> Written:
+        """Write beside the target, then put it in its place."""
+        write = WRITERS[self.path.suffix.lower()]
+        rows = 0
+
+        def counted() -> Iterator[pl.DataFrame]:
+            nonlocal rows
+            for frame in tables:
+                rows += frame.height
+                yield frame
+
+        try:
+            with _beside(self.path) as file:
+                write(counted(), file)
+        except OSError as error:
+            if isinstance(error, StorageError):
+                raise
+            raise StorageError(f"cannot write {self.path}: {error.strerror or error}") from error
+        return Written(rows, str(self.path))
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[IO[bytes]]:
+    """Open a new file beside a path; it takes the path's place once all is written."""
+    # A link stays a link: what it points to is replaced.
+    whole = path.resolve()
+    aside = whole.with_name(f".{whole.name}.{secrets.token_hex(4)}")
+    try:
+        with aside.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(whole)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_csv(tables: Iterator[pl.DataFrame], file: IO[bytes]) -> None:
+    """Write tables as CSV under one header."""
+    for number, frame in enumerate(tables):
+        frame.write_csv(file, include_header=number == 0)
+
+
+def write_json(tables: Iterator[pl.DataFrame], file: IO[bytes]) -> None:
+    """Write tables as one list of JSON objects."""
+    before = "["
+    for frame in tables:
+        objects = frame.write_json()[1:-1]
+        if objects:
+            file.write(f"{before}{objects}".encode())
+            before = ","
+    file.write(b"[]" if before == "[" else b"]")
+
+
+def _write_ndjson(tables: Iterator[pl.DataFrame], file: IO[bytes]) -> None:
+    for frame in tables:
+        frame.write_ndjson(file)
+
+
+def _write_parquet(tables: Iterator[pl.DataFrame], file: IO[bytes]) -> None:
+    from pyarrow import parquet  # noqa: PLC0415  # half a second that other formats need not wait for
+
+    first = next(tables).to_arrow()
+    with parquet.ParquetWriter(file, first.schema, compression="zstd") as writer:
+        for rows in itertools.chain([first], (frame.to_arrow() for frame in tables)):
+            writer.write_table(rows)
+
+
+WRITERS: Final[dict[str, Callable[[Iterator[pl.DataFrame], IO[bytes]], None]]] = {
+    ".csv": write_csv,
+    ".parquet": _write_parquet,
+    ".json": write_json,
+    ".ndjson": _write_ndjson,
+}
+"""How tables are written to a file, by its ending."""

@@ -1,0 +1,51 @@
+"""Answers by blocks are the answers of all together, whatever the size of a block."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from tests.contract.cases import CASES, HORIZON, answers, fitted
+
+from foretell.errors import ParameterError
+
+# Their paths are drawn for all that are asked about together.
+DRAWN_TOGETHER = {
+    ("events", "head mixture"): "^expected_events.*$",
+    ("events", "auto"): "^expected_events.*$",
+    ("events", "stores"): "^expected_events.*$",
+    ("events", "own cell"): "^expected_events.*$",
+    ("series", "recursive"): "^foretell.*$",
+}
+
+
+def blocks(model, **options):
+    asked = {"horizons": ["7d", "30d"]} if model.kind == "events" else {"horizon": HORIZON}
+    return list(model.predict_blocks(**asked, levels=[80], **options))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}, {case[1]}")
+class TestEveryForecaster:
+    def test_blocks_of_any_size_give_the_answers_of_all(self, case):
+        model, left_out = fitted(case), DRAWN_TOGETHER.get(case, "^$")
+        expected = answers(model).drop(left_out)
+        for size in (1, 4, 1_000) if case[0] == "series" else (17, 64, 100_000):
+            table = pl.concat(blocks(model, size=size)).drop(left_out)
+            assert_frame_equal(table, expected, check_exact=case[0] == "events", rel_tol=1e-5)
+
+    def test_a_block_has_no_more_than_its_size(self, case):
+        heights = [table["unique_id"].n_unique() for table in blocks(fitted(case), size=4)]
+        assert max(heights) == 4
+        assert len(heights) == -(-sum(heights) // 4)
+
+    def test_a_block_of_nobody_is_refused_at_once(self, case):
+        with pytest.raises(ParameterError, match="size=0"):
+            fitted(case).predict_blocks(size=0)
+
+
+def test_customers_who_are_asked_for_come_in_their_order():
+    model = fitted(("events", "head mixture"))
+    asked = [*model.log_.ids.to_list()[4::-1], "never seen"]
+    tables = blocks(model, ids=asked, size=2)
+    assert [table["unique_id"].to_list() for table in tables] == [asked[:2], asked[2:4], asked[4:]]
+    assert tables[-1]["n_events"].to_list()[-1] == 0
