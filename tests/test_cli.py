@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+import foretell as ft
 from foretell import __version__
 from foretell.cli.commands import app
 from foretell.cli.demo import store_visits
@@ -182,6 +183,44 @@ def test_predictions_are_written_by_the_files_ending(model, tmp_path):
     assert [row["p_active"] for row in json.loads(as_json.stdout)][:9] == pytest.approx(
         tables[0][:9], abs=1e-5
     )
+
+
+def test_predictions_go_to_a_table_where_the_same_date_again_replaces_them(model, tmp_path):
+    url = f"sqlite:///{tmp_path / 'scores.db'}"
+    place = ["--horizon", "30d", "--to-url", url, "--to-table", "scores"]
+    done = foretell("predict", model, *place)
+    assert (done.exit_code, done.stdout) == (0, ""), done.stderr
+    assert "2,357 rows written to table 'scores' of the sqlite database" in done.stderr
+    again = foretell("predict", model, *place)
+    assert "(in place of 2,357)" in again.stderr
+    one = foretell("predict", model, "--id", "4", *place)
+    assert "1 rows written" in one.stderr
+    assert "(in place of 1)" in one.stderr
+    assert ft.read_events(url, table="scores", id="unique_id", time="last_event").n_customers == 2357
+    refused = foretell("predict", model, *place, "--if-exists", "fail")
+    assert refused.exit_code == 1
+    assert "has a table 'scores'; name another one, or --if-exists 'append'" in refused.stderr
+    other = foretell("predict", model, *place, "--horizon", "7d")
+    assert other.exit_code == 1
+    assert "it lacks 'p_return_7d', 'expected_events_7d'; ask for the same columns" in other.stderr
+    assert foretell("predict", model, *place, "--horizon", "7d", "--if-exists", "replace").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--to-url", "sqlite:///a.db"], "--to-url and --to-table go together"),
+        (["--to-table", "scores"], "--to-url and --to-table go together"),
+        (["--to-url", "sqlite:///a.db", "--to-table", "s", "--out", "a.csv"], "two places"),
+        (["--if-exists", "fail"], "goes with --out or --to-url"),
+        (["--out", "a.csv", "--if-exists", "append"], "--if-exists 'append' is for tables of databases"),
+        (["--out", "a.xls"], "'a.xls' does not say which kind of table"),
+    ],
+)
+def test_a_place_that_cannot_be_written_to_is_refused_before_the_model_is_read(arguments, hint, tmp_path):
+    done = foretell("predict", tmp_path, *arguments)
+    assert done.exit_code == 2
+    assert hint in done.stderr
 
 
 def test_a_stranger_is_forecast_as_a_new_customer_and_named(model):

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 from polars.testing import assert_frame_equal
-from tests.data.servers import server
+from tests.data.servers import own_table, server
 
 import foretell as ft
 from foretell.data import database_sink
@@ -21,7 +21,7 @@ from foretell.errors import (
     StorageError,
 )
 
-TABLE = "foretell_test scores"
+TABLE = own_table("the scores")
 JUNE, JULY = dt.date(2024, 6, 30), dt.date(2024, 7, 31)
 DATES = pl.col("as_of", "next_event-lo-80")
 READERS = {
@@ -147,7 +147,7 @@ def rows_of(url, *columns):
 
 def tables_of(url):
     engine = sa.create_engine(url)
-    names = [name for name in sa.inspect(engine).get_table_names() if name.startswith("foretell_")]
+    names = [name for name in sa.inspect(engine).get_table_names() if TABLE in name or name == "foretell_rows"]
     engine.dispose()
     return names
 

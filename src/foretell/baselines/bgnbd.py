@@ -190,7 +190,9 @@ def _expected_by_quadrature(shape: FloatArray, time: FloatArray, a: float, b: Fl
     p = special.expit(logit)
     log_density = a * special.log_expit(logit) + b[:, None] * special.log_expit(-logit)
     none = -np.expm1(-shape[:, None] * np.log1p(p * time[:, None]))
-    middle = (np.exp(log_density - special.betaln(a, b)[:, None]) * none / p) @ weights * (high - low)
+    density = np.exp(log_density - special.betaln(a, b)[:, None])
+    # Not a matrix product, whose sums differ in the last bit with the number of rows.
+    middle = np.einsum("ij,j->i", density * none / p, weights) * (high - low)
     below = special.betainc(a, b, special.expit(low)) * shape * time
     above = special.betainc(b, a, special.expit(-high)) * -np.expm1(-shape * np.log1p(time))
     value: FloatArray = middle + below + above

@@ -235,7 +235,8 @@ def _beside(path: Path) -> Iterator[IO[bytes]]:
 def write_csv(tables: Iterator[pl.DataFrame], file: IO[bytes]) -> None:
     """Write tables as CSV under one header."""
     for number, frame in enumerate(tables):
-        frame.write_csv(file, include_header=number == 0)
+        # As text, since polars would take a closed pipe for a failure.
+        file.write(frame.write_csv(include_header=number == 0).encode())
 
 
 def write_json(tables: Iterator[pl.DataFrame], file: IO[bytes]) -> None:
@@ -251,7 +252,7 @@ def write_json(tables: Iterator[pl.DataFrame], file: IO[bytes]) -> None:
 
 def _write_ndjson(tables: Iterator[pl.DataFrame], file: IO[bytes]) -> None:
     for frame in tables:
-        frame.write_ndjson(file)
+        file.write(frame.write_ndjson().encode())
 
 
 def _write_parquet(tables: Iterator[pl.DataFrame], file: IO[bytes]) -> None:
