@@ -147,7 +147,9 @@ def rows_of(url, *columns):
 
 def tables_of(url):
     engine = sa.create_engine(url)
-    names = [name for name in sa.inspect(engine).get_table_names() if TABLE in name or name == "foretell_rows"]
+    names = [
+        name for name in sa.inspect(engine).get_table_names() if TABLE in name or name == "foretell_rows"
+    ]
     engine.dispose()
     return names
 
