@@ -67,13 +67,7 @@ def log_state(log: EventLog) -> State:
 
 
 def log_from_state(state: State) -> EventLog:
-    """Return the log that `log_state` described.
-
-    Raises
-    ------
-    DataError
-        Its parts do not fit each other.
-    """
+    """Return the log that `log_state` described; parts that do not fit each other are a DataError."""
     described, customers = state.described, state.tables[CUSTOMERS]
     names, times = tuple(described["mark_names"]), customers["times"]
     columns = [customers[f"mark-{k}"] for k in range(len(names))]
@@ -171,13 +165,7 @@ def _ragged(name: str, values: FloatArray, offsets: IntArray) -> dict[str, pl.Se
 
 
 def panel_from_state(state: State) -> Panel:
-    """Return the panel that `panel_state` described.
-
-    Raises
-    ------
-    DataError
-        Its parts do not fit each other.
-    """
+    """Return the panel that `panel_state` described; parts that do not fit each other are a DataError."""
     described, series = state.described, state.tables[SERIES]
     targets = tuple(described["targets"])
     lengths = lengths_of(series["value-0"])

@@ -34,14 +34,7 @@ _FASTEST, _LARGEST = 1e4, 1e30
 
 
 def forecaster_state(model: CustomerForecaster, read_as: Described) -> State:
-    """Return what a forecaster has learned, and its log, if it has one, with the state of every customer.
-
-    Parameters
-    ----------
-    model : CustomerForecaster
-    read_as : mapping
-        How its log was read, see `EventLog.read_as`.
-    """
+    """Return what a forecaster has learned, and its log, if it has one, with the state of every customer."""
     fitted, head = model.model_, as_head(model.head)
     described = {
         "params": {name: value for name, value in model.get_params().items() if name not in _APART},

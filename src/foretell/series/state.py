@@ -33,14 +33,7 @@ _MOST_STEPS = 100_000
 
 
 def forecaster_state(model: SeriesForecaster, read_as: Described) -> State:
-    """Return what a forecaster has learned, and its panel, if it has one.
-
-    Parameters
-    ----------
-    model : SeriesForecaster
-    read_as : mapping
-        How its panel was read, see `Panel.read_as`.
-    """
+    """Return what a forecaster has learned, and its panel, if it has one."""
     fitted = model.model_
     reading, network = fitted.reading, fitted.network
     params = {
