@@ -69,6 +69,14 @@ class TestEveryForecaster:
         assert_frame_equal(answers(pickle.loads(pickle.dumps(again))), expected, rel_tol=1e-6)
         assert_frame_equal(answers(ft.load(again.save(tmp_path / "again"))), expected, rel_tol=1e-6)
 
+    def test_one_that_is_handed_on_without_data_is_given_them_again(self, case, tmp_path):
+        model = fitted(case)
+        place = model.save(tmp_path / "model", data=False)
+        with pytest.raises(ft.errors.NotFittedError):
+            answers(ft.load(place))
+        given = ft.load(place, data=training_data(case[0]))
+        assert_frame_equal(answers(given), answers(model), rel_tol=1e-6)
+
     def test_every_customer_and_series_gets_finite_answers_or_nulls(self, case):
         table = answers(fitted(case))
         assert set(table["unique_id"]) == set(training_data(case[0]).ids)
