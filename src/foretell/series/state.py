@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from foretell.core.constraints import Whole, check_all
+from foretell.core.grid import Grid
 from foretell.core.state import Arrays, Described, State
 from foretell.data.earlier import with_data
 from foretell.data.state import panel_state, refuse
@@ -139,6 +140,7 @@ def _check_model(model: SeriesModel, options: Described) -> None:
                 np.isinf(part).any() for part in (reading.loc, reading.scale, reading.typical)
             ),
             "cycles that are not finite": not np.isfinite(reading.cycles).all(),
+            "cycles of other steps": len(reading.cycles) != len(Grid(options["freq"]).calendar_names),
             "no typical scale": reading.typical.shape != (2, shape.n_targets)
             or np.isnan(reading.typical).any(),
             "covariates of other names": any(

@@ -166,8 +166,7 @@ def _read(described: Described, contents: Contents) -> Stored:
 def _first_name(described: Described) -> str:
     """Return the name of the class of a model whose format had none."""
     if "model" in described:
-        name: str = described["model"]
-        return name
+        return str(described["model"])
     return "stores-network" if "stores" in described else f"{described['kind']}-network"
 
 
