@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 import polars as pl
 import pytest
@@ -61,7 +62,8 @@ def panel_of(series):
 
 def answer_or_error(model, table):
     try:
-        return answers(model.fit(table))
+        with jax.debug_nans(True):  # what no compiled program may hand out
+            return answers(model.fit(table))
     except ft.errors.DataError as error:
         return error
 
