@@ -8,9 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy.cluster.hierarchy
-import scipy.spatial.distance
-import scipy.stats
 
 from foretell.core import FloatArray, IntArray
 from foretell.errors import ParameterError
@@ -98,7 +95,9 @@ def compare_gaps(first: npt.ArrayLike, second: npt.ArrayLike) -> Comparison:
     for name, values in (("first", first), ("second", second)):
         if np.size(values) < 2:
             raise ParameterError(f"{name} holds {np.size(values)} gaps; expected at least 2")
-    test = scipy.stats.ks_2samp(first, second, method="asymp")
+    from scipy.stats import ks_2samp  # noqa: PLC0415  # slow to import, seldom needed
+
+    test = ks_2samp(first, second, method="asymp")
     slope, intercept, error = _lines(np.stack([quantile_points(first), quantile_points(second)]))
     line = (float(part[0, 1]) for part in (slope, intercept, error))
     return Comparison(float(test.statistic), float(test.pvalue), *line)
@@ -164,9 +163,11 @@ def similar_groups(samples: Sequence[npt.ArrayLike], limits: Similarity | None =
     # The statistic is at most 1: pairs that are not alike lie further apart than any that are.
     distance = np.where(alike, statistic, 2.0 + statistic)
     np.fill_diagonal(distance, 0.0)
-    condensed = scipy.spatial.distance.squareform(distance, checks=False)
-    tree = scipy.cluster.hierarchy.linkage(condensed, method="complete")
-    clusters = scipy.cluster.hierarchy.fcluster(tree, t=1.5, criterion="distance")
+    from scipy.cluster import hierarchy  # noqa: PLC0415  # slow to import, seldom needed
+    from scipy.spatial.distance import squareform  # noqa: PLC0415
+
+    tree = hierarchy.linkage(squareform(distance, checks=False), method="complete")
+    clusters = hierarchy.fcluster(tree, t=1.5, criterion="distance")
     _, first, number = np.unique(clusters, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))
     return np.asarray(rank[number], dtype=np.int64)

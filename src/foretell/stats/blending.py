@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from foretell.core import FloatArray
 from foretell.errors import DataError
@@ -29,7 +29,7 @@ def surely_positive(gains: npt.ArrayLike) -> bool:
     n = len(values)
     if n < 2:
         return False
-    return bool(values.mean() > student_t.ppf(_SURE, n - 1) * values.std(ddof=1) / np.sqrt(n))
+    return bool(values.mean() > stdtrit(n - 1, _SURE) * values.std(ddof=1) / np.sqrt(n))
 
 
 _ROUNDS = 20
