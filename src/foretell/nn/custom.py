@@ -20,7 +20,7 @@ _LOOK_BACK = 32
 
 @dataclasses.dataclass(frozen=True)
 class EventShape:
-    """What a builder of a network for events is told.
+    """What a builder of a network for events is called with.
 
     Attributes
     ----------
@@ -251,8 +251,8 @@ def check_causal(model: Model, n_features: int) -> int:
     before = rng.normal(size=(2, steps, n_features)).astype(np.float32)
     after = before.copy()
     after[:, -1] += 1.0
-    said = [np.asarray(model(part, training=False))[:, :-1] for part in (before, after)]
-    if not np.allclose(said[0], said[1], atol=1e-6):
+    states = [np.asarray(model(part, training=False))[:, :-1] for part in (before, after)]
+    if not np.allclose(states[0], states[1], atol=1e-6):
         raise ParameterError(
             "the network is not causal: another last event changed what it says of earlier ones; expected "
             "forward recurrent layers, Conv1D(padding='causal') or masked attention, not Bidirectional"

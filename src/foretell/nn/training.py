@@ -234,7 +234,7 @@ class Loop:
 
 
 class Trainer(Loop):
-    """The loop epoch by epoch: what is read is drawn in between, and a callback is told."""
+    """The loop epoch by epoch: what is read is drawn in between, and a callback called."""
 
     sampler: BatchSampler
 

@@ -211,7 +211,7 @@ def _decode(
     joined = layers.Concatenate()(ahead) if len(ahead) > 1 else ahead[0]
     padded = layers.ZeroPadding1D((0, blocks * shape.patch - h))(joined)
     steps = layers.Reshape((blocks, -1))(padded)
-    told = layers.Concatenate()([steps, layers.RepeatVector(blocks)(context)])
+    read = layers.Concatenate()([steps, layers.RepeatVector(blocks)(context)])
     cell = make_cell(config, 0, init)
     memory = []
     for k, width in enumerate(state_sizes(cell)):
@@ -220,7 +220,7 @@ def _decode(
             memory.append(carry(context))
         else:
             memory.append(keras.ops.zeros_like(context[:, :1]) * np.zeros((1, width), dtype=np.float32))
-    states = over_sequences(cell, "decoder")(told, initial_state=memory)[..., : state_width(cell)]
+    states = over_sequences(cell, "decoder")(read, initial_state=memory)[..., : state_width(cell)]
     n_out = shape.patch * c * n_quantiles
     out = layers.Dense(n_out, config.output_activation, kernel_initializer="zeros", name="correction")(states)
     corrections: Tensor = layers.Reshape((blocks * shape.patch, c, n_quantiles))(out)
@@ -268,18 +268,18 @@ def _read(model: Model, given: dict[str, Tensor], shape: Shape) -> dict[str, Ten
     if len(asked) == 1 and not set(asked) <= set(given):
         window = keras.layers.Concatenate(name="window")([given[name] for name in shape.window])
         given = dict.fromkeys(asked, window)
-    for name, found in asked.items():
+    for name, size in asked.items():
         if name not in given:
             raise ParameterError(
                 f"the network reads an input {name!r}; expected a single window, or names among "
                 f"{sorted(given)}"
             )
         expected = tuple(given[name].shape)
-        if len(found) != len(expected) or any(
-            a not in {None, b} for a, b in zip(found[1:], expected[1:], strict=True)
+        if len(size) != len(expected) or any(
+            a not in {None, b} for a, b in zip(size[1:], expected[1:], strict=True)
         ):
             raise ParameterError(
-                f"the network's input {name!r} has the shape {found}; expected {expected}: build it by a "
+                f"the network's input {name!r} has the shape {size}; expected {expected}: build it by a "
                 "function of the shape, with keras.Input((shape.lookback, shape.n_columns)) or "
                 "keras.Input(shape.inputs[name], name=name)"
             )

@@ -70,8 +70,8 @@ class SeriesChoice:
         blended = self.weights.get(NETWORK, 0.0) * ours
         for name, share in self.weights.items():
             if name != NETWORK:
-                found = rules[name].fit(panel).forecast(panel, horizon, quantiles)
-                blended = blended + share * np.where(np.isnan(found), ours, found)
+                rule = rules[name].fit(panel).forecast(panel, horizon, quantiles)
+                blended = blended + share * np.where(np.isnan(rule), ours, rule)
         return blended
 
 
@@ -101,28 +101,29 @@ def choose(panel: Panel, horizon: int, network: _Model | None, season: int | Non
         return SeriesChoice({only: 1.0}, {}, network is None, season or 1)
     parts = [_fold(panel, horizon, back, candidates, season) for back in range(n_folds, 0, -1)]
     truth = np.concatenate([part[0] for part in parts])
-    told = {name: np.concatenate([part[1][name] for part in parts]) for name in candidates}
-    known = ~np.isnan(truth) & ~np.isnan(np.stack([found[:, 0] for found in told.values()])).any(axis=0)
+    forecasts = {name: np.concatenate([part[1][name] for part in parts]) for name in candidates}
+    lowest = np.stack([forecast[:, 0] for forecast in forecasts.values()])
+    known = ~np.isnan(truth) & ~np.isnan(lowest).any(axis=0)
     # The steps of one series in one fold err together: they are one unit.
     n_targets = len(panel.targets)
     columns = np.arange(n_folds * panel.n_series)[:, None, None] * n_targets + np.arange(n_targets)
     units = np.repeat(columns, horizon, axis=1).ravel()
     units = np.unique(units[known], return_inverse=True)[1]
-    truth, told = truth[known], {name: found[known] for name, found in told.items()}
+    truth, forecasts = truth[known], {name: forecast[known] for name, forecast in forecasts.items()}
 
-    def losses_of(found: FloatArray) -> FloatArray:
-        error = truth[:, None] - found
+    def losses_of(forecast: FloatArray) -> FloatArray:
+        error = truth[:, None] - forecast
         each = np.maximum(_LEVELS * error, (_LEVELS - 1.0) * error).mean(axis=1)
         return np.bincount(units, each) / np.bincount(units)
 
-    def loss(found: FloatArray) -> float:
-        return float(losses_of(found).mean())
+    def loss(forecast: FloatArray) -> float:
+        return float(losses_of(forecast).mean())
 
     if not len(truth):
         return SeriesChoice({only: 1.0}, {}, network is None, season)
-    weights = blend_weights(losses_of, told)
-    losses = {name: loss(found) for name, found in told.items()}
-    losses["blend"] = loss(np.sum([share * told[name] for name, share in weights.items()], axis=0))
+    weights = blend_weights(losses_of, forecasts)
+    losses = {name: loss(forecast) for name, forecast in forecasts.items()}
+    losses["blend"] = loss(np.sum([share * forecasts[name] for name, share in weights.items()], axis=0))
     return SeriesChoice(weights, losses, network is None, season)
 
 
@@ -134,11 +135,11 @@ def _fold(
     bounds = zip(before.offsets[:-1], before.offsets[1:], strict=True)
     scale = np.stack([naive_scale(before.values[a:b], season) for a, b in bounds])[:, None]
     truth = after.values.reshape(before.n_series, back * horizon, -1)[:, :horizon] / scale
-    told = {
+    forecasts = {
         name: (model.forecast(before, horizon, _LEVELS.tolist()) / scale[..., None]).reshape(-1, len(_LEVELS))
         for name, model in candidates.items()
     }
-    return truth.ravel(), told
+    return truth.ravel(), forecasts
 
 
 def _rules(season: int) -> dict[str, Naive | SeasonalNaive | Drift]:

@@ -181,17 +181,17 @@ def _calibrate(
 ) -> Calibration:
     """Compare the members' mean quantiles with the truth of held-out windows."""
     chunk, n = 256, len(held_out.end)
-    found, truth, anchors = [], [], []
+    quantiles, truths, anchors = [], [], []
     for begin in range(0, n, chunk):
         part = Windows(*(column[begin : begin + chunk] for column in held_out)).filled(chunk)
-        one = [normalised_with_truth(network, weights, flat, part) for weights in members]
+        passes = [normalised_with_truth(network, weights, flat, part) for weights in members]
         count = min(chunk, n - begin)
-        found.append(np.mean([np.sort(q[:count], axis=-1) for q, *_ in one], axis=0))
-        truth.append(np.asarray(one[0][1])[:count])
-        anchors.append(np.asarray(one[0][2])[:count])
+        quantiles.append(np.mean([np.sort(q[:count], axis=-1) for q, *_ in passes], axis=0))
+        truths.append(np.asarray(passes[0][1])[:count])
+        anchors.append(np.asarray(passes[0][2])[:count])
     clusters = clusters_of(held_out, network.shape.steps, network.shape.n_targets)
-    came, said, simple = (np.concatenate(parts) for parts in (truth, found, anchors))
-    return Calibration.fit(came, said, simple, clusters)
+    truth, forecast, anchor = (np.concatenate(parts) for parts in (truths, quantiles, anchors))
+    return Calibration.fit(truth, forecast, anchor, clusters)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -201,9 +201,9 @@ def normalised_with_truth(
     """Return quantiles of some windows, what came (NaN where not observed), and the anchor, normalised."""
     shape = network.shape
     batch = gather(flat, windows, shape.lookback, shape.steps)
-    found, loc, scale, anchor = network.quantiles(weights, batch)
+    quantiles, loc, scale, anchor = network.quantiles(weights, batch)
     truth, observed = network.truth(batch, loc, scale)
-    return found, jnp.where(observed > 0, truth, jnp.nan), anchor
+    return quantiles, jnp.where(observed > 0, truth, jnp.nan), anchor
 
 
 def choose_shape(panel: Panel, window: WindowConfig, horizon: int) -> Shape:

@@ -132,19 +132,21 @@ class SeriesNetwork:
         It is the pinball loss in units of the window's mean change from season to season, which is what MASE
         counts, but for a power.
         """
-        found, loc, scale, _ = self.quantiles(weights, batch, noise)
+        quantiles, loc, scale, _ = self.quantiles(weights, batch, noise)
         truth, mask = self.truth(batch, loc, scale)
         truth = jnp.clip(truth, -_FARTHEST, _FARTHEST)
         history, seen = batch.values[:, : self.shape.lookback], batch.mask[:, : self.shape.lookback]
         change = mean_change(transformed(history, log=self.shape.log), seen, self.shape.season)
         weight = jnp.clip(change / scale, _LEAST_CHANGE, 1.0) ** -_POWER
         if self.point_loss:
-            middle = found[..., MIDDLE, None]
+            middle = quantiles[..., MIDDLE, None]
             value = keras.losses.get(self.point_loss)(truth[..., None], middle)
-            found = found.at[..., MIDDLE].set(truth)  # which costs nothing: the named loss has its place
-            value = value + pinball(truth, found)
+            quantiles = quantiles.at[..., MIDDLE].set(
+                truth
+            )  # which costs nothing: the named loss has its place
+            value = value + pinball(truth, quantiles)
         else:
-            value = pinball(truth, found)
+            value = pinball(truth, quantiles)
         return jnp.sum(value * mask * weight), jnp.sum(mask)
 
     def truth(self, batch: Batch, loc: Array, scale: Array) -> tuple[Array, Array]:

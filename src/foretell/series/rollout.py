@@ -61,8 +61,8 @@ def _one_block(model: SeriesModel, panel: Panel, size: int) -> FloatArray:
     """Return calibrated quantiles of the steps of one pass."""
     flat, windows = tails(model, panel, model.network.shape.steps, size)
     parts = _mean_quantiles(model.network, model.stacked, flat, windows)
-    found, loc, scale, anchor = (np.asarray(part, dtype=np.float64)[: panel.n_series] for part in parts)
-    calibrated = model.calibration.apply(found, anchor)
+    quantiles, loc, scale, anchor = (np.asarray(part, dtype=np.float64)[: panel.n_series] for part in parts)
+    calibrated = model.calibration.apply(quantiles, anchor)
     values = calibrated * scale[..., None] + loc[..., None]
     return np.expm1(values) if model.network.shape.log else values
 
@@ -75,8 +75,8 @@ def _mean_quantiles(network: SeriesNetwork, members: list[Array], flat: Flat, wi
 
 def _over_members(network: SeriesNetwork, members: list[Array], batch: Batch) -> Normalised:
     """Return the members' mean quantiles, the normalisation, and the anchor."""
-    found, loc, scale, anchor = jax.vmap(lambda weights: network.quantiles(weights, batch))(members)
-    return jnp.mean(jnp.sort(found, axis=-1), axis=0), loc[0], scale[0], anchor[0]
+    quantiles, loc, scale, anchor = jax.vmap(lambda weights: network.quantiles(weights, batch))(members)
+    return jnp.mean(jnp.sort(quantiles, axis=-1), axis=0), loc[0], scale[0], anchor[0]
 
 
 def tails(model: SeriesModel, panel: Panel, extra: int, size: int) -> tuple[Flat, Windows]:
@@ -133,8 +133,8 @@ def path_quantiles(model: SeriesModel, panel: Panel, h: int, size: int, seed: in
     factors = jnp.asarray(model.calibration.factors[0], dtype=jnp.float32)
     trust = jnp.float32(model.calibration.trust)
     streams = np.resize(streams_of(panel.ids, seed), size)
-    found = _paths(model.network, h, model.stacked, flat, windows, (trust, factors), jnp.asarray(streams))
-    return np.asarray(found, dtype=np.float64)[: panel.n_series]
+    quantiles = _paths(model.network, h, model.stacked, flat, windows, (trust, factors), jnp.asarray(streams))
+    return np.asarray(quantiles, dtype=np.float64)[: panel.n_series]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -157,11 +157,11 @@ def _paths(
         t, noise = drawn
         known = jax.lax.dynamic_slice_in_dim(many.known, t, shape.lookback + 1, axis=1)
         batch = many._replace(values=values, mask=mask, past=past, known=known)
-        found, loc, scale, anchor = _over_members(network, members, batch)
-        middle = found[..., MIDDLE : MIDDLE + 1]
+        quantiles, loc, scale, anchor = _over_members(network, members, batch)
+        middle = quantiles[..., MIDDLE : MIDDLE + 1]
         trusted = anchor[..., None] + trust * (middle - anchor[..., None])
-        found = jnp.sort(trusted + (found - middle) * factors, axis=-1)
-        drawn_value = _at(found[:, 0], noise) * scale[:, 0] + loc[:, 0]
+        quantiles = jnp.sort(trusted + (quantiles - middle) * factors, axis=-1)
+        drawn_value = _at(quantiles[:, 0], noise) * scale[:, 0] + loc[:, 0]
         drawn_value = jnp.expm1(drawn_value) if shape.log else drawn_value
         after = (
             jnp.concatenate([values[:, 1:], drawn_value[:, None]], axis=1),

@@ -200,18 +200,18 @@ def split(panel: Panel, extra: int, horizon: int, fraction: float, at_most: int 
     """
     lengths = panel.lengths
     starts = panel.offsets[:-1] + np.arange(panel.n_series) * extra
-    held = np.maximum(np.round(fraction * lengths).astype(np.int64), horizon)
-    held = np.where((fraction > 0) & (lengths - held >= 2 * horizon), held, 0)
-    cut = lengths - held
+    n_held_out = np.maximum(np.round(fraction * lengths).astype(np.int64), horizon)
+    n_held_out = np.where((fraction > 0) & (lengths - n_held_out >= 2 * horizon), n_held_out, 0)
+    cut = lengths - n_held_out
     # A training window has at least one step before it and one step ahead; short series give what they can.
     first = np.minimum(np.maximum(horizon // 2, 1), np.maximum(cut - 1, 1))
     last = np.maximum(cut - horizon, first)
     train = _windows(starts, first, last, cut, np.ones_like(cut))
-    chosen = held > 0
+    chosen = n_held_out > 0
     if not chosen.any():
         return Split(train, _windows(starts, first, first - 1, cut, np.ones_like(cut)))
     per_series = max(at_most // int(chosen.sum()), 1)
-    room = np.maximum(held - horizon, 0)
+    room = np.maximum(n_held_out - horizon, 0)
     stride = np.maximum(-(-(room + 1) // per_series), 1)
     held_out = _windows(starts, cut, np.where(chosen, cut + room, cut - 1), lengths, stride)
     return Split(train, held_out)
