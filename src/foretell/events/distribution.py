@@ -7,16 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-import scipy.special
 
 from foretell.events.history import on_device
 from foretell.nn import mixture as mix
 from foretell.nn.mixture import GapMixture
 
 FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 
 _LEAST = 1e-9  # a chance below it says nothing about what would follow
 
@@ -58,7 +58,10 @@ class NextGap(ABC):
     def p_return(self, elapsed: FloatArray, gap: FloatArray) -> FloatArray | None:
         """Return the chance that the gap ends by ``gap`` given the silence, 1 − S(gap) / S(elapsed)."""
         later, now = self.survival(gap), self.survival(elapsed)
-        return None if later is None or now is None else np.clip(1.0 - later / now, 0.0, 1.0)
+        if later is None or now is None:
+            return None
+        chance: FloatArray = mix.namespace(now).clip(1.0 - later / now, 0.0, 1.0)
+        return chance
 
     def p_active(self, elapsed: FloatArray) -> FloatArray | None:
         """Return the chance of any further event."""
@@ -105,17 +108,20 @@ class MixtureGap(NextGap):
 
     def p_return(self, elapsed: FloatArray, gap: FloatArray) -> FloatArray:
         """Return 1 − S(gap) / S(elapsed)."""
-        return np.clip(1.0 - self.survival(gap) / self.survival(elapsed), 0.0, 1.0)
+        chance: FloatArray = 1.0 - self.survival(gap) / self.survival(elapsed)
+        limited: FloatArray = mix.namespace(elapsed).clip(chance, 0.0, 1.0)
+        return limited
 
     def p_active(self, elapsed: FloatArray) -> FloatArray:
         """Return 1 − π / S(elapsed)."""
         logit_cure, _ = mix.posterior_log_weight(self.mixture, elapsed)
-        chance: FloatArray = scipy.special.expit(-logit_cure)
+        chance: FloatArray = mix.sigmoid(-logit_cure)
         return chance
 
     def overdue(self, elapsed: FloatArray) -> FloatArray:
         """Return 1 − S(elapsed) given a return."""
-        reached: FloatArray = np.clip(1.0 - mix.returning_survival(self.mixture, elapsed), 0.0, 1.0)
+        late = 1.0 - mix.returning_survival(self.mixture, elapsed)
+        reached: FloatArray = mix.namespace(elapsed).clip(late, 0.0, 1.0)
         return reached
 
 
@@ -147,7 +153,8 @@ class GridGap(NextGap):
 
     def __init__(self, knots: FloatArray, mass: FloatArray) -> None:
         self.knots, self.mass = knots, mass
-        tail = np.cumsum(mass[:, ::-1], axis=1)[:, ::-1]
+        self._xp = mix.namespace(mass)
+        tail = self._xp.cumsum(mass[:, ::-1], axis=1)[:, ::-1]
         self._at_knots: FloatArray = tail / tail[:, :1]
 
     def rows(self, chosen: Any) -> GridGap:
@@ -160,27 +167,30 @@ class GridGap(NextGap):
 
     def survival(self, gap: FloatArray) -> FloatArray:
         """Return S(gap), linear between the knots."""
-        place = np.clip(np.searchsorted(self.knots, gap, side="right") - 1, 0, len(self.knots) - 2)
-        low, high = self.knots[place], self.knots[place + 1]
-        share = np.clip((gap - low) / (high - low), 0.0, 1.0)
-        row = np.arange(len(place))
-        found: FloatArray = (1.0 - share) * self._at_knots[row, place] + share * self._at_knots[
-            row, place + 1
-        ]
-        return found
+        low, high, above, below = self._around((self.knots <= gap[:, None]).sum(axis=1) - 1)
+        share = self._xp.clip((gap - low) / (high - low), 0.0, 1.0)
+        survival: FloatArray = (1.0 - share) * above + share * below
+        return survival
+
+    def _around(self, place: IntArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Return the knots before and after some places, and S at them."""
+        xp, knots = self._xp, self._xp.asarray(self.knots)
+        place = xp.clip(place, 0, len(knots) - 2)
+        at = [xp.take_along_axis(self._at_knots, place[:, None] + k, axis=1)[:, 0] for k in (0, 1)]
+        return knots[place], knots[place + 1], at[0], at[1]
 
     def quantiles(self, elapsed: FloatArray, levels: FloatArray) -> FloatArray:
         """Return quantiles; NaN for a silence longer than any gap ever seen."""
-        row, now = np.arange(len(elapsed)), self.survival(elapsed)
+        xp, now = self._xp, self.survival(elapsed)
         out = []
         for level in levels:
             target = self._never + (now - self._never) * (1.0 - level)
-            place = np.clip((self._at_knots > target[:, None]).sum(axis=1) - 1, 0, len(self.knots) - 2)
-            above, below = self._at_knots[row, place], self._at_knots[row, place + 1]
-            share = np.clip((above - target) / np.maximum(above - below, 1e-300), 0.0, 1.0)
-            gap = self.knots[place] + share * (self.knots[place + 1] - self.knots[place])
-            out.append(np.where(now - self._never > _LEAST, np.maximum(gap, elapsed), np.nan))
-        return np.stack(out)
+            low, high, above, below = self._around((self._at_knots > target[:, None]).sum(axis=1) - 1)
+            share = xp.clip((above - target) / xp.maximum(above - below, mix.TINY), 0.0, 1.0)
+            gap = low + share * (high - low)
+            out.append(xp.where(now - self._never > _LEAST, xp.maximum(gap, elapsed), np.nan))
+        quantiles: FloatArray = xp.stack(out)
+        return quantiles
 
     def within(self, elapsed: FloatArray, gap: FloatArray) -> FloatArray:
         """Return the chance of a return by ``gap`` over that of one on the grid."""
@@ -191,9 +201,19 @@ class GridGap(NextGap):
 
     def overdue(self, elapsed: FloatArray) -> FloatArray:
         """Return 1 − S(elapsed) given a return on the grid."""
-        returns = 1.0 - self._never
-        reached = (1.0 - self.survival(elapsed)) / np.maximum(returns, _LEAST)
-        return np.clip(reached, 0.0, 1.0)
+        returns = self._xp.maximum(1.0 - self._never, _LEAST)
+        reached: FloatArray = self._xp.clip((1.0 - self.survival(elapsed)) / returns, 0.0, 1.0)
+        return reached
+
+
+def _interpolated(places: FloatArray, knots: FloatArray, values: FloatArray) -> FloatArray:
+    """Return what `numpy.interp` does, of JAX's arrays, too."""
+    if mix.namespace(places) is np:
+        return np.interp(places, knots, values)
+    x, y = jnp.asarray(knots), jnp.asarray(values)
+    low = jnp.clip((x <= places[:, None]).sum(axis=1) - 1, 0, len(knots) - 2)
+    share = jnp.clip((places - x[low]) / jnp.maximum(x[low + 1] - x[low], mix.TINY), 0.0, 1.0)
+    return y[low] + share * (y[low + 1] - y[low])  # type: ignore[return-value]  # as its inputs are
 
 
 class PointGap(NextGap):
@@ -217,6 +237,7 @@ class PointGap(NextGap):
         plain: Callable[[FloatArray], FloatArray],
     ) -> None:
         self.location, self.residuals, self.scaled, self.plain = location, residuals, scaled, plain
+        self._xp = mix.namespace(location)
         self._levels = np.linspace(0.0, 1.0, len(residuals))
 
     def rows(self, chosen: Any) -> PointGap:
@@ -224,18 +245,20 @@ class PointGap(NextGap):
         return PointGap(self.location[chosen], self.residuals, self.scaled, self.plain)
 
     def _reached(self, gap: FloatArray) -> FloatArray:
-        found: FloatArray = np.interp(self.scaled(gap) - self.location, self.residuals, self._levels)
-        return np.where(gap > 0.0, found, 0.0)
+        level = _interpolated(self.scaled(gap) - self.location, self.residuals, self._levels)
+        reached: FloatArray = self._xp.where(gap > 0.0, level, 0.0)
+        return reached
 
     def quantiles(self, elapsed: FloatArray, levels: FloatArray) -> FloatArray:
         """Return the forecast plus quantiles of its errors; NaN where the silence is longer than all."""
-        done = self._reached(elapsed)
+        xp, done = self._xp, self._reached(elapsed)
         out = []
         for level in levels:
-            error = np.interp(done + (1.0 - done) * level, self._levels, self.residuals)
-            gap = np.maximum(self.plain(self.location + error), elapsed)
-            out.append(np.where(done < 1.0 - _LEAST, gap, np.nan))
-        return np.stack(out)
+            error = _interpolated(done + (1.0 - done) * level, self._levels, self.residuals)
+            gap = xp.maximum(self.plain(self.location + error), elapsed)
+            out.append(xp.where(done < 1.0 - _LEAST, gap, np.nan))
+        quantiles: FloatArray = xp.stack(out)
+        return quantiles
 
     def within(self, elapsed: FloatArray, gap: FloatArray) -> FloatArray:
         """Return the chance that the gap ends by ``gap`` given the silence."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -32,6 +32,9 @@ from foretell.events.state import of_today, settings
 from foretell.events.states import GapModel, States, standing
 from foretell.nn.settings import NetworkConfig, TrainConfig, check_network
 from foretell.prep.bins import Bins
+
+if TYPE_CHECKING:
+    from foretell.nn.export import Program
 
 
 class EventForecaster(CountForecasts):
@@ -299,6 +302,12 @@ class EventForecaster(CountForecasts):
             interval=at.within(horizon),
         )
         return ours if self.auto_ is None else self.auto_.outlook(ours, log, window)
+
+    def _program(self, levels: Sequence[float], horizons: Sequence[str | int]) -> Program:
+        from foretell.events.export import gap_program  # noqa: PLC0415  # seldom wanted
+
+        quantiles = sorted({0.5, *interval_tails(levels).round(9).tolist()})
+        return gap_program(self.model_, self.log_, quantiles, dict(named_horizons(self.log_, horizons)))
 
     @classmethod
     def from_state(cls, state: State) -> Self:

@@ -135,13 +135,18 @@ def step_features(steps: Steps, unit: Unit) -> Array:
         jnp.log1p(steps.age),
         (repeats == 0).astype(gap.dtype),
     ]
-    days = steps.ticks if unit == "day" else steps.ticks // 24
-    weekday = (days + 3) % 7
+    days = steps.ticks if unit == "day" else _whole(steps.ticks, 24)
+    weekday = days + 3 - 7 * _whole(days + 3, 7)
     columns += [(weekday == k).astype(gap.dtype) for k in range(6)]
     if unit == "hour":
-        angle = 2.0 * jnp.pi * (steps.ticks % 24) / 24.0
+        angle = 2.0 * jnp.pi * (steps.ticks - 24 * days) / 24.0
         columns += [jnp.sin(angle), jnp.cos(angle), jnp.sin(2.0 * angle), jnp.cos(2.0 * angle)]
     return jnp.concatenate([jnp.stack(columns, axis=-1), steps.marks, steps.mean_marks], axis=-1)
+
+
+def _whole(ticks: Array, period: int) -> Array:
+    """Return ``ticks // period``, exact below 2²⁴ ticks; ONNX has no remainders of arrays of any size."""
+    return jnp.floor(ticks / period).astype(ticks.dtype)
 
 
 @dataclasses.dataclass(frozen=True)

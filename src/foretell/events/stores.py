@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -24,6 +24,9 @@ from foretell.events.states import GapModel, States
 from foretell.events.store_networks import encode_stores, fit_stores
 from foretell.nn.settings import EVENTS, STORES, Defaults, NetworkConfig, TrainConfig
 from foretell.nn.training import Progress
+
+if TYPE_CHECKING:
+    from foretell.nn.export import Program
 
 Models = Literal["global", "store", "similar"]
 
@@ -190,6 +193,13 @@ class StoreForecaster(EventForecaster):
         raise StorageError(
             f"cannot write {path} as Keras files: they hold one network, and a StoreForecaster has one for "
             "each store; use save"
+        )
+
+    def _program(self, levels: Sequence[float], horizons: Sequence[str | int]) -> Program:
+        del levels, horizons
+        raise ParameterError(
+            "a StoreForecaster cannot be exported: it has a network for each store; expected an "
+            "EventForecaster"
         )
 
     def _encode(self, log: EventLog) -> States:

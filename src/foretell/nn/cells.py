@@ -174,7 +174,7 @@ class ClockworkRNNCell(keras.layers.SimpleRNNCell):  # type: ignore[misc]
         )
         h = ops.matmul(inputs, self.kernel) + ops.matmul(h, self.recurrent_kernel * self.reads)
         h = self.activation(h + self.bias if self.use_bias else h)
-        h = ops.where(ops.mod(t, self.period) == 0, h, before)
+        h = ops.where(ops.floor(t / self.period) * self.period == t, h, before)
         return h, [h, t + 1.0]
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:

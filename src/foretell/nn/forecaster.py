@@ -6,17 +6,21 @@ import abc
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from foretell.core.constraints import as_levels
 from foretell.errors import ParameterError, SmallDataWarning
 from foretell.nn.backend import keras
 from foretell.nn.custom import OwnNetwork
 from foretell.nn.settings import Defaults, NetworkConfig, TrainConfig
 from foretell.nn.training import Progress
 from foretell.storage.forecaster import SavedForecaster
+
+if TYPE_CHECKING:
+    from foretell.nn.export import Program
 
 
 class Choice(Protocol):
@@ -200,6 +204,36 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
             data=data,
             export=lambda place: write_members(network.whole, network.variables, members, place),
         )
+
+    def export(
+        self,
+        path: str | Path,
+        *,
+        levels: Sequence[float] = (50, 80, 95),
+        horizons: Sequence[str | int] = ("7d", "30d", "90d"),
+    ) -> Path:
+        """Write what the model answers as one program that runs without foretell; see the page on exports.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file that ends in ``.onnx``, or in ``.stablehlo``, which `jax.export` reads.
+        levels : sequence of float
+            Percentages of the central intervals.
+        horizons : sequence of str or int
+            Of events: in which a customer may return. Of series it is the one they were trained for.
+        """
+        self._check_fitted("model_")
+        if self.auto_ is not None:
+            raise ParameterError(
+                "a forecaster with model='auto' cannot be exported: it blends answers of several models; "
+                "expected one with model='network'"
+            )
+        return self._program(as_levels(levels), horizons).write(path)
+
+    @abc.abstractmethod
+    def _program(self, levels: Sequence[float], horizons: Sequence[str | int]) -> Program:
+        """Return what the model answers as one function of arrays; refuse what cannot be one."""
 
     def summary(self) -> str:
         """Return the settings as they are resolved, and Keras' summary of the network."""

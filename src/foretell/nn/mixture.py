@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.special
 
 Array = Any  # of numpy or of JAX
 
@@ -57,18 +58,23 @@ class GapMixture(NamedTuple):
         return -_softplus(self.logit_cure)
 
 
-def _namespace(values: Array) -> Any:
+def namespace(values: Array) -> Any:
     """Return numpy for numpy's arrays, else jax.numpy."""
     return np if isinstance(values, (np.ndarray, np.generic)) else jnp
 
 
+def sigmoid(values: Array) -> Array:
+    """Return 1 / (1 + e^−x)."""
+    return jax.nn.sigmoid(values) if namespace(values) is jnp else scipy.special.expit(values)
+
+
 def _softplus(values: Array) -> Array:
     """Return log(1 + e^x)."""
-    return _namespace(values).logaddexp(values, 0.0)
+    return namespace(values).logaddexp(values, 0.0)
 
 
 def _logsumexp(values: Array, axis: int) -> Array:
-    xp = _namespace(values)
+    xp = namespace(values)
     most = values.max(axis=axis, keepdims=True)
     if xp is jnp:
         # The shift cancels, in the gradient too. A maximum's gradient divides by how many values equal it:
@@ -92,30 +98,30 @@ def unpack(packed: Array, n_lomax: int = 1) -> GapMixture:
     """Return the mixture of a packed array: 1 + 3 J + 3 K values on the last axis."""
     n_rhythms = packed.shape[-1] // 3 - n_lomax
     sizes = [1, n_lomax + n_rhythms, n_lomax, n_lomax, n_rhythms]
-    parts = _namespace(packed).split(packed, np.cumsum(sizes), axis=-1)
+    parts = namespace(packed).split(packed, np.cumsum(sizes), axis=-1)
     return GapMixture(parts[0][..., 0], *parts[1:])
 
 
 def _z(mixture: GapMixture, gap: Array) -> Array:
-    xp = _namespace(gap)
+    xp = namespace(gap)
     return (xp.log(xp.maximum(gap, TINY))[..., None] - mixture.mu) * xp.exp(-mixture.log_sigma)
 
 
 def component_log_survival(mixture: GapMixture, gap: Array) -> Array:
     """Return log S_k(gap) of each component, shape (..., J + K)."""
-    xp = _namespace(gap)
+    xp = namespace(gap)
     lomax = -xp.exp(mixture.log_shape) * xp.log1p(gap[..., None] * xp.exp(-mixture.log_scale))
     return xp.concatenate([lomax, -_softplus(_z(mixture, gap))], axis=-1)
 
 
 def returning_survival(mixture: GapMixture, gap: Array) -> Array:
     """Return Σ_k w_k S_k(gap): the survival given that the customer returns at all."""
-    return _namespace(gap).exp(mixture.log_weight + component_log_survival(mixture, gap)).sum(axis=-1)
+    return namespace(gap).exp(mixture.log_weight + component_log_survival(mixture, gap)).sum(axis=-1)
 
 
 def survival(mixture: GapMixture, gap: Array) -> Array:
     """Return S(gap), the probability that no event comes within the gap."""
-    xp = _namespace(gap)
+    xp = namespace(gap)
     return xp.exp(mixture.log_cure) + xp.exp(mixture.log_return) * returning_survival(mixture, gap)
 
 
@@ -165,7 +171,7 @@ def posterior_log_weight(mixture: GapMixture, elapsed: Array) -> tuple[Array, Ar
 
 def choose_component(log_mass: Array, uniform: Array) -> Array:
     """Return a component drawn by its mass, from a uniform number: shapes (..., J + K) and (...)."""
-    xp = _namespace(log_mass)
+    xp = namespace(log_mass)
     mass = xp.exp(log_mass - log_mass.max(axis=-1, keepdims=True)).cumsum(axis=-1)
     chosen = (uniform[..., None] * mass[..., -1:] > mass).sum(axis=-1)
     return xp.minimum(chosen, log_mass.shape[-1] - 1)
@@ -176,7 +182,7 @@ def truncated_inverse(mixture: GapMixture, component: Array, elapsed: Array, uni
 
     ``uniform`` in (0, 1] is S_k(gap) / S_k(elapsed); ``component`` the index k, shape (...).
     """
-    xp = _namespace(elapsed)
+    xp = namespace(elapsed)
     n_lomax, n_rhythms = mixture.log_shape.shape[-1], mixture.mu.shape[-1]
 
     def pick(values: Array, index: Array) -> Array:
@@ -227,7 +233,7 @@ def combine(members: GapMixture) -> GapMixture:
     The average of M survival functions of this family is in the family again, with M times the components
     and the mean cure probability; weights carry each member's own chance of a return.
     """
-    xp = _namespace(members.logit_cure)
+    xp = namespace(members.logit_cure)
     log_n = np.log(members.logit_cure.shape[0])
     log_cure = _logsumexp(members.log_cure, axis=0) - log_n
     log_return = _logsumexp(members.log_return, axis=0) - log_n

@@ -7,7 +7,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from statistics import NormalDist
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from foretell.data.blocks import SeriesBlocks
 from foretell.data.panel import Panel, check_panel, training_panel
 from foretell.data.state import panel_from_state
 from foretell.data.tables import forecast_table, quantiles_for
-from foretell.errors import DataError
+from foretell.errors import DataError, ParameterError
 from foretell.nn.forecaster import NetworkForecaster
 from foretell.nn.samplers import power_of_two
 from foretell.nn.settings import SERIES, Defaults, NetworkConfig, TrainConfig, check_network, resolved
@@ -38,6 +38,9 @@ from foretell.series.rollout import block_quantiles, path_quantiles
 from foretell.series.state import choice_of, forecaster_state, of_today, series_model_of, settings
 from foretell.series.windows import WindowConfig
 from foretell.storage.forecaster import FittedTo
+
+if TYPE_CHECKING:
+    from foretell.nn.export import Program
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -263,6 +266,10 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
                 out[chosen] = block_quantiles(model, part, horizon, size)
         ours = np.sort(_at_levels(out, quantiles), axis=-1)
         return ours if self.auto_ is None else self.auto_.forecast(ours, panel, horizon, quantiles)
+
+    def _program(self, levels: Sequence[float], horizons: Sequence[str | int]) -> Program:
+        del levels, horizons
+        raise ParameterError("a SeriesForecaster cannot be exported")
 
     def state(self) -> State:
         """Return what was learned, and the panel, as plain values."""

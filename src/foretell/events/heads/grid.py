@@ -23,7 +23,7 @@ from foretell.events.distribution import GridGap
 from foretell.events.heads.base import GapData, HistoryNetwork
 from foretell.events.history import Histories, running_mean
 from foretell.nn.backend import Array, Config, Tensor, keras, register
-from foretell.nn.mixture import TINY
+from foretell.nn.mixture import TINY, namespace
 from foretell.nn.settings import NetworkConfig
 from foretell.prep.bins import Bins
 
@@ -206,7 +206,7 @@ class GridNetwork(HistoryNetwork):
     def next_gap(self, packed: FloatArray, residuals: FloatArray) -> GridGap:
         """Return the mean of the members' probabilities."""
         del residuals
-        return GridGap(np.array(self.grid.fine), np.exp(packed).mean(axis=0) @ self._spread)
+        return GridGap(np.array(self.grid.fine), namespace(packed).exp(packed).mean(axis=0) @ self._spread)
 
 
 def bins_grid(bins: Bins, history: Histories, min_gap: int) -> tuple[FloatArray, FloatArray]:

@@ -15,6 +15,7 @@ from foretell.events.distribution import PointGap
 from foretell.events.heads.base import GapData, HistoryNetwork
 from foretell.events.history import Histories, running_mean
 from foretell.nn.backend import Array, Tensor, Weights, keras, register
+from foretell.nn.mixture import namespace
 from foretell.nn.samplers import Bucket
 from foretell.nn.settings import NetworkConfig
 from foretell.prep.scalers import MinMaxScaler, StandardScaler
@@ -89,8 +90,9 @@ class PointNetwork(HistoryNetwork):
 
     def plain(self, value: FloatArray) -> FloatArray:
         """Return gaps from the head's scale; none is negative."""
+        xp = namespace(value)
         gap = value * self.width + self.location
-        plain: FloatArray = np.maximum(np.expm1(np.minimum(gap, 60.0)) if self.scale == "log" else gap, 0.0)
+        plain: FloatArray = xp.maximum(xp.expm1(xp.minimum(gap, 60.0)) if self.scale == "log" else gap, 0.0)
         return plain
 
     def state(self, history: Histories) -> FloatArray:
