@@ -7,11 +7,9 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from foretell.core import FloatArray, IntArray
 from foretell.core.time import Unit
 from foretell.data.log import EventLog
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 _TICKS_PER_DAY = {"day": 1, "hour": 24}
 _YEAR_DAYS = 365.2425
@@ -64,9 +62,8 @@ class OperationalClock:
         ticks = np.arange(log.start, log.as_of + 1)
         length = len(ticks)
         repeats = np.bincount(log.times[~first_events] - log.start, minlength=length).astype(float)
-        acquired = np.cumsum(np.bincount(log.first - log.start, minlength=length)) - np.bincount(
-            log.first - log.start, minlength=length
-        )
+        joined = np.bincount(log.first - log.start, minlength=length)
+        acquired = np.cumsum(joined) - joined
         exposed = acquired > 0
         if repeats[exposed].sum() < 200:
             return cls.flat(log.unit)
@@ -182,9 +179,9 @@ def _poisson_map(
         if learned.stop > learned.start:
             variance = np.diag(np.linalg.inv(hessian))[learned]
             # As many weights as the counts have a say in; over their sum of squares it is the precision.
-            told = max(float(np.sum(1.0 - precision[learned] * variance)), 1e-3)
-            found = told / max(float(np.sum(weights[learned] ** 2)), 1e-9)
-            precision[learned] = np.clip(found, _FACTOR_SPREAD**-2, _FLAT)
+            effective = max(float(np.sum(1.0 - precision[learned] * variance)), 1e-3)
+            update = effective / max(float(np.sum(weights[learned] ** 2)), 1e-9)
+            precision[learned] = np.clip(update, _FACTOR_SPREAD**-2, _FLAT)
         if np.abs(step).max() < 1e-8:
             break
     return weights

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from foretell.core import FloatArray, IntArray
 from foretell.core.constraints import Whole, check
 from foretell.core.time import as_durations, period_edges
 from foretell.data.log import EventLog
@@ -20,8 +19,6 @@ from foretell.events.heads import as_head
 from foretell.events.simulation import Expected, expected_events, simulate_paths
 from foretell.events.states import States
 from foretell.nn.streams import streams_of
-
-FloatArray = npt.NDArray[np.float64]
 
 _PULLS = np.array([0.1, 0.3, 1.0, 3.0, 10.0, 30.0])
 
@@ -40,9 +37,9 @@ class Simulation:
     log: EventLog
     horizon: int
     paths: int
-    customer: npt.NDArray[np.int64]
-    path: npt.NDArray[np.int64]
-    tick: npt.NDArray[np.int64]
+    customer: IntArray
+    path: IntArray
+    tick: IntArray
 
     def to_polars(self) -> pl.DataFrame:
         """Return one row per simulated event: ``unique_id``, ``path``, ``ds``."""
@@ -54,7 +51,7 @@ class Simulation:
             }
         )
 
-    def counts(self) -> npt.NDArray[np.int64]:
+    def counts(self) -> IntArray:
         """Return the number of events of each customer in each path, shape (n_customers, paths)."""
         flat = np.bincount(
             self.customer * self.paths + self.path, minlength=self.log.n_customers * self.paths
@@ -68,10 +65,10 @@ class Simulation:
         flat = np.bincount(index * self.paths + self.path, minlength=len(ends) * self.paths)
         totals = flat.reshape(len(ends), self.paths)
         starts = self.log.as_of + 1 + np.concatenate([[0], ends[:-1]])
-        columns: dict[str, Any] = {"ds": self.log.time_of(starts), "foretell": totals.mean(axis=1)}
+        columns = {"ds": self.log.time_of(starts), "foretell": pl.Series(totals.mean(axis=1))}
         for level in levels:
-            columns[f"foretell-lo-{level}"] = np.quantile(totals, 0.5 - level / 200, axis=1)
-            columns[f"foretell-hi-{level}"] = np.quantile(totals, 0.5 + level / 200, axis=1)
+            columns[f"foretell-lo-{level}"] = pl.Series(np.quantile(totals, 0.5 - level / 200, axis=1))
+            columns[f"foretell-hi-{level}"] = pl.Series(np.quantile(totals, 0.5 + level / 200, axis=1))
         return pl.DataFrame(columns)
 
 
@@ -105,7 +102,7 @@ class CountForecasts(CustomerForecaster):
         self._check_counts()
         ticks = self.log_.ticks_of(horizon)
         check("paths", paths, Whole())
-        found = simulate_paths(
+        events = simulate_paths(
             self.model_,
             self.log_,
             self.states_,
@@ -113,7 +110,7 @@ class CountForecasts(CustomerForecaster):
             paths=paths,
             seed=self.seed if seed is None else seed,
         )
-        return Simulation(self.log_, ticks, paths, found.customer, found.path, found.tick)
+        return Simulation(self.log_, ticks, paths, events.customer, events.path, events.tick)
 
     def predict_cohort(self, horizon: str | int = "90d", period: str | int = "7d") -> pl.DataFrame:
         """Return the expected events of all customers by period: ``ds`` (its first tick), ``foretell``."""
@@ -134,16 +131,15 @@ class CountForecasts(CustomerForecaster):
         edges = [self.log_.ticks_of(h) for h in as_durations(horizons)]
         expected = self._expected(self.log_, self.states_, edges)
         totals = group_totals(self.log_, expected.counts)
-        columns: dict[str, Any] = {"group": self.log_.group_names}
-        columns |= {f"expected_events_{h}": totals[:, k] for k, h in enumerate(as_durations(horizons))}
-        return pl.DataFrame(columns)
+        columns = {f"expected_events_{h}": totals[:, k] for k, h in enumerate(as_durations(horizons))}
+        return pl.DataFrame({"group": self.log_.group_names, **columns})
 
     def _expected(
         self,
         log: EventLog,
         states: States,
         edges: Sequence[int],
-        periods: Sequence[int] | npt.NDArray[np.int64] = (),
+        periods: Sequence[int] | IntArray = (),
         customers: Customers | None = None,
     ) -> Expected:
         ids = log.ids if customers is None else customers.ids

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 
+from foretell.core import FloatArray, IntArray
 from foretell.events.history import on_device
 from foretell.nn import mixture as mix
+from foretell.nn.backend import Array
 from foretell.nn.mixture import GapMixture
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 _LEAST = 1e-9  # a chance below it says nothing about what would follow
 
@@ -47,7 +44,7 @@ class NextGap(ABC):
         """Return the chance that the gap ends by ``gap``, given the silence so far and a return."""
 
     @abstractmethod
-    def rows(self, chosen: Any) -> NextGap:
+    def rows(self, chosen: slice) -> NextGap:
         """Return some customers' distributions."""
 
     def survival(self, gap: FloatArray) -> FloatArray | None:
@@ -86,15 +83,15 @@ class MixtureGap(NextGap):
     def __init__(self, mixture: GapMixture) -> None:
         self.mixture = mixture
 
-    def rows(self, chosen: Any) -> MixtureGap:
+    def rows(self, chosen: slice) -> MixtureGap:
         """Return some customers' distributions."""
         return MixtureGap(GapMixture(*(part[chosen] for part in self.mixture)))
 
     def quantiles(self, elapsed: FloatArray, levels: FloatArray) -> FloatArray:
         """Return quantiles, by bisection."""
         single = GapMixture(*(on_device(part) for part in self.mixture))
-        found = _mixture_quantiles(single, on_device(elapsed), on_device(levels))
-        return np.asarray(found, dtype=np.float64)
+        quantiles = _mixture_quantiles(single, on_device(elapsed), on_device(levels))
+        return np.asarray(quantiles, dtype=np.float64)
 
     def within(self, elapsed: FloatArray, gap: FloatArray) -> FloatArray:
         """Return the chance of a return by ``gap`` over that of any."""
@@ -103,8 +100,8 @@ class MixtureGap(NextGap):
 
     def survival(self, gap: FloatArray) -> FloatArray:
         """Return S(gap)."""
-        found: FloatArray = mix.survival(self.mixture, gap)
-        return found
+        survival: FloatArray = mix.survival(self.mixture, gap)
+        return survival
 
     def p_return(self, elapsed: FloatArray, gap: FloatArray) -> FloatArray:
         """Return 1 − S(gap) / S(elapsed)."""
@@ -126,8 +123,9 @@ class MixtureGap(NextGap):
 
 
 @jax.jit
-def _mixture_quantiles(mixture: GapMixture, elapsed: Any, levels: Any) -> Any:
-    return jax.lax.map(lambda level: mix.quantile(mixture, elapsed, level), levels)
+def _mixture_quantiles(mixture: GapMixture, elapsed: Array, levels: Array) -> Array:
+    quantiles: Array = jax.lax.map(lambda level: mix.quantile(mixture, elapsed, level), levels)
+    return quantiles
 
 
 class GridGap(NextGap):
@@ -157,7 +155,7 @@ class GridGap(NextGap):
         tail = self._xp.cumsum(mass[:, ::-1], axis=1)[:, ::-1]
         self._at_knots: FloatArray = tail / tail[:, :1]
 
-    def rows(self, chosen: Any) -> GridGap:
+    def rows(self, chosen: slice) -> GridGap:
         """Return some customers' distributions."""
         return GridGap(self.knots, self.mass[chosen])
 
@@ -240,7 +238,7 @@ class PointGap(NextGap):
         self._xp = mix.namespace(location)
         self._levels = np.linspace(0.0, 1.0, len(residuals))
 
-    def rows(self, chosen: Any) -> PointGap:
+    def rows(self, chosen: slice) -> PointGap:
         """Return some customers' distributions."""
         return PointGap(self.location[chosen], self.residuals, self.scaled, self.plain)
 

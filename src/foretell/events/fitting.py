@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from foretell.data.log import EventLog
 from foretell.errors import EmptyLogError
 from foretell.events.clock import OperationalClock
 from foretell.events.heads import HeadConfig
-from foretell.events.heads.base import HistoryNetwork, gap_data
+from foretell.events.heads.base import HistoryNetwork, Settings, gap_data
 from foretell.events.heads.grid import GridNetwork, bins_grid, fine_steps, hazard_grid
 from foretell.events.heads.mixture import GapNetwork
 from foretell.events.heads.point import PointNetwork, error_quantiles, gap_scale
@@ -52,7 +52,7 @@ MOST_CUSTOMERS, MOST_EVENTS = 40_000, 400_000
 _WARM_EPOCHS = 0.15
 
 
-def learned_settings(head: HeadConfig, history: Histories, log: EventLog) -> dict[str, Any]:
+def learned_settings(head: HeadConfig, history: Histories, log: EventLog) -> Settings:
     """Return what a head's network is built with, learned from the closed gaps of a log."""
     censored = bool(head.censored)
     if head.kind == "mixture":
@@ -152,7 +152,7 @@ class _Measured:
         return cls(log, head, clock, history, raw, learned)
 
     @functools.cached_property
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> Settings:
         return learned_settings(self.head, self.history, self.log)
 
     def resolved(self, network: NetworkConfig, training: TrainConfig) -> NetworkConfig:
@@ -214,8 +214,8 @@ class _Members:
             rows = [room(max(len(r[k][0]) for r in runs)) for k in range(len(self.lengths))]
             return [filled(r, rows) for r in runs]
 
-        self.train_runs = buckets([kept for kept, _ in sets])
-        self.held_out_runs = buckets([out for _, out in sets]) if self.n_held_out else []
+        self.train_runs = buckets([train for train, _ in sets])
+        self.held_out_runs = buckets([held_out for _, held_out in sets]) if self.n_held_out else []
         sampler = RunSampler(network, self.lengths, room(len(sets[0][0])), training.batch_size)
         self.trainer = Trainer(
             sampler, training, undecayed=network.anchor_names, dropout=network.config.dropout, joined=True
@@ -265,5 +265,5 @@ def sampled(log: EventLog, seed: int = 0) -> EventLog:
 def _hold_out(n: int, fraction: float, seed: int) -> tuple[IntArray, IntArray]:
     """Return the customers to train on, and those held out for early stopping."""
     order = np.random.default_rng(seed).permutation(n)
-    held = min(round(n * fraction), n - 1) if n >= 10 else 0
-    return np.sort(order[held:]), np.sort(order[:held])
+    n_held_out = min(round(n * fraction), n - 1) if n >= 10 else 0
+    return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from foretell.core import FloatArray, IntArray
 from foretell.core.ragged import flat_ranges
 from foretell.core.time import Unit
 from foretell.data.log import EventLog
@@ -22,13 +23,11 @@ from foretell.events.heads.base import HistoryNetwork
 from foretell.events.history import Steps, on_device, standardised, step_features
 from foretell.events.states import GapModel, States, block_slices, silence
 from foretell.nn import mixture as mix
-from foretell.nn.mixture import Array, GapMixture
+from foretell.nn.backend import Array, Weights
+from foretell.nn.mixture import GapMixture
 from foretell.nn.samplers import power_of_two
 from foretell.nn.streams import Streams, streams_of, uniforms, uniforms_on_device
 from foretell.nn.training import side_by_side
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 # One width and few sizes: one program serves any number of customers, and each is answered as if alone.
 LANES = 1_024
@@ -43,7 +42,7 @@ class Start(NamedTuple):
 
     memory: tuple[Array, ...]
     origin: Array  # (n,) reading of the last event's origin, at most 0
-    count: Array
+    repeats: Array
     age: Array
     mean_marks: Array
 
@@ -72,10 +71,14 @@ class _Lanes(NamedTuple):
     customer: Array
     reading: Array  # of the coming event, within the horizon
     origin: Array
-    count: Array
+    repeats: Array
     age: Array
     memory: tuple[Array, ...]
     live: Array
+
+
+_Queue: TypeAlias = tuple[Array, _Lanes]
+"""The next task, and the lanes that work at those before it."""
 
 
 class _Setting(NamedTuple):
@@ -89,8 +92,8 @@ class _Setting(NamedTuple):
 class _World(NamedTuple):
     """Arrays that a round reads."""
 
-    weights: Any
-    scale: tuple[Any, ...]
+    weights: Weights
+    scale: tuple[Array, ...]
     start: Start
     horizon: Horizon
     tasks: Array  # (size,) customer of each task
@@ -152,18 +155,19 @@ def _first_readings(members: GapMixture, elapsed: FloatArray, last: float, tasks
     return readings
 
 
-def _round(setting: _Setting, world: _World, head: Array, lanes: _Lanes) -> Any:
-    """Hand new tasks to idle lanes, let every live lane's coming event happen, and draw the one after it.
+class _Events(NamedTuple):
+    """Events that happened in a round, one in each live lane."""
 
-    Returns
-    -------
-    head, lanes
-        The queue's next task, and the lanes afterwards.
-    happened : tuple
-        Task, customer, tick, liveness and "is the path's first" of the events that happened.
-    after : GapMixture
-        Distribution of the gaps after them, measured from ``lanes.origin``.
-    """
+    task: Array
+    tick: Array
+    live: Array
+    fresh: Array  # the path's first
+    after: GapMixture  # distribution of the gaps after them, measured from the lanes' new origin
+
+
+def _round(setting: _Setting, world: _World, queue: _Queue) -> tuple[_Queue, _Events]:
+    """Hand new tasks to idle lanes, let every live lane's coming event happen, and draw the one after it."""
+    head, lanes = queue
     start, readings = world.start, world.horizon.readings
     rank = head + jnp.cumsum(~lanes.live) - 1
     fresh = ~lanes.live & (rank < world.n_tasks)
@@ -173,7 +177,7 @@ def _round(setting: _Setting, world: _World, head: Array, lanes: _Lanes) -> Any:
 
     tick = jnp.clip(jnp.searchsorted(readings, lanes.reading), 1, readings.shape[0] - 1).astype(jnp.int32)
     origin = readings[tick - 1 + setting.min_gap]
-    count = lanes.count + 1.0
+    count = lanes.repeats + 1.0
     gap = jnp.maximum(origin - lanes.origin, 0.0)
     age = lanes.age + gap
     marks = start.mean_marks[lanes.customer]
@@ -193,10 +197,10 @@ def _round(setting: _Setting, world: _World, head: Array, lanes: _Lanes) -> Any:
     next_gap = mix.truncated_inverse(after, component, jnp.zeros_like(gap), 1.0 - place)
     # However short the gap, it is no gap of zero: that event would fall into this one's tick.
     reading = jnp.maximum(origin + next_gap, jnp.nextafter(origin, jnp.inf))
-    happened = (lanes.task, lanes.customer, tick, lanes.live, fresh)
+    events = _Events(lanes.task, tick, lanes.live, fresh, after)
     live = lanes.live & returns & (reading <= world.horizon.last)
     lanes = _Lanes(lanes.task, step, lanes.customer, reading, origin, count, age, tuple(memory), live)
-    return head, lanes, happened, after
+    return (head, lanes), events
 
 
 def _load(world: _World, task: Array, live: Array) -> _Lanes:
@@ -209,7 +213,7 @@ def _load(world: _World, task: Array, live: Array) -> _Lanes:
         customer,
         world.first[task],
         start.origin[customer],
-        start.count[customer],
+        start.repeats[customer],
         start.age[customer],
         memory,
         live,
@@ -224,11 +228,14 @@ def _choose(fresh: Array, new: _Lanes, old: _Lanes) -> _Lanes:
     return lanes
 
 
-def _idle(world: _World) -> _Lanes:
+def _idle(world: _World) -> _Queue:
+    """Return the queue before its first task, and lanes without any."""
     nobody, nothing = jnp.zeros((LANES,), jnp.int32), jnp.zeros((LANES,), jnp.float32)
     memory = tuple(jnp.zeros((LANES, part.shape[-1]), part.dtype) for part in world.start.memory)
     live = jnp.zeros((LANES,), dtype=bool)
-    return _Lanes(nobody, nobody.astype(jnp.uint32), nobody, nothing, nothing, nothing, nothing, memory, live)
+    step = nobody.astype(jnp.uint32)
+    lanes = _Lanes(nobody, step, nobody, nothing, nothing, nothing, nothing, memory, live)
+    return jnp.zeros((), jnp.int32), lanes
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -239,37 +246,37 @@ def _expect(setting: _Setting, world: _World, edges: Array, task_weight: Array) 
     its last event; and simulated events by tick of the horizon, weighted and summed over all paths.
     """
 
-    def body(carry: Any) -> Any:
-        head, lanes, sums, cohort = carry
-        head, lanes, (task, _, tick, live, fresh), after = _round(setting, world, head, lanes)
-        weight = jnp.where(live, task_weight[task], 0.0)
-        remaining = edges[None, :] - lanes.origin[:, None]
-        wide = jax.tree.map(lambda x: x[:, None], after)
+    def body(carry: tuple[_Queue, Array, Array]) -> tuple[_Queue, Array, Array]:
+        queue, sums, cohort = carry
+        queue, events = _round(setting, world, queue)
+        weight = jnp.where(events.live, task_weight[events.task], 0.0)
+        remaining = edges[None, :] - queue[1].origin[:, None]
+        wide = jax.tree.map(lambda x: x[:, None], events.after)
         chance = jnp.where(remaining > 0, 1.0 - mix.survival(wide, jnp.maximum(remaining, 0.0)), 0.0)
-        sums = sums.at[task].add(weight[:, None] * chance)
-        cohort = cohort.at[tick].add(jnp.where(fresh, 0.0, weight))
-        return head, lanes, sums, cohort
+        sums = sums.at[events.task].add(weight[:, None] * chance)
+        cohort = cohort.at[events.tick].add(jnp.where(events.fresh, 0.0, weight))
+        return queue, sums, cohort
 
-    def busy(carry: Any) -> Any:
-        return (carry[0] < world.n_tasks) | jnp.any(carry[1].live)
+    def busy(carry: tuple[_Queue, Array, Array]) -> Array:
+        head, lanes = carry[0]
+        return (head < world.n_tasks) | jnp.any(lanes.live)
 
     sums = jnp.zeros((task_weight.shape[0], edges.shape[0]), jnp.float32)
     cohort = jnp.zeros(world.horizon.readings.shape, jnp.float32)
-    carry = (jnp.zeros((), jnp.int32), _idle(world), sums, cohort)
-    carry = jax.lax.while_loop(busy, body, carry)
-    return carry[2], carry[3]
+    _, sums, cohort = jax.lax.while_loop(busy, body, (_idle(world), sums, cohort))
+    return sums, cohort
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _emit(setting: _Setting, world: _World, head: Array, lanes: _Lanes) -> Any:
-    """Run some rounds and return the events that happened in them."""
+def _emit(setting: _Setting, world: _World, queue: _Queue) -> tuple[_Queue, tuple[Array, Array, Array]]:
+    """Run some rounds; return task, tick and liveness of the events that happened in them, too."""
 
-    def body(carry: Any, _: None) -> Any:
-        head, lanes = carry
-        head, lanes, (task, _, tick, live, _), _ = _round(setting, world, head, lanes)
-        return (head, lanes), (task, tick, live)
+    def body(queue: _Queue, _: None) -> tuple[_Queue, tuple[Array, Array, Array]]:
+        queue, events = _round(setting, world, queue)
+        return queue, (events.task, events.tick, events.live)
 
-    return jax.lax.scan(body, (head, lanes), None, length=_ROUNDS)
+    emitted: tuple[_Queue, tuple[Array, Array, Array]] = jax.lax.scan(body, queue, None, length=_ROUNDS)
+    return emitted
 
 
 def _world(
@@ -446,10 +453,10 @@ def _paths_of_block(
             continue
         tasks = Tasks(customer, streams[customer], _numbered(number, m))
         setting, world = _world(model, log, states, m, horizon, tasks)
-        head, lanes = jnp.zeros((), jnp.int32), _idle(world)
-        while int(head) < len(customer) or bool(jnp.any(lanes.live)):
-            (head, lanes), happened = _emit(setting, world, head, lanes)
-            task, tick, live = (np.asarray(part).ravel() for part in happened)
+        queue = _idle(world)
+        while int(queue[0]) < len(customer) or bool(jnp.any(queue[1].live)):
+            queue, events = _emit(setting, world, queue)
+            task, tick, live = (np.asarray(part).ravel() for part in events)
             customers.append(customer[task[live]])
             numbers.append(number[task[live]])
             ticks.append(tick[live].astype(np.int64) + log.as_of)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +17,9 @@ from foretell.nn.backend import Array, Layer, Model, Variable, Weights
 from foretell.nn.networks import RecurrentNetwork, build_network
 from foretell.nn.samplers import Bucket
 from foretell.nn.settings import EVENTS, NetworkConfig
+
+Settings: TypeAlias = Mapping[str, Any]
+"""What a head is built with, by the constructor's names."""
 
 
 class GapData(NamedTuple):
@@ -88,9 +91,7 @@ class HistoryNetwork(ABC):
         self.network: RecurrentNetwork = build_network(self.config, n_features, 2, n_raw, layer, seed)
 
     @classmethod
-    def from_settings(
-        cls, config: NetworkConfig, n_features: int, settings: Mapping[str, Any], seed: int = 0
-    ) -> Self:
+    def from_settings(cls, config: NetworkConfig, n_features: int, settings: Settings, seed: int = 0) -> Self:
         """Build a network from what `settings_by_name` returns."""
         return cls(config, n_features, **settings, seed=seed)
 
@@ -121,7 +122,7 @@ class HistoryNetwork(ABC):
         return (type(self), self.config.program, self.n_features, self.censored, *settings)
 
     # Trained weights stand beside the network: a copy is built anew from what it was built with.
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self).from_settings, (self.config, self.n_features, self.settings_by_name())
 
     def __eq__(self, other: object) -> bool:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Hashable, Sequence
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ import numpy as np
 
 from foretell.core import FloatArray, IntArray
 from foretell.events.distribution import GridGap
-from foretell.events.heads.base import GapData, HistoryNetwork
+from foretell.events.heads.base import GapData, HistoryNetwork, Settings
 from foretell.events.history import Histories, running_mean
 from foretell.nn.backend import Array, Config, Tensor, keras, register
 from foretell.nn.mixture import TINY, namespace
@@ -42,7 +42,7 @@ class GridHead(keras.layers.Layer):  # type: ignore[misc]
         The corrections move log odds of a class *given that it is reached*; else those of a softmax.
     """
 
-    def __init__(self, n_classes: int, hazard: bool = False, **kwargs: Any) -> None:  # noqa: FBT001, FBT002  # Keras' configuration
+    def __init__(self, n_classes: int, hazard: bool = False, **kwargs: object) -> None:  # noqa: FBT001, FBT002  # Keras' configuration
         super().__init__(**kwargs)
         self.n_classes, self.hazard = n_classes, hazard
 
@@ -156,9 +156,7 @@ class GridNetwork(HistoryNetwork):
         super().__init__(config, n_features, n + (not hazard), layer, censored=censored, seed=seed)
 
     @classmethod
-    def from_settings(
-        cls, config: NetworkConfig, n_features: int, settings: Mapping[str, Any], seed: int = 0
-    ) -> Self:
+    def from_settings(cls, config: NetworkConfig, n_features: int, settings: Settings, seed: int = 0) -> Self:
         """Build a network from what `settings_by_name` returns."""
         others = dict(settings)
         names = [field.name for field in dataclasses.fields(Grid)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -100,7 +100,7 @@ def anchored(
 class MixtureHead(keras.layers.Layer):  # type: ignore[misc]
     """Keras layer from [corrections, (count, age)] to the packed gap mixture; holds the anchor's weights."""
 
-    def __init__(self, components: int, drop_out: DropOut = "mbg", **kwargs: Any) -> None:
+    def __init__(self, components: int, drop_out: DropOut = "mbg", **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.components, self.drop_out = components, drop_out
 
