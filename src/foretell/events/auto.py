@@ -65,18 +65,10 @@ class EventChoice:
         periods: Sequence[int] | IntArray,
         rows: IntArray | None = None,
     ) -> Expected:
-        """Return blended expected events and totals by period.
+        """Return blended expected events up to some ticks after the log's end, and totals by period.
 
-        Parameters
-        ----------
-        ours : Expected
-            The network's, of the customers in ``rows``.
-        log : EventLog
-        edges, periods : sequence of int
-            Ticks after the log's end; ends of the periods, the last of which may be shorter.
-        rows : int array, shape (n,), optional
-            The customers' places in the log, -1 for those that it does not know, who keep the network's; by
-            default all customers.
+        Ours are the network's, of the customers in some rows of the log; those that it does not know, of row
+        -1, keep them. By default they are all customers. The last period may be shorter.
         """
         counts, cohorts = {}, {}
         for name, model in self._weighted(self.counts):
@@ -151,14 +143,7 @@ class EventChoice:
 
 
 def choose(log: EventLog, network: EventModel | None) -> EventChoice:
-    """Hold back the last quarter of a log, and choose by it.
-
-    Parameters
-    ----------
-    log : EventLog
-    network : EventModel or None
-        An unfitted network; None where there is too little for it to learn from.
-    """
+    """Hold back the last quarter of a log, and choose by it; without a network where there is too little."""
     names = list(dict.fromkeys(model.name.lower() for model in EVENT_BASELINES.values()))
     candidates: dict[str, EventModel] = {name: EVENT_BASELINES[name]() for name in names}
     if network is not None:

@@ -163,17 +163,7 @@ def group_totals(log: EventLog, expected: FloatArray) -> FloatArray:
 
     A customer's next event falls to group g with probability (n_g + κ q_g) / (n + κ): own events in each
     group, drawn towards the log's shares q. κ is chosen by how well it predicts each customer's last group
-    from the events before it.
-
-    Parameters
-    ----------
-    log : EventLog
-        With groups.
-    expected : array, shape (n_customers, n_horizons)
-
-    Returns
-    -------
-    array, shape (n_groups, n_horizons)
+    from the events before it. Shape (n_customers, n_horizons) becomes (n_groups, n_horizons).
     """
     assert log.groups is not None and log.group_names is not None  # noqa: S101, PT018  # the caller has checked
     n_groups = len(log.group_names)

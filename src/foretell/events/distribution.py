@@ -26,17 +26,9 @@ class NextGap(ABC):
 
     @abstractmethod
     def quantiles(self, elapsed: FloatArray, levels: FloatArray) -> FloatArray:
-        """Return quantiles of the gap given the silence so far and a return.
+        """Return quantiles of the gap given the silence so far and a return, shape (n_levels, n).
 
-        Parameters
-        ----------
-        elapsed : array, shape (n,)
-        levels : array, shape (n_levels,) or (n_levels, n)
-            Of each customer their own, in the second case.
-
-        Returns
-        -------
-        array, shape (n_levels, n)
+        Levels of shape (n_levels, n) are each customer's own.
         """
 
     @abstractmethod
@@ -72,13 +64,7 @@ class NextGap(ABC):
 
 
 class MixtureGap(NextGap):
-    """The cure mixture: it knows everything.
-
-    Parameters
-    ----------
-    mixture : GapMixture
-        One row per customer, in double precision.
-    """
+    """The cure mixture, one row per customer, in double precision: it knows everything."""
 
     def __init__(self, mixture: GapMixture) -> None:
         self.mixture = mixture

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from foretell.core import FloatArray, IntArray
 from foretell.data.log import EventLog
@@ -21,7 +20,7 @@ from foretell.events.heads.grid import GridNetwork, bins_grid, fine_steps, hazar
 from foretell.events.heads.mixture import GapNetwork
 from foretell.events.heads.point import PointNetwork, error_quantiles, gap_scale
 from foretell.events.history import FeatureScale, Histories, histories, standardised
-from foretell.events.states import GapModel, log_features
+from foretell.events.states import Float32Array, GapModel, log_features
 from foretell.nn.backend import Array, Weights
 from foretell.nn.custom import EventShape
 from foretell.nn.samplers import (
@@ -83,14 +82,14 @@ def fit_gap_model(
 ) -> GapModel:
     """Fit the gap model to a log up to its as-of date."""
     measured = _Measured.of(log, head)
-    network = measured.resolved(network, training)
-    networks = [measured.network(network, seed + m) for m in range(ensemble)]
+    config = measured.resolved(network, training)
+    networks = [measured.network(config, seed + m) for m in range(ensemble)]
     members = _Members(measured, networks[0], training, range(seed, seed + ensemble))
     with ThreadPoolExecutor(1) as other_core:
         compiled = other_core.submit(members.compile)
-        begin = networks[0].start(measured.history)
+        anchor = networks[0].start(measured.history)
         compiled.result()
-    return members.train([one.initial(begin) for one in networks], progress)
+    return members.train([network.initial(anchor) for network in networks], progress)
 
 
 def train_further(
@@ -106,13 +105,8 @@ def train_further(
     measured = _Measured.of(log, head, start.scale)  # the weights were learned with their own scale
     seeds = range(seed, seed + len(start.members))
     # Folds of a backtest go on from each other: few sizes let them share their compiled programs.
-    members = _Members(
-        measured,
-        start.network,
-        gentle(training, _WARM_EPOCHS),
-        seeds,
-        functools.partial(power_of_two, least=64),
-    )
+    room, training = functools.partial(power_of_two, least=64), gentle(training, _WARM_EPOCHS)
+    members = _Members(measured, start.network, training, seeds, room)
     members.compile()
     return members.train(start.members, progress)
 
@@ -123,7 +117,7 @@ def untrained(
     """Return a model that has learned nothing: it forecasts its anchor."""
     measured = _Measured.of(log, head)
     blank = measured.network(measured.resolved(network, training), seed)
-    return measured.model(blank, (blank.initial(blank.start(measured.history)),))
+    return measured.model(blank, (blank.initial(blank.start(measured.history)),), np.zeros(0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,29 +157,16 @@ class _Measured:
         return NETWORKS[self.head.kind].from_settings(network, n_features, self._settings, seed)
 
     def model(
-        self,
-        network: HistoryNetwork,
-        members: tuple[list[npt.NDArray[np.float32]], ...],
-        residuals: FloatArray | None = None,
+        self, network: HistoryNetwork, members: tuple[list[Float32Array], ...], residuals: FloatArray
     ) -> GapModel:
         new_marks = self.history.marks[self.log.offsets[:-1]].mean(axis=0)
-        known = np.zeros(0) if residuals is None else residuals
-        return GapModel(network, members, self.clock, self.scale, new_marks, known)
+        return GapModel(network, members, self.clock, self.scale, new_marks, residuals)
 
 
 class _Members:
-    """Trains the members of an ensemble side by side; each holds out customers of its own.
+    """Trains the members of an ensemble side by side, on one build; each holds out customers of its own.
 
-    Parameters
-    ----------
-    measured : _Measured
-    network : HistoryNetwork
-        The build that all members share.
-    training : TrainConfig
-    seeds : range
-        Of the members.
-    room : callable
-        Size → the size to which data are filled up.
+    Data are filled up to the size that `room` gives for theirs.
     """
 
     def __init__(
@@ -238,15 +219,13 @@ class _Members:
         members = tuple(list(result.weights) for result in trained)
         return self.measured.model(self.network, members, self._residuals(members))
 
-    def _residuals(self, members: Sequence[Weights]) -> FloatArray | None:
+    def _residuals(self, members: Sequence[Weights]) -> FloatArray:
         """Return quantiles of the errors of a point forecast for each member's held-out customers."""
         if not isinstance(self.network, PointNetwork):
-            return None
+            return np.zeros(0)
         runs = self.held_out_runs or self.train_runs
-        errors = [
-            self.network.errors(weights, self.data, r, self.lengths)
-            for weights, r in zip(members, runs, strict=True)
-        ]
+        pairs = zip(members, runs, strict=True)
+        errors = [self.network.errors(weights, self.data, r, self.lengths) for weights, r in pairs]
         return error_quantiles(np.concatenate(errors))
 
 

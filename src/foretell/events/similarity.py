@@ -77,10 +77,6 @@ def quantile_points(values: npt.ArrayLike) -> FloatArray:
 def compare_gaps(first: npt.ArrayLike, second: npt.ArrayLike) -> Comparison:
     """Compare the gaps of two stores.
 
-    Parameters
-    ----------
-    first, second : array-like, shape (n,) and (m,)
-
     References
     ----------
     Wilk, Gnanadesikan (1968), "Probability plotting methods for the analysis of data", Biometrika 55(1).
@@ -124,18 +120,7 @@ def similar_groups(samples: Sequence[npt.ArrayLike], limits: Similarity | None =
     """Part stores into groups, within which every pair is alike.
 
     Groups grow by joining the two whose least similar members differ least (complete linkage), as long as
-    every pair stays within the limits.
-
-    Parameters
-    ----------
-    samples : sequence of array-like
-        Gaps of each store; at least two of each.
-    limits : Similarity, optional
-
-    Returns
-    -------
-    int64 array, shape (n_stores,)
-        Number of each store's group, from 0 in the order in which they first appear.
+    every pair stays within the limits. They are numbered from 0 in the order in which they first appear.
 
     Examples
     --------

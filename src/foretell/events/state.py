@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from foretell.events.auto import EventChoice
 from foretell.events.clock import OperationalClock
 from foretell.events.fitting import NETWORKS
 from foretell.events.heads import KINDS, SCALES, HeadConfig, as_head
+from foretell.events.heads.base import Settings
 from foretell.events.history import N_PACE, FeatureScale
 from foretell.events.states import GapModel, States
 from foretell.events.store_networks import StoreNetwork
@@ -91,10 +92,11 @@ def log_and_states(state: State, data: State, model: GapModel) -> tuple[EventLog
     return log, _states(data, log, model)
 
 
-def settings(described: Described) -> dict[str, Any]:
+def settings(described: Described) -> Described:
     """Return the arguments of a forecaster, but for the stores."""
     training, head = described["training"], described["head"]
-    return dict(described["params"]) | {
+    return {
+        **described["params"],
         "head": head["kind"] if head["by_name"] else HeadConfig(**head["config"]),
         "network": network_of_state(described["network_given"]),
         "training": None if training is None else TrainConfig(**training),
@@ -102,14 +104,7 @@ def settings(described: Described) -> dict[str, Any]:
 
 
 def gap_model_of(state: State, n_models: int | None = None) -> GapModel:
-    """Return the model that `forecaster_state` described.
-
-    Parameters
-    ----------
-    state : State
-    n_models : int, optional
-        Of a `StoreForecaster`: its models, the global one among them.
-    """
+    """Return the model that `forecaster_state` described; of stores with all models, the global one, too."""
     described, arrays = state.described, state.arrays
     head, config = described["head"], NetworkConfig(**described["network"])
     settings = _checked_settings(head["kind"], head["settings"])
@@ -132,7 +127,7 @@ def gap_model_of(state: State, n_models: int | None = None) -> GapModel:
     return model
 
 
-def _checked_settings(kind: str, given: Described) -> dict[str, Any]:
+def _checked_settings(kind: str, given: Described) -> Settings:
     """Return the settings of a head as it was built with; refuse what it cannot be built with."""
     settings = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     faults = {
@@ -180,7 +175,7 @@ def _states(data: State, log: EventLog, model: GapModel) -> States:
     """Return where the customers of a log stand; both have to fit."""
     customers, n, n_members = data.tables[CUSTOMERS], log.n_customers, len(model.members)
 
-    def wide(name: str, width: int) -> npt.NDArray[Any]:
+    def wide(name: str, width: int) -> npt.NDArray[np.floating]:
         values = customers[name].to_numpy() if width else np.zeros((n, 0))
         if values.shape != (n, width) or not (np.abs(values) < _LARGEST).all():
             raise DataError(f"the states of the log's customers have no {name} of {width} numbers")
@@ -219,9 +214,9 @@ def of_today(state: State) -> State:
     }  # fmt: skip
     params = dict(described["params"])
     started = {name: params.pop(name) for name in ("drop_out", "seasonal", "paths") if name in params}
-    config = {"kind": head["kind"]} | _endless(head.get("config", {})) | started
+    config = {"kind": head["kind"], **_endless(head.get("config", {})), **started}
     by_name = head["by_name"] and HeadConfig(**config) == HeadConfig(head["kind"])
-    head = dict(head) | {"config": config, "settings": _endless(head["settings"]), "by_name": by_name}
+    head = {**head, "config": config, "settings": _endless(head["settings"]), "by_name": by_name}
     states = States(
         tuple(arrays[f"memory.{i}"] for i in range(sum(name.startswith("memory.") for name in arrays))),
         arrays["states.packed"],
@@ -237,7 +232,7 @@ def of_today(state: State) -> State:
     return dataclasses.replace(state, described=described, data=_with_states(state.data, states))
 
 
-def _endless(settings: Described) -> dict[str, Any]:
+def _endless(settings: Described) -> Described:
     """Return settings with an infinite number for each that the first formats left empty in a list."""
     return {
         name: tuple(np.inf if edge is None else edge for edge in value) if isinstance(value, list) else value

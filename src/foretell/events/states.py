@@ -38,7 +38,8 @@ from foretell.nn.samplers import power_of_two
 from foretell.nn.training import side_by_side
 from foretell.prep.bins import Bins
 
-Float32Array = npt.NDArray[np.float32]
+Float32Array: TypeAlias = npt.NDArray[np.float32]
+Numbers: TypeAlias = npt.NDArray[Any]  # of one type or another
 
 BLOCK = 16_384  # customers whose histories are read, and whose futures are simulated, at a time
 _CHUNK = 2_048  # of them are run together
@@ -90,7 +91,7 @@ class States(NamedTuple):
     age: FloatArray
     mean_marks: npt.NDArray[np.floating]
 
-    def _changed(self, change: Callable[[npt.NDArray[Any], int], npt.NDArray[Any]]) -> States:
+    def _changed(self, change: Callable[[Numbers, int], Numbers]) -> States:
         """Return what a change makes of each part along its axis of customers."""
         memory, rest = (change(part, 1) for part in self.memory), (change(part, 0) for part in self[2:])
         return States(tuple(memory), change(self.packed, 1), *rest)
@@ -102,7 +103,7 @@ class States(NamedTuple):
     def spread(self, positions: IntArray, seen: IntArray) -> States:
         """Return the states at their positions among more customers; those with 0 ``seen`` start blank."""
 
-        def change(values: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
+        def change(values: Numbers, axis: int) -> Numbers:
             out = np.zeros((*values.shape[:axis], len(seen), *values.shape[axis + 1 :]), dtype=values.dtype)
             by_customer = np.moveaxis(out, axis, 0)
             by_customer[positions] = np.moveaxis(values, axis, 0)
@@ -114,7 +115,7 @@ class States(NamedTuple):
     def take(self, positions: IntArray, blank: States) -> States:
         """Return the states of some customers; position -1 stands for the one customer of ``blank``."""
 
-        def change(values: npt.NDArray[Any], extra: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
+        def change(values: Numbers, extra: Numbers, axis: int) -> Numbers:
             # Not joined first: of very many customers a few are asked for.
             taken = np.take(values, positions, axis=axis)
             np.moveaxis(taken, axis, 0)[positions < 0] = np.moveaxis(extra, axis, 0)[0]
@@ -147,16 +148,9 @@ def log_features(history: Histories, log: EventLog, *, paced: bool = False) -> A
 def encode(
     model: GapModel, log: EventLog, since: States | None = None, seen: IntArray | None = None
 ) -> States:
-    """Run the network over the histories of a log.
+    """Run the network over the whole histories of a log.
 
-    Parameters
-    ----------
-    model : GapModel
-    log : EventLog
-        Whole histories.
-    since : States, optional
-        States of the same customers after their first ``seen`` events: only later events are run.
-    seen : int array, shape (n_customers,), optional
+    With the states of the same customers after their first ``seen`` events, only later events are run.
     """
     n = log.n_customers
     seen = np.zeros(n, dtype=np.int64) if seen is None else seen

@@ -27,12 +27,7 @@ _MOST_STEPS, _BATCH = 32, 32  # steps of an epoch, runs of a step
 class StoreNetwork(HistoryNetwork):
     """A gap network whose weights have a leading axis of models; the last part of the memory picks one.
 
-    Forecasts and simulations of all stores run together.
-
-    Parameters
-    ----------
-    network : HistoryNetwork
-        The build that all models share.
+    Forecasts and simulations of all stores run together, on one build of the network.
     """
 
     def __init__(self, network: HistoryNetwork) -> None:
@@ -104,24 +99,9 @@ def fit_stores(
 ) -> tuple[GapModel, list[Trained]]:
     """Train the global model on for each store's customers.
 
-    Parameters
-    ----------
-    model : GapModel
-        The global one.
-    log : EventLog
-    numbers : int64 array, shape (n_customers,)
-        The model of each customer; 0 stays with the global one.
-    n_models : int
-        Besides the global one.
-    training : TrainConfig
-    seed : int
-
-    Returns
-    -------
-    model : GapModel
-        Of a `StoreNetwork`: every weight has a leading axis of 1 + n_models.
-    trained : list of Trained
-        One for each member of the ensemble; empty where there is nothing to train.
+    Every customer has the number of a model, from 1 to ``n_models``; 0 stays with the global one. Each weight
+    of the returned model has a leading axis of 1 + n_models. The outcomes of training are returned by member
+    of the ensemble; there are none where there is nothing to train.
     """
     trained = _train(model, log, numbers, n_models, training, seed) if n_models else []
     members = []

@@ -59,16 +59,13 @@ class HistoryNetwork(ABC):
 
     Parameters
     ----------
-    config : NetworkConfig
-    n_features : int
     n_raw : int
-        Outputs of the network.
+        Outputs of the network, which start at zero.
     layer : keras.layers.Layer
         The head: from [outputs, state] to the packed distribution. Its name is ``anchor``, its weights start
-        where `start` says; the outputs start at zero.
+        where `start` says.
     censored : bool
         Learn from open gaps, too.
-    seed : int
 
     Attributes
     ----------

@@ -128,16 +128,7 @@ class Grid:
 
 
 class GridNetwork(HistoryNetwork):
-    """The network of the heads ``bins`` and ``hazard``.
-
-    Parameters
-    ----------
-    config : NetworkConfig
-    n_features : int
-    grid : Grid
-    hazard, censored : bool
-    seed : int
-    """
+    """The network of the heads ``bins`` and ``hazard``."""
 
     def __init__(
         self,

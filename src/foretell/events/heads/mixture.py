@@ -140,17 +140,7 @@ def log_likelihood(mixture: GapMixture, data: GapData | _Rows, kind: Likelihood 
 
 
 class GapNetwork(HistoryNetwork):
-    """The network of the head ``mixture``.
-
-    Parameters
-    ----------
-    config : NetworkConfig
-    n_features : int
-    drop_out : {"mbg", "bg"}
-    seed : int
-    censored : bool
-        Learn from open gaps, too.
-    """
+    """The network of the head ``mixture``."""
 
     kind = "mixture"
     paced = False
@@ -201,14 +191,7 @@ def fit_anchor(
     *,
     censored: bool = True,
 ) -> tuple[Anchor, float]:
-    """Fit the shared parameters without a network, by L-BFGS on the same likelihood.
-
-    Returns
-    -------
-    anchor : Anchor
-    log_likelihood : float
-        At the optimum.
-    """
+    """Fit the shared parameters without a network, by L-BFGS; return their log-likelihood, too."""
     gaps = history.upper[~history.last]
     typical = float(np.median(gaps)) if len(gaps) else float(np.median(history.upper)) + 1.0
     first = np.concatenate(

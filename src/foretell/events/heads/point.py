@@ -57,17 +57,7 @@ def shrunken(state: Numbers, middle: Numbers, log_k: Numbers, shift: Numbers) ->
 
 
 class PointNetwork(HistoryNetwork):
-    """The network of the head ``gap``.
-
-    Parameters
-    ----------
-    config : NetworkConfig
-    n_features : int
-    scale : {"log", "standard", "minmax"}
-    location, width : float
-        Of the gaps on that scale, or of their logarithm.
-    seed : int
-    """
+    """The network of the head ``gap``; location and width are those of the gaps, or of their logarithm."""
 
     kind = "gap"
     packed_width = 1
