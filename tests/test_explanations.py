@@ -13,7 +13,7 @@ import pytest
 
 import foretell as ft
 from foretell.errors import DataError, NotFittedError, ParameterError
-from foretell.nn.attribution import integrated_gradients
+from foretell.explanations.explanation import integrated_gradients
 
 H, LENGTH = 6, 96
 

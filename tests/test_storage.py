@@ -16,7 +16,7 @@ from benchmarks.corruptions import seal
 
 import foretell as ft
 from foretell import baselines
-from foretell.core.state import State
+from foretell.core.contracts import State
 from foretell.data.state import ragged_column
 from foretell.errors import NotFittedError, ParameterError, StorageError
 from foretell.forecasters import load_keras

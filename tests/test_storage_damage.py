@@ -15,7 +15,7 @@ from foretell.storage.directory import read
 WRITER = """
 import itertools, sys
 import numpy as np, polars as pl
-from foretell.core.state import State
+from foretell.core.contracts import State
 from foretell.storage.directory import write
 
 print("ready", flush=True)

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from foretell.core.state import State
+from foretell.core.contracts import State
 
 
 def as_written(state: State) -> State:

@@ -13,7 +13,7 @@ from foretell.storage.files import contents_of, read_manifest
 from foretell.storage.forecaster import FORECASTERS, SavedForecaster
 
 if TYPE_CHECKING:
-    from foretell.core.state import State
+    from foretell.core.contracts import State
     from foretell.data.log import EventLog
     from foretell.data.panel import Panel
 

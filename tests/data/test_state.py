@@ -9,8 +9,7 @@ import polars as pl
 import pytest
 
 import foretell as ft
-from foretell.data.earlier import column_of_arrays
-from foretell.data.state import log_from_state, log_state, panel_from_state, panel_state
+from foretell.data.state import column_of_arrays, log_from_state, log_state, panel_from_state, panel_state
 from foretell.errors import DataError
 from foretell.storage.directory import read, write
 

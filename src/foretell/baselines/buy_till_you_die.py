@@ -13,8 +13,7 @@ import scipy.optimize
 
 from foretell.baselines.statistic import EventStatistic, Histories, Summary, distinct, summarise
 from foretell.core import FloatArray
-from foretell.core.contracts import Outlook
-from foretell.core.state import State
+from foretell.core.contracts import Outlook, State
 from foretell.core.time import interval_ticks, period_edges
 from foretell.data.log import EventLog
 from foretell.errors import DataError, ParameterError

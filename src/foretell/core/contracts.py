@@ -15,11 +15,42 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 import polars as pl
 
 from foretell.core import FloatArray, IntArray
-from foretell.core.state import State
 from foretell.errors import ParameterError
 
 if TYPE_CHECKING:  # the contract speaks of logs, and needs none
     from foretell.data.log import EventLog
+
+from typing import TypeAlias
+
+import numpy.typing as npt
+
+Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
+
+Described: TypeAlias = Mapping[str, Any]
+"""Values that JSON can hold, by name: of a file it is known only when they are read what they are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """A fitted forecaster, or the data that it was fitted to, as plain values.
+
+    Attributes
+    ----------
+    described : mapping
+        For JSON; numbers may be infinite or NaN.
+    arrays : mapping of str to array
+        Numbers.
+    tables : mapping of str to polars.DataFrame
+    data : State or None
+        The log or panel that it was fitted to and where its customers stand: what a model can be handed on
+        without.
+    """
+
+    described: Described
+    arrays: Arrays = dataclasses.field(default_factory=dict)
+    tables: Mapping[str, pl.DataFrame] = dataclasses.field(default_factory=dict)
+    data: State | None = None
+
 
 Kind = Literal["events", "series"]
 

@@ -12,8 +12,7 @@ import polars as pl
 
 from foretell.baselines import EVENT_BASELINES
 from foretell.core import FloatArray, IntArray
-from foretell.core.contracts import EventModel, Outlook
-from foretell.core.state import Described
+from foretell.core.contracts import Described, EventModel, Outlook
 from foretell.data.holdout import hold_out
 from foretell.data.log import EventLog
 from foretell.errors import EmptyLogError

@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from foretell.core import IntArray
-from foretell.core.contracts import Kind
-from foretell.core.state import State
+from foretell.core.contracts import Kind, State
 from foretell.data.blocks import CustomerBlocks
 from foretell.data.log import EventLog, training_log
 from foretell.data.tables import Customers, asked_customers

@@ -11,8 +11,7 @@ import polars as pl
 
 from foretell.core import FloatArray, IntArray
 from foretell.core.constraints import Constraint, Instance, Maybe, OneOf, Whole, as_levels, as_quantiles
-from foretell.core.contracts import Outlook
-from foretell.core.state import State
+from foretell.core.contracts import Outlook, State
 from foretell.core.time import period_edges
 from foretell.data.log import EventLog
 from foretell.data.tables import (

@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.core.state import Described, State
-from foretell.data.earlier import with_data
+from foretell.core.contracts import Described, State
 from foretell.data.log import EventLog
-from foretell.data.state import CUSTOMERS, log_from_state, log_state, refuse
+from foretell.data.state import CUSTOMERS, log_from_state, log_state, refuse, with_data
 from foretell.errors import DataError
 from foretell.events.auto import EventChoice
 from foretell.events.clock import OperationalClock

@@ -13,7 +13,7 @@ import polars as pl
 
 from foretell.core import IntArray
 from foretell.core.constraints import Constraint, Instance, Maybe, OneOf, Whole, check_fields
-from foretell.core.state import Described, State
+from foretell.core.contracts import Described, State
 from foretell.data.log import EventLog
 from foretell.errors import DataError, ParameterError, StorageError
 from foretell.events.forecaster import EventForecaster

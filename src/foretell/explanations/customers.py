@@ -17,9 +17,8 @@ from foretell.errors import DataError, ParameterError
 from foretell.events.heads.mixture import Anchor, GapNetwork, anchored
 from foretell.events.history import histories, on_device, origins, standardised
 from foretell.events.states import GapModel, encode, log_features, standing
-from foretell.explanations.explanation import Explanation, Part, what_moves_it
+from foretell.explanations.explanation import Explanation, Part, integrated_gradients, what_moves_it
 from foretell.nn import mixture as mix
-from foretell.nn.attribution import integrated_gradients
 
 if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster

@@ -14,8 +14,7 @@ from jax import Array
 from foretell.core import FloatArray
 from foretell.data.panel import Panel
 from foretell.errors import DataError
-from foretell.explanations.explanation import Explanation, Part, what_moves_it
-from foretell.nn.attribution import integrated_gradients
+from foretell.explanations.explanation import Explanation, Part, integrated_gradients, what_moves_it
 from foretell.series.architecture import QUANTILES
 from foretell.series.fitting import SeriesModel
 from foretell.series.network import SeriesNetwork

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from foretell.core.state import Arrays, Described
+from foretell.core.contracts import Arrays, Described
 from foretell.errors import DataError
 from foretell.nn.backend import Model, Variable, Weights, keras
 from foretell.nn.custom import OwnNetwork

@@ -22,9 +22,8 @@ from foretell.plotting.charts import FORMATS, save
 from foretell.plotting.customers import plot_activity, plot_tracking
 from foretell.plotting.explanation import plot_explanation, plot_importances
 from foretell.plotting.forecast import plot_error_by_step, plot_forecast
-from foretell.plotting.gaps import plot_predicted, plot_qq
+from foretell.plotting.gaps import plot_next_event, plot_predicted, plot_qq
 from foretell.plotting.network import plot_network, plot_training
-from foretell.plotting.next_event import plot_next_event
 
 __all__ = [
     "FORMATS",

@@ -1,17 +1,41 @@
-"""Gaps in pictures: two stores side by side, and forecast against truth."""
+"""Gaps in pictures: two stores side by side, forecast against truth, a customer's next event."""
 
 from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
 
 import altair as alt
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core import IntArray
+from foretell.core.time import interval_ticks
 from foretell.data.log import EventLog
 from foretell.errors import DataError, ParameterError
 from foretell.events.similarity import compare_gaps, quantile_points
+from foretell.events.states import Standing, standing
 from foretell.events.stores import gaps_by_store
-from foretell.plotting.charts import BLUE, SIDE, VERMILION, Chart, equal_axes, finish
+from foretell.plotting.charts import (
+    BLUE,
+    GREY,
+    INK,
+    SIDE,
+    VERMILION,
+    WIDTH,
+    Chart,
+    equal_axes,
+    finish,
+    moments,
+    needs_mixture,
+    percent,
+    spelled,
+)
+
+if TYPE_CHECKING:
+    from foretell.events.forecaster import EventForecaster
+
 
 _MOST_POINTS = 3_000
 
@@ -120,3 +144,186 @@ def plot_predicted(actual: npt.ArrayLike, predicted: npt.ArrayLike, *, what: str
         f"{len(truth):,} forecasts; mean absolute error {error:.1f}, median {middle:.1f}. Dashed: no error."
     ]
     return finish(chart, "Predicted against actual", lines)
+
+
+_HEIGHT = 270
+_STROKE = 34
+_MOST_BARS = 130
+
+
+def plot_next_event(
+    model: EventForecaster,
+    id: object,  # noqa: A002  # as in read_events
+    *,
+    actual: object = None,
+) -> Chart:
+    """Show one customer's visits and the distribution of the next one.
+
+    Bars give the probability that the next visit falls on that day (or week, where it may be far away),
+    given that the customer returns; the title says how likely a return is at all. Dark bars are the central
+    80 % interval.
+
+    Parameters
+    ----------
+    model : EventForecaster
+        Fitted.
+    id : object
+        A customer of the model's log.
+    actual : date or str, optional
+        When the customer really came next, where that is known by now.
+
+    Raises
+    ------
+    ParameterError
+        The log has no such customer.
+
+    Examples
+    --------
+    >>> quick = ft.EventForecaster(ensemble=1, training=ft.TrainConfig(epochs=1))
+    >>> chart = plot_next_event(quick.fit(log, as_of="1997-09-30"), 4)
+    >>> chart.to_dict()["title"]["text"]
+    'Customer 4: when is the next visit?'
+    """
+    log = model.log_
+    needs_mixture(model)
+    customer = _position(log, id)
+    at = _stand(model, customer)
+    visits = log.times[log.offsets[customer] : log.offsets[customer + 1]]
+    low, middle, high = (float(moment) for moment in at.next_events([0.1, 0.5, 0.9])[:, 0])
+    active = float(np.asarray(at.p_active)[0])
+    first, last = (int(tick) for tick in interval_ticks([low], [high], log.as_of)[0])
+    visit = None if actual is None else log.last_tick(actual)
+    # Past two years the axis would show little else than the tail.
+    ahead = int(np.clip(np.ceil(1.5 * high), log.ticks_of("14d"), log.ticks_of("730d")))
+    ahead = ahead if visit is None else max(ahead, visit + 1 - log.as_of)
+    step, width = _bar(log, ahead)
+    ahead = -(-ahead // step) * step
+    bars = _bars(at, log, np.arange(0, ahead + 1, step), active, (first, last))
+    left = max(int(visits[0]), log.as_of - max(2 * ahead, log.ticks_of("60d")))
+    shown = visits[visits >= left]
+    left = int(shown[0]) if len(shown) else left
+    scale = alt.Scale(domain=moments([left - ahead // 40 - 1, log.as_of + ahead + 1], log), nice=False)
+    layers = [
+        _distribution(bars, scale, f"chance per {width}, given a return"),
+        *_history(shown, len(visits), log),
+        *_mark(log.as_of + 1, f"as of {spelled(log.as_of, log)}", log, GREY, align="right"),
+    ]
+    median = log.as_of + max(int(np.ceil(middle)), 1)
+    if median <= log.as_of + ahead:
+        layers += _mark(median, f"median {spelled(median, log)}", log, INK, align="left")
+    later = 1.0 - float(bars["chance"].sum())
+    if later >= 0.02:
+        label = f"{percent(later)} later →"
+        layers.append(_text(log.as_of + ahead + 1, label, log, GREY, y=24, align="right", dx=-4))
+    month = float(np.asarray(at.p_return(log.ticks_of("30d")))[0])
+    lines = [
+        f"Still active: {percent(active)}. Returns within 30 days: {percent(month)}.",
+        _spelled_interval((first, last), log),
+    ]
+    if visit is not None:
+        layers.append(_strokes([visit], log, VERMILION, 4.0))
+        lines[0] += f" Came on {spelled(visit, log)} (orange)."
+    chart = alt.layer(*layers).properties(width=WIDTH, height=_HEIGHT)
+    return finish(chart, f"Customer {id}: when is the next visit?", lines)
+
+
+def _spelled_interval(interval: tuple[int, int], log: EventLog) -> str:
+    first, last = interval
+    ends = spelled(last, log)
+    if last - log.as_of > log.ticks_of("3653d"):
+        ends = "a day more than ten years ahead"
+    return f"Given a return, the 80% interval runs from {spelled(first, log)} to {ends} (dark bars)."
+
+
+def _position(log: EventLog, customer: object) -> int:
+    try:
+        places = np.flatnonzero(log.ids.is_in([customer]).to_numpy())
+    except (TypeError, pl.exceptions.PolarsError):
+        places = np.array([], dtype=np.int64)
+    if not len(places):
+        some = ", ".join(repr(known) for known in log.ids.head(3).to_list())
+        raise ParameterError(
+            f"there is no customer {customer!r} in the log; its ids are {log.ids.dtype}, such as {some}"
+        )
+    return int(places[0])
+
+
+def _stand(model: EventForecaster, customer: int) -> Standing:
+    """Return where one customer stands, with a leading axis of length 1."""
+    at = standing(model.model_, model.log_, model.states_)
+    row = slice(customer, customer + 1)
+    return dataclasses.replace(
+        at, gap=at.gap.rows(row), silence=at.silence[row], last=at.last[row], origin=at.origin[row]
+    )
+
+
+def _bar(log: EventLog, ahead: int) -> tuple[int, str]:
+    """Return the width of a bar, in ticks and by its name: the narrowest that leaves the bars readable."""
+    steps = [(1, str(log.unit)), (log.ticks_of("1d"), "day"), (log.ticks_of("7d"), "week")]
+    return next((pair for pair in steps if ahead / pair[0] <= _MOST_BARS), steps[-1])
+
+
+def _bars(
+    at: Standing, log: EventLog, edges: IntArray, active: float, interval: tuple[int, int]
+) -> pl.DataFrame:
+    """Return the probability of each bar given a return, and whether it touches the interval."""
+    reached = np.array([0.0, *(float(np.asarray(at.p_return(int(edge)))[0]) for edge in edges[1:])])
+    return pl.DataFrame(
+        {
+            "from": moments(log.as_of + 1 + edges[:-1], log),
+            "to": moments(log.as_of + 1 + edges[1:], log),
+            "chance": np.diff(reached) / max(active, 1e-9),
+            "inside": (log.as_of + edges[1:] >= interval[0]) & (log.as_of + 1 + edges[:-1] <= interval[1]),
+        }
+    )
+
+
+def _distribution(bars: pl.DataFrame, scale: alt.Scale, title: str) -> Chart:
+    colours = alt.Scale(domain=[True, False], range=[BLUE, "#A9CDE3"])
+    x_axis = alt.Axis(grid=False, labelOverlap=True, labelSeparation=10)
+    y_axis = alt.Axis(format="~%", tickCount=5)
+    return (
+        alt.Chart(bars)
+        .mark_bar(stroke="white", strokeWidth=0.4)
+        .encode(
+            x=alt.X("from:T", title=None, scale=scale, axis=x_axis),
+            x2="to:T",
+            y=alt.Y("chance:Q", title=title, axis=y_axis),
+            y2=alt.datum(0),
+            color=alt.Color("inside:N", scale=colours, legend=None),
+            tooltip=[alt.Tooltip("from:T"), alt.Tooltip("chance:Q", format=".2%")],
+        )
+    )
+
+
+def _history(shown: IntArray, n_visits: int, log: EventLog) -> list[Chart]:
+    """Return the visits as strokes on the axis, and their number above them."""
+    label = f"{n_visits} visit{'s' if n_visits > 1 else ''}"
+    if len(shown) < n_visits:
+        label += f", {len(shown)} of them shown"
+    middle = (int(shown[0]) + log.as_of) // 2 if len(shown) else log.as_of - log.ticks_of("30d")
+    text = _text(middle, label, log, INK, y=_HEIGHT - _STROKE - 10)
+    return [_strokes(shown, log, INK, 1.6), text]
+
+
+def _strokes(ticks: npt.ArrayLike, log: EventLog, colour: str, width: float) -> Chart:
+    when = pl.Series("when", moments(ticks, log, middle=True), dtype=pl.Datetime("us"))
+    line = alt.Chart(when.to_frame()).mark_rule(color=colour, strokeWidth=width)
+    return line.encode(x="when:T", y=alt.value(_HEIGHT - _STROKE), y2=alt.value(_HEIGHT))
+
+
+def _mark(tick: int, label: str, log: EventLog, colour: str, *, align: str) -> list[Chart]:
+    """Return a vertical line, labelled at the top: in a tick's middle, or before its beginning."""
+    line = alt.Chart(pl.DataFrame({"when": moments(tick, log, middle=align == "left")}))
+    shift = 5 if align == "left" else -5
+    return [
+        line.mark_rule(color=colour, strokeWidth=1.5, strokeDash=[5, 3]).encode(x="when:T"),
+        _text(tick, label, log, colour, y=6, align=align, dx=shift, fontWeight="bold"),
+    ]
+
+
+def _text(tick: int, label: str, log: EventLog, colour: str, *, y: float, **look: str | float) -> Chart:
+    when = moments(tick, log, middle=look.get("align") == "left")
+    data = alt.Chart(pl.DataFrame({"when": when, "label": [label]}))
+    text = data.mark_text(color=colour, fontSize=12, **look)
+    return text.encode(x="when:T", y=alt.value(y), text="label:N")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from foretell.baselines.rules import Drift, Naive, SeasonalNaive
 from foretell.core.constraints import Whole, check
-from foretell.core.state import Described
+from foretell.core.contracts import Described
 from foretell.data.panel import Panel
 from foretell.data.periodicity import find_season
 from foretell.errors import DataError, ParameterError

@@ -14,8 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core.constraints import Constraint, Instance, Maybe, OneOf, Whole, check
-from foretell.core.contracts import Kind
-from foretell.core.state import State
+from foretell.core.contracts import Kind, State
 from foretell.data.blocks import SeriesBlocks
 from foretell.data.panel import Panel, check_panel, training_panel
 from foretell.data.state import panel_from_state

@@ -9,10 +9,9 @@ import numpy as np
 import polars as pl
 
 from foretell.core.constraints import Whole, check_all
+from foretell.core.contracts import Arrays, Described, State
 from foretell.core.grid import Grid
-from foretell.core.state import Arrays, Described, State
-from foretell.data.earlier import with_data
-from foretell.data.state import panel_state, refuse
+from foretell.data.state import panel_state, refuse, with_data
 from foretell.nn.settings import NetworkConfig, TrainConfig
 from foretell.nn.state import member_arrays, members_of_arrays, network_of_state, network_state
 from foretell.series.architecture import QUANTILES, Shape

@@ -16,8 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from foretell._version import __version__
-from foretell.core.contracts import Kind
-from foretell.core.state import Arrays, Described, State
+from foretell.core.contracts import Arrays, Described, Kind, State
 from foretell.errors import BackendError, MissingDependencyError, ParameterError, StorageError
 from foretell.storage.files import (
     CHECKED_FORMAT,

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from foretell.core.state import Described
+from foretell.core.contracts import Described
 from foretell.errors import StorageError
 
 MANIFEST = "model.json"

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar, overload
 
-from foretell.core.contracts import Kind
+from foretell.core.contracts import Described, Kind, State
 from foretell.core.estimator import Estimator
-from foretell.core.state import Described, State
 from foretell.errors import NotFittedError
 from foretell.storage.directory import write
 

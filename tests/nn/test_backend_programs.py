@@ -7,7 +7,7 @@ import sys
 import jax
 import pytest
 
-from foretell.nn.programs import keep_programs, programs_folder
+from foretell.nn.backend import keep_programs, programs_folder
 
 ANSWER = """
 import jax
