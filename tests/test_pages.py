@@ -19,6 +19,7 @@ DOORS = {"baselines", "datasets", "errors", "evaluation", "plotting", "prep"}
         ("baselines.md", 20),
         ("saved-models.md", 13),
         ("read-series.md", 6),
+        ("databases.md", 12),
         ("networks.md", 21),
         ("explain.md", 6),
         ("search.md", 6),

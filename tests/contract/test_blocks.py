@@ -20,9 +20,11 @@ class TestEveryForecaster:
     def test_blocks_of_any_size_give_the_answers_of_all(self, case):
         model = fitted(case)
         expected = answers(model)
+        # Networks of series run in batches of few sizes, whose last bits differ.
+        exact = case[0] == "events" or not model.is_ours
         for size in (1, 4, 1_000) if case[0] == "series" else (17, 64, 100_000):
             table = pl.concat(blocks(model, size=size))
-            assert_frame_equal(table, expected, check_exact=case[0] == "events", rel_tol=1e-5)
+            assert_frame_equal(table, expected, check_exact=exact, rel_tol=1e-5)
 
     def test_a_block_has_no_more_than_its_size(self, case):
         heights = [table["unique_id"].n_unique() for table in blocks(fitted(case), size=4)]
