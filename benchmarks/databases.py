@@ -71,7 +71,9 @@ def again(url: str, table: str, rows: int) -> int:
     engine = sa.create_engine(url)
     with engine.connect() as connection:
         count = sa.select(sa.func.count()).select_from(sa.table(f"{table}_scores"))
-        return int(connection.scalar(count) or 0)
+        there = int(connection.scalar(count) or 0)
+    engine.dispose()
+    return there
 
 
 def without(url: str, table: str, rows: int) -> int:

@@ -7,6 +7,7 @@ import stat
 import polars as pl
 import pytest
 import sqlalchemy as sa
+from benchmarks import databases
 from polars.testing import assert_frame_equal
 from tests.data.servers import own_table, server
 
@@ -330,3 +331,17 @@ def test_a_database_that_cannot_be_written_is_refused_before_any_work(target, er
 def test_a_database_needs_a_table():
     with pytest.raises(ParameterError, match="name of the table"):
         ft.write_tables(breaks_off(), "sqlite:///scores.db")
+
+
+def test_the_benchmark_of_databases_counts_what_it_writes(url):
+    rows = 2_000
+    customers = pl.concat(databases.visits(rows))["customer_id"].n_unique()
+    try:
+        counts = {name: part(url, TABLE, rows) for name, part in databases.PARTS.items()}
+    finally:
+        engine = sa.create_engine(url)
+        sa.Table(f"{TABLE}_scores", sa.MetaData()).drop(engine, checkfirst=True)
+        engine.dispose()
+    assert counts == {
+        "fill": rows, "read": rows, "without": customers, "score": customers, "again": customers
+    }  # fmt: skip
