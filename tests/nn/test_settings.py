@@ -34,6 +34,7 @@ TRAINING = {
     "optimizer": "sgd",
     "max_steps": 9,
     "loss": "huber",
+    "refit": False,
 }
 
 
