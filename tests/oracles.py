@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
+from foretell.nn.backend import keras
+
 
 class LogLogistic:
     """A gap whose logarithm is logistic: scipy's own (``fisk``) loses its upper tail to rounding."""
@@ -33,3 +35,11 @@ class LogLogistic:
 
     def isf(self, level):
         return np.exp(self.log_gap.isf(level))
+
+
+class Level:
+    """A learner of one weight, by a loss of which everything is known."""
+
+    def __init__(self, loss):
+        self.variables = [keras.Variable(np.zeros(1, dtype=np.float32), name="level")]
+        self.loss = loss

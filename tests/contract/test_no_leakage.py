@@ -24,7 +24,7 @@ from tests.contract.cases import (
     values,
     visits,
     waves,
-)
+)  # fmt: skip
 from tests.events.test_forecaster_no_leakage import everything
 
 import foretell as ft

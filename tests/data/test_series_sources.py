@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from tests.data.panels import assert_same, assert_sound
 from tests.data.servers import own_table, server
+from tests.frames import KINDS_OF_FRAME
 
 import foretell as ft
 from foretell.data import database
@@ -90,15 +91,12 @@ def test_parquet_and_a_pattern_give_the_same_panel(tmp_path, sales):
 @pytest.mark.parametrize(
     "convert",
     [
-        pl.DataFrame.lazy,
-        pl.DataFrame.to_arrow,
-        pl.DataFrame.to_pandas,
-        lambda f: f.to_pandas(use_pyarrow_extension_array=True),
+        *KINDS_OF_FRAME.values(),
         lambda f: f.with_columns(pl.col("weather", "group").cast(pl.Categorical)),
         lambda f: f.with_columns(pl.col("sold", "price").cast(pl.Decimal(10, 2))),
         lambda f: f.with_columns(pl.col("day of").cast(pl.String)),
     ],
-    ids=["lazy", "pyarrow", "pandas", "pandas on arrow", "categorical", "decimal", "text"],
+    ids=[*KINDS_OF_FRAME, "categorical", "decimal", "text"],
 )
 def test_frames_of_any_library_give_the_same_panel(sales, convert):
     assert_is(read(convert(SALES)), sales)

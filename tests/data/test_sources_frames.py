@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from tests.frames import KINDS_OF_FRAME
 
 import foretell as ft
 from foretell.errors import ColumnError, DataError, SourceError
@@ -26,13 +27,8 @@ def read(source, **settings):
 
 @pytest.mark.parametrize(
     "convert",
-    [
-        pl.DataFrame.lazy,
-        pl.DataFrame.to_arrow,
-        pl.DataFrame.to_pandas,
-        lambda f: f.to_pandas(use_pyarrow_extension_array=True),
-    ],
-    ids=["lazy", "pyarrow", "pandas", "pandas on arrow"],
+    KINDS_OF_FRAME.values(),
+    ids=KINDS_OF_FRAME,
 )
 def test_every_library_gives_the_same_log(convert):
     settings = {"marks": ["much"], "group": "where"}

@@ -86,6 +86,13 @@ ROWS = [
 ]
 
 
+def gap_data_of(rows):
+    """Return gaps as the heads' likelihoods take them."""
+    lower, upper, last = (np.array(part) for part in zip(*rows, strict=True))
+    interval = (jnp.asarray(part, jnp.float32) for part in (lower, upper))
+    return GapData(None, None, *interval, jnp.asarray(last > 0), None)
+
+
 @pytest.mark.parametrize("hazard", [False, True])
 def test_the_loss_of_a_grid_is_what_a_slow_loop_over_its_classes_adds_up(hazard):
     network = GridNetwork(TINY, 3, Grid(KNOTS, KNOTS), hazard=hazard)
@@ -98,14 +105,7 @@ def test_the_loss_of_a_grid_is_what_a_slow_loop_over_its_classes_adds_up(hazard)
             np.testing.assert_allclose(np.exp(row), by_hand, rtol=1e-5)
     else:
         packed = raw - np.log(np.exp(raw).sum(axis=1, keepdims=True))
-    lower, upper, last = (np.array(part) for part in zip(*ROWS, strict=True))
-    data = GapData(
-        None,
-        None,
-        *(jnp.asarray(part, jnp.float32) for part in (lower, upper)),
-        jnp.asarray(last > 0),
-        None,
-    )
+    data = gap_data_of(ROWS)
     found = network.terms(jnp.asarray(packed, jnp.float32), data)
     slow = [slow_grid_term(p, *row) for p, row in zip(packed, ROWS, strict=True)]
     np.testing.assert_allclose(found, slow, rtol=1e-5, atol=1e-6)
@@ -117,14 +117,7 @@ def test_a_class_in_steps_is_worth_what_its_steps_are():
     network = GridNetwork(TINY, 3, Grid((0, 2, 8), (0, 2, 8), fine, within))
     raw = np.random.default_rng(0).normal(size=(len(ROWS), 3))
     packed = raw - np.log(np.exp(raw).sum(axis=1, keepdims=True))
-    lower, upper, last = (np.array(part) for part in zip(*ROWS, strict=True))
-    data = GapData(
-        None,
-        None,
-        *(jnp.asarray(part, jnp.float32) for part in (lower, upper)),
-        jnp.asarray(last > 0),
-        None,
-    )
+    data = gap_data_of(ROWS)
     found = network.terms(jnp.asarray(packed, jnp.float32), data)
     mass = np.exp(packed)
     steps = np.log(np.stack([mass[:, k // 2] * w for k, w in enumerate(within)] + [mass[:, 2]], axis=1))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.oracles import Level
 
 from foretell.errors import ParameterError
-from foretell.nn.backend import keras
 from foretell.nn.samplers import RunSampler, bucket_lengths, bucketed, cut_runs, filled, shuffled
 from foretell.nn.settings import EVENTS, TrainConfig
 from foretell.nn.training import Trainer, side_by_side
@@ -96,15 +96,6 @@ def test_the_order_of_the_runs_depends_on_the_seed_alone():
 
 
 # A loss of which everything is known: the squared distance of one weight from the values of all events.
-class Level:
-    def __init__(self):
-        self.variables = [keras.Variable(np.zeros(1, dtype=np.float32), name="level")]
-
-    @staticmethod
-    def loss(*given):
-        return squared(*given)
-
-
 def squared(weights, data, runs, lengths, noise=None):
     total = 0.0
     for bucket, length in zip(runs, lengths, strict=True):
@@ -126,7 +117,7 @@ class Toy:
         self.values = np.random.default_rng(3).normal(2.0, 1.0, sum(COUNTS)).astype(np.float32)
         self.offsets = offsets_of(COUNTS)
         config = EVENTS.complete_training(TrainConfig(**settings | config))
-        sampler = RunSampler(Level(), LENGTHS, len(COUNTS), config.batch_size)
+        sampler = RunSampler(Level(squared), LENGTHS, len(COUNTS), config.batch_size)
         self.trainer = Trainer(sampler, config, joined=True)
 
     def buckets(self, chosen, extra=0):

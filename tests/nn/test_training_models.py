@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.oracles import Level
 
 import foretell as ft
-from foretell.nn.backend import keras
 from foretell.nn.samplers import ModelSampler, Runs
 from foretell.nn.training import ModelTrainer
 
@@ -24,19 +24,10 @@ def squared(weights, data, runs, padded, noise):
     return total
 
 
-class Level:
-    def __init__(self):
-        self.variables = [keras.Variable(np.zeros(1, dtype=np.float32), name="level")]
-
-    @staticmethod
-    def loss(*given):
-        return squared(*given)
-
-
 def trainer(train, held_out=None, padded=(1, 4), **options):
     defaults = {"epochs": 60, "learning_rate": 0.2, "optimizer": "adam", "batch_size": 8, "patience": 60}
     config = ft.TrainConfig(**defaults | options)
-    return ModelTrainer(ModelSampler.of(Level(), padded, (train, held_out), 8, 4), config)
+    return ModelTrainer(ModelSampler.of(Level(squared), padded, (train, held_out), 8, 4), config)
 
 
 def rows_of(counts, seed=0, n_models=5):

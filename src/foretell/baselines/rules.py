@@ -19,15 +19,7 @@ from foretell.errors import DataError, MissingDependencyError
 
 
 class Seasonal(SeriesStatistic):
-    """A statistic that knows a season.
-
-    Parameters
-    ----------
-    season : int, optional
-        Steps; by default found in the panel it is fitted to.
-    horizon : int
-        Steps ahead that `predict` forecasts by default.
-    """
+    """A statistic that knows a season, by default that of the panel it is fitted to."""
 
     _constraints: ClassVar[Mapping[str, Constraint]] = {
         "horizon": Whole(1, of="steps"),

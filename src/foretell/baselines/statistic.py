@@ -109,11 +109,35 @@ class _Statistic(SavedForecaster):
             self._check_fitted(self._data)
         return has_data, {"params": self.get_params(), "read_as": self._options}
 
-    def _refuse_warm_start(self, warm_start: object) -> None:
+    # Arguments are checked, and the data cut at a date, by the question's own rules.
+    _training_data: ClassVar[Callable[..., Any]]
+
+    def fit(
+        self,
+        data: Any,
+        *,
+        as_of: object = None,
+        warm_start: None = None,
+        progress: Callable[..., None] | None = None,
+    ) -> Self:
+        """Fit to a log or a panel, up to a date of it; what comes later is not looked at.
+
+        There is nothing to start warm from, and ``progress`` is not called: the fit takes a moment.
+        """
+        del progress
         if warm_start is not None:
             raise ParameterError(
                 f"warm_start={warm_start!r}; expected None: {self.name} is fitted anew in a moment"
             )
+        self._check_parameters()
+        data = self._training_data(data, as_of)
+        self._learn(data)
+        setattr(self, self._data, data)
+        return self
+
+    @abstractmethod
+    def _learn(self, data: Any) -> None:
+        """Learn the parameters."""
 
 
 class EventStatistic(_Statistic, CustomerBlocks, ABC):
@@ -129,30 +153,12 @@ class EventStatistic(_Statistic, CustomerBlocks, ABC):
 
     kind = "events"
     _data = "log_"
+    _training_data = staticmethod(training_log)
     # What `fit` learns, as a named tuple; None for a rule without parameters.
     _params: ClassVar[Callable[..., Any] | None] = None
 
     log_ = FittedTo[EventLog]()
     params_: Any
-
-    def fit(
-        self,
-        log: EventLog,
-        *,
-        as_of: object = None,
-        warm_start: None = None,
-        progress: Callable[..., None] | None = None,
-    ) -> Self:
-        """Fit to a log, up to a day of it; later events are not looked at.
-
-        There is nothing to start warm from, and ``progress`` is not called: the fit takes a moment.
-        """
-        del progress
-        self._refuse_warm_start(warm_start)
-        log = training_log(log, as_of)
-        self._learn(log)
-        self.log_ = log
-        return self
 
     def predict(
         self,
@@ -300,6 +306,7 @@ class SeriesStatistic(_Statistic, SeriesBlocks, ABC):
 
     kind = "series"
     _data = "panel_"
+    _training_data = staticmethod(training_panel)
     _constraints: ClassVar[Mapping[str, Constraint]] = {"horizon": Whole(1, of="steps")}
 
     panel_ = FittedTo[Panel]()
@@ -307,23 +314,6 @@ class SeriesStatistic(_Statistic, SeriesBlocks, ABC):
 
     def __init__(self, horizon: int = 1) -> None:
         self.horizon = horizon
-
-    def fit(
-        self,
-        panel: Panel,
-        *,
-        as_of: object = None,
-        warm_start: None = None,
-        progress: Callable[..., None] | None = None,
-    ) -> Self:
-        """Keep the panel, up to a date if one is named; there is nothing to start from, nor to report."""
-        del progress
-        self._refuse_warm_start(warm_start)
-        self._check_parameters()
-        panel = training_panel(panel, as_of)
-        self._learn(panel)
-        self.panel_ = panel
-        return self
 
     def predict(
         self,
