@@ -21,6 +21,7 @@ from foretell.data.tables import (
     named_horizons,
     null_unless,
     quantile_table,
+    quantiles_for,
 )
 from foretell.errors import ParameterError
 from foretell.events.auto import EventChoice, choose
@@ -305,8 +306,9 @@ class EventForecaster(CountForecasts):
     def _program(self, levels: Sequence[float], horizons: Sequence[str | int]) -> Program:
         from foretell.events.export import gap_program  # noqa: PLC0415  # seldom wanted
 
-        quantiles = sorted({0.5, *interval_tails(levels).round(9).tolist()})
-        return gap_program(self.model_, self.log_, quantiles, dict(named_horizons(self.log_, horizons)))
+        return gap_program(
+            self.model_, self.log_, quantiles_for(levels), dict(named_horizons(self.log_, horizons))
+        )
 
     @classmethod
     def from_state(cls, state: State) -> Self:

@@ -19,7 +19,7 @@ from foretell.data.blocks import SeriesBlocks
 from foretell.data.panel import Panel, check_panel, training_panel
 from foretell.data.state import panel_from_state
 from foretell.data.tables import forecast_table, quantiles_for
-from foretell.errors import DataError, ParameterError
+from foretell.errors import DataError
 from foretell.nn.forecaster import NetworkForecaster
 from foretell.nn.samplers import power_of_two
 from foretell.nn.settings import SERIES, Defaults, NetworkConfig, TrainConfig, check_network, resolved
@@ -267,8 +267,12 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
         return ours if self.auto_ is None else self.auto_.forecast(ours, panel, horizon, quantiles)
 
     def _program(self, levels: Sequence[float], horizons: Sequence[str | int]) -> Program:
-        del levels, horizons
-        raise ParameterError("a SeriesForecaster cannot be exported")
+        from foretell.series.export import series_program  # noqa: PLC0415  # seldom wanted
+
+        del horizons  # it is the trained one
+        quantiles = quantiles_for(levels)
+        weights = _at_levels(np.eye(len(QUANTILES)), quantiles)
+        return series_program(self.model_, self.panel_, quantiles, weights)
 
     def state(self) -> State:
         """Return what was learned, and the panel, as plain values."""

@@ -100,8 +100,12 @@ class SeriesNetwork:
         n, c = values.shape[0], shape.n_targets
         if shape.variables == "shared" and c > 1:
             values, mask, anchor = (_apart(part) for part in (values, mask, anchor))
-            past, so_far, ahead, static = (jnp.repeat(part, c, axis=0) for part in rest)
-            rest = (past, so_far, ahead, jnp.concatenate([static, jnp.tile(jnp.eye(c), (n, 1))], axis=-1))
+            own = jnp.tile(jnp.eye(c), (n, 1))
+            # Parts without a column stay as they are: ONNX cannot repeat nothing.
+            past, so_far, ahead, static = (
+                jnp.repeat(part, c, axis=0) if part.shape[-1] else part for part in rest
+            )
+            rest = (past, so_far, ahead, jnp.concatenate([static, own], axis=-1) if static.shape[-1] else own)
         names = ("values", "mask", "past", "so_far", "ahead", "static", "anchor")
         inputs = dict(zip(names, [values, mask, *rest, anchor], strict=True))
         given = {name: part for name, part in inputs.items() if part.shape[-1]}
