@@ -3,6 +3,8 @@
 import datetime as dt
 import json
 import stat
+import subprocess
+import sys
 
 import polars as pl
 import pytest
@@ -331,6 +333,26 @@ def test_a_database_that_cannot_be_written_is_refused_before_any_work(target, er
 def test_a_database_needs_a_table():
     with pytest.raises(ParameterError, match="name of the table"):
         ft.write_tables(breaks_off(), "sqlite:///scores.db")
+
+
+@pytest.mark.parametrize("if_exists", ["append", "replace"])
+def test_a_process_that_is_killed_changes_nothing_and_hinders_nobody(url, if_exists):
+    ft.write_tables(scores([1, 2]), url, TABLE)
+    program = f"""
+import os, polars as pl, foretell as ft
+def tables():
+    table = pl.DataFrame({{"unique_id": [7], "as_of": ["2024-06-30"]}}).with_columns(
+        pl.col("as_of").str.to_date(), p_active=0.5, **{{"next_event-lo-80": pl.date(2024, 6, 30)}}
+    )
+    yield table
+    yield table.with_columns(unique_id=pl.lit(8, pl.Int64))
+    os._exit(9)
+ft.write_tables(tables(), {url!r}, {TABLE!r}, if_exists={if_exists!r})
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 9
+    assert rows_of(url) == as_rows(scores([1, 2]))
+    ft.write_tables(scores([3]), url, TABLE, if_exists=if_exists)
+    assert rows_of(url) == as_rows(scores([3]))
 
 
 def test_the_benchmark_of_databases_counts_what_it_writes(url):
