@@ -10,23 +10,13 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 from tests.conftest import read_small, small_events
-from tests.contract.cases import (
-    CASES,
-    CUTOFF,
-    answers,
-    at_cut_off,
-    fitted,
-    make,
-    panel_of,
-    training_data,
-    waves,
-)  # fmt: skip
+from tests.contract import cases
 
 import foretell as ft
 
-every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}, {case[1]}")
+every_case = pytest.mark.parametrize("case", cases.CASES, ids=lambda case: f"{case[0]}, {case[1]}")
 KINDS = ("events", "series")
-# Paths are drawn by name: with other names answers differ by what so few paths leave to chance.
+# Paths are drawn by name: with other names cases.answers differ by what so few paths leave to chance.
 SIMULATED = {("events", name) for name in ("head mixture", "auto", "stores", "own cell")}
 RECURSIVE, PATHS = ("series", "recursive"), 0.7
 START = dt.date(1990, 1, 1)
@@ -44,14 +34,14 @@ NAMES = {
 
 def rows(kind):
     """Return the table that the training data of one question are read from."""
-    return small_events() if kind == "events" else panel_of(waves()).to_frame()
+    return small_events() if kind == "events" else cases.panel_of(cases.waves()).to_frame()
 
 
 def read(table):
     """Return a log or a panel as it stood at the cut-off."""
     if "y" in table.columns:
-        return at_cut_off(ft.read_series(table))
-    return read_small(table).until(CUTOFF)
+        return cases.at_cut_off(ft.read_series(table))
+    return read_small(table).until(cases.CUTOFF)
 
 
 def renamed(table, name):
@@ -83,12 +73,12 @@ def numbered(kind):
 @every_case
 class TestEveryForecaster:
     def test_rows_in_another_order_give_the_same_answers(self, case):
-        model = make(case).fit(shuffled(case[0]))
-        assert_frame_equal(answers(model), answers(fitted(case)), check_exact=True)
+        model = cases.make(case).fit(shuffled(case[0]))
+        assert_frame_equal(cases.answers(model), cases.answers(cases.fitted(case)), check_exact=True)
 
     def test_names_of_another_type_give_the_same_answers_also_when_reloaded(self, case, tmp_path):
-        model = make(case).fit(numbered(case[0]))
-        table, expected = answers(model), answers(fitted(case))
+        model = cases.make(case).fit(numbered(case[0]))
+        table, expected = cases.answers(model), cases.answers(cases.fitted(case))
         assert table["unique_id"].dtype == numbered(case[0]).ids.dtype == pl.Int8
         if case == RECURSIVE:
             assert_frame_equal(table.drop("unique_id"), expected.drop("unique_id"), abs_tol=PATHS)
@@ -96,24 +86,26 @@ class TestEveryForecaster:
             drawn = [name for name in table.columns if case in SIMULATED and name.startswith("expected_")]
             rest = [one.drop("unique_id", *drawn) for one in (table, expected)]
             assert_frame_equal(*rest, check_exact=True)
-        again = answers(ft.load(model.save(tmp_path / "model")))
+        again = cases.answers(ft.load(model.save(tmp_path / "model")))
         assert_frame_equal(again, table, rel_tol=1e-6)
 
     def test_each_is_answered_by_name_and_as_alone_among_others(self, case):
-        model, data = fitted(case), training_data(case[0])
+        model, data = cases.fitted(case), cases.training_data(case[0])
         some = data.ids.gather([4, 0, 2]).alias("unique_id")
-        expected = some.to_frame().join(answers(model), on="unique_id", how="left", maintain_order="left")
+        expected = some.to_frame().join(
+            cases.answers(model), on="unique_id", how="left", maintain_order="left"
+        )
         if case[0] == "events":
-            table = answers(model, ids=some)
+            table = cases.answers(model, ids=some)
         else:
             table = model.predict(data.select(some), horizon=3, levels=[80])
             expected = expected.sort("unique_id", maintain_order=True)
         assert_frame_equal(table, expected, rel_tol=1e-5, abs_tol=1e-5)
 
     def test_a_fitted_one_answers_for_whoever_comes_first(self, case):
-        model, data = fitted(case), read(renamed(rows(case[0]), backwards))
+        model, data = cases.fitted(case), read(renamed(rows(case[0]), backwards))
         if case[0] == "series":
-            table, expected = model.predict(data, horizon=3, levels=[80]), answers(model)
+            table, expected = model.predict(data, horizon=3, levels=[80]), cases.answers(model)
             steps = np.arange(len(expected)).reshape(-1, 3)[::-1].ravel()
             columns = ["unique_id"]
             assert_frame_equal(
@@ -122,7 +114,7 @@ class TestEveryForecaster:
                 abs_tol=PATHS if case == RECURSIVE else 1e-3,
             )
             return
-        chances = [model.return_chances(log, [7, 30]) for log in (data, training_data("events"))]
+        chances = [model.return_chances(log, [7, 30]) for log in (data, cases.training_data("events"))]
         if chances[0] is None:
             assert chances[1] is None
         else:
@@ -137,15 +129,15 @@ class TestNamesOfAnyType:
     def test_they_are_read_asked_for_and_kept(self, kind, name, tmp_path):
         case = kind, self.CHEAP[kind]
         data = read(renamed(rows(kind), NAMES[name]))
-        model = make(case).fit(data)
-        table, expected = answers(model), answers(fitted(case))
+        model = cases.make(case).fit(data)
+        table, expected = cases.answers(model), cases.answers(cases.fitted(case))
         assert table["unique_id"].dtype == data.ids.dtype
         assert_frame_equal(table.drop("unique_id"), expected.drop("unique_id"), check_exact=True)
         again = ft.load(model.save(tmp_path / "model"))
-        assert_frame_equal(as_text(answers(again)), as_text(table))
+        assert_frame_equal(as_text(cases.answers(again)), as_text(table))
         third = data.ids[3]
         if kind == "events":
-            assert_frame_equal(as_text(answers(again, ids=[third])), as_text(table[3:4]))
+            assert_frame_equal(as_text(cases.answers(again, ids=[third])), as_text(table[3:4]))
         else:
             alone = again.predict(data.select([third]), horizon=3, levels=[80])
             assert_frame_equal(as_text(alone), as_text(table.filter(pl.col("unique_id") == third)))

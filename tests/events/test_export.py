@@ -108,19 +108,14 @@ def test_beyond_the_dates_of_its_clock_a_program_answers_nothing(onnx_file, smal
     assert all(np.isnan(part).all() for part in run(onnx_file, inputs).values())
 
 
-@pytest.mark.parametrize("head", ["mixture", "bins", "hazard", "gap"])
-def test_a_stablehlo_file_of_every_head_answers_as_predict_does(head, small, small_log, tmp_path):
-    model = small.forecaster(head=head, ensemble=1).fit(small_log, as_of=small.cutoff)
-    path = model.export(tmp_path / "when.stablehlo", levels=[80], horizons=list(HORIZONS))
-    log = small_log.until(LATER)
-    check(model, log, run(path, padded(log)))
+HEADS = ("mixture", "bins", "hazard", "gap")
+SLOW = [pytest.param(head, "onnx", marks=pytest.mark.slow) for head in HEADS[1:]]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("head", ["bins", "hazard", "gap"])
-def test_an_onnx_file_of_every_head_answers_as_predict_does(head, small, small_log, tmp_path):
+@pytest.mark.parametrize(("head", "form"), [*((head, "stablehlo") for head in HEADS), *SLOW])
+def test_a_file_of_every_head_answers_as_predict_does(head, form, small, small_log, tmp_path):
     model = small.forecaster(head=head, ensemble=1).fit(small_log, as_of=small.cutoff)
-    path = model.export(tmp_path / "when.onnx", levels=[80], horizons=list(HORIZONS))
+    path = model.export(tmp_path / f"when.{form}", levels=[80], horizons=list(HORIZONS))
     log = small_log.until(LATER)
     check(model, log, run(path, padded(log)))
 

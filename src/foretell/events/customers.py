@@ -76,9 +76,15 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice], Cus
         network = self.defaults.complete_network(as_config(self.network))
         if not train:
             return untrained(data, network, training, head=head, seed=seed)
-        return fit_gap_model(
+        model = fit_gap_model(
             data, network, training, head=head, ensemble=self.ensemble, seed=seed, progress=progress
         )
+        return self._tuned(model, data)
+
+    def _tuned(self, model: GapModel, data: EventLog) -> GapModel:
+        """Return the model as it is used: a subclass may train it on."""
+        del data
+        return model
 
     def _keep(self, data: EventLog, states: States | None = None) -> Self:
         self.log_ = data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self
 
@@ -23,7 +23,6 @@ from foretell.events.state import of_today, settings
 from foretell.events.states import GapModel, States
 from foretell.events.store_networks import encode_stores, fit_stores
 from foretell.nn.settings import EVENTS, STORES, Defaults, NetworkConfig, TrainConfig
-from foretell.nn.training import Progress
 
 if TYPE_CHECKING:
     from foretell.nn.export import Program
@@ -145,26 +144,23 @@ class StoreForecaster(EventForecaster):
         if as_head(self.head).kind != "mixture":
             raise ParameterError(f"head={self.head!r}; expected 'mixture': stores have no other head")
 
-    def _fit_model(
-        self,
-        data: EventLog,
-        *,
-        start: GapModel | None,
-        train: bool,
-        progress: Callable[[Progress], None] | None,
-    ) -> GapModel:
-        home_stores(data)  # a log without stores is refused before training
+    def _training_data(self, data: EventLog, as_of: object) -> EventLog:
+        log = super()._training_data(data, as_of)
+        home_stores(log)  # a log without stores is refused before training
+        return log
+
+    def _tuned(self, model: GapModel, data: EventLog) -> GapModel:
+        """Train the stores' models on from the global one."""
         config = self.stores or StoreConfig()
-        shared = super()._fit_model(data, start=start, train=train, progress=progress)
         plan = plan_stores(data, self.models, config)
         training = STORES.complete_training(config.training)
-        model, trained = fit_stores(shared, data, plan.numbers(data), plan.n_models, training, int(self.seed))
+        tuned, trained = fit_stores(model, data, plan.numbers(data), plan.n_models, training, int(self.seed))
         gain = np.zeros(1 + plan.n_models)
         if trained:
             gain[1:] = np.mean([result.before - result.after for result in trained], axis=0)
         number = plan.stores["model"].to_numpy()
         self.stores_ = plan.stores.with_columns(gain=pl.Series(gain[number]))
-        return model
+        return tuned
 
     @property
     def _plan(self) -> StorePlan:
