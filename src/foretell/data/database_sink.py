@@ -192,17 +192,24 @@ def _insert(connection: sa.Connection, staged: sa.Table, batch: pl.DataFrame) ->
 
 
 def _insert_text(connection: sa.Connection, staged: sa.Table, batch: pl.DataFrame) -> None:
-    """Hand rows to SQLite, with times as the text that it keeps: four times as fast as value by value."""
+    """Hand rows to the driver as they are, with times as text: two to four times as fast as by SQLAlchemy."""
     times = pl.selectors.datetime().dt.strftime("%Y-%m-%d %H:%M:%S%.6f")
     rows = batch.with_columns(times, pl.selectors.date().cast(pl.String)).rows()
-    connection.exec_driver_sql(str(staged.insert().compile(dialect=connection.dialect)), rows)
+    marks = ["?" if connection.dialect.driver == "pysqlite" else "%s"] * batch.width
+    statement = f"INSERT INTO {_place(connection, staged)} VALUES ({', '.join(marks)})"  # noqa: S608  # quoted
+    connection.exec_driver_sql(statement, rows)
+
+
+def _place(connection: sa.Connection, staged: sa.Table) -> str:
+    """Return the table and its columns as SQL."""
+    preparer = connection.dialect.identifier_preparer
+    names = ", ".join(preparer.quote(column.name) for column in staged.c)
+    return f"{preparer.format_table(staged)} ({names})"
 
 
 def _copy(connection: sa.Connection, staged: sa.Table, batch: pl.DataFrame) -> None:
-    """Hand rows to PostgreSQL as CSV: ten times as fast as INSERT."""
-    preparer = connection.dialect.identifier_preparer
-    names = ", ".join(preparer.quote(name) for name in batch.columns)
-    statement = f"COPY {preparer.format_table(staged)} ({names}) FROM STDIN (FORMAT csv)"
+    """Hand rows to PostgreSQL as CSV, its own way to load many."""
+    statement = f"COPY {_place(connection, staged)} FROM STDIN (FORMAT csv)"
     driver = connection.connection.driver_connection
     assert driver is not None  # noqa: S101  # the connection is open
     text = io.BytesIO()
@@ -211,7 +218,7 @@ def _copy(connection: sa.Connection, staged: sa.Table, batch: pl.DataFrame) -> N
         rows.write(text.getbuffer())
 
 
-_LOADERS: Final = {"psycopg": _copy, "pysqlite": _insert_text}
+_LOADERS: Final = {"psycopg": _copy, "pysqlite": _insert_text, "pymysql": _insert_text}
 
 
 def _index(connection: sa.Connection, staged: sa.Table, key: Sequence[str]) -> None:
