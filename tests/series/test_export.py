@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from tests.contract.cases import HORIZON, values
+from tests.contract.cases import HORIZON, own_windows, values
 from tests.exports import run, session_of
 
 import foretell as ft
@@ -86,13 +86,20 @@ CASES = {
     "scales of whole series": ({}, {"normalise": "standard"}),
     "years": ({"n_steps": 800}, {}),
 }
+NETWORKS = {
+    "of both directions": lambda: ft.NetworkConfig(layers=1, units=4, dense=4, bidirectional=True),
+    "of one's own": lambda: own_windows,
+    "of minlstm": lambda: ft.NetworkConfig("minlstm", layers=1, units=4, dense=4),
+}
 # Converted to ONNX in every run of the tests; the others are slow.
 QUICK = ("covariates",)
-# jax2onnx knows no padding of arrays of any size.
-NO_ONNX = ("written by a decoder",)
+# jax2onnx knows no padding of arrays of any size, nor one between rows, as parallel scans need.
+NO_ONNX = ("written by a decoder", "of minlstm")
 
 
 def fitted(case):
+    if case in NETWORKS:
+        return values(network=NETWORKS[case]()).fit(panel_of()), panel_of()
     rows, window = CASES[case]
     panel = panel_of(**rows)
     window = {"lookback": 14, "patch": 7, "season": 7} | window
@@ -125,6 +132,14 @@ def test_an_onnx_file_forecasts_as_the_model_does(case, tmp_path):
     begin = time.perf_counter()
     session.run(None, many)
     assert (time.perf_counter() - begin) / len(many["lengths"]) < 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", NETWORKS)
+def test_networks_of_all_kinds_can_be_exported(case, tmp_path):
+    model, panel = fitted(case)
+    for suffix in (".stablehlo",) if case in NO_ONNX else (".stablehlo", ".onnx"):
+        check(model, panel, model.export(tmp_path / f"what{suffix}", levels=[80]))
 
 
 def test_what_a_program_does_not_cover_is_not_answered(tmp_path):
