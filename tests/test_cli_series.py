@@ -50,6 +50,16 @@ def test_predict_writes_the_table(place: Path) -> None:
     assert lines[1].startswith("west,2024-08-28")
 
 
+def test_the_same_steps_again_take_their_place_in_a_table(place: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'forecasts.db'}"
+    asked = ["predict", str(place / "model"), "--to-url", url, "--to-table", "steps", "--level", "80"]
+    first, again = (runner.invoke(app, asked) for _ in range(2))
+    assert (first.exit_code, first.stdout) == (0, ""), first.stderr
+    rows = int(first.stderr.split(" rows written")[0].split()[-1])
+    assert f"{rows} rows written to table 'steps'" in again.stderr
+    assert f"(in place of {rows})" in again.stderr
+
+
 def test_evaluate_compares_with_the_rules(place: Path) -> None:
     words = [*fit_words(place, "evaluate"), "--json", str(place / "board.json")]
     out = runner.invoke(app, [*words, "--pictures", str(place / "pictures")])
