@@ -254,11 +254,17 @@ def test_a_table_of_other_columns_is_refused(url):
 
 
 def test_rows_that_do_not_say_what_they_replace_are_not_appended(url):
-    groups = pl.DataFrame({"group": ["a"], "expected_events_7d": [1.0]})
+    groups = pl.DataFrame({"group": ["a", "b"], "ds": [JUNE] * 2, "expected_events_7d": [1.0, 2.0]})
     ft.write_tables(groups, url, TABLE)
     with pytest.raises(ParameterError, match="do not say which"):
         ft.write_tables(groups, url, TABLE)
-    assert ft.write_tables(groups, url, TABLE, if_exists="replace").rows == 1
+    assert ft.write_tables(groups, url, TABLE, if_exists="replace").rows == 2
+
+
+@pytest.mark.parametrize("address", [server("FORETELL_TEST_POSTGRES_URL")])
+def test_what_a_server_cannot_keep_is_refused_in_its_words(address):
+    with pytest.raises(StorageError, match="invalid byte sequence"):
+        ft.write_tables(scores([1]).with_columns(text=pl.lit("a\0b")), address, TABLE)
 
 
 def test_all_kinds_of_values_come_back_as_they_were(url):

@@ -62,7 +62,7 @@ class DatabaseSink(Sink):
         with opened(self.source) as database, database.connected(make=True) as connection:
             here = self._columns(database, connection)
             anew = here is None or self.if_exists == "replace"
-            key = [name for name in _KEY if name in first.columns]
+            key = _key(first.columns)
             if here is not None and not anew:
                 self._check_columns(database, first.columns, here, key)
             try:
@@ -79,7 +79,7 @@ class DatabaseSink(Sink):
                 raise StorageError(
                     self._failure(database, error, f"that the rows have each {' and '.join(key)} once")
                 ) from error
-            except sa.exc.SQLAlchemyError as error:
+            except (sa.exc.SQLAlchemyError, connection.dialect.loaded_dbapi.Error) as error:
                 mend = "the types of its columns, and the right to write to it"
                 raise StorageError(self._failure(database, error, mend)) from error
         return Written(rows, f"table {self.table!r} of {database}", replaced)
@@ -117,11 +117,17 @@ class DatabaseSink(Sink):
                 f"{', '.join(differences)}; ask for the same columns, name another table, or "
                 "if_exists='replace'"
             )
-        if "unique_id" not in key or not {"as_of", "ds"} & set(key):
+        if not key:
             raise ParameterError(
                 f"rows with the columns {listed(columns)} do not say which of table {self.table!r} they "
                 "replace; expected unique_id, and as_of or ds, or if_exists='replace'"
             )
+
+
+def _key(columns: Sequence[str]) -> list[str]:
+    """Return the columns that tell one row from another; none where there is no date, or no customer."""
+    key = [name for name in _KEY if name in columns]
+    return key if "unique_id" in key and key[0] != "unique_id" else []
 
 
 @contextlib.contextmanager
