@@ -167,7 +167,8 @@ def encode(
 
 def block_slices(n: int) -> list[slice]:
     """Return the blocks of customers that are run one after the other, so that memory is bounded."""
-    return [slice(begin, begin + BLOCK) for begin in range(0, n, BLOCK)]
+    width = -(-n // max(-(-n // BLOCK), 1))  # of about one size, so that they share their programs
+    return [slice(begin, begin + width) for begin in range(0, n, max(width, 1))]
 
 
 def _encode_block(model: GapModel, log: EventLog, since: States | None, seen: IntArray) -> States:
