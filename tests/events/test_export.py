@@ -110,6 +110,12 @@ def test_beyond_the_dates_of_its_clock_a_program_answers_nothing(onnx_file, smal
     assert all(np.isnan(part).all() for part in run(onnx_file, inputs).values())
 
 
+def check_file(model, path, small_log):
+    log = small_log.until(LATER)
+    answers = run(model.export(path, levels=[80], horizons=list(HORIZONS)), padded(log))
+    check(model, log, answers)
+
+
 HEADS = ("mixture", "bins", "hazard", "gap")
 SLOW = [pytest.param(head, "onnx", marks=pytest.mark.slow) for head in HEADS[1:]]
 
@@ -117,9 +123,7 @@ SLOW = [pytest.param(head, "onnx", marks=pytest.mark.slow) for head in HEADS[1:]
 @pytest.mark.parametrize(("head", "form"), [*((head, "stablehlo") for head in HEADS), *SLOW])
 def test_a_file_of_every_head_answers_as_predict_does(head, form, small, small_log, tmp_path):
     model = small.forecaster(head=head, ensemble=1).fit(small_log, as_of=small.cutoff)
-    path = model.export(tmp_path / f"when.{form}", levels=[80], horizons=list(HORIZONS))
-    log = small_log.until(LATER)
-    check(model, log, run(path, padded(log)))
+    check_file(model, tmp_path / f"when.{form}", small_log)
 
 
 @pytest.mark.slow
@@ -128,9 +132,7 @@ def test_a_file_of_every_head_answers_as_predict_does(head, form, small, small_l
 def test_every_cell_can_be_exported(cell, suffix, small, small_log, tmp_path):
     network = ft.NetworkConfig(cell, units=4, dense=4, components=1, layers=2)
     model = small.forecaster(network=network, ensemble=1).fit(small_log, as_of=small.cutoff)
-    path = model.export(tmp_path / f"when{suffix}", levels=[80], horizons=list(HORIZONS))
-    log = small_log.until(LATER)
-    check(model, log, run(path, padded(log)))
+    check_file(model, tmp_path / f"when{suffix}", small_log)
 
 
 @pytest.mark.slow
