@@ -15,7 +15,8 @@ from foretell.nn import mixture as mix
 from foretell.nn.backend import Array
 from foretell.nn.mixture import GapMixture
 
-_LEAST = 1e-9  # a chance below it says nothing about what would follow
+# A chance below it says nothing about what would follow; single precision can still tell it from none.
+_LEAST = 1e-6
 
 
 class NextGap(ABC):
