@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any, Protocol, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from foretell.baselines.rules import Drift, Naive, SeasonalNaive
+from foretell.core import FloatArray
 from foretell.core.constraints import Whole, check
 from foretell.core.contracts import Described
 from foretell.data.panel import Panel
@@ -17,8 +17,6 @@ from foretell.data.periodicity import find_season
 from foretell.errors import DataError, ParameterError
 from foretell.stats.blending import blend_weights, check_weights
 from foretell.stats.metrics import naive_scale
-
-FloatArray = npt.NDArray[np.float64]
 
 NETWORK = "network"
 # With fewer observed values the network has too little to learn from.

@@ -14,8 +14,7 @@ from foretell.data.panel import Panel
 from foretell.errors import ParameterError
 from foretell.nn.backend import Array
 from foretell.nn.export import Dimensions, Program
-from foretell.series.architecture import MIDDLE
-from foretell.series.calibration import Calibration
+from foretell.series.calibration import calibrated
 from foretell.series.fitting import SeriesModel
 from foretell.series.reading import CovariateCode
 from foretell.series.windows import Batch
@@ -84,8 +83,11 @@ def series_program(
         )
         parts = [network.quantiles(weights, batch) for weights in members]
         _, loc, scale, anchor = parts[0]
+        factors = jnp.asarray(model.calibration.factors, jnp.float32)[:, None]
         mean = jnp.mean(jnp.stack([jnp.sort(part[0], axis=-1) for part in parts]), axis=0)
-        forecast = _calibrated(model.calibration, mean, anchor) * scale[..., None] + loc[..., None]
+        forecast = (
+            calibrated(mean, anchor, model.calibration.trust, factors) * scale[..., None] + loc[..., None]
+        )
         forecast = jnp.expm1(forecast) if shape.log else forecast
         forecast = jnp.sort(forecast @ jnp.asarray(levels, jnp.float32), axis=-1)
         covered = lengths > 0
@@ -159,11 +161,3 @@ def _coded(code: CovariateCode, values: Array) -> Array:
                 (jnp.where(jnp.isnan(column), code.mean[k], column) - code.mean[k]) / code.deviation[k]
             )
     return jnp.concatenate(columns, axis=-1)
-
-
-def _calibrated(calibration: Calibration, quantiles: Array, anchor: Array) -> Array:
-    """Return what `Calibration.apply` does."""
-    middle = quantiles[..., MIDDLE : MIDDLE + 1]
-    trusted = anchor[..., None] + calibration.trust * (middle - anchor[..., None])
-    factors = jnp.asarray(calibration.factors, jnp.float32)[:, None]
-    return jnp.sort(trusted + (quantiles - middle) * factors, axis=-1)

@@ -10,9 +10,9 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from foretell.core import FloatArray
 from foretell.core.constraints import Constraint, Instance, Maybe, OneOf, Whole, check
 from foretell.core.contracts import Kind, State
 from foretell.data.blocks import SeriesBlocks
@@ -41,7 +41,6 @@ from foretell.storage.forecaster import FittedTo
 if TYPE_CHECKING:
     from foretell.nn.export import Program
 
-FloatArray = npt.NDArray[np.float64]
 
 # Series that are forecast at once.
 _CHUNK = 256

@@ -17,6 +17,7 @@ from foretell.data.panel import Panel
 from foretell.nn.backend import Array
 from foretell.nn.streams import streams_of, uniforms_on_device
 from foretell.series.architecture import MIDDLE, QUANTILES
+from foretell.series.calibration import calibrated
 from foretell.series.fitting import SeriesModel
 from foretell.series.network import SeriesNetwork
 from foretell.series.windows import Batch, Flat, Windows, at_ends, gather
@@ -158,9 +159,7 @@ def _paths(
         known = jax.lax.dynamic_slice_in_dim(many.known, t, shape.lookback + 1, axis=1)
         batch = many._replace(values=values, mask=mask, past=past, known=known)
         quantiles, loc, scale, anchor = _over_members(network, members, batch)
-        middle = quantiles[..., MIDDLE : MIDDLE + 1]
-        trusted = anchor[..., None] + trust * (middle - anchor[..., None])
-        quantiles = jnp.sort(trusted + (quantiles - middle) * factors, axis=-1)
+        quantiles = calibrated(quantiles, anchor, trust, factors)
         drawn_value = _at(quantiles[:, 0], noise) * scale[:, 0] + loc[:, 0]
         drawn_value = jnp.expm1(drawn_value) if shape.log else drawn_value
         after = (
