@@ -279,27 +279,46 @@ def _emit(setting: _Setting, world: _World, queue: _Queue) -> tuple[_Queue, tupl
     return emitted
 
 
-def _world(
-    model: GapModel, log: EventLog, states: States, member: int, horizon: Horizon, tasks: Tasks
-) -> tuple[_Setting, _World]:
+class _Block(NamedTuple):
+    """Customers that are simulated together."""
+
+    model: GapModel
+    log: EventLog
+    states: States
+    silent: FloatArray  # reading since each customer's last event
+    streams: Streams
+    horizon: Horizon
+
+
+def _blocks(
+    model: GapModel, log: EventLog, states: States, streams: Streams, ticks: int
+) -> list[tuple[int, _Block]]:
+    """Return blocks of customers with the place of their first, to be looked ahead so many ticks."""
+    horizon, silent = ahead(model, log, ticks), silence(model, log, states)
+    return [
+        (rows.start, _Block(model, log, states.rows(rows), silent[rows], streams[rows], horizon))
+        for rows in block_slices(len(streams))
+    ]
+
+
+def _world(block: _Block, member: int, tasks: Tasks) -> tuple[_Setting, _World]:
     """Collect what the simulation of one member reads; task queues come in few lengths, so few programs."""
     n_tasks = len(tasks.customer)
     size = power_of_two(n_tasks, least=LANES)
-    members = mix.unpack(np.asarray(states.packed[member], dtype=np.float64))
-    silent = silence(model, log, states)
-    first = _first_readings(members, silent, float(horizon.last), tasks)
+    members = mix.unpack(np.asarray(block.states.packed[member], dtype=np.float64))
+    first = _first_readings(members, block.silent, float(block.horizon.last), tasks)
     world = _World(
-        weights=list(model.members[member]),
-        scale=model.scale.arrays(),
-        start=starting_points(states, silent, member),
-        horizon=horizon,
+        weights=list(block.model.members[member]),
+        scale=block.model.scale.arrays(),
+        start=starting_points(block.states, block.silent, member),
+        horizon=block.horizon,
         tasks=jnp.asarray(np.resize(tasks.customer, size).astype(np.int32)),
         streams=jnp.asarray(np.resize(tasks.stream, size)),
         paths=jnp.asarray(np.resize(tasks.path, size)),
         first=on_device(np.resize(first, size)),
         n_tasks=jnp.asarray(np.int32(n_tasks)),
     )
-    return _Setting(model.network, log.unit, log.min_gap), world
+    return _Setting(block.model.network, block.log.unit, block.log.min_gap), world
 
 
 class Expected(NamedTuple):
@@ -324,10 +343,10 @@ class _Next(NamedTuple):
     chance: FloatArray  # (n_members, n_readings, n_customers): P(event by each reading)
 
 
-def _next_event(model: GapModel, log: EventLog, states: States, readings: FloatArray) -> _Next:
+def _next_event(block: _Block, readings: FloatArray) -> _Next:
     """Return the chances of the next event by some readings after the as-of date."""
-    elapsed = silence(model, log, states)
-    members = mix.unpack(np.asarray(states.packed, dtype=np.float64))
+    elapsed = block.silent
+    members = mix.unpack(np.asarray(block.states.packed, dtype=np.float64))
     silent = mix.survival(members, np.broadcast_to(elapsed, members.logit_cure.shape))
     survive = [mix.survival(members, np.broadcast_to(elapsed + r, silent.shape)) for r in readings]
     chance = 1.0 - np.stack(survive, axis=1) / silent[:, None]
@@ -364,35 +383,26 @@ def expected_events(
         Ends of periods, in ticks, up to the longest edge: cohort totals are asked for.
     """
     blocks = [
-        _expected_of_block(model, log, states.rows(rows), edges, paths, periods, streams[rows])
-        for rows in block_slices(len(streams))
+        _expected_of_block(block, edges, paths, periods)
+        for _, block in _blocks(model, log, states, streams, max(edges))
     ]
     counts, cohorts = zip(*blocks, strict=True)
     return Expected(np.concatenate(counts), np.sum(cohorts, axis=0))
 
 
-def _expected_of_block(
-    model: GapModel,
-    log: EventLog,
-    states: States,
-    edges: Sequence[int],
-    paths: int,
-    periods: Sequence[int],
-    streams: Streams,
-) -> Expected:
-    longest = max(edges)
-    horizon = ahead(model, log, longest)
-    readings = np.asarray(horizon.readings)
+def _expected_of_block(block: _Block, edges: Sequence[int], paths: int, periods: Sequence[int]) -> Expected:
+    states, streams, n_members = block.states, block.streams, len(block.model.members)
+    readings = np.asarray(block.horizon.readings)
     asked = np.concatenate([np.asarray(edges), np.asarray(periods, dtype=int)]).astype(int)
-    share, chance = _next_event(model, log, states, readings[asked])
+    share, chance = _next_event(block, readings[asked])
     n_edges = len(edges)
     padded = np.resize(readings[list(edges)], -(-n_edges // 4) * 4)
     exact = np.einsum("mn,mkn->kn", share, chance)
     counts = exact[:n_edges].T.copy()
     cohort = np.diff(exact[n_edges:].sum(axis=1), prepend=0.0)
     at_longest = int(np.argmax(edges))
-    rate = states.count / (states.age + silence(model, log, states) + 1.0) * longest
-    n_paths = _paths(rate, exact[at_longest], paths / len(model.members))
+    rate = states.count / (states.age + block.silent + 1.0) * max(edges)
+    n_paths = _paths(rate, exact[at_longest], paths / n_members)
     # The longest paths go first, so that none is left over when the others are done.
     busiest = np.argsort(-rate, kind="stable")
     customer = np.repeat(busiest, n_paths[busiest])
@@ -401,7 +411,7 @@ def _expected_of_block(
 
     def member(m: int) -> tuple[FloatArray, FloatArray]:
         tasks = Tasks(customer, streams[customer], _numbered(path, m))
-        setting, world = _world(model, log, states, m, horizon, tasks)
+        setting, world = _world(block, m, tasks)
         weight = (share[m] * chance[m, at_longest] / n_paths)[customer]
         sized = on_device(np.resize(weight, len(world.tasks)))
         sums, by_tick = _expect(setting, world, on_device(padded), sized)
@@ -411,7 +421,7 @@ def _expected_of_block(
         )
         return later, np.asarray(by_tick, dtype=np.float64)
 
-    for later, by_tick in side_by_side([functools.partial(member, m) for m in range(len(model.members))]):
+    for later, by_tick in side_by_side([functools.partial(member, m) for m in range(n_members)]):
         counts += later
         cohort += np.diff(np.cumsum(by_tick)[ends], prepend=0.0)
     return Expected(counts, cohort)
@@ -431,35 +441,33 @@ def simulate_paths(
     """Simulate ``paths`` futures of every customer, each by a member drawn by what the silence says of it."""
     streams = streams_of(log.ids, seed)
     parts = []
-    for rows in block_slices(len(streams)):
-        part = _paths_of_block(model, log, states.rows(rows), horizon_ticks, paths, streams[rows])
-        parts.append(part._replace(customer=part.customer + rows.start))
+    for first, block in _blocks(model, log, states, streams, horizon_ticks):
+        part = _paths_of_block(block, paths)
+        parts.append(part._replace(customer=part.customer + first))
     return Paths(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-def _paths_of_block(
-    model: GapModel, log: EventLog, states: States, horizon_ticks: int, paths: int, streams: Streams
-) -> Paths:
-    horizon = ahead(model, log, horizon_ticks)
-    share, chance = _next_event(model, log, states, np.asarray(horizon.last)[None])
+def _paths_of_block(block: _Block, paths: int) -> Paths:
+    streams = block.streams
+    share, chance = _next_event(block, np.asarray(block.horizon.last)[None])
     every = _numbered(np.arange(paths), _MOST_MEMBERS - 1)
     pick, stays, _ = uniforms(streams[:, None], every[None, :], 0)
     member = (pick[:, :, None] > np.cumsum(share, axis=0).T[:, None, :-1]).sum(axis=-1)
     returns = stays < np.take_along_axis(chance[:, 0].T, member, axis=1)
     customers, numbers, ticks = [], [], []
-    for m in range(len(model.members)):
+    for m in range(len(block.model.members)):
         customer, number = np.nonzero((member == m) & returns)
         if not len(customer):
             continue
         tasks = Tasks(customer, streams[customer], _numbered(number, m))
-        setting, world = _world(model, log, states, m, horizon, tasks)
+        setting, world = _world(block, m, tasks)
         queue = _idle(world)
         while int(queue[0]) < len(customer) or bool(jnp.any(queue[1].live)):
             queue, events = _emit(setting, world, queue)
             task, tick, live = (np.asarray(part).ravel() for part in events)
             customers.append(customer[task[live]])
             numbers.append(number[task[live]])
-            ticks.append(tick[live].astype(np.int64) + log.as_of)
+            ticks.append(tick[live].astype(np.int64) + block.log.as_of)
     if not customers:
         return Paths(*[np.zeros(0, dtype=np.int64)] * 3)
     order = np.lexsort([np.concatenate(part) for part in (ticks, numbers, customers)])
