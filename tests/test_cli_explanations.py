@@ -35,7 +35,7 @@ def test_a_customer_is_explained_in_words_and_numbers(place: Path, small_model: 
     out = runner.invoke(app, words)
     assert out.exit_code == 0, out.output
     assert "The chance of a visit within 30 days" in out.stdout
-    assert "own pace" in out.stdout
+    assert "mean gap" in out.stdout
     assert customer in (place / "why.svg").read_text()
     content = json.loads(
         runner.invoke(app, ["explain", str(place / "visits"), "--id", customer, "--json"]).stdout

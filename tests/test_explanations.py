@@ -67,7 +67,7 @@ class TestCustomers:
         answer = small_model.predict(["30d"], ids=[customer])["p_return_30d"][0]
         assert result.forecast == pytest.approx(answer, abs=1e-5)
         assert table["what"].to_list()[0] == "anchor"
-        assert {"own pace", "visits so far", "day of the week", "amount", "season ahead"} <= set(
+        assert {"mean gap", "visits so far", "day of the week", "amount", "season ahead"} <= set(
             table["what"]
         )
 

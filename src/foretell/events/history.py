@@ -214,7 +214,7 @@ def running_mean(values: FloatArray, count: FloatArray) -> FloatArray:
 
 
 def pace_features(history: Histories) -> FloatArray:
-    """Return features of a customer's own pace, from which rules of thumb forecast.
+    """Return features of a customer's gaps so far, from which rules of thumb forecast.
 
     They are log(1 + ·) of the median gap so far, the mean log gap, its spread, and the two gaps before.
     """

@@ -477,7 +477,7 @@ def _paths_of_block(block: _Block, paths: int) -> Paths:
 def _paths(rate: FloatArray, chance: FloatArray, per_member: float) -> IntArray:
     """Return how many paths of each member a customer gets, by what it adds to the spread of the counts.
 
-    ``rate`` is the number of events that the customer's past pace promises, ``chance`` that of any event:
+    ``rate`` is the number of events that the customer's past rate promises, ``chance`` that of any event:
     customers who hardly ever return need few paths, busy ones many.
     """
     paths = np.round(per_member * chance * np.sqrt(0.05 + rate) / _TYPICAL)

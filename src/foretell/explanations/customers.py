@@ -30,7 +30,8 @@ _MONTHS = (
     "November", "December",
 )  # fmt: skip
 # Places of the columns of `foretell.events.history.step_features`.
-_GAP, _PACE, _SO_FAR, _WEEKDAY, _HOUR = (0, 2), (1,), (3, 4, 5), tuple(range(6, 12)), tuple(range(12, 16))
+_GAP, _MEAN_GAP, _SO_FAR = (0, 2), (1,), (3, 4, 5)
+_WEEKDAY, _HOUR = tuple(range(6, 12)), tuple(range(12, 16))
 # Percentage points below which a part is not worth a sentence; and how busy is busier.
 _LEAST, _BUSIER = 0.005, 0.1
 
@@ -132,8 +133,8 @@ def _pieces(contributions: FloatArray, customer: EventLog) -> list[Part]:
         pieces.append(("gap before it", _days(gaps[-2]), by_gap[-2]))
     earlier = f"{n - 3} of them, {_days(gaps[:-2].mean())} on average" if n > 3 else "none"
     pieces.append(("earlier gaps", earlier, by_gap[: max(n - 2, 1)].sum()))
-    pace = f"a visit in {_days(gaps.mean())}" if n > 1 else "one visit only"
-    pieces.append(("own pace", pace, contributions[:, list(_PACE)].sum()))
+    mean = _days(gaps.mean()) if n > 1 else "one visit only"
+    pieces.append(("mean gap", mean, contributions[:, list(_MEAN_GAP)].sum()))
     span = "the first" if n == 1 else f"{n:,} in {_days((customer.times[-1] - customer.times[0]) / per_day)}"
     pieces.append(("visits so far", span, contributions[:, list(_SO_FAR)].sum()))
     day = int((customer.times[-1] // per_day + 3) % 7)

@@ -72,7 +72,7 @@ class HistoryNetwork(ABC):
     kind : str
         Name of the head.
     paced : bool
-        Read the features of the customer's pace besides those of the step.
+        Read the features of the customer's gaps so far besides those of the step.
     packed_width : int
         Length of what the head says of an event.
     """

@@ -43,8 +43,8 @@ class Anchor(NamedTuple):
     mu, log_sigma : array, shape (K,)
         Log median gap of each rhythm, where ``pace`` is 0, and its spread.
     pace : array, shape (K,)
-        How far each rhythm goes with the customer's own pace: 0 is a rhythm that all customers share, such as
-        once a week, 1 one that is relative to the customer's own expected gap.
+        The exponent of the customer's expected gap in each rhythm: 0 is a rhythm that all customers share,
+        such as once a week, 1 one that is proportional to the expected gap.
     """
 
     log_r: Array
@@ -199,7 +199,7 @@ def fit_anchor(
             [-0.5, np.log(typical + 1.0), -0.5, 0.5],  # log r, α, a, b
             [1.0],
             np.zeros(components),
-            # Rhythms start out relative to the customer's own pace, from twice as fast to somewhat slower.
+            # Rhythms start out relative to the expected gap, from twice as fast to somewhat slower.
             np.linspace(-0.7, 0.5, components),
             np.full(components, -0.5),
             np.ones(components),
