@@ -30,7 +30,7 @@ from foretell.evaluation.calibration import (
     mass_within,
     recalibration_on_last_fold,
 )
-from foretell.evaluation.series_folds import scales
+from foretell.evaluation.folds import scales
 from foretell.nn.settings import SERIES
 from foretell.stats import metrics
 

@@ -12,8 +12,7 @@ from foretell.core.contracts import Outlook
 from foretell.core.time import period_edges
 from foretell.errors import DataError, ParameterError
 from foretell.evaluation import Evaluation
-from foretell.evaluation.event_folds import EventFolds
-from foretell.evaluation.series_folds import last_steps
+from foretell.evaluation.folds import EventFolds, last_steps
 from foretell.stats.metrics import censored_crps
 
 CUTS = ["2023-04-30", "2023-06-30"]

@@ -5,9 +5,19 @@
 """
 
 from foretell.baselines.bgnbd import BGNBD, MBGNBD, BGNBDParams
-from foretell.baselines.heuristics import GapParams, MeanGap, MedianGap, RepeatRate
 from foretell.baselines.pareto_nbd import ParetoNBD, ParetoNBDParams
-from foretell.baselines.rules import AutoARIMA, AutoETS, AutoTheta, Drift, Naive, SeasonalNaive
+from foretell.baselines.rules import (
+    AutoARIMA,
+    AutoETS,
+    AutoTheta,
+    Drift,
+    GapParams,
+    MeanGap,
+    MedianGap,
+    Naive,
+    RepeatRate,
+    SeasonalNaive,
+)
 from foretell.baselines.statistic import EventStatistic, SeriesStatistic
 
 __all__ = [

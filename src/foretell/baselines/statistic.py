@@ -13,12 +13,13 @@ import polars as pl
 from foretell.core import FloatArray, IntArray
 from foretell.core.constraints import Constraint, Whole, as_quantiles, check, check_whole
 from foretell.core.contracts import Kind, Outlook, State
-from foretell.data.blocks import CustomerBlocks, SeriesBlocks
 from foretell.data.log import EventLog, training_log
 from foretell.data.panel import Panel, check_panel, training_panel
 from foretell.data.state import log_from_state, log_state, panel_from_state, panel_state, with_data
 from foretell.data.tables import (
+    CustomerBlocks,
     EventAnswers,
+    SeriesBlocks,
     asked_customers,
     event_table,
     forecast_table,

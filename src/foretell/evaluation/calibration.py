@@ -21,7 +21,7 @@ from scipy.optimize import isotonic_regression
 from foretell.core import FloatArray
 from foretell.errors import ParameterError
 from foretell.evaluation.evaluation import Evaluation
-from foretell.evaluation.series_folds import LEVELS, quantile_column
+from foretell.evaluation.folds import LEVELS, quantile_column
 from foretell.stats import metrics
 from foretell.stats.blending import surely_positive
 

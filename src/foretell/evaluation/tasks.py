@@ -12,8 +12,7 @@ from foretell.core import FloatArray
 from foretell.core.constraints import check_whole
 from foretell.core.contracts import Figure, Task
 from foretell.errors import DataError
-from foretell.evaluation.event_folds import EventFolds, last_origin
-from foretell.evaluation.series_folds import LEVELS, SeriesFolds, quantile_column
+from foretell.evaluation.folds import LEVELS, EventFolds, SeriesFolds, last_origin, quantile_column
 from foretell.events.forecaster import EventForecaster
 from foretell.series.forecaster import SeriesForecaster
 from foretell.stats import metrics

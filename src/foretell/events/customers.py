@@ -10,9 +10,8 @@ import numpy as np
 
 from foretell.core import IntArray
 from foretell.core.contracts import Kind, State
-from foretell.data.blocks import CustomerBlocks
 from foretell.data.log import EventLog, training_log
-from foretell.data.tables import Customers, asked_customers
+from foretell.data.tables import CustomerBlocks, Customers, asked_customers
 from foretell.errors import ParameterError
 from foretell.events.auto import LEAST_CUSTOMERS, EventChoice
 from foretell.events.fitting import fit_gap_model, train_further, untrained

@@ -20,8 +20,7 @@ from foretell.plotting.calibration import (
 )
 from foretell.plotting.charts import FORMATS, save
 from foretell.plotting.customers import plot_activity, plot_tracking
-from foretell.plotting.explanation import plot_explanation, plot_importances
-from foretell.plotting.forecast import plot_error_by_step, plot_forecast
+from foretell.plotting.forecast import plot_error_by_step, plot_explanation, plot_forecast, plot_importances
 from foretell.plotting.gaps import plot_next_event, plot_predicted, plot_qq
 from foretell.plotting.network import plot_network, plot_training
 

@@ -16,7 +16,7 @@ from foretell.evaluation.calibration import (
     recalibration_on_last_fold,
 )
 from foretell.evaluation.evaluation import Evaluation
-from foretell.evaluation.series_folds import LEVELS, quantile_column
+from foretell.evaluation.folds import LEVELS, quantile_column
 from foretell.plotting.charts import (
     BLUE,
     PALETTE,

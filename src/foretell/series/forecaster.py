@@ -15,10 +15,9 @@ import polars as pl
 from foretell.core import FloatArray
 from foretell.core.constraints import Constraint, Instance, Maybe, OneOf, Whole, check
 from foretell.core.contracts import Kind, State
-from foretell.data.blocks import SeriesBlocks
 from foretell.data.panel import Panel, check_panel, training_panel
 from foretell.data.state import panel_from_state
-from foretell.data.tables import forecast_table, quantiles_for
+from foretell.data.tables import SeriesBlocks, forecast_table, quantiles_for
 from foretell.errors import DataError
 from foretell.nn.forecaster import NetworkForecaster
 from foretell.nn.samplers import power_of_two
