@@ -14,8 +14,9 @@ from foretell.nn.cells import CELLS
 from foretell.nn.custom import OwnNetwork
 from foretell.nn.samplers import Bucket
 from foretell.nn.settings import NetworkConfig
-from foretell.series.architecture import QUANTILES, Shape
+from foretell.series.architecture import Shape
 from foretell.series.network import SeriesNetwork
+from foretell.series.quantiles import QUANTILES
 from foretell.series.windows import Batch
 
 LAYERS = {"depth_gated": 2}  # with one there is no gate

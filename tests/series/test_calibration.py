@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
-from foretell.series.architecture import QUANTILES
 from foretell.series.calibration import Calibration, clusters_of
+from foretell.series.quantiles import QUANTILES
 from foretell.series.windows import Windows
 
 RNG = np.random.default_rng(2)

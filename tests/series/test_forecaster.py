@@ -14,10 +14,10 @@ import pytest
 import foretell as ft
 from foretell.nn.settings import SERIES
 from foretell.nn.training import Trainer
-from foretell.series.architecture import QUANTILES
 from foretell.series.calibration import Calibration
 from foretell.series.fitting import SeriesModel, choose_shape, train_further
 from foretell.series.network import SeriesNetwork
+from foretell.series.quantiles import QUANTILES
 from foretell.series.reading import CovariateCode, Reading
 from foretell.series.windows import NORMALISATIONS, Windows, gather
 

@@ -13,9 +13,7 @@ from foretell.nn.custom import OwnNetwork, check_variables
 from foretell.nn.layers import Initializers, make_dropout
 from foretell.nn.networks import dense_layers, make_cell, make_recurrent
 from foretell.nn.settings import NetworkConfig
-
-QUANTILES = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
-MIDDLE = QUANTILES.index(0.5)
+from foretell.series.quantiles import QUANTILES
 
 
 @dataclasses.dataclass(frozen=True)

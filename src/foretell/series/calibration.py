@@ -10,7 +10,7 @@ import numpy as np
 
 from foretell.core import FloatArray, IntArray
 from foretell.nn.backend import Array
-from foretell.series.architecture import MIDDLE, QUANTILES
+from foretell.series.quantiles import MIDDLE, QUANTILES
 from foretell.series.windows import Windows
 from foretell.stats.blending import surely_positive
 

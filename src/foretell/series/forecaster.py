@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -23,7 +22,6 @@ from foretell.nn.forecaster import NetworkForecaster
 from foretell.nn.samplers import power_of_two
 from foretell.nn.settings import SERIES, Defaults, NetworkConfig, TrainConfig, check_network, resolved
 from foretell.nn.training import Progress
-from foretell.series.architecture import QUANTILES
 from foretell.series.auto import LEAST_VALUES, SeriesChoice, choose
 from foretell.series.fitting import (
     SeriesModel,
@@ -32,6 +30,7 @@ from foretell.series.fitting import (
     train_further,
     untrained,
 )
+from foretell.series.quantiles import QUANTILES, at_levels
 from foretell.series.rollout import block_quantiles, path_quantiles
 from foretell.series.state import choice_of, forecaster_state, of_today, series_model_of, settings
 from foretell.series.windows import WindowConfig
@@ -261,7 +260,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
                 out[chosen] = path_quantiles(model, part, horizon, size, int(self.seed))
             else:
                 out[chosen] = block_quantiles(model, part, horizon, size)
-        ours = np.sort(_at_levels(out, quantiles), axis=-1)
+        ours = np.sort(at_levels(out, quantiles), axis=-1)
         return ours if self.auto_ is None else self.auto_.forecast(ours, panel, horizon, quantiles)
 
     def _program(self, levels: Sequence[float], horizons: Sequence[str | int]) -> Program:
@@ -269,7 +268,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
 
         del horizons  # it is the trained one
         quantiles = quantiles_for(levels)
-        weights = _at_levels(np.eye(len(QUANTILES)), quantiles)
+        weights = at_levels(np.eye(len(QUANTILES)), quantiles)
         return series_program(self.model_, self.panel_, quantiles, weights)
 
     def state(self) -> State:
@@ -312,18 +311,3 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_network(self.network)
-
-
-def _at_levels(trained: FloatArray, quantiles: Sequence[float]) -> FloatArray:
-    """Return the quantiles at other levels: between the trained ones by the normal distribution's scale."""
-    given = [NormalDist().inv_cdf(level) for level in QUANTILES]
-    out = []
-    for level in quantiles:
-        if level in QUANTILES:
-            out.append(trained[..., QUANTILES.index(level)])
-            continue
-        z = NormalDist().inv_cdf(level)
-        k = int(np.clip(np.searchsorted(given, z), 1, len(given) - 1))
-        share = (z - given[k - 1]) / (given[k] - given[k - 1])
-        out.append(trained[..., k - 1] * (1.0 - share) + trained[..., k] * share)
-    return np.stack(out, axis=-1)

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from foretell.nn.backend import Array, Model, Variable, Weights, keras
 from foretell.nn.custom import OwnNetwork, generators
 from foretell.nn.settings import SERIES, NetworkConfig
-from foretell.series.architecture import MIDDLE, QUANTILES, Shape, build_series_model
+from foretell.series.architecture import Shape, build_series_model
+from foretell.series.quantiles import MIDDLE, QUANTILES
 from foretell.series.windows import Batch, Flat, Windows, gather
 
 # A window that was constant has no scale of its own: what follows counts no more than this many scales.

@@ -16,10 +16,10 @@ from foretell.core.ragged import flat_ranges, to_offsets
 from foretell.data.panel import Panel
 from foretell.nn.backend import Array
 from foretell.nn.streams import streams_of, uniforms_on_device
-from foretell.series.architecture import MIDDLE, QUANTILES
 from foretell.series.calibration import calibrated
 from foretell.series.fitting import SeriesModel
 from foretell.series.network import SeriesNetwork
+from foretell.series.quantiles import MIDDLE, QUANTILES
 from foretell.series.windows import Batch, Flat, Windows, at_ends, gather
 
 Normalised: TypeAlias = tuple[Array, Array, Array, Array]

@@ -14,11 +14,12 @@ from foretell.core.grid import Grid
 from foretell.data.state import panel_state, refuse, with_data
 from foretell.nn.settings import NetworkConfig, TrainConfig
 from foretell.nn.state import member_arrays, members_of_arrays, network_of_state, network_state
-from foretell.series.architecture import QUANTILES, Shape
+from foretell.series.architecture import Shape
 from foretell.series.auto import SeriesChoice
 from foretell.series.calibration import Calibration
 from foretell.series.fitting import SeriesModel
 from foretell.series.network import SeriesNetwork
+from foretell.series.quantiles import QUANTILES
 from foretell.series.reading import CovariateCode, Reading
 from foretell.series.windows import WindowConfig
 
