@@ -1,0 +1,120 @@
+"""The clock of days on which horizons are measured: it stands still on days without visits."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from foretell.core import BoolArray, FloatArray, IntArray
+from foretell.core.time import UNIT_SECONDS, Unit
+
+_PULL: Final = 20.0  # visits that a day of the week needs before it counts as much as the usual day
+_CLOSED: Final = 8.0  # so many visits expected, and next to none seen: closed
+_NEXT_TO_NONE: Final = 0.01
+_SPAN: Final = np.arange(4 * 365 + 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class DayClock:
+    """How much of a usual day each day counts: by day of the week, and none where the shop is closed.
+
+    Attributes
+    ----------
+    unit : {"day", "hour"}
+        What a tick is.
+    week : tuple of float, length 7
+        Factors from Thursday, the first day of 1970; 0 is closed.
+    months : tuple of float, length 12
+        1, or 0 for a month in which nobody ever comes.
+    monthly : bool
+        All visits are dated on the first of a month.
+
+    Examples
+    --------
+    >>> clock = DayClock("day", (1.0,) * 7, (1.0,) * 12)
+    >>> clock.ahead(0, np.array([7, 30])).tolist()
+    [7.0, 30.0]
+    """
+
+    unit: Unit = "day"
+    week: tuple[float, ...] = (1.0,) * 7
+    months: tuple[float, ...] = (1.0,) * 12
+    monthly: bool = False
+
+    @classmethod
+    def fit(cls, repeats: IntArray, first: IntArray, until: int, unit: Unit = "day") -> DayClock:
+        """Learn from the ticks of repeat visits, of customers who joined at some ticks, up to ``until``.
+
+        A day of the week, a month, or all days but the first of a month on which next to nobody came, though
+        many were to be expected, are closed. Seasons are no part of it.
+        """
+        per_day = _ticks_a_day(unit)
+        begin, end = int(first.min()) // per_day, until // per_day + 1
+        days = np.arange(begin, end)
+        joined = np.cumsum(np.bincount(first // per_day - begin, minlength=len(days)))
+        seen = np.bincount(repeats // per_day - begin, minlength=len(days)).astype(np.float64)
+        expected = joined * (seen.sum() / max(joined.sum(), 1))
+
+        def factors(classes: IntArray, n: int) -> tuple[FloatArray, BoolArray]:
+            came, due = (np.bincount(classes, values, minlength=n) for values in (seen, expected))
+            return (came + _PULL) / (due + _PULL), (due > _CLOSED) & (came <= _NEXT_TO_NONE * due)
+
+        others_closed = factors(_is_first(days).astype(np.int64), 2)[1][0]
+        if others_closed:
+            return cls(unit, monthly=True)
+        week, closed = factors(days % 7, 7)
+        months = np.where(factors(_month(days), 12)[1], 0.0, 1.0)
+        return cls(unit, tuple(np.where(closed, 0.0, week).tolist()), tuple(months.tolist()))
+
+    def speed(self, days: IntArray) -> FloatArray:
+        """Return how much of a usual day each day since 1970-01-01 counts."""
+        speed: FloatArray = self._raw(days) / self._raw(_SPAN).mean()
+        return speed
+
+    def readings(self, start: int, ticks: npt.ArrayLike) -> FloatArray:
+        """Return the days of the clock from the beginning of the tick ``start`` to the end of others."""
+        ticks = np.asarray(ticks, dtype=np.int64)
+        per_day = _ticks_a_day(self.unit)
+        low, high = min(int(ticks.min(initial=start)), start), int(ticks.max(initial=start))
+        all_ticks = np.arange(low, high + 1)
+        passed = np.cumsum(self.speed(all_ticks // per_day)) / per_day
+        total: FloatArray = passed[ticks - low] - (passed[start - low - 1] if start > low else 0.0)
+        return total
+
+    def ahead(self, as_of: int, ticks: npt.ArrayLike) -> FloatArray:
+        """Return the days of the clock in the so many ticks after a tick."""
+        return self.readings(as_of + 1, np.asarray(ticks) + as_of)
+
+    def to_array(self) -> FloatArray:
+        """Return what was learned as numbers."""
+        return np.array([*self.week, *self.months, float(self.monthly)])
+
+    @classmethod
+    def of_array(cls, numbers: npt.NDArray[np.floating], unit: Unit) -> DayClock:
+        """Return the clock that `to_array` described."""
+        values = numbers.tolist()
+        return cls(unit, tuple(values[:7]), tuple(values[7:19]), bool(values[19]))
+
+    def _raw(self, days: IntArray) -> FloatArray:
+        if self.monthly:
+            return _is_first(days).astype(np.float64)
+        speed: FloatArray = np.array(self.week)[days % 7] * np.array(self.months)[_month(days)]
+        return speed
+
+
+def _ticks_a_day(unit: Unit) -> int:
+    return UNIT_SECONDS["day"] // UNIT_SECONDS[unit]
+
+
+def _month(days: IntArray) -> IntArray:
+    months: IntArray = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % 12
+    return months
+
+
+def _is_first(days: IntArray) -> BoolArray:
+    dates = days.astype("datetime64[D]")
+    first: BoolArray = dates == dates.astype("datetime64[M]").astype("datetime64[D]")
+    return first
