@@ -111,6 +111,7 @@ def _rooms() -> Iterator[None]:
     import foretell.baselines  # noqa: PLC0415
 
     yield
+    import foretell.events.horizon.adapter  # noqa: PLC0415
     import foretell.events.stores  # noqa: PLC0415
 
     yield

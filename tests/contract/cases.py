@@ -59,6 +59,7 @@ def own_windows(shape):
 
 EVENTS = {f"head {head}": functools.partial(visits, head) for head in HEADS} | {
     "auto": functools.partial(visits, model="auto"),
+    "prior": lambda: ft.EventForecaster(model="prior"),
     "stores": stores,
     "own cell": lambda: visits(cell=keras.layers.GRUCell(4)),
     "Pareto/NBD": baselines.ParetoNBD,

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from foretell.events.horizon import training
+from foretell.events.horizon import network, training
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def test_a_stopped_training_goes_on_to_where_it_would_have_been(tmp_path, monkey
         training.train_prior(tmp_path / "stopped", rounds=4, seed=1, peak=1e-3)
     monkeypatch.setattr(training, "simulated_rows", drawn)
     training.train_prior(tmp_path / "stopped", rounds=4, seed=1, peak=1e-3)
-    whole, stopped = (training.read_weights(tmp_path / name / "prior.npz") for name in ("whole", "stopped"))
+    whole, stopped = (network.read_weights(tmp_path / name / "prior.npz") for name in ("whole", "stopped"))
     for name, value in whole.items():
         np.testing.assert_allclose(stopped[name], value, atol=1e-3)
     curves = [json.loads((tmp_path / name / "curve.json").read_text()) for name in ("whole", "stopped")]

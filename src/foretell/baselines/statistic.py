@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -98,7 +98,7 @@ class _Statistic(SavedForecaster):
     shell_name: ClassVar[str]
 
     def __init_subclass__(cls, **options: object) -> None:
-        if "name" in vars(cls):
+        if "name" in vars(cls) and "saved_as" not in vars(cls):
             # As the shell spells it, and as models are saved: "pareto-nbd".
             cls.shell_name = cls.saved_as = cls.name.lower().replace("/", "-").replace(" ", "-")
         super().__init_subclass__(**options)
@@ -141,8 +141,18 @@ class _Statistic(SavedForecaster):
         """Learn the parameters."""
 
 
-class EventStatistic(_Statistic, CustomerBlocks, ABC):
-    """A statistic or rule of events: a subclass gives its formulas, this class the verbs and the table.
+class Readable(Protocol):
+    """What is read of customers' histories."""
+
+    def at(self, places: IntArray) -> Self:
+        """Return what was read at some places; -1 is a customer whose first event falls on the as-of date."""
+
+
+Read = TypeVar("Read", bound=Readable)
+
+
+class EventFormulas(_Statistic, CustomerBlocks, ABC, Generic[Read]):
+    """A forecaster of events by formulas: a subclass gives these, this class the verbs and the table.
 
     A formula that a model does not have returns None, and the columns that it would fill are null.
 
@@ -263,32 +273,40 @@ class EventStatistic(_Statistic, CustomerBlocks, ABC):
     def _learn(self, log: EventLog) -> None:
         """Learn the parameters."""
 
-    def _histories(self, log: EventLog) -> Histories:
-        return Histories(summarise(log), np.full(log.n_customers, np.nan))
+    @abstractmethod
+    def _histories(self, log: EventLog) -> Read:
+        """Return what the formulas read of the customers of a log, in its order."""
 
     @abstractmethod
-    def _expected(self, histories: Histories, ticks: FloatArray) -> FloatArray:
+    def _expected(self, histories: Read, ticks: FloatArray) -> FloatArray:
         """Return the expected number of events within each horizon, shape (n, n_horizons)."""
 
-    def _further_event(self, histories: Histories) -> FloatArray | None:
+    def _further_event(self, histories: Read) -> FloatArray | None:
         """Return the chance of any further event."""
         del histories
         return None
 
-    def _chances(self, histories: Histories, ticks: FloatArray) -> FloatArray | None:
+    def _chances(self, histories: Read, ticks: FloatArray) -> FloatArray | None:
         """Return the chance of an event within each horizon, shape (n, n_horizons)."""
         del histories, ticks
         return None
 
-    def _next_event(self, histories: Histories, levels: FloatArray) -> FloatArray | None:
+    def _next_event(self, histories: Read, levels: FloatArray) -> FloatArray | None:
         """Return quantiles of the time to the next event given a return, in ticks, shape (n_levels, n)."""
         del histories, levels
         return None
 
-    def _overdue(self, histories: Histories) -> FloatArray | None:
+    def _overdue(self, histories: Read) -> FloatArray | None:
         """Return how far the silence reaches into the distribution of gaps of a customer who returns."""
         del histories
         return None
+
+
+class EventStatistic(EventFormulas[Histories], ABC):
+    """A statistic or rule of events, which reads sufficient statistics of the histories."""
+
+    def _histories(self, log: EventLog) -> Histories:
+        return Histories(summarise(log), np.full(log.n_customers, np.nan))
 
 
 class SeriesStatistic(_Statistic, SeriesBlocks, ABC):

@@ -41,6 +41,8 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice], Cus
     @property
     def name(self) -> str:
         """The model's name in tables."""
+        if self.model == "prior":
+            return "foretell, prior"
         kind = as_head(self.head).kind
         return "foretell" if kind == "mixture" else f"foretell, {kind}"
 
@@ -112,14 +114,17 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice], Cus
             The new as-of date where nobody came.
         """
         self._check_fitted("model_")
+        merged, seen = self.log_.extended(self._later(new_events, as_of))
+        return self._keep(merged, encode(self.model_, merged, self._aligned(merged, seen), seen))
+
+    def _later(self, new_events: EventLog | None, as_of: object) -> EventLog:
+        """Return new events, or the silence up to a date."""
         if (new_events is None) == (as_of is None):
             raise ParameterError(
                 f"update(new_events={new_events!r}, as_of={as_of!r}); expected one of them: new events, in a "
                 "log with an as-of date of its own, or the date up to which nobody came"
             )
-        later = self.log_.quiet_until(self.log_.last_tick(as_of)) if new_events is None else new_events
-        merged, seen = self.log_.extended(later)
-        return self._keep(merged, encode(self.model_, merged, self._aligned(merged, seen), seen))
+        return self.log_.quiet_until(self.log_.last_tick(as_of)) if new_events is None else new_events
 
     def state(self) -> State:
         """Return what was learned, and the log with where each customer stands, as plain values."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -26,11 +26,12 @@ from foretell.data.tables import (
 from foretell.errors import ParameterError
 from foretell.events.auto import EventChoice, choose
 from foretell.events.count_forecasts import CountForecasts
-from foretell.events.heads import HeadConfig, as_head
+from foretell.events.heads import HORIZON, HeadConfig, as_head
 from foretell.events.heads.grid import GridNetwork
 from foretell.events.state import of_today, settings
 from foretell.events.states import GapModel, States, standing
 from foretell.nn.settings import NetworkConfig, TrainConfig, check_network
+from foretell.nn.training import Progress
 from foretell.prep.bins import Bins
 
 if TYPE_CHECKING:
@@ -55,10 +56,12 @@ class EventForecaster(CountForecasts):
         steps, units)``, or a function that builds one for a shape: it replaces the recurrent layers.
     training : TrainConfig, optional
         Epochs, batch size, learning rate, early stopping.
-    head : {"mixture", "bins", "gap", "hazard"} or HeadConfig
+    head : {"mixture", "bins", "gap", "hazard", "horizon"} or HeadConfig
         What the network says of the next gap, and what it starts from; only the mixture knows everything,
-        see the page on heads.
-    model : {"network", "auto"}
+        see the page on heads. ``"horizon"`` says of any horizon how many visits there will be; it starts from
+        the prior for customers and has one network of a shape of its own.
+    model : {"network", "auto", "prior"}
+        ``"prior"`` answers at once, without training, by a network that has learned from simulated shops.
         ``"auto"`` holds back the last quarter of the log once, and by it chooses or blends the network, the
         buy-till-you-die statistics and the rules of thumb, for counts and for probabilities; dates and
         simulated futures stay the network's. With fewer than 200 customers it warns and falls back on the
@@ -88,7 +91,7 @@ class EventForecaster(CountForecasts):
         "ensemble": Whole(),
         "seed": Whole(0),
         "training": Maybe(Instance(TrainConfig)),
-        "model": OneOf(("network", "auto")),
+        "model": OneOf(("network", "auto", "prior")),
     }
     _configurations: ClassVar[Mapping[str, type]] = {
         "network": NetworkConfig,
@@ -114,6 +117,28 @@ class EventForecaster(CountForecasts):
         self.network = network
         self.training = training
         self.model = model
+
+    def fit(
+        self,
+        data: EventLog,
+        *,
+        as_of: object = None,
+        warm_start: Self | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Self:
+        """Fit to a log; see `NetworkForecaster.fit`."""
+        self._check_parameters()
+        if self.answers_any_horizon:
+            from foretell.events.horizon.adapter import HorizonEvents  # noqa: PLC0415  # it is one of these
+
+            self.__class__ = HorizonEvents
+            return self.fit(data, as_of=as_of, warm_start=warm_start, progress=progress)
+        return super().fit(data, as_of=as_of, warm_start=warm_start, progress=progress)
+
+    @property
+    def answers_any_horizon(self) -> bool:
+        """Whether it goes by the horizon head, or by its prior, in place of a head of the next gap."""
+        return self.model == "prior" or as_head(self.head).kind == HORIZON
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

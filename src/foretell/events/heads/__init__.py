@@ -11,9 +11,11 @@ from foretell.errors import ParameterError
 from foretell.prep.bins import Bins
 
 KINDS = ("mixture", "bins", "gap", "hazard")
+HORIZON: Final = "horizon"
+"""The head that answers of any horizon at once, and knows no next gap; see `foretell.events.horizon`."""
 SCALES = ("log", "standard", "minmax")
 _RULES: Final[Mapping[str, Constraint]] = {
-    "kind": OneOf(KINDS),
+    "kind": OneOf((*KINDS, HORIZON)),
     "scale": OneOf(SCALES),
     "censored": OneOf((True, False)),
     "drop_out": OneOf(("mbg", "bg")),
@@ -28,9 +30,9 @@ class HeadConfig:
 
     Parameters
     ----------
-    kind : {"mixture", "bins", "gap", "hazard"}
+    kind : {"mixture", "bins", "gap", "hazard", "horizon"}
         A distribution with a chance of no return; probabilities of classes of gaps; the gap itself; the
-        chance to come in each step of a fine grid if not come before.
+        chance to come in each step of a fine grid if not come before; the number of visits in any horizon.
     bins : int or sequence of float
         Of ``bins``: so many classes with about equally many gaps in each, or own edges in ticks, such as
         ``(0, 7, 14, 28, inf)``. The last class is open, whatever its upper edge.
@@ -79,8 +81,9 @@ def as_head(head: object) -> HeadConfig:
     """Return the configuration of a head that may be given by its name."""
     if isinstance(head, HeadConfig):
         return head
-    if not isinstance(head, str) or head not in KINDS:
+    if not isinstance(head, str) or head not in (*KINDS, HORIZON):
         raise ParameterError(
-            f"head={head!r}; expected one of {', '.join(map(repr, KINDS))}, or a foretell.HeadConfig(…)"
+            f"head={head!r}; expected one of {', '.join(map(repr, (*KINDS, HORIZON)))}, or a "
+            "foretell.HeadConfig(…)"
         )
     return HeadConfig(head)

@@ -60,12 +60,16 @@ class CountCurves:
         chance: FloatArray = special.expit(self.log_odds[:, -1])
         return chance
 
-    def next_visit(self, levels: npt.ArrayLike) -> FloatArray:
-        """Return quantiles of the days of the clock to the next visit given a return, (n_levels, n)."""
+    def next_visit(self, levels: npt.ArrayLike, within: float | None = None) -> FloatArray:
+        """Return quantiles of the days of the clock to the next visit given a return, (n_levels, n).
+
+        Given a return within some days, where they are named.
+        """
         rows = np.arange(len(self.log_odds))
+        returns = self.p_active if within is None else self.p_return([within])[:, 0]
         quantiles = []
         for level in np.asarray(levels, dtype=np.float64):
-            chance = np.clip(level * self.p_active, 1e-12, 1 - 1e-12)
+            chance = np.clip(level * returns, 1e-12, 1 - 1e-12)
             wanted = np.log(chance) - np.log1p(-chance)
             k = (self.log_odds < wanted[:, None]).sum(axis=1) - 1
             k = np.clip(k, 0, len(GRID) - 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeAlias
 
@@ -18,6 +19,7 @@ Weights: TypeAlias = dict[str, Any]
 _PIVOT: Final = 5  # the knot from which the curves are laid out to both sides
 _LEAST_RISE: Final = 0.003  # of the anchor's curves from knot to knot
 _STEEPEST: Final = 4.0  # logarithm of how many times as steep as its anchor's a curve may be
+_FURTHER: Final = (3.0, 1.2)  # logarithms of how far below and above its anchor m may lie
 _RISES: Final = len(GRID) - 2  # the last rise, beyond what simulated shops last, is like the one before
 N_OUTPUTS: Final = 2 * (1 + _RISES) + 1
 
@@ -61,15 +63,17 @@ def corrections(weights: Weights, hidden: Any, context: Any, xp: ModuleType) -> 
 def anchor_knots(anchor: Curves) -> tuple[FloatArray, FloatArray]:
     """Return log odds of a return and log of the further visits, at the grid, by the anchor."""
     more = np.maximum(anchor.expected / np.maximum(anchor.p_return, 1e-12) - 1.0, 1e-4)
-    return log_odds(anchor.p_return), np.log(more)
+    return log_odds(anchor.p_return), np.maximum.accumulate(np.log(more), axis=1)
 
 
 def corrected(outputs: Any, odds: Any, more: Any, xp: ModuleType) -> tuple[Any, Any, Any]:
     """Return the knots of `CountCurves`, from the anchor's: shifted, and steeper or flatter, but rising."""
     half = 1 + _RISES
+    further = _laid_out(more, outputs[:, half : 2 * half], xp)
     return (
         _laid_out(odds, outputs[:, :half], xp),
-        _laid_out(more, outputs[:, half : 2 * half], xp),
+        # How often those come who hardly ever return, few visits have taught: it stays near the anchor.
+        xp.clip(further, more - _FURTHER[0], more + _FURTHER[1]),
         xp.clip(outputs[:, -1], -3.0, 5.0),
     )
 
@@ -99,6 +103,12 @@ def forward(weights: Weights, given: Inputs) -> CountCurves:
     last[order] = hidden
     outputs = corrections(weights, last, given.context, np).astype(np.float64)
     return CountCurves(*corrected(outputs, *anchor_knots(given.anchor), np))
+
+
+def read_weights(path: Path) -> dict[str, Float32Array]:
+    """Read weights that were written, in single precision."""
+    with np.load(path) as stored:
+        return {name: stored[name].astype(np.float32) for name in stored.files}
 
 
 def _sigmoid(x: Any, xp: ModuleType) -> Any:

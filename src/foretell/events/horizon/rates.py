@@ -97,16 +97,22 @@ class RateClasses:
     def curves(self, histories: Histories, horizons: FloatArray) -> Curves:
         """Return the chance of a visit and the expected visits within horizons, in days of the clock."""
         alive = self.alive(histories)
-        x, age = histories.repeats[:, None, None], histories.age[:, None, None]
-        shape, scale = SHAPE + x, _SCALES[None, :, None] + age
-        by_rate = alive.sum(axis=2)
-        came = -np.expm1(-shape * np.log1p(horizons / scale))
-        p_return = np.einsum("nk,nkh->nh", by_rate, came)
+        shape, scale = _rates_now(histories)
+        p_return = _chance_to_come(alive, histories, horizons)
         expected = np.zeros_like(p_return)
         for j, lost in enumerate(LOST):
             visits = -np.expm1(-shape * np.log1p(lost * horizons / scale)) / lost
             expected += np.einsum("nk,nkh->nh", alive[:, :, j], visits)
         return Curves(p_return, expected)
+
+    def overdue(self, histories: Histories) -> FloatArray:
+        """Return how far the silence reaches into the time to the next visit, as seen at the last one."""
+        then = histories._replace(age=histories.recency)
+        silence = (histories.age - histories.recency)[:, None, None]
+        alive = self.alive(then)
+        reached = _chance_to_come(alive, then, silence)[:, 0] / alive.sum(axis=(1, 2))
+        overdue: FloatArray = np.clip(reached, 0.0, 1.0)
+        return overdue
 
     def alive(self, histories: Histories) -> FloatArray:
         """Return the chance of being of each class, and not lost, shape (n, n_means, n_lost)."""
@@ -115,6 +121,18 @@ class RateClasses:
         stays, left = (self.weights * np.exp(part - top) for part in (alive, gone))
         share: FloatArray = stays / (stays + left).sum(axis=(1, 2), keepdims=True)
         return share
+
+
+def _rates_now(histories: Histories) -> tuple[FloatArray, FloatArray]:
+    """Return shape and scale of the rates of each class that is still active, (n, n_means, 1)."""
+    return SHAPE + histories.repeats[:, None, None], _SCALES[None, :, None] + histories.age[:, None, None]
+
+
+def _chance_to_come(alive: FloatArray, histories: Histories, horizons: FloatArray) -> FloatArray:
+    shape, scale = _rates_now(histories)
+    came = -np.expm1(-shape * np.log1p(horizons / scale))
+    chance: FloatArray = np.einsum("nk,nkh->nh", alive.sum(axis=2), came)
+    return chance
 
 
 def _log_likelihoods(histories: Histories) -> tuple[FloatArray, FloatArray]:

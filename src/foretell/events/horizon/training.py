@@ -11,7 +11,7 @@ import functools
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -38,6 +38,7 @@ _HORIZONS: Final = 5  # of one row
 _BATCH: Final = (704, 320)  # rows with short histories, and with long ones
 _SHOPS, _ROWS, _STEPS = 48, 160, 16  # of a round: shops, customers of each, steps
 _AVERAGED: Final = 0.999
+_SLOWLY: Final = 0.97  # as the average moves where there are few steps
 _HELD_OUT, _EVERY = 200, 25  # shops by which it is judged, and after how many rounds
 
 
@@ -239,6 +240,75 @@ def train_prior(out: Path, *, rounds: int, seed: int, peak: float) -> None:
             print(curve[-1], flush=True)  # noqa: T201  # a command that says how far it is
 
 
+_ORIGINS: Final = np.linspace(0.35, 0.94, 7)  # shares of the log at which it is looked ahead
+_JUDGED: Final = 0.78  # share of the log by which the number of steps is chosen, on what comes after it
+_CHOICES: Final = (0, 20, 40, 80, 120, 160, 200)
+_CUSTOMERS: Final = 3000  # at one origin
+_GENTLE: Final = 3e-4
+
+
+def adapted(weights: Weights, visits: Visits, *, seed: int) -> dict[str, Float32Array]:
+    """Return weights after further steps on a log's own earlier origins, as many as later visits gain by.
+
+    How many is chosen on the last part of the log: the network is trained on what came before it, and judged
+    by the likelihood of what came then. Where nothing is gained the weights stay as they are.
+    """
+    origin = int(visits.first.min())
+    span = visits.as_of - origin
+    judge = origin + int(_JUDGED * span)
+    rng = np.random.default_rng(seed)
+    held_out = _looked_ahead(visits, judge, visits.as_of, rng)
+    earlier = [_looked_ahead(visits, origin + int(o * (judge - origin)), judge, rng) for o in _ORIGINS]
+    known = [rows for rows in earlier if rows is not None]
+    if held_out is None or not known:
+        return weights
+    losses: list[float] = []
+    _steps_on(weights, joined(known), rng, lambda now: losses.append(float(_judge(now, held_out))))
+    steps = _CHOICES[int(np.argmin(losses))]
+    if not steps:
+        return weights
+    all_rows = [_looked_ahead(visits, origin + int(o * span), visits.as_of, rng) for o in _ORIGINS]
+    final = _steps_on(weights, joined([rows for rows in all_rows if rows is not None]), rng, None, steps)
+    return {name: np.asarray(value) for name, value in final.items()}
+
+
+def _steps_on(
+    weights: Weights,
+    rows: Rows,
+    rng: np.random.Generator,
+    judge: Callable[[Weights], None] | None,
+    most: int = _CHOICES[-1],
+) -> Weights:
+    """Return the average of the weights after some steps, shown to a judge at each number to choose from."""
+    state, batches = Training.begin(weights), Batches(rows)
+    for step in range(most + 1):
+        if judge is not None and step in _CHOICES:
+            judge(state.average)
+        if step < most:
+            state, _ = adam_step(state, *batches.draw(rng), _GENTLE * min(1.0, (step + 1) / 20), _SLOWLY)
+    return state.average
+
+
+def _looked_ahead(visits: Visits, origin: int, until: int, rng: np.random.Generator) -> Rows | None:
+    """Return rows of customers as they stood at an origin, with their visits up to a later date."""
+    past, longest = visits.until(origin), until - origin
+    if longest < 2 or len(past.count) == len(past.time):
+        return None
+    chosen = rng.permutation(len(past.count))[:_CUSTOMERS]
+    ticks = np.exp(rng.uniform(0, np.log(longest), _HORIZONS)).astype(np.int64)
+    ticks[-1] = longest
+    known = np.unique(visits.owner[visits.time <= origin])[chosen]
+    counts = [
+        np.bincount(
+            visits.owner[(visits.time > origin) & (visits.time <= origin + t)], minlength=known.max() + 1
+        )
+        for t in ticks
+    ]
+    summary = ShopSummary.of(past)
+    days = summary.clock.ahead(origin, ticks)
+    return rows_of(inputs(past.take(chosen), summary), days, np.stack(counts, axis=1)[known])
+
+
 @jax.jit
 def _judge(weights: Weights, rows: Rows) -> Any:
     knots = corrected(
@@ -255,12 +325,6 @@ def write_weights(path: Path, weights: Weights) -> None:
     half: Weights = dict(weights)
     half |= {name: np.asarray(value, dtype=np.float16) for name, value in weights.items()}
     np.savez_compressed(path, **half)
-
-
-def read_weights(path: Path) -> dict[str, Float32Array]:
-    """Read weights back, in single precision."""
-    with np.load(path) as stored:
-        return {name: stored[name].astype(np.float32) for name in stored.files}
 
 
 def _write(path: Path, state: Training, done: int, seconds: float) -> None:

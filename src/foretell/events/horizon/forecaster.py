@@ -1,0 +1,281 @@
+"""A forecaster of counts in any horizon: by the prior alone, or after further steps on the log itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Collection, Sequence
+from importlib import resources
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from foretell.baselines.statistic import EventFormulas
+from foretell.core import FloatArray, IntArray
+from foretell.core.constraints import Whole, as_levels, check
+from foretell.core.contracts import Arrays, Described, Outlook, State
+from foretell.core.time import UNIT_SECONDS, interval_ticks, period_edges
+from foretell.data.log import EventLog
+from foretell.data.tables import asked_customers
+from foretell.errors import DataError
+from foretell.events.horizon.counts import CountCurves
+from foretell.events.horizon.days import DayClock
+from foretell.events.horizon.features import GRID, Float32Array, ShopSummary, Visits, histories_of, inputs
+from foretell.events.horizon.network import forward, read_weights
+from foretell.events.horizon.rates import LOST, MEANS, RateClasses
+
+_BLOCK = 20_000  # customers whose inputs are in memory at once
+
+
+class Standing(NamedTuple):
+    """What is read of customers' histories: their curves, and the days ahead on the shop's clock.
+
+    Attributes
+    ----------
+    curves : CountCurves
+        Of the customers, and at the end of somebody who is new.
+    overdue : array, shape (n + 1,)
+    clock : DayClock
+    as_of : int
+    """
+
+    curves: CountCurves
+    overdue: FloatArray
+    clock: DayClock
+    as_of: int
+
+    def at(self, places: IntArray) -> Standing:
+        """Return those of some customers; -1 is a new one."""
+        return self._replace(curves=self.curves.take(places), overdue=self.overdue[places])
+
+    def days(self, ticks: FloatArray | IntArray) -> FloatArray:
+        """Return the days of the clock in the ticks ahead."""
+        return self.clock.ahead(self.as_of, np.asarray(ticks, dtype=np.int64))
+
+    def moments(self, days: FloatArray) -> FloatArray:
+        """Return when so many days of the clock have passed, in ticks after the as-of date."""
+        per_day = UNIT_SECONDS["day"] // UNIT_SECONDS[self.clock.unit]
+        ticks = np.arange(int(GRID[-1] * per_day * 1.3) + 400 * per_day)
+        # Where the clock stands still, each moment of it comes first.
+        passed = self.days(ticks) + 1e-9 * ticks
+        return np.interp(days, passed, ticks.astype(np.float64))
+
+
+class HorizonForecaster(EventFormulas[Standing]):
+    """Forecast the number of visits in any horizon, directly: `EventForecaster` with ``model="prior"``.
+
+    A network that has learned from simulated shops reads each customer's last gaps and silence, and a summary
+    of the shop, and corrects a mixture of rate classes. There is nothing to train; a log is summarised in a
+    second or two. All answers are read off one distribution of the number of visits, see the page on it.
+
+    Attributes
+    ----------
+    shop_ : ShopSummary
+        What was learned of the shop.
+    weights_ : dict of arrays
+        Of the network.
+    """
+
+    name: ClassVar[str] = "foretell, prior"
+    is_ours: ClassVar[bool] = True
+    saved_as = "events-horizon-alone"
+
+    shop_: ShopSummary
+    weights_: dict[str, Float32Array]
+    _standing: Standing
+
+    def fit(
+        self,
+        data: EventLog,
+        *,
+        as_of: object = None,
+        warm_start: Any = None,
+        progress: Callable[..., None] | None = None,
+    ) -> Self:
+        """Summarise the shop by its log, up to a date; nothing later is looked at."""
+        super().fit(data, as_of=as_of, warm_start=warm_start, progress=progress)
+        return self._stand()
+
+    def use(self, weights: dict[str, Float32Array]) -> Self:
+        """Answer by other weights of the network."""
+        self.weights_ = weights
+        return self._stand()
+
+    @property
+    def visits(self) -> Visits:
+        """The visits of the log."""
+        return _visits(self.log_)
+
+    @property
+    def read_as(self) -> Described:
+        """How the log was read."""
+        return self._options
+
+    def update(self, new_events: EventLog) -> Self:
+        """Move to a later date by new events; the summary of the shop moves with it."""
+        super().update(new_events)
+        self.shop_ = ShopSummary.of(self.visits)
+        return self._stand()
+
+    def attach(self, data: EventLog) -> Self:
+        """Take a log to answer about, read as the model's own was; nothing is learned from it."""
+        super().attach(data)
+        return self._stand()
+
+    def predict_counts(
+        self,
+        horizon: str | int = "30d",
+        levels: Sequence[float] = (80,),
+        most: int = 3,
+        ids: Collection[object] | None = None,
+    ) -> pl.DataFrame:
+        """Return the distribution of each customer's number of visits within a horizon.
+
+        Parameters
+        ----------
+        horizon : str or int
+        levels : sequence of float
+            Percentages of the central intervals.
+        most : int
+            Up to which number chances are returned.
+        ids : collection, optional
+
+        Returns
+        -------
+        polars.DataFrame
+            ``unique_id``, ``visits`` (expected), ``visits-lo-80``, ``visits-hi-80`` …, and the chances of 0,
+            1, 2 … visits: ``p_0``, ``p_1`` …, the last one of so many or more: ``p_3+``.
+        """
+        self._check_fitted("log_")
+        check("most", most, Whole())
+        customers = asked_customers(self.log_, ids)
+        standing = self._standing.at(customers.places)
+        curves, days = standing.curves, standing.days(np.array([self.log_.ticks_of(horizon)]))
+        columns: dict[str, Any] = {"unique_id": customers.ids, "visits": curves.expected(days)[:, 0]}
+        for level in as_levels(levels):
+            for side, sign in (("lo", -1), ("hi", 1)):
+                columns[f"visits-{side}-{level}"] = curves.quantile(days[0], 0.5 + sign * level / 200)
+        reached = [curves.at_least(days[0], k) for k in range(most + 1)]
+        columns |= {f"p_{k}": reached[k] - reached[k + 1] for k in range(most)}
+        return pl.DataFrame(columns | {f"p_{most}+": reached[most]})
+
+    def return_chances(self, log: EventLog, ticks: npt.ArrayLike) -> FloatArray:
+        """Return P(an event within so many ticks after the log's end), shape (n_customers, n_ticks)."""
+        return self._chances(self._of_all(log), np.asarray(ticks))
+
+    def at_least(self, log: EventLog, ticks: int, k: npt.ArrayLike) -> FloatArray:
+        """Return each customer's chance of at least k visits in the ticks after a log's end, shape (n,)."""
+        standing = self._of_all(log)
+        return standing.curves.at_least(float(standing.days(np.array([ticks]))[0]), k)
+
+    def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
+        """Look ahead from the end of a log; see `Outlook`."""
+        standing = self._of_all(log)
+        curves = standing.curves
+        totals = curves.expected(standing.days(period_edges(horizon, period))).sum(axis=0)
+        days = standing.days(np.array([horizon, window]))
+        lower, upper = standing.moments(curves.next_visit([0.1, 0.9], within=float(days[0])))
+        return Outlook(
+            expected=curves.expected(days[:1])[:, 0],
+            cohort=np.diff(totals, prepend=0.0),
+            p_return=curves.p_return(days[1:])[:, 0],
+            p_active=curves.p_active,
+            interval=interval_ticks(lower, np.minimum(upper, horizon), log.as_of),
+        )
+
+    def state(self) -> State:
+        """Return the log and what was learned from it, as plain values."""
+        state, shop = super().state(), self.shop_
+        learned: Arrays = {
+            "clock": shop.clock.to_array(),
+            "rates": shop.rates.weights,
+            "facts": shop.facts,
+            "weeks": shop.weeks,
+            "scalars": np.array([shop.origin, shop.mean_log_gap]),
+        }
+        weights = {f"weights.{name}": value for name, value in self.weights_.items()}
+        described = dict(state.described) | {"unit": shop.clock.unit}
+        return dataclasses.replace(state, described=described, arrays=state.arrays | learned | weights)
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Return the fitted model that `state` described."""
+        model: Self = super().from_state(state)
+        arrays, unit = state.arrays, state.described["unit"]
+        if arrays["rates"].shape != (len(MEANS), len(LOST)) or arrays["clock"].shape != (20,):
+            raise DataError("the summary of the shop has another shape than this version of foretell reads")
+        model.shop_ = ShopSummary(
+            DayClock.of_array(arrays["clock"], unit),
+            RateClasses(arrays["rates"]),
+            arrays["facts"],
+            int(arrays["scalars"][0]),
+            float(arrays["scalars"][1]),
+            arrays["weeks"],
+        )
+        prefix = "weights."
+        model.weights_ = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+        if state.data is not None:
+            model._stand()
+        return model
+
+    def _learn(self, data: EventLog) -> None:
+        self.shop_ = ShopSummary.of(_visits(data))
+        self.weights_ = prior()
+
+    def _stand(self) -> Self:
+        self._standing = self._standing_of(self.log_)
+        return self
+
+    def _histories(self, log: EventLog) -> Standing:
+        self._check_fitted("log_")
+        return self._standing if log is self.log_ else self._standing_of(log)
+
+    def _of_all(self, log: EventLog) -> Standing:
+        """Return where the customers of a log stand, without the one who is new."""
+        return self._histories(log).at(np.arange(log.n_customers))
+
+    def _standing_of(self, log: EventLog) -> Standing:
+        visits = _visits(log)
+        # Somebody who is new stands at the end.
+        visits = Visits(
+            np.append(visits.owner, log.n_customers), np.append(visits.time, log.as_of), log.as_of, log.unit
+        )
+        blocks = np.array_split(np.arange(log.n_customers + 1), log.n_customers // _BLOCK + 1)
+        parts = [forward(self.weights_, inputs(visits.take(block), self.shop_)) for block in blocks]
+        curves = CountCurves(
+            *(
+                np.concatenate([getattr(part, field.name) for part in parts])
+                for field in dataclasses.fields(CountCurves)
+            )
+        )
+        overdue = self.shop_.rates.overdue(histories_of(visits, self.shop_.clock, self.shop_.origin))
+        return Standing(curves, overdue, self.shop_.clock, log.as_of)
+
+    def _expected(self, histories: Standing, ticks: FloatArray) -> FloatArray:
+        return histories.curves.expected(histories.days(ticks))
+
+    def _further_event(self, histories: Standing) -> FloatArray:
+        return histories.curves.p_active
+
+    def _chances(self, histories: Standing, ticks: FloatArray | IntArray) -> FloatArray:
+        return histories.curves.p_return(histories.days(ticks))
+
+    def _next_event(self, histories: Standing, levels: FloatArray) -> FloatArray:
+        return histories.moments(histories.curves.next_visit(levels))
+
+    def _overdue(self, histories: Standing) -> FloatArray:
+        return histories.overdue
+
+
+@functools.cache
+def prior() -> dict[str, Float32Array]:
+    """Return the weights that simulated shops have taught."""
+    place = resources.files("foretell.events.horizon") / "prior.npz"
+    with resources.as_file(place) as file:
+        return read_weights(file)
+
+
+def _visits(log: EventLog) -> Visits:
+    return Visits(log.owner, log.times, log.as_of, log.unit)
