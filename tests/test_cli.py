@@ -73,6 +73,28 @@ def test_the_command_line_imports_nothing_slow():
     assert not {"jax", "keras", "polars", "numpy", "altair", "scipy"} & set(done.stdout.split())
 
 
+@pytest.mark.parametrize("command", ["predict", "plot", "update"])
+def test_a_saved_model_answers_for_few_customers_without_the_engine(command, model, visits, tmp_path):
+    later = tmp_path / "later.csv"
+    rows = pl.scan_csv(visits).filter(pl.col("date").is_between(pl.lit("1997-10-01"), pl.lit("1997-10-07")))
+    rows.sink_csv(later)
+    options = {
+        "predict": ["--id", "4", "--id", "999999", "--out", tmp_path / "forecasts.csv"],
+        "plot": ["--id", "4", "--out", tmp_path / "next.png"],
+        "update": [later, *COLUMNS, "--group", "store", "--out", tmp_path / "moved"],
+    }
+    arguments = [command, model, *options[command]]
+    code = (
+        "import atexit, sys; from foretell.cli.commands import main; "
+        "atexit.register(lambda: print(*sorted({name.split('.')[0] for name in sys.modules}))); main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=True
+    )
+    heavy = {"jax", "keras", "pandas", "matplotlib", "scipy", "sklearn", "sqlalchemy", "optuna"}
+    assert not heavy & set(done.stdout.splitlines()[-1].split())
+
+
 def test_version_is_data():
     done = foretell("--version")
     assert (done.exit_code, done.stdout, done.stderr) == (0, f"foretell {__version__}\n", "")

@@ -65,7 +65,7 @@ def load_keras(path: str | Path) -> list[Any]:
     StorageError
         The directory holds no such files, or they are damaged.
     """
-    import foretell.events.fitting  # noqa: F401, PLC0415  # registers their layers with Keras
+    import foretell.events.heads.layers  # noqa: F401, PLC0415  # registers their layers with Keras
     from foretell.nn.state import ARCHITECTURE, read_member, weights_name  # noqa: PLC0415
 
     place = Path(path)
@@ -88,7 +88,7 @@ def _with_weights(stored: Stored) -> State:
     state, described = stored.state, stored.state.described
     if "keras_order" not in described:
         return state
-    import foretell.events.fitting  # noqa: F401, PLC0415  # registers their layers with Keras
+    import foretell.events.heads.layers  # noqa: F401, PLC0415  # registers their layers with Keras
     from foretell.nn.state import read_weights  # noqa: PLC0415
 
     weights = read_weights(stored.contents, described["members"], described["keras_order"])
@@ -106,13 +106,13 @@ def _class_of(stored: Stored, place: Path) -> type[SavedForecaster]:
 
 
 def _rooms() -> Iterator[None]:
-    """Import the rooms of the forecasters, one after the other: not every model needs the engine."""
-    yield
-    import foretell.baselines  # noqa: PLC0415
-
+    """Import the rooms of the forecasters, one after the other: what a model needs is not known before."""
     yield
     import foretell.events.horizon.adapter  # noqa: PLC0415
     import foretell.events.stores  # noqa: PLC0415
+
+    yield
+    import foretell.baselines  # noqa: PLC0415
 
     yield
     import foretell.series.forecaster  # noqa: F401, PLC0415

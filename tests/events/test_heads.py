@@ -1,5 +1,6 @@
 """Heads for the next gap: their losses, their starts, and answers that say what a head can know."""
 
+import copy
 import itertools
 
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 import foretell as ft
 from foretell.errors import ParameterError
@@ -18,6 +20,7 @@ from foretell.events.heads.base import GapData
 from foretell.events.heads.grid import Grid, GridNetwork, class_of, fine_steps, from_hazards, population
 from foretell.events.heads.point import PointNetwork, shrunken
 from foretell.events.history import histories, pace_features, running_median
+from foretell.nn import arrays
 from foretell.nn.cells import CELLS
 from foretell.nn.samplers import Bucket
 from foretell.nn.settings import NetworkConfig
@@ -281,6 +284,28 @@ def test_a_silence_longer_than_any_gap_ever_seen_leaves_nothing_to_say():
 def models(small, small_log):
     """A forecaster of each head but the mixture."""
     return {head: small.forecaster(head=head).fit(small_log, as_of=small.cutoff) for head in NEW}
+
+
+@pytest.mark.parametrize("head", KINDS)
+def test_few_customers_get_from_numpy_what_compiled_programs_answer(models, small_model, head, monkeypatch):
+    model = models.get(head, small_model)
+    new = ["c001", "c000", "c099", "nobody"]
+
+    def answers():
+        fresh = copy.copy(model)
+        later = fresh.log_.quiet_until(fresh.log_.as_of + 9)
+        questions = [model.predict(["7d", "90d"], ids=new), model.quantiles([0.05, 0.99])]
+        questions += [fresh.update(later).predict(["30d"], ids=new), fresh.attach(model.log_).predict_gap()]
+        if head != "gap":
+            questions.append(model.predict_bins([0, 9, 40]))
+        if head == "mixture":
+            questions += [model.simulate("60d", paths=5).to_polars(), model.predict_cohort("60d")]
+        return questions
+
+    in_numpy = answers()
+    monkeypatch.setattr(arrays, "_FEW", 0)
+    for few, compiled in zip(in_numpy, answers(), strict=True):
+        assert_frame_equal(few, compiled, rel_tol=1e-5, abs_tol=1e-6)
 
 
 @pytest.mark.parametrize("head", NEW)

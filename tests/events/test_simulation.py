@@ -22,7 +22,7 @@ from foretell.events.history import FeatureScale, Steps, histories, standardised
 from foretell.events.simulation import expected_events
 from foretell.events.states import GapModel, encode, log_features, standing
 from foretell.nn.settings import NetworkConfig
-from foretell.nn.streams import streams_of, uniforms, uniforms_on_device
+from foretell.nn.streams import streams_of, uniforms
 
 PARAMS = BGNBDParams(0.5, 2_000.0, 0.8, 2.0)
 EDGES = [1_000, 6_000]
@@ -297,5 +297,5 @@ class TestEveryCustomerHasAStreamOfItsOwn:
 
     def test_compiled_draws_are_the_same(self):
         streams, paths = streams_of(pl.Series(["a", "é", "17"]), 5), np.arange(3, dtype=np.uint32)
-        compiled = uniforms_on_device(jnp.asarray(streams), jnp.asarray(paths), jnp.uint32(4))
+        compiled = uniforms(jnp.asarray(streams), jnp.asarray(paths), jnp.uint32(4), jnp.float32)
         np.testing.assert_array_equal(uniforms(streams, paths, 4), compiled)

@@ -12,7 +12,8 @@ from foretell.errors import ParameterError
 from foretell.events.heads.mixture import Anchor, GapNetwork, anchored
 from foretell.nn import mixture as mix
 from foretell.nn.backend import keras
-from foretell.nn.custom import CausalStep, EventShape
+from foretell.nn.causal import CausalStep
+from foretell.nn.custom import EventShape
 from foretell.nn.settings import NetworkConfig
 
 N, LENGTH, FEATURES = 3, 5, 4
@@ -45,9 +46,8 @@ def whole(gap_network, weights, features, state):
     return np.asarray(jax.jit(run)(weights)).reshape(N, LENGTH, -1)
 
 
-def step_by_step(gap_network, weights, features, state):
-    step = jax.jit(gap_network.step)
-    memory = [jnp.zeros((N, width)) for width in gap_network.network.memory_widths]
+def step_by_step(gap_network, step, weights, features, state):
+    memory = [features[:, 0, :1].repeat(width, axis=1) * 0.0 for width in gap_network.memory_widths]
     outputs = []
     for k in range(LENGTH):
         packed, memory = step(weights, features[:, k], state[:, k], memory)
@@ -67,6 +67,7 @@ def causal_trunk(*layers, steps=8, features=FEATURES):
         NetworkConfig("lstm", layers=2, units=3, dense=4, components=1),
         NetworkConfig("gru", layers=1, units=3, dense=0, components=1),
         NetworkConfig("rnn", layers=2, units=3, dense=0, components=1),
+        NetworkConfig("peephole", units=3, dense=2, dense_activation="gelu", components=1),
         NetworkConfig("depth_gated", layers=3, units=3, dense=0, components=1),
         NetworkConfig("clockwork", layers=2, units=4, dense=0, components=1),
         NetworkConfig("slstm", layers=2, units=(3, 2), dense=(4, 3), components=1),
@@ -82,7 +83,15 @@ def test_event_by_event_it_says_the_same_as_over_the_whole_sequence(config):
     inputs = histories()
     weights = anywhere(gap_network)
     packed = whole(gap_network, weights, *inputs)
-    np.testing.assert_allclose(step_by_step(gap_network, weights, *inputs), packed, rtol=1e-4, atol=1e-5)
+    steps = step_by_step(gap_network, jax.jit(gap_network.step), weights, *inputs)
+    np.testing.assert_allclose(steps, packed, rtol=1e-4, atol=1e-5)
+    in_keras = [(v.path, tuple(v.shape)) for v in gap_network.network.variables]
+    assert [(v.path, tuple(v.shape)) for v in gap_network.variables] == in_keras
+    if gap_network.namespace_for(1) is np:
+        plain = [[np.asarray(part) for part in parts] for parts in (weights, inputs)]
+        in_numpy = step_by_step(gap_network, gap_network.step, plain[0], *plain[1])
+        np.testing.assert_allclose(in_numpy, steps, rtol=1e-5, atol=1e-5)
+        assert in_numpy.dtype == np.float32
     # The weights do matter, and where there is memory, so does the past.
     assert np.abs(packed - whole(gap_network, gap_network.initial(ANCHOR), *inputs)).max() > 0.1
     changed = inputs[0].at[:, 0].add(1.0)

@@ -12,8 +12,8 @@ import pytest
 import foretell as ft
 from foretell.events.heads.mixture import GapNetwork
 from foretell.nn.backend import keras
-from foretell.nn.layers import dropping, make_dropout
-from foretell.nn.optimizer import Hyperparameters, Optimizer, program_of
+from foretell.nn.layers import make_dropout
+from foretell.nn.optimizer import Hyperparameters, Optimizer, dropping, program_of
 
 RATE, DECAY, STEPS = 0.03, 0.1, 7
 

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from tests.oracles import Level
 
 from foretell.errors import ParameterError
+from foretell.nn.backend import side_by_side
 from foretell.nn.samplers import RunSampler, bucket_lengths, bucketed, cut_runs, filled, shuffled
 from foretell.nn.settings import EVENTS, TrainConfig
-from foretell.nn.training import Trainer, side_by_side
+from foretell.nn.training import Trainer
 
 counts_lists = st.lists(st.integers(1, 40), min_size=1, max_size=12)
 

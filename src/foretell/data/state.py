@@ -35,7 +35,9 @@ def ragged_column(values: npt.NDArray[np.generic], offsets: IntArray) -> pl.Seri
     >>> ragged_column(np.array([5, 6, 7]), np.array([0, 1, 3])).to_list()
     [[5], [6, 7]]
     """
-    column = pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values)))
+    # By way of polars: pyarrow imports pandas to look at numpy's arrays.
+    parts = (pl.Series(part).to_arrow() for part in (offsets, values))
+    column = pl.from_arrow(pa.LargeListArray.from_arrays(*parts))
     assert isinstance(column, pl.Series)  # noqa: S101  # an array comes back as a column
     return column
 

@@ -16,7 +16,6 @@ from typing import Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.optimize import isotonic_regression
 
 from foretell.core import FloatArray
 from foretell.errors import ParameterError
@@ -334,6 +333,8 @@ class IsotonicRecalibration:
             # In bins, so that a step of the map stands for enough forecasts.
             bins = int(np.clip(rows.sum() // _ENOUGH, 2, 50))
             table = metrics.reliability(truths[rows], forecasts[rows], bins=bins)
+            from scipy.optimize import isotonic_regression  # noqa: PLC0415  # who recalibrates needs it
+
             fitted = np.asarray(isotonic_regression(table.observed, weights=table.size).x)
             return table.forecast, fitted
 

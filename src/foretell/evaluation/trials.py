@@ -22,7 +22,8 @@ from foretell.evaluation.backtest import BacktestConfig, run_folds
 from foretell.evaluation.search_space import SearchSpace, Settings, shape_of, with_settings
 from foretell.evaluation.tasks import task_of
 from foretell.events.forecaster import EventForecaster
-from foretell.nn.training import Progress, side_by_side
+from foretell.nn.backend import side_by_side
+from foretell.nn.training import Progress
 from foretell.series.forecaster import SeriesForecaster
 
 if TYPE_CHECKING:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.baselines import EVENT_BASELINES
 from foretell.core import FloatArray, IntArray
 from foretell.core.contracts import Described, EventModel, Outlook
 from foretell.data.holdout import hold_out
@@ -20,11 +19,21 @@ from foretell.events.simulation import Expected
 from foretell.stats import metrics
 from foretell.stats.blending import blend_weights, check_weights
 
+if TYPE_CHECKING:
+    from foretell.baselines.statistic import EventStatistic
+
 NETWORK = "network"
 # With fewer customers the network has too little to learn from.
 LEAST_CUSTOMERS = 200
 # Share of the observed time that is held back to choose by.
 _HELD_BACK = 0.25
+
+
+def _baselines() -> Mapping[str, type[EventStatistic]]:
+    """Return the statistics and rules, which are imported where there is a choice among them."""
+    from foretell.baselines import EVENT_BASELINES  # noqa: PLC0415
+
+    return EVENT_BASELINES
 
 
 class _Chances(Protocol):
@@ -116,7 +125,7 @@ class EventChoice:
     def refitted(self, log: EventLog) -> EventChoice:
         """Return the same choice with its statistics fitted to another log."""
         return dataclasses.replace(
-            self, statistics={name: EVENT_BASELINES[name]().fit(log) for name in self.statistics}
+            self, statistics={name: _baselines()[name]().fit(log) for name in self.statistics}
         )
 
     def describe(self) -> Described:
@@ -129,7 +138,7 @@ class EventChoice:
     def from_description(cls, described: Described) -> EventChoice:
         """Return the choice that `describe` described."""
         statistics = {
-            name: EVENT_BASELINES[name].of_params(params) for name, params in described["statistics"].items()
+            name: _baselines()[name].of_params(params) for name, params in described["statistics"].items()
         }
         counts, chances = described["counts"], described["chances"]
         for weights in (counts, chances):
@@ -143,8 +152,8 @@ class EventChoice:
 
 def choose(log: EventLog, network: EventModel | None) -> EventChoice:
     """Hold back the last quarter of a log, and choose by it; without a network where there is too little."""
-    names = list(dict.fromkeys(model.name.lower() for model in EVENT_BASELINES.values()))
-    candidates: dict[str, EventModel] = {name: EVENT_BASELINES[name]() for name in names}
+    names = list(dict.fromkeys(model.name.lower() for model in _baselines().values()))
+    candidates: dict[str, EventModel] = {name: _baselines()[name]() for name in names}
     if network is not None:
         candidates[NETWORK] = network
     horizon = max(round(_HELD_BACK * (log.as_of - int(log.first.min()))), 1)
@@ -154,7 +163,7 @@ def choose(log: EventLog, network: EventModel | None) -> EventChoice:
         outlooks = {name: _ask(model.fit(train), train, horizon) for name, model in candidates.items()}
     except EmptyLogError:  # nobody came back so early: nothing to choose by
         only = "mbg/nbd" if network is None else NETWORK
-        statistics = {} if only == NETWORK else {only: EVENT_BASELINES[only]().fit(log)}
+        statistics = {} if only == NETWORK else {only: _baselines()[only]().fit(log)}
         return EventChoice({only: 1.0}, {only: 1.0}, {}, network is None, statistics)
     expected = {name: outlook.counts for name, outlook in outlooks.items()}
     counts = blend_weights(lambda forecast: (held_out.count - forecast) ** 2, expected)
@@ -165,7 +174,7 @@ def choose(log: EventLog, network: EventModel | None) -> EventChoice:
     blended = np.sum([share * expected[name] for name, share in counts.items()], axis=0)
     losses["blend"] = metrics.rmse(held_out.count, blended)
     used = [name for name in names if name in counts or name in chances]
-    fitted = {name: EVENT_BASELINES[name]().fit(log) for name in used}
+    fitted = {name: _baselines()[name]().fit(log) for name in used}
     return EventChoice(counts, chances, losses, network is None, fitted)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -14,14 +14,15 @@ from foretell.data.log import EventLog, training_log
 from foretell.data.tables import CustomerBlocks, Customers, asked_customers
 from foretell.errors import ParameterError
 from foretell.events.auto import LEAST_CUSTOMERS, EventChoice
-from foretell.events.fitting import fit_gap_model, train_further, untrained
 from foretell.events.heads import HeadConfig, as_head
 from foretell.events.state import choice_of, forecaster_state, gap_model_of, log_and_states
 from foretell.events.states import GapModel, States, encode, newcomer, remembered_states
 from foretell.nn.forecaster import NetworkForecaster
 from foretell.nn.settings import EVENTS, Defaults, as_config
-from foretell.nn.training import Progress
 from foretell.storage.forecaster import FittedTo
+
+if TYPE_CHECKING:
+    from foretell.nn.training import Progress
 
 
 class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice], CustomerBlocks):
@@ -70,6 +71,8 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice], Cus
         train: bool,
         progress: Callable[[Progress], None] | None,
     ) -> GapModel:
+        from foretell.events.fitting import fit_gap_model, train_further, untrained  # noqa: PLC0415
+
         training, head = self.defaults.complete_training(self.training), as_head(self.head)
         seed = int(self.seed)
         if start is not None and train:

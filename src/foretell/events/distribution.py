@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from foretell.core import FloatArray, IntArray
-from foretell.events.history import on_device
 from foretell.nn import mixture as mix
-from foretell.nn.backend import Array
+from foretell.nn.arrays import in_single, namespace, namespace_for, softplus
+from foretell.nn.backend import Array, jax, jitted, jnp
 from foretell.nn.mixture import GapMixture
 
 # A chance below it says nothing about what would follow; single precision can still tell it from none.
@@ -50,7 +49,7 @@ class NextGap(ABC):
         later, now = self.survival(gap), self.survival(elapsed)
         if later is None or now is None:
             return None
-        chance: FloatArray = mix.namespace(now).clip(1.0 - later / now, 0.0, 1.0)
+        chance: FloatArray = namespace(now).clip(1.0 - later / now, 0.0, 1.0)
         return chance
 
     def p_active(self, elapsed: FloatArray) -> FloatArray | None:
@@ -76,8 +75,13 @@ class MixtureGap(NextGap):
 
     def quantiles(self, elapsed: FloatArray, levels: FloatArray) -> FloatArray:
         """Return quantiles, by bisection."""
-        single = GapMixture(*(on_device(part) for part in self.mixture))
-        quantiles = _mixture_quantiles(single, on_device(elapsed), on_device(levels))
+        xp = namespace_for(len(elapsed))
+        single = GapMixture(*(in_single(part, xp) for part in self.mixture))
+        silence, wanted = in_single(elapsed, xp), in_single(levels, xp)
+        if xp is np:
+            quantiles: Any = np.stack([mix.quantile(single, silence, level) for level in wanted])
+        else:
+            quantiles = _mixture_quantiles(single, silence, wanted)
         return np.asarray(quantiles, dtype=np.float64)
 
     def within(self, elapsed: FloatArray, gap: FloatArray) -> FloatArray:
@@ -93,23 +97,23 @@ class MixtureGap(NextGap):
     def p_return(self, elapsed: FloatArray, gap: FloatArray) -> FloatArray:
         """Return 1 − S(gap) / S(elapsed)."""
         chance: FloatArray = 1.0 - self.survival(gap) / self.survival(elapsed)
-        limited: FloatArray = mix.namespace(elapsed).clip(chance, 0.0, 1.0)
+        limited: FloatArray = namespace(elapsed).clip(chance, 0.0, 1.0)
         return limited
 
     def p_active(self, elapsed: FloatArray) -> FloatArray:
         """Return 1 − π / S(elapsed)."""
         logit_cure, _ = mix.posterior_log_weight(self.mixture, elapsed)
-        chance: FloatArray = mix.sigmoid(-logit_cure)
+        chance: FloatArray = namespace(logit_cure).exp(-softplus(logit_cure))
         return chance
 
     def overdue(self, elapsed: FloatArray) -> FloatArray:
         """Return 1 − S(elapsed) given a return."""
         late = 1.0 - mix.returning_survival(self.mixture, elapsed)
-        reached: FloatArray = mix.namespace(elapsed).clip(late, 0.0, 1.0)
+        reached: FloatArray = namespace(elapsed).clip(late, 0.0, 1.0)
         return reached
 
 
-@jax.jit
+@jitted()
 def _mixture_quantiles(mixture: GapMixture, elapsed: Array, levels: Array) -> Array:
     quantiles: Array = jax.lax.map(lambda level: mix.quantile(mixture, elapsed, level), levels)
     return quantiles
@@ -138,7 +142,7 @@ class GridGap(NextGap):
 
     def __init__(self, knots: FloatArray, mass: FloatArray) -> None:
         self.knots, self.mass = knots, mass
-        self._xp = mix.namespace(mass)
+        self._xp = namespace(mass)
         tail = self._xp.cumsum(mass[:, ::-1], axis=1)[:, ::-1]
         self._at_knots: FloatArray = tail / tail[:, :1]
 
@@ -193,7 +197,7 @@ class GridGap(NextGap):
 
 def _interpolated(places: FloatArray, knots: FloatArray, values: FloatArray) -> FloatArray:
     """Return what `numpy.interp` does, of JAX's arrays, too."""
-    if mix.namespace(places) is np:
+    if namespace(places) is np:
         return np.interp(places, knots, values)
     x, y = jnp.asarray(knots), jnp.asarray(values)
     low = jnp.clip((x <= places[:, None]).sum(axis=1) - 1, 0, len(knots) - 2)
@@ -222,7 +226,7 @@ class PointGap(NextGap):
         plain: Callable[[FloatArray], FloatArray],
     ) -> None:
         self.location, self.residuals, self.scaled, self.plain = location, residuals, scaled, plain
-        self._xp = mix.namespace(location)
+        self._xp = namespace(location)
         self._levels = np.linspace(0.0, 1.0, len(residuals))
 
     def rows(self, chosen: slice) -> PointGap:

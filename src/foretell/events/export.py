@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -19,7 +17,7 @@ from foretell.events.heads.base import HistoryNetwork
 from foretell.events.heads.point import PointNetwork
 from foretell.events.history import Steps, standardised, step_features
 from foretell.events.states import GapModel
-from foretell.nn.backend import Array, Weights
+from foretell.nn.backend import Array, Weights, jax, jnp
 from foretell.nn.export import Dimensions, Program
 from foretell.nn.mixture import GapMixture, quantile
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
 
 import numpy as np
 
@@ -16,12 +15,12 @@ from foretell.errors import EmptyLogError
 from foretell.events.clock import OperationalClock
 from foretell.events.heads import HeadConfig
 from foretell.events.heads.base import HistoryNetwork, Settings, gap_data
-from foretell.events.heads.grid import GridNetwork, bins_grid, fine_steps, hazard_grid
-from foretell.events.heads.mixture import GapNetwork
+from foretell.events.heads.grid import bins_grid, fine_steps, hazard_grid
+from foretell.events.heads.networks import NETWORKS
 from foretell.events.heads.point import PointNetwork, error_quantiles, gap_scale
 from foretell.events.history import FeatureScale, Histories, histories, standardised
 from foretell.events.states import Float32Array, GapModel, log_features
-from foretell.nn.backend import Array, Weights
+from foretell.nn.backend import Array, Weights, side_by_side
 from foretell.nn.custom import EventShape
 from foretell.nn.samplers import (
     Bucket,
@@ -34,16 +33,8 @@ from foretell.nn.samplers import (
     power_of_two,
 )
 from foretell.nn.settings import NetworkConfig, TrainConfig
-from foretell.nn.training import Progress, Trained, Trainer, gentle, reporter, side_by_side
+from foretell.nn.training import Progress, Trained, Trainer, gentle, reporter
 from foretell.prep.bins import Bins
-
-NETWORKS: Final[Mapping[str, type[HistoryNetwork]]] = {
-    "mixture": GapNetwork,
-    "bins": GridNetwork,
-    "gap": PointNetwork,
-    "hazard": GridNetwork,
-}
-"""The network of each head."""
 
 # Larger logs are learned from by a sample of their customers.
 MOST_CUSTOMERS, MOST_EVENTS = 40_000, 400_000

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -14,7 +13,8 @@ from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.time import Unit
 from foretell.data.log import EventLog
 from foretell.events.clock import ClockTable
-from foretell.nn.backend import Array
+from foretell.nn.arrays import in_single, namespace
+from foretell.nn.backend import Array, jnp
 
 N_PACE = 5
 
@@ -66,8 +66,9 @@ class Histories:
 
 
 def on_device(values: npt.ArrayLike) -> Array:
-    """Put numbers on the device as float32; numpy converts them, so that nothing has to be compiled."""
-    return jnp.asarray(np.asarray(values, dtype=np.float32))
+    """Put numbers on the device as float32."""
+    device: Array = in_single(values, jnp)
+    return device
 
 
 def origins(ticks: npt.ArrayLike, table: ClockTable, min_gap: int) -> FloatArray:
@@ -126,27 +127,30 @@ def step_features(steps: Steps, unit: Unit) -> Array:
 
     The same function serves whole logs and simulated events, so that both see the same numbers.
     """
+    xp = namespace(steps.gap)
     gap, mean_gap, repeats = steps.gap, steps.mean_gap, steps.repeats
     columns = [
-        jnp.log1p(gap),
-        jnp.log1p(mean_gap),
-        jnp.log((gap + 0.5) / (mean_gap + 0.5)),
-        jnp.log1p(repeats),
-        jnp.log1p(steps.age),
+        xp.log1p(gap),
+        xp.log1p(mean_gap),
+        xp.log((gap + 0.5) / (mean_gap + 0.5)),
+        xp.log1p(repeats),
+        xp.log1p(steps.age),
         (repeats == 0).astype(gap.dtype),
     ]
     days = steps.ticks if unit == "day" else _whole(steps.ticks, 24)
     weekday = days + 3 - 7 * _whole(days + 3, 7)
     columns += [(weekday == k).astype(gap.dtype) for k in range(6)]
     if unit == "hour":
-        angle = 2.0 * jnp.pi * (steps.ticks - 24 * days) / 24.0
-        columns += [jnp.sin(angle), jnp.cos(angle), jnp.sin(2.0 * angle), jnp.cos(2.0 * angle)]
-    return jnp.concatenate([jnp.stack(columns, axis=-1), steps.marks, steps.mean_marks], axis=-1)
+        angle = 2.0 * xp.pi * (steps.ticks - 24 * days) / 24.0
+        columns += [xp.sin(angle), xp.cos(angle), xp.sin(2.0 * angle), xp.cos(2.0 * angle)]
+    features: Array = xp.concatenate([xp.stack(columns, axis=-1), steps.marks, steps.mean_marks], axis=-1)
+    return features
 
 
 def _whole(ticks: Array, period: int) -> Array:
     """Return ``ticks // period``, exact below 2²⁴ ticks; ONNX has no remainders of arrays of any size."""
-    return jnp.floor(ticks / period).astype(ticks.dtype)
+    whole: Array = namespace(ticks).floor(ticks / period).astype(ticks.dtype)
+    return whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,15 +177,16 @@ class FeatureScale:
             features.max(axis=0),
         )
 
-    def arrays(self) -> tuple[Array, ...]:
-        """Return mean, deviation, lowest and highest value on the device."""
-        return tuple(on_device(part) for part in (self.mean, self.deviation, self.low, self.high))
+    def arrays(self, xp: Any = jnp) -> tuple[Array, ...]:
+        """Return mean, deviation, lowest and highest value, by default on the device."""
+        return tuple(in_single(part, xp) for part in (self.mean, self.deviation, self.low, self.high))
 
 
 def standardised(scale: tuple[Array, ...], features: Array) -> Array:
     """Return features on the scale of `FeatureScale.arrays`."""
     mean, deviation, low, high = scale
-    return (jnp.clip(features, low, high) - mean) / deviation
+    scaled: Array = (namespace(features).clip(features, low, high) - mean) / deviation
+    return scaled
 
 
 def running_median(values: FloatArray, first: BoolArray) -> FloatArray:

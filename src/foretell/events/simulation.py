@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -20,14 +18,14 @@ from foretell.core.ragged import flat_ranges
 from foretell.core.time import Unit
 from foretell.data.log import EventLog
 from foretell.events.heads.base import HistoryNetwork
-from foretell.events.history import Steps, on_device, standardised, step_features
+from foretell.events.history import Steps, standardised, step_features
 from foretell.events.states import GapModel, States, block_slices, silence
 from foretell.nn import mixture as mix
-from foretell.nn.backend import Array, Weights
+from foretell.nn.arrays import added_at, in_single, namespace, repeat_while
+from foretell.nn.backend import Array, Weights, jax, jitted, side_by_side
 from foretell.nn.mixture import GapMixture
 from foretell.nn.samplers import power_of_two
-from foretell.nn.streams import Streams, streams_of, uniforms, uniforms_on_device
-from foretell.nn.training import side_by_side
+from foretell.nn.streams import Streams, streams_of, uniforms
 
 # One width and few sizes: one program serves any number of customers, and each is answered as if alone.
 LANES = 1_024
@@ -103,21 +101,22 @@ class _World(NamedTuple):
     n_tasks: Array
 
 
-def ahead(model: GapModel, log: EventLog, horizon: int) -> Horizon:
+def ahead(model: GapModel, log: EventLog, horizon: int, xp: Any) -> Horizon:
     """Return the clock over the horizon."""
     readings = model.clock.table(log.as_of + 1, log.as_of + horizon).readings
-    size = power_of_two(horizon + 1, least=512)
+    size = len(readings) if xp is np else power_of_two(horizon + 1, least=512)
     padded = np.pad(readings, (0, size - len(readings)), constant_values=_ENDLESS)
-    return Horizon(on_device(padded), on_device(readings[-1]), jnp.asarray(np.int32(log.as_of)))
+    return Horizon(in_single(padded, xp), in_single(readings[-1], xp), xp.asarray(np.int32(log.as_of)))
 
 
-def starting_points(states: States, silent: FloatArray, member: int) -> Start:
-    """Return one member's view of the customers, filled up to a size that repeats."""
-    size = power_of_two(len(silent), least=LANES)
+def starting_points(states: States, silent: FloatArray, member: int, xp: Any) -> Start:
+    """Return one member's view of the customers, filled up to a size that repeats where it is compiled."""
+    size = len(silent) if xp is np else power_of_two(len(silent), least=LANES)
 
     def sized(values: npt.ArrayLike) -> Array:
         given = np.asarray(values)
-        return on_device(np.pad(given, [(0, size - len(given))] + [(0, 0)] * (given.ndim - 1)))
+        single: Array = in_single(np.pad(given, [(0, size - len(given))] + [(0, 0)] * (given.ndim - 1)), xp)
+        return single
 
     memory = tuple(sized(part[member]) for part in states.memory)
     return Start(memory, *(sized(part) for part in (-silent, states.count, states.age, states.mean_marks)))
@@ -169,16 +168,17 @@ def _round(setting: _Setting, world: _World, queue: _Queue) -> tuple[_Queue, _Ev
     """Hand new tasks to idle lanes, let every live lane's coming event happen, and draw the one after it."""
     head, lanes = queue
     start, readings = world.start, world.horizon.readings
-    rank = head + jnp.cumsum(~lanes.live) - 1
+    xp = namespace(readings)
+    rank = head + xp.cumsum(~lanes.live, dtype=np.int32) - 1
     fresh = ~lanes.live & (rank < world.n_tasks)
-    task = jnp.minimum(rank, world.n_tasks - 1)
+    task = xp.minimum(rank, world.n_tasks - 1)
     lanes = _choose(fresh, _load(world, task, fresh), lanes)
-    head = head + jnp.sum(fresh)
+    head = head + fresh.sum()
 
-    tick = jnp.clip(jnp.searchsorted(readings, lanes.reading), 1, readings.shape[0] - 1).astype(jnp.int32)
+    tick = xp.clip(xp.searchsorted(readings, lanes.reading), 1, readings.shape[0] - 1).astype(np.int32)
     origin = readings[tick - 1 + setting.min_gap]
     count = lanes.repeats + 1.0
-    gap = jnp.maximum(origin - lanes.origin, 0.0)
+    gap = xp.maximum(origin - lanes.origin, 0.0)
     age = lanes.age + gap
     marks = start.mean_marks[lanes.customer]
     features = standardised(
@@ -187,16 +187,16 @@ def _round(setting: _Setting, world: _World, queue: _Queue) -> tuple[_Queue, _Ev
             Steps(gap, age / count, count, age, tick + world.horizon.as_of, marks, marks), setting.unit
         ),
     )
-    state = jnp.stack([count, age], axis=-1)
+    state = xp.stack([count, age], axis=-1)
     packed, memory = setting.network.step(world.weights, features, state, lanes.memory)
     after = mix.unpack(packed)
     step = lanes.step + np.uint32(1)
-    stays, pick, place = uniforms_on_device(world.streams[lanes.task], world.paths[lanes.task], step)
-    returns = jnp.log(stays) < after.log_return
+    stays, pick, place = uniforms(world.streams[lanes.task], world.paths[lanes.task], step, np.float32)
+    returns = xp.log(stays) < after.log_return
     component = mix.choose_component(after.log_weight, pick)
-    next_gap = mix.truncated_inverse(after, component, jnp.zeros_like(gap), 1.0 - place)
+    next_gap = mix.truncated_inverse(after, component, xp.zeros_like(gap), 1.0 - place)
     # However short the gap, it is no gap of zero: that event would fall into this one's tick.
-    reading = jnp.maximum(origin + next_gap, jnp.nextafter(origin, jnp.inf))
+    reading = xp.maximum(origin + next_gap, xp.nextafter(origin, np.inf))
     events = _Events(lanes.task, tick, lanes.live, fresh, after)
     live = lanes.live & returns & (reading <= world.horizon.last)
     lanes = _Lanes(lanes.task, step, lanes.customer, reading, origin, count, age, tuple(memory), live)
@@ -209,7 +209,7 @@ def _load(world: _World, task: Array, live: Array) -> _Lanes:
     memory = tuple(part[customer] for part in start.memory)
     return _Lanes(
         task,
-        jnp.zeros(task.shape, jnp.uint32),
+        task.astype(np.uint32) * np.uint32(0),
         customer,
         world.first[task],
         start.origin[customer],
@@ -221,53 +221,59 @@ def _load(world: _World, task: Array, live: Array) -> _Lanes:
 
 
 def _choose(fresh: Array, new: _Lanes, old: _Lanes) -> _Lanes:
-    def pick(a: Array, b: Array) -> Array:
-        return jnp.where(fresh.reshape(fresh.shape + (1,) * (a.ndim - 1)), a, b)
+    def pick(a: Any, b: Any) -> Any:
+        if isinstance(a, tuple):
+            return tuple(map(pick, a, b))
+        return namespace(fresh).where(fresh.reshape(fresh.shape + (1,) * (a.ndim - 1)), a, b)
 
-    lanes: _Lanes = jax.tree.map(pick, new, old)
-    return lanes
+    return _Lanes(*map(pick, new, old))
 
 
 def _idle(world: _World) -> _Queue:
     """Return the queue before its first task, and lanes without any."""
-    nobody, nothing = jnp.zeros((LANES,), jnp.int32), jnp.zeros((LANES,), jnp.float32)
-    memory = tuple(jnp.zeros((LANES, part.shape[-1]), part.dtype) for part in world.start.memory)
-    live = jnp.zeros((LANES,), dtype=bool)
-    step = nobody.astype(jnp.uint32)
+    xp = namespace(world.first)
+    n = LANES if xp is not np else min(len(world.first), LANES)
+    nobody, nothing = xp.zeros((n,), np.int32), xp.zeros((n,), np.float32)
+    memory = tuple(xp.zeros((n, part.shape[-1]), part.dtype) for part in world.start.memory)
+    live = xp.zeros((n,), dtype=bool)
+    step = nobody.astype(np.uint32)
     lanes = _Lanes(nobody, step, nobody, nothing, nothing, nothing, nothing, memory, live)
-    return jnp.zeros((), jnp.int32), lanes
+    return xp.zeros((), np.int32), lanes
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _expect(setting: _Setting, world: _World, edges: Array, task_weight: Array) -> tuple[Array, Array]:
+def expect(setting: _Setting, world: _World, edges: Array, task_weight: Array) -> tuple[Array, Array]:
     """Sum over each path what comes after its first event.
 
     Returns the expected events up to each edge, shape (n_tasks, n_edges), in closed form given the path up to
     its last event; and simulated events by tick of the horizon, weighted and summed over all paths.
     """
+    xp = namespace(edges)
 
     def body(carry: tuple[_Queue, Array, Array]) -> tuple[_Queue, Array, Array]:
         queue, sums, cohort = carry
         queue, events = _round(setting, world, queue)
-        weight = jnp.where(events.live, task_weight[events.task], 0.0)
+        weight = xp.where(events.live, task_weight[events.task], 0.0)
         remaining = edges[None, :] - queue[1].origin[:, None]
-        wide = jax.tree.map(lambda x: x[:, None], events.after)
-        chance = jnp.where(remaining > 0, 1.0 - mix.survival(wide, jnp.maximum(remaining, 0.0)), 0.0)
-        sums = sums.at[events.task].add(weight[:, None] * chance)
-        cohort = cohort.at[events.tick].add(jnp.where(events.fresh, 0.0, weight))
+        wide = GapMixture(*(part[:, None] for part in events.after))
+        chance = xp.where(remaining > 0, 1.0 - mix.survival(wide, xp.maximum(remaining, 0.0)), 0.0)
+        sums = added_at(sums, events.task, weight[:, None] * chance)
+        cohort = added_at(cohort, events.tick, xp.where(events.fresh, 0.0, weight))
         return queue, sums, cohort
 
     def busy(carry: tuple[_Queue, Array, Array]) -> Array:
         head, lanes = carry[0]
-        return (head < world.n_tasks) | jnp.any(lanes.live)
+        return (head < world.n_tasks) | lanes.live.any()
 
-    sums = jnp.zeros((task_weight.shape[0], edges.shape[0]), jnp.float32)
-    cohort = jnp.zeros(world.horizon.readings.shape, jnp.float32)
-    _, sums, cohort = jax.lax.while_loop(busy, body, (_idle(world), sums, cohort))
+    sums = xp.zeros((task_weight.shape[0], edges.shape[0]), np.float32)
+    cohort = xp.zeros(world.horizon.readings.shape, np.float32)
+    _, sums, cohort = repeat_while(busy, body, (_idle(world), sums, cohort))
     return sums, cohort
 
 
-@functools.partial(jax.jit, static_argnums=0)
+_expect = jitted(0)(expect)
+
+
+@jitted(0)
 def _emit(setting: _Setting, world: _World, queue: _Queue) -> tuple[_Queue, tuple[Array, Array, Array]]:
     """Run some rounds; return task, tick and liveness of the events that happened in them, too."""
 
@@ -289,12 +295,18 @@ class _Block(NamedTuple):
     streams: Streams
     horizon: Horizon
 
+    @property
+    def xp(self) -> Any:
+        """The module of the arrays that the horizon's are of."""
+        return namespace(self.horizon.readings)
+
 
 def _blocks(
     model: GapModel, log: EventLog, states: States, streams: Streams, ticks: int
 ) -> list[tuple[int, _Block]]:
     """Return blocks of customers with the place of their first, to be looked ahead so many ticks."""
-    horizon, silent = ahead(model, log, ticks), silence(model, log, states)
+    horizon = ahead(model, log, ticks, model.network.namespace_for(len(streams)))
+    silent = silence(model, log, states)
     return [
         (rows.start, _Block(model, log, states.rows(rows), silent[rows], streams[rows], horizon))
         for rows in block_slices(len(streams))
@@ -303,20 +315,20 @@ def _blocks(
 
 def _world(block: _Block, member: int, tasks: Tasks) -> tuple[_Setting, _World]:
     """Collect what the simulation of one member reads; task queues come in few lengths, so few programs."""
-    n_tasks = len(tasks.customer)
-    size = power_of_two(n_tasks, least=LANES)
+    n_tasks, xp = len(tasks.customer), block.xp
+    size = n_tasks if xp is np else power_of_two(n_tasks, least=LANES)
     members = mix.unpack(np.asarray(block.states.packed[member], dtype=np.float64))
     first = _first_readings(members, block.silent, float(block.horizon.last), tasks)
     world = _World(
         weights=list(block.model.members[member]),
-        scale=block.model.scale.arrays(),
-        start=starting_points(block.states, block.silent, member),
+        scale=block.model.scale.arrays(xp),
+        start=starting_points(block.states, block.silent, member, xp),
         horizon=block.horizon,
-        tasks=jnp.asarray(np.resize(tasks.customer, size).astype(np.int32)),
-        streams=jnp.asarray(np.resize(tasks.stream, size)),
-        paths=jnp.asarray(np.resize(tasks.path, size)),
-        first=on_device(np.resize(first, size)),
-        n_tasks=jnp.asarray(np.int32(n_tasks)),
+        tasks=xp.asarray(np.resize(tasks.customer, size).astype(np.int32)),
+        streams=xp.asarray(np.resize(tasks.stream, size)),
+        paths=xp.asarray(np.resize(tasks.path, size)),
+        first=in_single(np.resize(first, size), xp),
+        n_tasks=xp.asarray(np.int32(n_tasks)),
     )
     return _Setting(block.model.network, block.log.unit, block.log.min_gap), world
 
@@ -413,8 +425,9 @@ def _expected_of_block(block: _Block, edges: Sequence[int], paths: int, periods:
         tasks = Tasks(customer, streams[customer], _numbered(path, m))
         setting, world = _world(block, m, tasks)
         weight = (share[m] * chance[m, at_longest] / n_paths)[customer]
-        sized = on_device(np.resize(weight, len(world.tasks)))
-        sums, by_tick = _expect(setting, world, on_device(padded), sized)
+        sized = in_single(np.resize(weight, len(world.tasks)), block.xp)
+        run = expect if block.xp is np else _expect
+        sums, by_tick = run(setting, world, in_single(padded, block.xp), sized)
         by_path = np.asarray(sums, dtype=np.float64)[: len(customer), :n_edges]
         later = np.stack([np.bincount(customer, part, len(streams)) for part in by_path.T], axis=1).astype(
             float
@@ -462,9 +475,9 @@ def _paths_of_block(block: _Block, paths: int) -> Paths:
         tasks = Tasks(customer, streams[customer], _numbered(number, m))
         setting, world = _world(block, m, tasks)
         queue = _idle(world)
-        while int(queue[0]) < len(customer) or bool(jnp.any(queue[1].live)):
-            queue, events = _emit(setting, world, queue)
-            task, tick, live = (np.asarray(part).ravel() for part in events)
+        while int(queue[0]) < len(customer) or bool(queue[1].live.any()):
+            queue, events = (_round if block.xp is np else _emit)(setting, world, queue)
+            task, tick, live = (np.asarray(part).ravel() for part in events[:3])
             customers.append(customer[task[live]])
             numbers.append(number[task[live]])
             ticks.append(tick[live].astype(np.int64) + block.log.as_of)

@@ -15,9 +15,9 @@ from foretell.data.state import CUSTOMERS, log_from_state, log_state, refuse, wi
 from foretell.errors import DataError
 from foretell.events.auto import EventChoice
 from foretell.events.clock import OperationalClock
-from foretell.events.fitting import NETWORKS
 from foretell.events.heads import KINDS, SCALES, HeadConfig, as_head
 from foretell.events.heads.base import Settings
+from foretell.events.heads.networks import NETWORKS
 from foretell.events.history import N_PACE, FeatureScale
 from foretell.events.states import GapModel, States
 from foretell.events.store_networks import StoreNetwork

@@ -9,8 +9,6 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -27,15 +25,14 @@ from foretell.events.history import (
     Histories,
     Steps,
     histories,
-    on_device,
     origins,
     pace_features,
     standardised,
     step_features,
 )
-from foretell.nn.backend import Array, Weights
+from foretell.nn.arrays import in_single, namespace, repeat
+from foretell.nn.backend import Array, Weights, jitted, jnp, side_by_side
 from foretell.nn.samplers import power_of_two
-from foretell.nn.training import side_by_side
 from foretell.prep.bins import Bins
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
@@ -126,23 +123,25 @@ class States(NamedTuple):
         return States(memory, change(self.packed, blank.packed, 1), *rest)
 
 
-_features = jax.jit(step_features, static_argnums=1)
-_standardised = jax.jit(standardised)
+_features = jitted(1)(step_features)
+_standardised = jitted()(standardised)
 
 
-def log_features(history: Histories, log: EventLog, *, paced: bool = False) -> Array:
+def log_features(history: Histories, log: EventLog, *, paced: bool = False, xp: Any = jnp) -> Array:
     """Return the raw features of every event of a log; those of the customer's pace come last."""
     steps = Steps(
-        on_device(history.gap),
-        on_device(history.mean_gap),
-        on_device(history.count),
-        on_device(history.age),
-        jnp.asarray(history.ticks.astype(np.int32)),
-        on_device(history.marks),
-        on_device(history.mean_marks),
+        in_single(history.gap, xp),
+        in_single(history.mean_gap, xp),
+        in_single(history.count, xp),
+        in_single(history.age, xp),
+        xp.asarray(history.ticks.astype(np.int32)),
+        in_single(history.marks, xp),
+        in_single(history.mean_marks, xp),
     )
-    features: Array = _features(steps, log.unit)
-    return jnp.concatenate([features, on_device(pace_features(history))], axis=-1) if paced else features
+    features: Array = (step_features if xp is np else _features)(steps, log.unit)
+    if paced:
+        features = xp.concatenate([features, in_single(pace_features(history), xp)], axis=-1)
+    return features
 
 
 def encode(
@@ -173,10 +172,12 @@ def block_slices(n: int) -> list[slice]:
 
 def _encode_block(model: GapModel, log: EventLog, since: States | None, seen: IntArray) -> States:
     history = histories(log, model.clock.table(log.start, log.as_of))
-    # Few sizes, few compilations.
-    padded = history.filled(power_of_two(log.n_events, least=_CHUNK))
-    raw = log_features(padded, log, paced=model.network.paced)
-    features, state = _standardised(model.scale.arrays(), raw), on_device(model.network.state(padded))
+    xp = model.network.namespace_for(int(((log.counts - seen) > 0).sum()))
+    if xp is not np:  # few sizes, few compilations
+        history = history.filled(power_of_two(log.n_events, least=_CHUNK))
+    raw = log_features(history, log, paced=model.network.paced, xp=xp)
+    scaled = (standardised if xp is np else _standardised)(model.scale.arrays(xp), raw)
+    inputs = scaled, in_single(model.network.state(history), xp)
     n, n_members = log.n_customers, len(model.members)
     starts, lengths = log.offsets[:-1] + seen, log.counts - seen
     if since is None:
@@ -191,10 +192,11 @@ def _encode_block(model: GapModel, log: EventLog, since: States | None, seen: In
 
     def advance(m: int) -> None:
         for chunk in chunks:
-            rows = np.resize(chunk, _CHUNK)
+            rows = chunk if xp is np else np.resize(chunk, _CHUNK)
             before = [part[m, rows] for part in memory]
             first, count = starts[rows].astype(np.int32), lengths[rows].astype(np.int32)
-            after, output = _advance(model.network, model.members[m], before, (features, state), first, count)
+            run = run_events if xp is np else _run_events
+            after, output = run(model.network, model.members[m], before, inputs, first, count)
             for part, values in zip(memory, after, strict=True):
                 part[m, chunk] = np.asarray(values)[: len(chunk)]
             packed[m, chunk] = np.asarray(output)[: len(chunk)]
@@ -209,44 +211,47 @@ def _encode_block(model: GapModel, log: EventLog, since: States | None, seen: In
 Carry: TypeAlias = tuple[Sequence[Array], Array]  # memory, and what the head says
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _advance(
+def run_events(
     network: HistoryNetwork,
     weights: Weights,
     memory: Sequence[Array],
     inputs: tuple[Array, Array],
-    starts: Array,
-    lengths: Array,
+    starts: Numbers,
+    lengths: Numbers,
 ) -> Carry:
     """Run ``lengths`` events of each customer through the network, from row ``starts`` of the inputs."""
     features, state = inputs
+    xp = namespace(starts)
 
     def advance_by_one(position: Array, carry: Carry) -> Carry:
         memory, packed = carry
-        rows = jnp.minimum(starts + position, features.shape[0] - 1)
+        rows = xp.minimum(starts + position, features.shape[0] - 1)
         output, after = network.step(weights, features[rows], state[rows], memory)
         live = (position < lengths)[:, None]
-        memory = [jnp.where(live, new, old) for new, old in zip(after, memory, strict=True)]
-        return memory, jnp.where(live, output, packed)
+        memory = [xp.where(live, new, old) for new, old in zip(after, memory, strict=True)]
+        return memory, xp.where(live, output, packed)
 
-    empty = jnp.zeros((starts.shape[0], network.packed_width), dtype=features.dtype)
-    result: Carry = jax.lax.fori_loop(0, jnp.max(lengths), advance_by_one, (memory, empty))
+    empty = xp.zeros((starts.shape[0], network.packed_width), dtype=features.dtype)
+    result: Carry = repeat(lengths.max(), advance_by_one, (memory, empty), xp)
     return result
+
+
+_run_events = jitted(0)(run_events)
 
 
 def newcomer(model: GapModel, log: EventLog) -> States:
     """Return the state of a customer whose first event would fall on the as-of date."""
-    zero = jnp.zeros((1,), jnp.float32)
-    marks = jnp.asarray(model.new_marks, jnp.float32)[None]
-    ticks = jnp.full((1,), log.as_of, dtype=jnp.int32)
+    xp = model.network.namespace_for(1)
+    zero, marks = xp.zeros((1,), np.float32), in_single(model.new_marks, xp)[None]
+    ticks = xp.full((1,), log.as_of, dtype=np.int32)
     features = step_features(Steps(zero, zero, zero, zero, ticks, marks, marks), log.unit)
     if model.network.paced:
-        features = jnp.concatenate([features, jnp.zeros((1, N_PACE), jnp.float32)], axis=-1)
-    features = _standardised(model.scale.arrays(), features)
+        features = xp.concatenate([features, xp.zeros((1, N_PACE), np.float32)], axis=-1)
+    features = standardised(model.scale.arrays(xp), features)
     memory, packed = [], []
     for weights in model.members:
-        blank = [jnp.zeros((1, width), jnp.float32) for width in model.network.memory_widths]
-        output, after = model.network.step(weights, features, jnp.zeros((1, 2), jnp.float32), blank)
+        blank = [xp.zeros((1, width), np.float32) for width in model.network.memory_widths]
+        output, after = model.network.step(weights, features, xp.zeros((1, 2), np.float32), blank)
         memory.append(after)
         packed.append(output)
     return States(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -16,10 +15,13 @@ from foretell.events.distribution import NextGap
 from foretell.events.heads.base import GapData, HistoryNetwork, gap_data
 from foretell.events.history import Histories, histories, standardised
 from foretell.events.states import GapModel, States, encode, log_features
-from foretell.nn.backend import Array, Weights
+from foretell.nn.backend import Array, Layer, Weight, Weights, jax, jnp
 from foretell.nn.samplers import ModelSampler, Runs, bucket_lengths, cut_runs
 from foretell.nn.settings import TrainConfig
-from foretell.nn.training import ModelTrainer, Trained
+
+if TYPE_CHECKING:
+    from foretell.nn.networks import RecurrentNetwork
+    from foretell.nn.training import Trained
 
 _MOST_STEPS, _BATCH = 32, 32  # steps of an epoch, runs of a step
 
@@ -34,7 +36,29 @@ class StoreNetwork(HistoryNetwork):
         self.inner = network
         self.kind, self.paced, self.packed_width = network.kind, network.paced, network.packed_width
         self.config, self.n_features, self.censored = network.config, network.n_features, network.censored
-        self.network = network.network
+
+    @property
+    def network(self) -> RecurrentNetwork:
+        """The shared build."""
+        return self.inner.network
+
+    @property
+    def variables(self) -> Sequence[Weight]:
+        """Of one model."""
+        return self.inner.variables
+
+    def namespace_for(self, customers: int) -> Any:
+        """Return jax.numpy: each row has weights of its own."""
+        del customers
+        return jnp
+
+    def layer(self) -> Layer:
+        """Return the head as a layer of Keras."""
+        return self.inner.layer()
+
+    def says(self, raw: Array, state: Array, weights: Sequence[Array]) -> Array:
+        """Return the packed distribution."""
+        return self.inner.says(raw, state, weights)
 
     def __reduce__(self) -> tuple[type, tuple[HistoryNetwork]]:
         return StoreNetwork, (self.inner,)
@@ -131,6 +155,8 @@ def _train(
     n_steps = int(np.clip(round(per_model), 1, _MOST_STEPS))
     network = model.network
     sampler = ModelSampler.of(network, padded, (train, held_out), batch, n_steps)
+    from foretell.nn.training import ModelTrainer  # noqa: PLC0415  # it needs JAX, forecasts may do without
+
     trainer = ModelTrainer(sampler, training, undecayed=network.anchor_names, dropout=network.config.dropout)
     judged = None if held_out is None else (data, held_out)
     return [

@@ -1,27 +1,38 @@
 """Keras on JAX: chosen before Keras is first imported, and typed here, for Keras itself says no types.
 
-Compiled programs are kept in the user's cache folder: the next process finds them instead of compiling.
+Both take seconds to import, and small requests need neither (`foretell.nn.plain`): ``jax``, ``jnp`` and
+``keras`` of this module are imported when something of them is first used. Compiled programs are kept in the
+user's cache folder: the next process finds them instead of compiling.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import importlib
 import os
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeAlias, TypeVar
 
-import jax
 import numpy as np
 import numpy.typing as npt
-import platformdirs
 
 from foretell.errors import BackendError
 
-Array: TypeAlias = jax.Array
-Tensor: TypeAlias = jax.Array  # or, while a model is built, its symbol, with the same operations
+if TYPE_CHECKING:
+    import jax as jax  # noqa: PLC0414  # typed for those who import it from here
+    import jax.numpy
+
+    jnp = jax.numpy
+
+    Array: TypeAlias = jax.Array
+else:
+    Array = Any
+Tensor: TypeAlias = Array  # or, while a model is built, its symbol, with the same operations
 Weights: TypeAlias = Sequence[Array | npt.NDArray[np.float32]]
 Tree: TypeAlias = Any  # nested tuples, lists and dictionaries of arrays, as JAX takes them
 Shape: TypeAlias = tuple[int | None, ...]
@@ -33,6 +44,19 @@ class Named(Protocol):
 
     name: str
     shape: tuple[int | None, ...]
+
+
+class Weight(Protocol):
+    """A trainable weight: what `Variable` and `foretell.nn.plain.PlainWeight` have in common."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
 
 class Variable(Protocol):
@@ -111,8 +135,8 @@ Initializer: TypeAlias = Callable[..., npt.NDArray[np.float32]]
 def _import_keras() -> Any:
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "jax"
-    import keras  # noqa: PLC0415  # the backend has to be chosen first
-
+    _import_jax()
+    keras = importlib.import_module("keras")
     if keras.config.backend() != "jax":
         raise BackendError(
             f"Keras is already loaded on the {keras.config.backend()!r} backend; foretell needs 'jax'. "
@@ -121,7 +145,59 @@ def _import_keras() -> Any:
     return keras
 
 
-keras = _import_keras()
+@functools.cache
+def _import_jax() -> Any:
+    keep_programs()
+    return importlib.import_module("jax")
+
+
+class _Late:
+    """A module that is imported when something of it is first used."""
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        self._load = load
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._load(), name)
+        setattr(self, name, value)
+        return value
+
+
+if not TYPE_CHECKING:
+    jax, jnp = _Late(_import_jax), _Late(lambda: _import_jax().numpy)
+keras: Any = _Late(_import_keras)
+
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+
+
+def jitted(*static: int) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
+    """Return a decorator: JAX compiles the function when it is first called, some arguments being static."""
+
+    def decorate(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+        @functools.cache
+        def program() -> Callable[Arguments, Result]:
+            compiled: Callable[Arguments, Result] = jax.jit(function, static_argnums=static)
+            return compiled
+
+        @functools.wraps(function)
+        def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+            return program()(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def side_by_side(jobs: Sequence[Callable[[], Result]]) -> list[Result]:
+    """Run the members' jobs in threads, one a core: compiled programs let go of Python's lock."""
+    with ThreadPoolExecutor(max_workers=max(1, min(os.cpu_count() or 1, len(jobs)))) as pool:
+        return [future.result() for future in [pool.submit(job) for job in jobs]]
+
+
+def is_layer(value: object) -> bool:
+    """Return whether something is a layer or a model of Keras, which is not imported to find out."""
+    return "keras" in sys.modules and isinstance(value, keras.layers.Layer)
 
 
 def make_model(inputs: Tensor | Sequence[Tensor], outputs: Tensor | Sequence[Tensor], name: str) -> Model:
@@ -130,7 +206,14 @@ def make_model(inputs: Tensor | Sequence[Tensor], outputs: Tensor | Sequence[Ten
     return model
 
 
-register = keras.saving.register_keras_serializable("foretell")
+Kind = TypeVar("Kind", bound=type)
+
+
+def register(kind: Kind) -> Kind:
+    """Let Keras know a class of ours by its name."""
+    registered: Kind = keras.saving.register_keras_serializable("foretell")(kind)
+    return registered
+
 
 FOLDER_VARIABLE: Final = "FORETELL_CACHE"
 """Environment variable: another folder, or ``off``."""
@@ -144,7 +227,7 @@ def keep_programs() -> Path | None:
 
     Processes share the folder under a lock. Where it cannot be written, nothing is kept.
     """
-    config: Any = jax.config  # JAX gives its settings no types
+    config = importlib.import_module("jax").config
     if config.jax_compilation_cache_dir is not None:
         return None
     folder = programs_folder()
@@ -158,6 +241,8 @@ def keep_programs() -> Path | None:
 
 def programs_folder() -> Path | None:
     """Return the folder of this machine's programs; None where it is switched off or cannot be written."""
+    import platformdirs  # noqa: PLC0415  # only who compiles needs it
+
     chosen = os.environ.get(FOLDER_VARIABLE, "").strip()
     if chosen.lower() in {"off", "0", "false", "no"}:
         return None
@@ -177,6 +262,3 @@ def _processor() -> str:
         lines = [platform.processor()]
     features = next((line for line in lines if line.startswith(("flags", "Features"))), lines[0])
     return f"{platform.machine()}-{hashlib.sha256(features.encode()).hexdigest()[:12]}"
-
-
-keep_programs()

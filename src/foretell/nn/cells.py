@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-from foretell.nn.backend import Cell, Config, Layer, Tensor, keras, register
+from foretell.nn import plain
+from foretell.nn.backend import Cell, Config, Layer, Tensor, jnp, keras, register
 
 ops = keras.ops
 Step: TypeAlias = tuple[Tensor, list[Tensor]]
@@ -19,17 +20,18 @@ class _LSTMVariant(keras.layers.LSTMCell):  # type: ignore[misc]
         super().__init__(units, **kwargs)
         self.dropout_mask_count = None  # one mask for all gates
 
-    def _sums(self, inputs: Tensor, h: Tensor, *, training: bool) -> list[Tensor]:
-        """Return W x + R h + b of input gate, forget gate, candidate, output gate: (batch, units)."""
+    def _dropped(self, inputs: Tensor, h: Tensor, *, training: bool) -> tuple[Tensor, Tensor]:
+        """Return inputs and state with what recurrent dropout leaves of them."""
         if training and self.dropout:
             inputs = inputs * self.get_dropout_mask(inputs)
         if training and self.recurrent_dropout:
             h = h * self.get_recurrent_dropout_mask(h)
-        sums = ops.matmul(inputs, self.kernel) + ops.matmul(h, self.recurrent_kernel)
-        if self.use_bias:
-            sums = sums + self.bias
-        gates: list[Tensor] = ops.split(sums, 4, axis=-1)
-        return gates
+        return inputs, h
+
+
+def parts_of(layer: keras.layers.Layer) -> plain.Parts:
+    """Return a layer's weights by name, as the formulas take them."""
+    return {"bias": 0.0} | {weight.name: jnp.asarray(weight.value) for weight in layer.trainable_variables}
 
 
 @register
@@ -65,20 +67,9 @@ class PeepholeLSTMCell(_LSTMVariant):
 
     def call(self, inputs: Tensor, states: Sequence[Tensor], training: bool = False) -> Step:  # noqa: FBT001, FBT002
         """Return h, and [h, c]."""
-        h, c = states
-        h, c = self._advance(self._sums(inputs, h, training=training), c)
-        return h, [h, c]
-
-    def _advance(
-        self, sums: list[Tensor], before: Tensor, from_below: Tensor | float = 0.0
-    ) -> tuple[Tensor, Tensor]:
-        s_i, s_f, s_z, s_o = sums
-        p_i, p_f, p_o = (self.peephole[k] for k in range(3))
-        i = self.recurrent_activation(s_i + p_i * before)
-        f = self.recurrent_activation(s_f + p_f * before)
-        c = f * before + i * self.activation(s_z) + from_below
-        o = self.recurrent_activation(s_o + p_o * c)
-        return o * self.activation(c), c
+        inputs, h = self._dropped(inputs, states[0], training=training)
+        memory = [h, states[1]]
+        return plain.peephole(parts_of(self), inputs, memory, self.activation, self.recurrent_activation)
 
 
 @register
@@ -117,15 +108,12 @@ class DepthGatedLSTMCell(PeepholeLSTMCell):
 
     def call(self, inputs: Tensor, states: Sequence[Tensor], training: bool = False) -> Step:  # noqa: FBT001, FBT002
         """Return [h, c] as one array, and [h, c]."""
-        h, before = states
-        from_below: Tensor | float = 0.0
-        if self.linked:
-            inputs, below = inputs[..., : -self.units], inputs[..., -self.units :]
-            w_c, w_b = self.depth_links[0], self.depth_links[1]
-            sums = ops.matmul(inputs, self.depth_kernel) + w_c * before + w_b * below + self.depth_bias
-            from_below = self.recurrent_activation(sums) * below
-        h, c = self._advance(self._sums(inputs, h, training=training), before, from_below)
-        return ops.concatenate([h, c], axis=-1), [h, c]
+        below = inputs[..., inputs.shape[-1] - self.units * self.linked :]
+        inputs, h = self._dropped(
+            inputs[..., : inputs.shape[-1] - below.shape[-1]], states[0], training=training
+        )
+        inputs, memory = jnp.concatenate([inputs, below], axis=-1), [h, states[1]]
+        return plain.depth_gated(parts_of(self), inputs, memory, self.activation, self.recurrent_activation)
 
     def get_config(self) -> Config:
         """Return what rebuilds the cell."""
@@ -158,24 +146,16 @@ class ClockworkRNNCell(keras.layers.SimpleRNNCell):  # type: ignore[misc]
     def build(self, input_shape: tuple[int, ...]) -> None:
         """Create the weights."""
         super().build(input_shape)
-        n_modules = min(len(self.periods), self.units)
-        period = [self.periods[k * n_modules // self.units] for k in range(self.units)]
-        self.period = ops.convert_to_numpy(period).astype("float32")  # of each unit
-        self.reads = (self.period[:, None] >= self.period).astype("float32")  # from (row), to (column)
+        self.period = plain.unit_periods(self.units, self.periods)
 
     def call(self, inputs: Tensor, states: Sequence[Tensor], training: bool = False) -> Step:  # noqa: FBT001, FBT002
         """Return h, and [h, t]."""
-        before, t = states
-        inputs = inputs * self.get_dropout_mask(inputs) if training and self.dropout else inputs
-        h = (
-            before * self.get_recurrent_dropout_mask(before)
-            if training and self.recurrent_dropout
-            else before
-        )
-        h = ops.matmul(inputs, self.kernel) + ops.matmul(h, self.recurrent_kernel * self.reads)
-        h = self.activation(h + self.bias if self.use_bias else h)
-        h = ops.where(ops.floor(t / self.period) * self.period == t, h, before)
-        return h, [h, t + 1.0]
+        if training and self.dropout:
+            inputs = inputs * self.get_dropout_mask(inputs)
+        read = states[0]
+        if training and self.recurrent_dropout:
+            read = read * self.get_recurrent_dropout_mask(read)
+        return plain.clockwork(parts_of(self), inputs, [read, *states], self.activation, self.period)
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         """Return the memory before the first step."""
@@ -212,16 +192,9 @@ class SLSTMCell(_LSTMVariant):
 
     def call(self, inputs: Tensor, states: Sequence[Tensor], training: bool = False) -> Step:  # noqa: FBT001, FBT002
         """Return h, and [h, c, n, m]."""
-        h, c, n, m = states
-        log_i, s_f, s_z, s_o = self._sums(inputs, h, training=training)
-        log_f = ops.log_sigmoid(s_f) + m
-        m = ops.where(n == 0.0, log_i, ops.maximum(log_f, log_i))
-        i = ops.exp(log_i - m)
-        f = ops.exp(ops.where(n == 0.0, -1.0, log_f - m))  # at the first step it multiplies zeros
-        c = f * c + i * self.activation(s_z)
-        n = f * n + i
-        h = self.recurrent_activation(s_o) * c / n
-        return h, [h, c, n, m]
+        inputs, h = self._dropped(inputs, states[0], training=training)
+        memory = [h, *states[1:]]
+        return plain.slstm(parts_of(self), inputs, memory, self.activation, self.recurrent_activation)
 
 
 @register
@@ -266,16 +239,12 @@ class MinLSTMCell(keras.layers.Layer):  # type: ignore[misc]
 
     def gates(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the kept share of the memory, and what is added to it: (..., features) → (..., units)."""
-        f, i, candidate = ops.split(ops.matmul(inputs, self.kernel) + self.bias, 3, axis=-1)
-        odds = ops.log_sigmoid(f) - ops.log_sigmoid(i)  # f / (f + i) = sigmoid(log f − log i)
-        return ops.sigmoid(odds), ops.sigmoid(-odds) * candidate
+        return plain.minlstm_gates(parts_of(self), inputs)
 
     def call(self, inputs: Tensor, states: Tensor | list[Tensor] | tuple[Tensor, ...]) -> Step:
         """Return h, and [h]."""
-        h = states[0] if isinstance(states, (list, tuple)) else states
-        keep, add = self.gates(inputs)
-        h = keep * h + add
-        return h, [h]
+        memory = states if isinstance(states, (list, tuple)) else [states]
+        return plain.minlstm(parts_of(self), inputs, memory)
 
     def get_config(self) -> Config:
         """Return what rebuilds the cell."""
@@ -330,21 +299,6 @@ CELLS: Final[dict[str, Callable[..., Cell]]] = {
     "clockwork": ClockworkRNNCell,
     "slstm": SLSTMCell,
     "minlstm": MinLSTMCell,
-}
-
-_GATED = ("activation", "recurrent_activation", "recurrent_dropout")
-_PLAIN = ("activation", "recurrent_dropout")
-
-# Settings that a cell takes beside its units.
-SETTINGS: Final[dict[str, tuple[str, ...]]] = {
-    "lstm": _GATED,
-    "gru": _GATED,
-    "rnn": _PLAIN,
-    "peephole": _GATED,
-    "depth_gated": _GATED,
-    "clockwork": _PLAIN,
-    "slstm": _GATED,
-    "minlstm": (),
 }
 
 

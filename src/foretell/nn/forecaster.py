@@ -13,14 +13,14 @@ import numpy.typing as npt
 
 from foretell.core.constraints import as_levels
 from foretell.errors import ParameterError, SmallDataWarning
-from foretell.nn.backend import keras
+from foretell.nn.backend import is_layer
 from foretell.nn.custom import OwnNetwork
 from foretell.nn.settings import Defaults, NetworkConfig, TrainConfig
-from foretell.nn.training import Progress
 from foretell.storage.forecaster import SavedForecaster
 
 if TYPE_CHECKING:
     from foretell.nn.export import Program
+    from foretell.nn.training import Progress
 
 
 class Choice(Protocol):
@@ -178,7 +178,7 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
         network = settings["network"]
         if isinstance(network, NetworkConfig):
             settings["network"] = self.defaults.complete_network(network)
-        elif isinstance(network, keras.layers.Layer):
+        elif is_layer(network):
             settings["network"] = OwnNetwork.of(network)
         return settings | {"training": self.defaults.complete_training(self.training)}
 

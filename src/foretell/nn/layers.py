@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
-from collections.abc import Iterator
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from foretell.nn.backend import Array, Initializer, Layer, Tensor, keras, register
-
-_DROPOUT: contextvars.ContextVar[Array | None] = contextvars.ContextVar("dropout", default=None)
-
-
-@contextlib.contextmanager
-def dropping(rate: Array) -> Iterator[None]:
-    """Let the dropouts that are traced within take this rate, an input of the program, for their own."""
-    token = _DROPOUT.set(rate)
-    try:
-        yield
-    finally:
-        _DROPOUT.reset(token)
+from foretell.nn.backend import Initializer, Layer, Tensor, jax, jnp, keras, register
+from foretell.nn.optimizer import DROPOUT
 
 
 def make_dropout(rate: float, seed: int, name: str) -> Layer:
@@ -35,7 +18,7 @@ def make_dropout(rate: float, seed: int, name: str) -> Layer:
     by_keras = layer.call
 
     def call(inputs: Tensor, training: bool = False) -> Tensor:  # noqa: FBT001, FBT002  # as Keras calls it
-        traced = _DROPOUT.get()
+        traced = DROPOUT.get()
         if not training or traced is None:
             unchanged: Tensor = by_keras(inputs, training=training)
             return unchanged

@@ -13,14 +13,12 @@ first. What is asked of each customer once works on numpy arrays as well, where 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import scipy.special
 
-Array = Any  # of numpy or of JAX
+from foretell.nn.arrays import Array, logsumexp, namespace, repeat, sigmoid, softplus
+from foretell.nn.backend import jnp
 
 TINY = 1e-30  # keeps logarithms finite in float32
 
@@ -50,37 +48,12 @@ class GapMixture(NamedTuple):
     @property
     def log_cure(self) -> Array:
         """Log π."""
-        return -_softplus(-self.logit_cure)
+        return -softplus(-self.logit_cure)
 
     @property
     def log_return(self) -> Array:
         """log(1 − π)."""
-        return -_softplus(self.logit_cure)
-
-
-def namespace(values: Array) -> Any:
-    """Return numpy for numpy's arrays, else jax.numpy."""
-    return np if isinstance(values, (np.ndarray, np.generic)) else jnp
-
-
-def sigmoid(values: Array) -> Array:
-    """Return 1 / (1 + e^−x)."""
-    return jax.nn.sigmoid(values) if namespace(values) is jnp else scipy.special.expit(values)
-
-
-def _softplus(values: Array) -> Array:
-    """Return log(1 + e^x)."""
-    return namespace(values).logaddexp(values, 0.0)
-
-
-def _logsumexp(values: Array, axis: int) -> Array:
-    xp = namespace(values)
-    most = values.max(axis=axis, keepdims=True)
-    if xp is jnp:
-        # The shift cancels, in the gradient too. A maximum's gradient divides by how many values equal it:
-        # none, where a compiler computes the values twice and rounds them differently.
-        most = jax.lax.stop_gradient(most)
-    return xp.log(xp.exp(values - most).sum(axis=axis)) + most.squeeze(axis)
+        return -softplus(self.logit_cure)
 
 
 def packed_width(n_rhythms: int, n_lomax: int = 1) -> int:
@@ -91,7 +64,7 @@ def packed_width(n_rhythms: int, n_lomax: int = 1) -> int:
 def pack(mixture: GapMixture) -> Array:
     """Return the parameters as one array, on the last axis (the output of a network)."""
     head = mixture.logit_cure[..., None]
-    return jnp.concatenate([head, *mixture[1:]], axis=-1)
+    return namespace(head).concatenate([head, *mixture[1:]], axis=-1)
 
 
 def unpack(packed: Array, n_lomax: int = 1) -> GapMixture:
@@ -111,7 +84,7 @@ def component_log_survival(mixture: GapMixture, gap: Array) -> Array:
     """Return log S_k(gap) of each component, shape (..., J + K)."""
     xp = namespace(gap)
     lomax = -xp.exp(mixture.log_shape) * xp.log1p(gap[..., None] * xp.exp(-mixture.log_scale))
-    return xp.concatenate([lomax, -_softplus(_z(mixture, gap))], axis=-1)
+    return xp.concatenate([lomax, -softplus(_z(mixture, gap))], axis=-1)
 
 
 def returning_survival(mixture: GapMixture, gap: Array) -> Array:
@@ -137,8 +110,8 @@ def log_interval_probability(mixture: GapMixture, lower: Array, upper: Array, st
     log_high = -shape * jnp.log1p(upper[..., None] * scale)
     lomax = jnp.exp(log_low) * jnp.where(open_, 1.0, -jnp.expm1(log_high - log_low))
     low, high = _z(mixture, lower), _z(mixture, upper)
-    within = jax.nn.sigmoid(high) * -jnp.expm1(low - high)
-    rhythm = jax.nn.sigmoid(-low) * jnp.where(open_, 1.0, within)
+    within = sigmoid(high) * -jnp.expm1(low - high)
+    rhythm = sigmoid(-low) * jnp.where(open_, 1.0, within)
     mass = jnp.sum(jnp.exp(mixture.log_weight) * jnp.concatenate([lomax, rhythm], axis=-1), axis=-1)
     gone = jnp.where(still_open, jnp.exp(mixture.log_cure), 0.0)
     # A gap that float32 takes for a point has probability 0: a floor, for 1 / TINY in a gradient overflows.
@@ -154,9 +127,9 @@ def log_density(mixture: GapMixture, gap: Array) -> Array:
     )
     log_gap = jnp.log(jnp.maximum(gap, TINY))[..., None]
     z = _z(mixture, gap)
-    rhythm = -_softplus(z) - _softplus(-z) - mixture.log_sigma - log_gap
+    rhythm = -softplus(z) - softplus(-z) - mixture.log_sigma - log_gap
     terms = mixture.log_weight + jnp.concatenate([lomax, rhythm], axis=-1)
-    return mixture.log_return + _logsumexp(terms, axis=-1)
+    return mixture.log_return + logsumexp(terms, axis=-1)
 
 
 def posterior_log_weight(mixture: GapMixture, elapsed: Array) -> tuple[Array, Array]:
@@ -165,7 +138,7 @@ def posterior_log_weight(mixture: GapMixture, elapsed: Array) -> tuple[Array, Ar
     By Bayes: π / S(e), and w_k S_k(e) / Σ_j w_j S_j(e).
     """
     log_mass = mixture.log_weight + component_log_survival(mixture, elapsed)
-    log_silent = _logsumexp(log_mass, axis=-1)
+    log_silent = logsumexp(log_mass, axis=-1)
     return mixture.logit_cure - log_silent, log_mass - log_silent[..., None]
 
 
@@ -197,7 +170,7 @@ def truncated_inverse(mixture: GapMixture, component: Array, elapsed: Array, uni
     at = xp.clip(component - n_lomax, 0, n_rhythms - 1)
     mu, sigma = pick(mixture.mu, at), xp.exp(pick(mixture.log_sigma, at))
     # log S at the gap; z is the log odds of F there.
-    silent = xp.log(uniform) - _softplus((xp.log(xp.maximum(elapsed, TINY)) - mu) / sigma)
+    silent = xp.log(uniform) - softplus((xp.log(xp.maximum(elapsed, TINY)) - mu) / sigma)
     z = xp.log(-xp.expm1(xp.minimum(silent, -1e-37))) - silent
     rhythm = xp.maximum(xp.exp(xp.minimum(mu + sigma * z, 60.0)), elapsed)
     return xp.where(component < n_lomax, lomax, rhythm)
@@ -208,23 +181,24 @@ def quantile(mixture: GapMixture, elapsed: Array, level: Array, steps: int = 36)
 
     Bisection on log(1 + gap): the mixture has no closed inverse.
     """
+    xp = namespace(elapsed)
     logit_cure, log_weight = posterior_log_weight(mixture, elapsed)
     del logit_cure  # given a return, the cured do not count
     base = component_log_survival(mixture, elapsed)
 
     def beyond(gap: Array) -> Array:
         ratio = component_log_survival(mixture, gap) - base
-        return jnp.sum(jnp.exp(log_weight + ratio), axis=-1)
+        return xp.exp(log_weight + ratio).sum(axis=-1)
 
     def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bounds
         middle = 0.5 * (low + high)
-        later = beyond(jnp.expm1(middle)) > 1.0 - level
-        return jnp.where(later, middle, low), jnp.where(later, high, middle)
+        later = beyond(xp.expm1(middle)) > 1.0 - level
+        return xp.where(later, middle, low), xp.where(later, high, middle)
 
-    low = jnp.log1p(elapsed)
-    bounds = jax.lax.fori_loop(0, steps, halve, (low, jnp.full_like(low, 25.0)))
-    return jnp.maximum(jnp.expm1(0.5 * (bounds[0] + bounds[1])), elapsed)
+    low = xp.log1p(elapsed)
+    bounds = repeat(steps, halve, (low, xp.full_like(low, 25.0)), xp)
+    return xp.maximum(xp.expm1(0.5 * (bounds[0] + bounds[1])), elapsed)
 
 
 def combine(members: GapMixture) -> GapMixture:
@@ -235,8 +209,8 @@ def combine(members: GapMixture) -> GapMixture:
     """
     xp = namespace(members.logit_cure)
     log_n = np.log(members.logit_cure.shape[0])
-    log_cure = _logsumexp(members.log_cure, axis=0) - log_n
-    log_return = _logsumexp(members.log_return, axis=0) - log_n
+    log_cure = logsumexp(members.log_cure, axis=0) - log_n
+    log_return = logsumexp(members.log_return, axis=0) - log_n
     joint = members.log_weight + (members.log_return - log_n - log_return)[..., None]
     n_lomax = members.log_shape.shape[-1]
 

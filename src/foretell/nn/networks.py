@@ -9,10 +9,11 @@ from typing import Protocol, cast
 
 from foretell.errors import ParameterError
 from foretell.nn.backend import Array, Cell, Layer, Model, Tensor, Variable, Weights, keras, make_model
-from foretell.nn.cells import CELLS, SETTINGS, DepthGatedLSTMCell, over_sequences, state_sizes, state_width
-from foretell.nn.custom import CausalRun, CausalStep, OwnNetwork, check_causal, generators, is_cell
+from foretell.nn.causal import CausalRun, CausalStep, check_causal
+from foretell.nn.cells import CELLS, DepthGatedLSTMCell, over_sequences, state_sizes, state_width
+from foretell.nn.custom import OwnNetwork, generators, is_cell
 from foretell.nn.layers import Initializers, make_dropout
-from foretell.nn.settings import NetworkConfig
+from foretell.nn.settings import CELL_SETTINGS, NetworkConfig
 
 
 class Recurrent(Protocol):
@@ -138,7 +139,9 @@ def make_cell(config: NetworkConfig, layer: int, init: Initializers, name: str |
             )
         return own
     kind = str(config.cell)
-    settings = {setting: getattr(config, setting) for setting in SETTINGS[kind] if getattr(config, setting)}
+    settings = {
+        setting: getattr(config, setting) for setting in CELL_SETTINGS[kind] if getattr(config, setting)
+    }
     if config.cell == "depth_gated":
         settings["linked"] = layer > 0
     initializers = {"kernel_initializer": init("kernel"), "recurrent_initializer": init("recurrent")}
@@ -288,11 +291,6 @@ def build_network(
         ``head([raw, anchor inputs])`` gives the model's output.
     seed : int
     """
-    if config.bidirectional:
-        raise ParameterError(
-            "bidirectional=True; expected False: an event's state must not see the events after it. Windows "
-            "of series, which lie in the past as a whole, can be read in both directions"
-        )
     init = Initializers(seed)
     recurrent = make_recurrent(config, n_features, init)
     top = _top(config, n_raw, head, init, seed)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import dataclasses
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from foretell.nn.backend import Array, KerasOptimizer, Variable, Weights, keras
+from foretell.nn.backend import Array, KerasOptimizer, Weight, Weights, jnp, keras
 
 if TYPE_CHECKING:
     from foretell.nn.settings import TrainConfig
@@ -44,6 +45,20 @@ class Hyperparameters(NamedTuple):
         return cls(*(jnp.float32(value) for value in values))
 
 
+DROPOUT: Final[contextvars.ContextVar[Array | None]] = contextvars.ContextVar("dropout", default=None)
+"""The rate in use while a program is traced, see `dropping`."""
+
+
+@contextlib.contextmanager
+def dropping(rate: Array) -> Iterator[None]:
+    """Let the dropouts that are traced within take this rate, an input of the program, for their own."""
+    token = DROPOUT.set(rate)
+    try:
+        yield
+    finally:
+        DROPOUT.reset(token)
+
+
 _INPUTS = {"learning_rate", "weight_decay", "epochs", "patience"}
 
 
@@ -59,7 +74,7 @@ class Optimizer:
     Parameters
     ----------
     config : TrainConfig
-    variables : sequence of keras.Variable
+    variables : sequence
         Give names and shapes of the weights.
     undecayed : sequence of str
         Names of weights that weight decay leaves alone.
@@ -71,7 +86,7 @@ class Optimizer:
     def __init__(
         self,
         config: TrainConfig,
-        variables: Sequence[Variable],
+        variables: Sequence[Weight],
         undecayed: Sequence[str] = (),
         *,
         joined: bool = False,

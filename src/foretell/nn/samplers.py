@@ -6,13 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, Self, TypeAlias
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
 from foretell.core import IntArray
-from foretell.nn.backend import Array, Tree, Variable
+from foretell.nn.backend import Array, Tree, Weight, jax, jnp
 
 Noise = Array | npt.NDArray[np.uint32]
 
@@ -21,7 +19,7 @@ class Learner(Protocol):
     """What is trained. Equal learners share their compiled programs."""
 
     @property
-    def variables(self) -> Sequence[Variable]:
+    def variables(self) -> Sequence[Weight]:
         """Trainable variables: names and shapes of the weights, for the optimizer."""
 
     def __hash__(self) -> int: ...

@@ -11,8 +11,8 @@ import numpy as np
 
 from foretell.core.constraints import Constraint, Maybe, Number, OneOf, Whole, check, check_fields
 from foretell.errors import ParameterError
-from foretell.nn.backend import Cell, Model, keras
-from foretell.nn.cells import CELLS, SETTINGS
+from foretell.nn.arrays import ACTIVATIONS
+from foretell.nn.backend import Cell, Model, is_layer, keras
 from foretell.nn.custom import OwnNetwork
 
 # Beyond it layers cost time and, in our measurements and in the literature, seldom gain anything.
@@ -20,6 +20,23 @@ _ADVISED_LAYERS = 3
 Builder: TypeAlias = Callable[..., object]  # of a shape; returns a model or a cell
 # A field with this value is not set: the task chooses it, see `Defaults`.
 TASK: Final[Any] = None
+
+_GATED = ("activation", "recurrent_activation", "recurrent_dropout")
+_PLAIN = ("activation", "recurrent_dropout")
+CELL_SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
+    "lstm": _GATED,
+    "gru": _GATED,
+    "rnn": _PLAIN,
+    "peephole": _GATED,
+    "depth_gated": _GATED,
+    "clockwork": _PLAIN,
+    "slstm": _GATED,
+    "minlstm": (),
+}
+"""Settings that a cell takes beside its units."""
+
+# What is known without Keras, which takes seconds to import, is not asked of it.
+_OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,16 +121,17 @@ class NetworkConfig:
     def _check_cell(self) -> None:
         if isinstance(self.cell, Mapping):  # as JSON keeps it
             object.__setattr__(self, "cell", OwnNetwork(**self.cell))
-        elif isinstance(self.cell, keras.layers.Layer):
+        elif is_layer(self.cell):
             object.__setattr__(self, "cell", OwnNetwork.of(self.cell))
         if isinstance(self.cell, OwnNetwork) or callable(self.cell):
             return
-        if self.cell not in CELLS:
+        if self.cell not in CELL_SETTINGS:
             raise ParameterError(
-                f"cell={self.cell!r} is unknown; expected one of {sorted(CELLS)}, or a Keras cell of your own"
+                f"cell={self.cell!r} is unknown; expected one of {sorted(CELL_SETTINGS)}, or a Keras cell of "
+                "your own"
             )
         for name in ("activation", "recurrent_activation", "recurrent_dropout"):
-            if getattr(self, name) and name not in SETTINGS[self.cell]:
+            if getattr(self, name) and name not in CELL_SETTINGS[str(self.cell)]:
                 raise ParameterError(
                     f"{name}={getattr(self, name)!r}; the cell {self.cell!r} has no such setting: expected "
                     "none, or another cell"
@@ -150,10 +168,10 @@ class NetworkConfig:
             if value is None:
                 continue
             try:
-                function = keras.activations.get(value)
-            except ValueError:
-                function = None
-            if not isinstance(value, str) or function is None:
+                known = value in ACTIVATIONS or keras.activations.get(value) is not None
+            except (TypeError, ValueError):
+                known = False
+            if not isinstance(value, str) or not known:
                 raise ParameterError(
                     f"{name}={value!r}; expected the name of a Keras activation, such as 'tanh' or 'relu'"
                 )
@@ -249,7 +267,8 @@ class TrainConfig:
 def _check_names(optimizer: str, loss: str | None) -> None:
     """Refuse an unknown optimizer, and a loss that is not one of regression."""
     try:
-        keras.optimizers.get(optimizer)
+        if optimizer not in _OPTIMIZERS:
+            keras.optimizers.get(optimizer)
     except ValueError as error:
         raise ParameterError(
             f"optimizer={optimizer!r}; expected the name of a Keras optimizer, such as 'adamw' or 'rmsprop'"
@@ -322,11 +341,20 @@ STORES: Final = Defaults(
 
 def check_network(network: object) -> None:
     """Refuse what can be no network."""
-    known = network is None or isinstance(network, (keras.layers.Layer, OwnNetwork, NetworkConfig))
+    known = network is None or is_layer(network) or isinstance(network, (OwnNetwork, NetworkConfig))
     if not known and (isinstance(network, type) or not callable(network)):
         raise ParameterError(
             f"network={network!r}; expected a foretell.NetworkConfig(…), a keras.Model, or a function that "
             "builds one"
+        )
+
+
+def check_forward(config: NetworkConfig) -> None:
+    """Refuse a network for events that reads in both directions."""
+    if config.bidirectional:
+        raise ParameterError(
+            "bidirectional=True; expected False: an event's state must not see the events after it. Windows "
+            "of series, which lie in the past as a whole, can be read in both directions"
         )
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from foretell.core.contracts import Arrays, Described
 from foretell.errors import DataError
-from foretell.nn.backend import Model, Variable, Weights, keras
+from foretell.nn.backend import Model, Weight, Weights, keras
 from foretell.nn.custom import OwnNetwork
 from foretell.nn.settings import NetworkConfig
 
@@ -86,22 +86,20 @@ def weights_name(member: int) -> str:
     return f"member{member}.weights.h5"
 
 
-def write_members(
-    model: Model, variables: Sequence[Variable], members: Sequence[Weights], place: Path
-) -> None:
+def write_members(model: Model, variables: Sequence[Weight], members: Sequence[Weights], place: Path) -> None:
     """Write the architecture and each member's weights.
 
     Parameters
     ----------
     model : keras.Model
-    variables : list of keras.Variable
-        The model's trainable variables in the order of the members' weights.
+    variables : list
+        The model's trainable variables, known by their paths, in the order of the members' weights.
     members : sequence
     place : Path
         The directory.
     """
-    place_of = {id(variable): i for i, variable in enumerate(variables)}
-    order = [place_of[id(variable)] for variable in model.trainable_variables]
+    place_of = {variable.path: i for i, variable in enumerate(variables)}
+    order = [place_of[variable.path] for variable in model.trainable_variables]
     text = model.to_json(indent=1)
     (place / ARCHITECTURE).write_text(text, encoding="utf-8")
     copy = keras.models.model_from_json(text)

@@ -9,13 +9,11 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from foretell.core import FloatArray
-from foretell.nn.backend import Array
 
 Streams = npt.NDArray[np.uint32]
 
@@ -45,13 +43,14 @@ def _hashed(x: Any, y: Any, z: Any) -> tuple[Any, Any, Any]:
     return x, y, z + x * y
 
 
-def uniforms(stream: Streams, path: Streams, step: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return three independent numbers in [0, 1) for each stream and path."""
-    x, y, z = _hashed(stream, path, np.full(1, step, dtype=np.uint32))
-    return tuple((part >> np.uint32(8)) * 2.0**-24 for part in (x, y, z))
+def uniforms(
+    stream: Any, path: Any, step: Any, kind: npt.DTypeLike = np.float64
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return three independent numbers in [0, 1) for each stream, path and step.
 
-
-def uniforms_on_device(stream: Array, path: Array, step: Array) -> tuple[Array, Array, Array]:
-    """Return what `uniforms` returns, as float32, inside of a compiled program."""
-    x, y, z = _hashed(stream, path, step)
-    return tuple((part >> 8).astype(jnp.float32) * 2.0**-24 for part in (x, y, z))
+    The arrays are unsigned 32-bit integers of numpy, or of JAX inside of a compiled program, which has but
+    float32: the numbers are the same.
+    """
+    step = np.full(1, step, dtype=np.uint32) if isinstance(step, int) else step
+    parts = _hashed(stream, path, step)
+    return tuple((part >> np.uint32(8)).astype(kind) * 2.0**-24 for part in parts)

@@ -11,23 +11,16 @@ import dataclasses
 import functools
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import NamedTuple, Protocol, TypeAlias
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
 from foretell.core import IntArray
-from foretell.nn.backend import Array, Tree, Weights
-from foretell.nn.layers import dropping
-from foretell.nn.optimizer import Hyperparameters, Optimizer, program_of
+from foretell.nn.backend import Array, Tree, Weights, jax, jnp, side_by_side
+from foretell.nn.optimizer import Hyperparameters, Optimizer, dropping, program_of
 from foretell.nn.samplers import Learner, ModelSampler, Runs
 from foretell.nn.settings import TrainConfig
-
-Result = TypeVar("Result")
-
 
 # A warm start begins at this share of the learning rate.
 _WARM_RATE = 0.3
@@ -394,9 +387,3 @@ def _parts(n_models: int) -> IntArray:
     size = -(-n_models // (threads * _PARTS))
     n_parts = -(-n_models // size)
     return np.resize(np.arange(n_models), size * n_parts).reshape(n_parts, size)
-
-
-def side_by_side(jobs: Sequence[Callable[[], Result]]) -> list[Result]:
-    """Run the members' jobs in threads, one a core: compiled programs let go of Python's lock."""
-    with ThreadPoolExecutor(max_workers=max(1, min(os.cpu_count() or 1, len(jobs)))) as pool:
-        return [future.result() for future in [pool.submit(job) for job in jobs]]

@@ -11,11 +11,12 @@ import polars as pl
 
 from foretell.core.estimator import Estimator
 from foretell.errors import NotFittedError, ParameterError
-from foretell.nn.training import Progress
 from foretell.plotting.charts import BLUE, GREEN, GREY, INK, ORANGE, VERMILION, WIDTH, Chart, finish
 
 if TYPE_CHECKING:
     import keras
+
+    from foretell.nn.training import Progress
 
 # Layers that change only how numbers lie in memory: arrows pass through them.
 _PLUMBING = {"Flatten", "GetItem", "Reshape", "RepeatVector", "ZeroPadding1D", "ZerosLike", "Dropout", "Flip"}

@@ -14,11 +14,11 @@ import numpy.typing as npt
 from foretell.data.panel import Panel
 from foretell.data.periodicity import find_season
 from foretell.errors import DataError
-from foretell.nn.backend import Array, Weights
+from foretell.nn.backend import Array, Weights, side_by_side
 from foretell.nn.custom import OwnNetwork
 from foretell.nn.samplers import WindowSampler, evaluated
 from foretell.nn.settings import NetworkConfig, TrainConfig
-from foretell.nn.training import Progress, Trained, Trainer, gentle, reporter, side_by_side
+from foretell.nn.training import Progress, Trained, Trainer, gentle, reporter
 from foretell.series.architecture import Shape
 from foretell.series.calibration import Calibration, clusters_of
 from foretell.series.network import SeriesNetwork

@@ -15,7 +15,7 @@ from foretell.core import FloatArray
 from foretell.core.ragged import flat_ranges, to_offsets
 from foretell.data.panel import Panel
 from foretell.nn.backend import Array
-from foretell.nn.streams import streams_of, uniforms_on_device
+from foretell.nn.streams import streams_of, uniforms
 from foretell.series.calibration import calibrated
 from foretell.series.fitting import SeriesModel
 from foretell.series.network import SeriesNetwork
@@ -182,7 +182,7 @@ def _normal_draws(streams: Array, h: int, n_targets: int) -> Array:
     path = jnp.tile(jnp.arange(_PATHS, dtype=jnp.uint32), len(streams))[:, None] * np.uint32(n_targets)
     target = jnp.arange(n_targets, dtype=jnp.uint32)
     step = jnp.arange(h, dtype=jnp.uint32)[:, None, None]
-    uniform = uniforms_on_device(stream, path + target, step)[0]
+    uniform = uniforms(stream, path + target, step, jnp.float32)[0]
     return jax.scipy.special.ndtri(uniform + 2.0**-25)  # never 0 nor 1
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
 from foretell.core import FloatArray
 from foretell.errors import DataError
@@ -25,6 +24,8 @@ def surely_positive(gains: npt.ArrayLike) -> bool:
     >>> surely_positive([1.0, 1.2, 0.9, 1.1]), surely_positive([1.0, -1.2, 0.9, -0.1]), surely_positive([1.0])
     (True, False, False)
     """
+    from scipy.special import stdtrit  # noqa: PLC0415  # who blends needs it
+
     values = np.asarray(gains, dtype=np.float64)
     n = len(values)
     if n < 2:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
 from foretell.core import FloatArray
 from foretell.events.distribution import NextGap
 from foretell.events.history import Histories, on_device
-from foretell.nn.backend import Array, Layer, Model, Variable, Weights
-from foretell.nn.networks import RecurrentNetwork, build_network
+from foretell.nn.arrays import namespace_for
+from foretell.nn.backend import Array, Layer, Model, Weight, Weights, jnp
+from foretell.nn.plain import PlainNetwork
 from foretell.nn.samplers import Bucket
-from foretell.nn.settings import EVENTS, NetworkConfig
+from foretell.nn.settings import EVENTS, NetworkConfig, check_forward
+
+if TYPE_CHECKING:
+    from foretell.nn.networks import RecurrentNetwork
 
 Settings: TypeAlias = Mapping[str, Any]
 """What a head is built with, by the constructor's names."""
@@ -61,9 +65,8 @@ class HistoryNetwork(ABC):
     ----------
     n_raw : int
         Outputs of the network, which start at zero.
-    layer : keras.layers.Layer
-        The head: from [outputs, state] to the packed distribution. Its name is ``anchor``, its weights start
-        where `start` says.
+    head : list of (str, shape)
+        The head's weights, which start where `start` says.
     censored : bool
         Learn from open gaps, too.
 
@@ -82,15 +85,45 @@ class HistoryNetwork(ABC):
     packed_width: int
 
     def __init__(
-        self, config: NetworkConfig, n_features: int, n_raw: int, layer: Layer, *, censored: bool, seed: int
+        self,
+        config: NetworkConfig,
+        n_features: int,
+        n_raw: int,
+        head: Sequence[tuple[str, tuple[int, ...]]],
+        *,
+        censored: bool,
+        seed: int,
     ) -> None:
         self.config, self.n_features, self.censored = EVENTS.complete_network(config), n_features, censored
-        self.network: RecurrentNetwork = build_network(self.config, n_features, 2, n_raw, layer, seed)
+        check_forward(self.config)
+        self._n_raw, self._seed = n_raw, seed
+        self._plain = PlainNetwork.of(self.config, n_features, n_raw, head)
+        if self._plain is None:
+            self.network  # noqa: B018  # builds it, so that a cell that does not fit is refused at once
 
     @classmethod
     def from_settings(cls, config: NetworkConfig, n_features: int, settings: Settings, seed: int = 0) -> Self:
         """Build a network from what `settings_by_name` returns."""
         return cls(config, n_features, **settings, seed=seed)
+
+    def namespace_for(self, customers: int) -> Any:
+        """Return the module that answers for so many customers: numpy for few, where a step is a formula."""
+        return jnp if self._plain is None else namespace_for(customers)
+
+    @functools.cached_property
+    def network(self) -> RecurrentNetwork:
+        """The network as models of Keras."""
+        from foretell.nn.networks import build_network  # noqa: PLC0415  # small requests do without Keras
+
+        return build_network(self.config, self.n_features, 2, self._n_raw, self.layer(), self._seed)
+
+    @abstractmethod
+    def layer(self) -> Layer:
+        """Return the head as a layer of Keras: from [outputs, state] to the packed distribution."""
+
+    @abstractmethod
+    def says(self, raw: Array, state: Array, weights: Sequence[Array]) -> Array:
+        """Return the packed distribution: numpy's arrays, or JAX's."""
 
     @abstractmethod
     def settings_by_name(self) -> dict[str, Hashable]:
@@ -134,14 +167,14 @@ class HistoryNetwork(ABC):
         return self.network.whole
 
     @property
-    def variables(self) -> list[Variable]:
-        """Trainable variables."""
-        return self.network.variables
+    def variables(self) -> Sequence[Weight]:
+        """Trainable variables: names and shapes."""
+        return self._plain.weights if self._plain else self.network.variables
 
     @property
     def memory_widths(self) -> list[int]:
         """Lengths of the parts of the recurrent memory."""
-        return self.network.memory_widths
+        return self._plain.memory_widths if self._plain else self.network.memory_widths
 
     @property
     def anchor_names(self) -> list[str]:
@@ -153,7 +186,7 @@ class HistoryNetwork(ABC):
         heads = iter(start)
         return [
             np.asarray(next(heads) if v.path.startswith("anchor/") else v.value, dtype=np.float32)
-            for v in self.variables
+            for v in self.network.variables
         ]
 
     def over_runs(
@@ -194,5 +227,11 @@ class HistoryNetwork(ABC):
     def step(
         self, weights: Weights, features: Array, state: Array, memory: Sequence[Array]
     ) -> tuple[Array, list[Array]]:
-        """Return the packed distribution after one event, and the recurrent memory."""
-        return self.network.step(weights, features, state, memory)
+        """Return the packed distribution after one event, and the recurrent memory.
+
+        Of numpy's arrays or of JAX's, but where the user's own cell or network asks for Keras.
+        """
+        if self._plain is None:
+            return self.network.step(weights, features, state, memory)
+        raw, head, after = self._plain.step(weights, features, memory)
+        return self.says(raw, state, head), after

@@ -14,16 +14,16 @@ import functools
 from collections.abc import Hashable, Sequence
 from typing import Self
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from foretell.core import FloatArray, IntArray
 from foretell.events.distribution import GridGap
 from foretell.events.heads.base import GapData, HistoryNetwork, Settings
 from foretell.events.history import Histories, running_mean
-from foretell.nn.backend import Array, Config, Tensor, keras, register
-from foretell.nn.mixture import TINY, namespace
+from foretell.nn import arrays
+from foretell.nn.arrays import log_sigmoid, log_softmax, namespace, softplus
+from foretell.nn.backend import Array, Layer, jax, jnp
+from foretell.nn.mixture import TINY
 from foretell.nn.settings import NetworkConfig
 from foretell.prep.bins import Bins
 
@@ -31,47 +31,20 @@ from foretell.prep.bins import Bins
 _QUANTILES, _SPACED = 36, 4
 
 
-@register
-class GridHead(keras.layers.Layer):  # type: ignore[misc]
-    """Keras layer from [corrections, state] to log probabilities of the classes and of the tail.
+def log_chances(raw: arrays.Array, base: arrays.Array, *, hazard: bool) -> arrays.Array:
+    """Return log probabilities of the classes and the tail: corrections of the population's log odds.
 
-    Parameters
-    ----------
-    n_classes : int
-    hazard : bool
-        The corrections move log odds of a class *given that it is reached*; else those of a softmax.
+    The odds are those of a class *given that it is reached*, or those of a softmax.
     """
-
-    def __init__(self, n_classes: int, hazard: bool = False, **kwargs: object) -> None:  # noqa: FBT001, FBT002  # Keras' configuration
-        super().__init__(**kwargs)
-        self.n_classes, self.hazard = n_classes, hazard
-
-    def build(self, input_shape: object) -> None:
-        """Create the population's log odds."""
-        del input_shape
-        size = self.n_classes if self.hazard else self.n_classes + 1
-        self.base = self.add_weight(shape=(size,), initializer="zeros", name="base")
-
-    def call(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Return the log probabilities."""
-        raw = inputs[0] + jnp.asarray(self.base.value)
-        return from_hazards(raw) if self.hazard else jax.nn.log_softmax(raw, axis=-1)
-
-    def compute_output_shape(self, input_shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-        """Return the shape of the log probabilities."""
-        return (*input_shapes[0][:-1], self.n_classes + 1)
-
-    def get_config(self) -> Config:
-        """Return what rebuilds the layer."""
-        return {**super().get_config(), "n_classes": self.n_classes, "hazard": self.hazard}
+    return from_hazards(raw + base) if hazard else log_softmax(raw + base)
 
 
-def from_hazards(logits: Array) -> Array:
+def from_hazards(logits: arrays.Array) -> arrays.Array:
     """Return log probabilities of K classes and the tail, from log odds of the hazards of the classes."""
-    happens, stays = -jax.nn.softplus(-logits), -jax.nn.softplus(logits)
-    reached = jnp.cumsum(stays, axis=-1)
-    before = jnp.concatenate([jnp.zeros_like(reached[..., :1]), reached[..., :-1]], axis=-1)
-    return jnp.concatenate([happens + before, reached[..., -1:]], axis=-1)
+    xp = namespace(logits)
+    reached = xp.cumsum(-softplus(logits), axis=-1)
+    before = xp.concatenate([xp.zeros_like(reached[..., :1]), reached[..., :-1]], axis=-1)
+    return xp.concatenate([before + log_sigmoid(logits), reached[..., -1:]], axis=-1)
 
 
 def class_shares(knots: Array, lower: Array, upper: Array, still_open: Array) -> Array:
@@ -142,9 +115,22 @@ class GridNetwork(HistoryNetwork):
     ) -> None:
         self.grid, self.hazard = grid, hazard
         self.kind, self.packed_width = "hazard" if hazard else "bins", len(grid.knots)
-        n = len(grid.knots) - 1
-        layer = GridHead(n, hazard, name="anchor")
-        super().__init__(config, n_features, n + (not hazard), layer, censored=censored, seed=seed)
+        n = self.n_classes = len(grid.knots) - 1
+        shapes = [("base", (n + (not hazard),))]
+        super().__init__(config, n_features, n + (not hazard), shapes, censored=censored, seed=seed)
+
+    def layer(self) -> Layer:
+        """Return the head as a layer of Keras."""
+        from foretell.events.heads.layers import GridHead  # noqa: PLC0415  # small requests do without Keras
+
+        head: Layer = GridHead(self.n_classes, self.hazard, name="anchor")
+        return head
+
+    def says(self, raw: Array, state: Array, weights: Sequence[Array]) -> Array:
+        """Return the log probabilities."""
+        del state
+        chances: Array = log_chances(raw, *weights, hazard=self.hazard)
+        return chances
 
     @classmethod
     def from_settings(cls, config: NetworkConfig, n_features: int, settings: Settings, seed: int = 0) -> Self:
@@ -175,7 +161,7 @@ class GridNetwork(HistoryNetwork):
         """Return the population's log odds."""
         hazards = population(np.array(self.grid.knots), history, censored=self.censored)
         logits = np.log(hazards) - np.log1p(-hazards)
-        return [logits if self.hazard else np.asarray(from_hazards(jnp.asarray(logits)), dtype=np.float64)]
+        return [logits if self.hazard else from_hazards(logits)]
 
     def terms(self, packed: Array, rows: GapData) -> Array:
         """Return the log-likelihood of each event's next gap."""

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Literal, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
 
 from foretell.core import FloatArray
 from foretell.events.distribution import MixtureGap
 from foretell.events.heads.base import GapData, HistoryNetwork, count_and_age
 from foretell.events.history import Histories, on_device
 from foretell.nn import mixture as mix
-from foretell.nn.backend import Array, Config, Tensor, keras, register
+from foretell.nn.arrays import log_softmax, namespace
+from foretell.nn.backend import Array, Layer, jax, jnp
 from foretell.nn.mixture import GapMixture
 from foretell.nn.settings import NetworkConfig
 
@@ -72,23 +70,23 @@ def anchored(
     Lomax gap, and the chance of having dropped out at event x is a / (a + b + x); under BG/NBD it is 0 at the
     first event and a / (a + b + x − 1) after it.
     """
-    k = anchor.mu.shape[-1]
+    k, xp = anchor.mu.shape[-1], namespace(count)
     if delta is None:
-        delta = jnp.zeros((*count.shape, n_corrections(k)), dtype=count.dtype)
-    delta = _CORRECTION_LIMIT * jnp.tanh(delta / _CORRECTION_LIMIT)
+        delta = xp.zeros((*count.shape, n_corrections(k)), dtype=count.dtype)
+    delta = _CORRECTION_LIMIT * xp.tanh(delta / _CORRECTION_LIMIT)
     d_shape, d_scale, d_cure = delta[..., 0], delta[..., 1], delta[..., 2]
     d_mu, d_sigma, d_weight = delta[..., 3 : 3 + k], delta[..., 3 + k : 3 + 2 * k], delta[..., 3 + 2 * k :]
-    r, alpha = jnp.exp(anchor.log_r), jnp.exp(anchor.log_alpha)
+    r, alpha = xp.exp(anchor.log_r), xp.exp(anchor.log_alpha)
     if drop_out == "mbg":
-        logit_cure = anchor.log_a - jnp.log(jnp.exp(anchor.log_b) + count)
+        logit_cure = anchor.log_a - xp.log(xp.exp(anchor.log_b) + count)
     else:
-        stays = jnp.exp(anchor.log_b) + jnp.maximum(count - 1.0, 0.0)
-        logit_cure = jnp.where(count > 0, anchor.log_a - jnp.log(stays), -40.0)
-    log_shape, log_scale = jnp.log(r + count), jnp.log(alpha + age)
+        stays = xp.exp(anchor.log_b) + xp.maximum(count - 1.0, 0.0)
+        logit_cure = xp.where(count > 0, anchor.log_a - xp.log(stays), -40.0)
+    log_shape, log_scale = xp.log(r + count), xp.log(alpha + age)
     pace = (log_scale - log_shape)[..., None]  # log of the customer's expected gap
     return GapMixture(
         logit_cure=logit_cure + d_cure,
-        log_weight=jax.nn.log_softmax(anchor.weights + d_weight, axis=-1),
+        log_weight=log_softmax(anchor.weights + d_weight),
         log_shape=(log_shape + d_shape)[..., None],
         log_scale=(log_scale + d_scale)[..., None],
         mu=anchor.mu + anchor.pace * pace + d_mu,
@@ -96,38 +94,11 @@ def anchored(
     )
 
 
-@register
-class MixtureHead(keras.layers.Layer):  # type: ignore[misc]
-    """Keras layer from [corrections, (count, age)] to the packed gap mixture; holds the anchor's weights."""
-
-    def __init__(self, components: int, drop_out: DropOut = "mbg", **kwargs: object) -> None:
-        super().__init__(**kwargs)
-        self.components, self.drop_out = components, drop_out
-
-    def build(self, input_shape: object) -> None:
-        """Create the shared parameters."""
-        del input_shape
-        k = self.components
-        sizes = [(), (), (), (), (k + 1,), (k,), (k,), (k,)]
-        self.anchor_weights = [
-            self.add_weight(shape=size, initializer="zeros", name=name)
-            for name, size in zip(Anchor._fields, sizes, strict=True)
-        ]
-
-    def call(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Return the packed mixture."""
-        delta, state = inputs
-        anchor = Anchor(*[jnp.asarray(weight.value) for weight in self.anchor_weights])
-        packed: Array = mix.pack(anchored(anchor, state[..., 0], state[..., 1], delta, self.drop_out))
-        return packed
-
-    def compute_output_shape(self, input_shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-        """Return the shape of the packed mixture."""
-        return (*input_shapes[0][:-1], mix.packed_width(self.components))
-
-    def get_config(self) -> Config:
-        """Return what rebuilds the layer."""
-        return {**super().get_config(), "components": self.components, "drop_out": self.drop_out}
+def anchor_shapes(components: int) -> list[tuple[str, tuple[int, ...]]]:
+    """Return names and shapes of the anchor's parameters."""
+    k = components
+    shapes: list[tuple[int, ...]] = [(), (), (), (), (k + 1,), (k,), (k,), (k,)]
+    return list(zip(Anchor._fields, shapes, strict=True))
 
 
 def log_likelihood(mixture: GapMixture, data: GapData | _Rows, kind: Likelihood = "interval") -> Array:
@@ -156,10 +127,23 @@ class GapNetwork(HistoryNetwork):
     ) -> None:
         self.drop_out, self.components = drop_out, config.components
         self.packed_width = mix.packed_width(self.components)
-        layer = MixtureHead(self.components, drop_out, name="anchor")
+        shapes = anchor_shapes(self.components)
         super().__init__(
-            config, n_features, n_corrections(self.components), layer, censored=censored, seed=seed
+            config, n_features, n_corrections(self.components), shapes, censored=censored, seed=seed
         )
+
+    def layer(self) -> Layer:
+        """Return the head as a layer of Keras."""
+        from foretell.events.heads.layers import MixtureHead  # noqa: PLC0415  # small requests do without it
+
+        head: Layer = MixtureHead(self.components, self.drop_out, name="anchor")
+        return head
+
+    def says(self, raw: Array, state: Array, weights: Sequence[Array]) -> Array:
+        """Return the packed mixture."""
+        anchor = Anchor(*weights)
+        packed: Array = mix.pack(anchored(anchor, state[..., 0], state[..., 1], raw, self.drop_out))
+        return packed
 
     def settings_by_name(self) -> dict[str, Hashable]:
         """Return the way in which customers are lost, and what is learned from."""
@@ -228,6 +212,8 @@ def fit_anchor(
     def numpy_objective(flat: FloatArray) -> tuple[float, FloatArray]:
         value, gradient = objective(flat.astype(np.float32), rows)
         return float(value), np.asarray(gradient, dtype=np.float64)
+
+    import scipy.optimize  # noqa: PLC0415  # a fit needs it, a forecast does not
 
     result = scipy.optimize.minimize(
         numpy_objective,

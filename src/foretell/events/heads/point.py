@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
 
 from foretell.core import FloatArray
 from foretell.events.distribution import PointGap
 from foretell.events.heads.base import GapData, HistoryNetwork
 from foretell.events.history import Histories, running_mean
-from foretell.nn.backend import Array, Tensor, Weights, keras, register
-from foretell.nn.mixture import namespace
+from foretell.nn.arrays import namespace
+from foretell.nn.backend import Array, Layer, Weights, jax, jnp
 from foretell.nn.samplers import Bucket
 from foretell.nn.settings import NetworkConfig
 from foretell.prep.scalers import MinMaxScaler, StandardScaler
@@ -25,35 +22,16 @@ Numbers = TypeVar("Numbers", FloatArray, Array)
 _N_RESIDUALS = 201
 
 
-@register
-class PointHead(keras.layers.Layer):  # type: ignore[misc]
-    """Keras layer from [correction, (count, mean gap)] to the forecast on the head's scale.
-
-    It starts at the customer's mean so far, drawn to the population's: (x · mean + k · m) / (x + k) + shift.
-    """
-
-    def build(self, input_shape: object) -> None:
-        """Create m, log k and the shift."""
-        del input_shape
-        self.parts = [
-            self.add_weight(shape=(), initializer="zeros", name=name) for name in ("middle", "log_k", "shift")
-        ]
-
-    def call(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Return the forecast."""
-        raw, state = inputs
-        return raw + shrunken(state, *[jnp.asarray(part.value) for part in self.parts])[..., None]
-
-    def compute_output_shape(self, input_shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-        """Return the shape of the forecast."""
-        return (*input_shapes[0][:-1], 1)
+PARTS: Final = ("middle", "log_k", "shift")
+"""The head's weights."""
 
 
 def shrunken(state: Numbers, middle: Numbers, log_k: Numbers, shift: Numbers) -> Numbers:
-    """Return the customer's mean so far, drawn to the population's."""
+    """Return the customer's mean so far, drawn to the population's: (x · mean + k · m) / (x + k) + shift."""
     count, mean = state[..., 0], state[..., 1]
-    k = np.exp(log_k) if isinstance(state, np.ndarray) else jnp.exp(log_k)
-    return (count * mean + k * middle) / (count + k) + shift
+    k = namespace(state).exp(log_k)
+    location: Numbers = (count * mean + k * middle) / (count + k) + shift
+    return location
 
 
 class PointNetwork(HistoryNetwork):
@@ -66,7 +44,19 @@ class PointNetwork(HistoryNetwork):
         self, config: NetworkConfig, n_features: int, scale: str, location: float, width: float, seed: int = 0
     ) -> None:
         self.scale, self.location, self.width = scale, location, width
-        super().__init__(config, n_features, 1, PointHead(name="anchor"), censored=False, seed=seed)
+        shapes: list[tuple[str, tuple[int, ...]]] = [(name, ()) for name in PARTS]
+        super().__init__(config, n_features, 1, shapes, censored=False, seed=seed)
+
+    def layer(self) -> Layer:
+        """Return the head as a layer of Keras."""
+        from foretell.events.heads.layers import PointHead  # noqa: PLC0415  # small requests do without Keras
+
+        head: Layer = PointHead(name="anchor")
+        return head
+
+    def says(self, raw: Array, state: Array, weights: Sequence[Array]) -> Array:
+        """Return the forecast."""
+        return raw + shrunken(state, *weights)[..., None]
 
     def settings_by_name(self) -> dict[str, Hashable]:
         """Return the scale."""
@@ -75,7 +65,7 @@ class PointNetwork(HistoryNetwork):
     def scaled(self, gap: Numbers) -> Numbers:
         """Return gaps on the head's scale."""
         if self.scale == "log":
-            gap = np.log1p(gap) if isinstance(gap, np.ndarray) else jnp.log1p(gap)
+            gap = namespace(gap).log1p(gap)
         return (gap - self.location) / self.width
 
     def plain(self, value: FloatArray) -> FloatArray:
@@ -94,6 +84,8 @@ class PointNetwork(HistoryNetwork):
 
     def start(self, history: Histories) -> list[FloatArray]:
         """Return what the population's customers do, by least absolute errors."""
+        import scipy.optimize  # noqa: PLC0415  # a fit needs it, a forecast does not
+
         closed = ~history.last
         state, truth = self.state(history)[closed], self._truth(history.lower, history.upper)[closed]
 
