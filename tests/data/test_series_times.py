@@ -88,13 +88,78 @@ def test_months_may_end_or_begin_or_lie_between():
         ([202311, 202312, 202401, 202402], "1mo"),
         (["2023Q2", "2023Q3", "2023Q4", "2024Q1"], "1q"),
         (["2023-Q2", "2023-Q3", "2023-Q4", "2024-Q1"], "1q"),
+        (["Q2 2023", "Q3 2023", "Q4 2023", "Q1 2024"], "1q"),
+        ([20232, 20233, 20234, 20241], "1q"),
+        (["2023-W51", "2023-W52", "2024-W01", "2024-W02"], "1w"),
+        (["2023W51", "2023W52", "2024W01", "2024W02"], "1w"),
+        (["2023-W52-7", "2024-W01-1", "2024-W01-2", "2024-W01-3"], "1d"),
+        ([202351, 202352, 202401, 202402], "1w"),
+        (["202351", "202352", "202401", "202402"], "1w"),
     ],
 )
-def test_months_and_quarters_need_no_day(texts, freq):
+def test_months_quarters_and_weeks_need_no_day(texts, freq):
     panel = read(texts)
     assert panel.n_rows == 4
     assert panel.grid.freq == freq
     assert panel.time_of(panel.ends)[0].year == 2024
+
+
+def test_a_given_step_decides_what_whole_numbers_count():
+    numbers = [202401, 202402, 202403, 202404]
+    first = {freq: read(numbers, freq=freq).time_of(0) for freq in ("1w", "1mo", "1q")}
+    assert [read(numbers, freq=freq).n_rows for freq in ("1w", "1mo", "1q", 1)] == [4] * 4
+    assert first["1mo"].dtype == first["1q"].dtype == pl.Date
+    panel = read([*numbers, 202501, 202502, 202503, 202504])
+    assert (panel.n_rows, panel.grid.freq) == (8, "1q")  # no year has a fifth
+
+
+def test_weeks_that_the_calendar_does_not_have_are_refused_with_a_mend():
+    with pytest.raises(DataError, match=r"the week '202353', which ISO 8601 .* write the date of a day"):
+        read([202351, 202352, 202353, 202401])
+
+
+@pytest.mark.parametrize("freq", [None, "1mo", "ME", "BME"])
+def test_the_last_business_days_of_months_are_months_whatever_the_step_is_called(freq):
+    times = pd.bdate_range("2020-01-31", periods=48, freq="BME").to_list()
+    times[2] -= dt.timedelta(days=1)  # a holiday
+    panel = read(times, freq=freq)
+    assert (panel.n_rows, panel.grid.freq) == (48, "BME")
+    assert panel.time_of(panel.ends[0] + np.arange(1, 3)).to_list() == [
+        dt.date(2024, 1, 31),
+        dt.date(2024, 2, 29),
+    ]
+
+
+@pytest.mark.parametrize(("alias", "freq"), [("BMS", "BMS"), ("BQE-JAN", "3BME"), ("BYS-APR", "12BMS")])
+def test_business_months_quarters_and_years_are_found(alias, freq):
+    times = pd.date_range("2020-01-01", periods=12, freq=alias)
+    for given in (None, alias):
+        panel = read(times.to_list(), freq=given)
+        assert panel.grid.freq == freq
+        assert panel.time_of(panel.index).to_list() == [time.date() for time in times]
+
+
+def test_two_days_of_one_business_month_are_refused():
+    days = [dt.date(2020, 1, 31), dt.date(2020, 2, 27), dt.date(2020, 2, 28), dt.date(2020, 3, 31)]
+    with pytest.raises(DataError, match="off the grid"):
+        read(days, freq="BME")
+
+
+def test_half_months_are_refused_with_a_mend_that_works():
+    times = [dt.date(2020 + m // 12, m % 12 + 1, d) for m in range(24) for d in (1, 15)]
+    with pytest.raises(DataError, match=r"half-months, .* number them, 24 a year, by \(year \* 12"):
+        read(times)
+    assert read([(t.year * 12 + t.month - 1) * 2 + (t.day > 10) for t in times], freq=1).n_rows == 48
+
+
+@pytest.mark.parametrize(
+    ("period", "freq"), [("M", "1mo"), ("Q", "1q"), ("W", "1w"), ("D", "1d"), ("h", "1h")]
+)
+def test_periods_of_pandas_are_their_first_moment(period, freq):
+    times = pd.period_range("2020-01-06", periods=9, freq=period)
+    panel = ft.read_series(pd.DataFrame({"ds": times, "y": range(9)}), id=None)
+    assert (panel.n_rows, panel.grid.freq) == (9, freq)
+    assert panel.time_of(panel.starts).cast(pl.Datetime)[0] == times[0].start_time
 
 
 @pytest.mark.parametrize("years", [[1999, 2000, 2002], ["1999", "2000", "2002"]])

@@ -18,6 +18,8 @@ from foretell.errors import ParameterError
 
 DAY_US: Final = 86_400_000_000
 WEEK_US: Final = 7 * DAY_US
+# How far holidays move the first or the last weekday of a month.
+HOLIDAYS_US: Final = 4 * DAY_US
 _UNITS: Final = {
     "us": 1,
     "ms": 1_000,
@@ -29,7 +31,9 @@ _UNITS: Final = {
 }
 _MONTHS: Final = {"mo": 1, "q": 3, "y": 12}
 _POLARS: Final = re.compile(r"(\d*)(us|ms|s|m|h|d|w|mo|q|y)")
-_PANDAS: Final = re.compile(r"(\d*)(us|ms|S|s|min|T|H|h|D|B|W|MS|ME|M|QS|QE|Q|YS|YE|Y|AS|A)(?:-([A-Z]{3}))?")
+_PANDAS: Final = re.compile(
+    r"(\d*)(us|ms|S|s|min|T|H|h|D|B|W|B?(?:MS|ME|M|QS|QE|Q|YS|YE|Y|AS|A))(?:-([A-Z]{3}))?"
+)
 # What pandas calls a unit → what polars calls it.
 _ALIASES: Final = {"S": "s", "min": "m", "T": "m", "H": "h", "D": "d", "B": "d", "W": "w"}
 _WEEKDAYS: Final = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
@@ -53,7 +57,8 @@ class Frequency:
         Where the steps lie, as far as the text says so (``"W-SUN"``, ``"ME"``, ``"QS-FEB"``): the day of
         the week from Monday = 0, the day of the month (31 is its last), the month from January = 0.
     business : bool
-        Saturdays and Sundays are no steps.
+        Saturdays and Sundays are no steps; months, quarters and years (``"BME"``, ``"BQS"``) begin or end
+        with a weekday.
     """
 
     unit: Unit
@@ -78,8 +83,8 @@ class Frequency:
                     return frequency
         raise ParameterError(
             f"freq={freq!r} is not a frequency; expected one such as '5m', '1h', '1d', '1w', '1mo', '1q' or "
-            "'1y', an alias of pandas such as 'min', 'h', 'D', 'B', 'W', 'MS' or 'ME', or a whole number for "
-            "times that are whole numbers"
+            "'1y', an alias of pandas such as 'min', 'h', 'D', 'B', 'W', 'MS', 'ME' or 'BME', or a whole "
+            "number for times that are whole numbers"
         )
 
     @property
@@ -96,9 +101,11 @@ class Frequency:
 
     @property
     def text(self) -> str | int:
-        """The frequency as polars writes it."""
+        """The frequency as polars writes it; where it is one of business months, as pandas does."""
         if self.unit == "number":
             return self.size
+        if self.unit == "month" and self.business:
+            return f"{self.size if self.size > 1 else ''}B{'MS' if self.day == 1 else 'ME'}"
         units = _MONTHS if self.unit == "month" else _UNITS
         name, size = max((u for u in units.items() if self.size % u[1] == 0), key=lambda u: u[1])
         return f"{self.size // size}{name}"
@@ -121,12 +128,15 @@ def _from_pandas(count: int, alias: str, anchor: str | None) -> Frequency | None
         if anchor is not None or (alias == "B" and count != 1):
             return None
         return dataclasses.replace(_fixed(count, unit), business=alias == "B")
-    months = {"M": 1, "Q": 3, "Y": 12, "A": 12}[unit[0]]
+    business = unit[0] == "B"
+    months = {"M": 1, "Q": 3, "Y": 12, "A": 12}[unit[business]]
     first = unit.endswith("S")
     if anchor is not None and (anchor not in _MONTH_NAMES or months == 1):
         return None
     month = None if anchor is None else _MONTH_NAMES.index(anchor) % months
-    return Frequency("month", count * months, day=1 if first else LAST_DAY, month=month)
+    if business and months > 1 and month is None:
+        month = 0 if first else months - 1
+    return Frequency("month", count * months, day=1 if first else LAST_DAY, month=month, business=business)
 
 
 # 1969-12-29: steps of a fixed length are counted from a Monday.
@@ -175,9 +185,10 @@ class Grid(TimeAxis):
         if frequency.weekday is not None:
             object.__setattr__(self, "phase", frequency.weekday * DAY_US)
         if frequency.day is not None:
-            object.__setattr__(self, "phase", frequency.first_month)
+            if frequency.month is not None or not frequency.business:
+                object.__setattr__(self, "phase", frequency.first_month)
             object.__setattr__(self, "day", frequency.day)
-        if frequency.business and self.open_slots is None:
+        if frequency.unit == "us" and frequency.business and self.open_slots is None:
             object.__setattr__(self, "open_slots", np.arange(7) < 5)
         if self.open_slots is None:
             return
@@ -256,15 +267,34 @@ class Grid(TimeAxis):
         return week * self._n_open + opened - 1
 
     def locate(self, numbers: npt.ArrayLike) -> tuple[IntArray, BoolArray]:
-        """Return the last step at or before each time, and whether the time is that step's own."""
-        steps = self.last_step(numbers)
-        return steps, self.numbers_of(steps) == np.asarray(numbers)
+        """Return the last step at or before each time, and whether the time is that step's own.
+
+        Business months have the step of their month, a few days from its first or last weekday, too: those
+        may be holidays.
+        """
+        times = np.asarray(numbers, dtype=np.int64)
+        if self.frequency.unit == "month" and self.frequency.business:
+            steps = self.last_step(self._month_end(times))
+            return steps, np.abs(self.numbers_of(steps) - times) <= HOLIDAYS_US
+        steps = self.last_step(times)
+        return steps, self.numbers_of(steps) == times
+
+    @staticmethod
+    def _month_end(times: IntArray) -> IntArray:
+        """Return the last moment of each time's month."""
+        months = times.astype("datetime64[us]").astype("datetime64[M]")
+        return (months + 1).astype("datetime64[us]").astype(np.int64) - 1
 
     def _month_times(self, steps: IntArray) -> IntArray:
         month = (steps * self.frequency.size + self.phase).astype("datetime64[M]")
         first = month.astype("datetime64[D]").astype(np.int64)
         length = (month + 1).astype("datetime64[D]").astype(np.int64) - first
-        times: IntArray = (first + np.minimum(self.day, length) - 1) * DAY_US + self.clock
+        day = first + np.minimum(self.day, length) - 1
+        if self.frequency.business:
+            # 1970-01-01 was a Thursday.
+            late = np.maximum((day + 3) % 7 - 4, 0)
+            day = np.where(late > 0, day + 3 - late if self.day == 1 else day - late, day)
+        times: IntArray = day * DAY_US + self.clock
         return times
 
     @property

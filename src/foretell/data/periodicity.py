@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
@@ -9,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from foretell.core import BoolArray, IntArray
-from foretell.core.grid import DAY_US, LAST_DAY, WEEK_US, Frequency, Grid
+from foretell.core.grid import DAY_US, HOLIDAYS_US, LAST_DAY, WEEK_US, Frequency, Grid
 from foretell.data.panel import Panel
 from foretell.data.rows import Closed
 from foretell.errors import DataError
@@ -36,12 +37,12 @@ def fit_grid(
     if frequency.unit == "number":
         return Grid(frequency.size, phase=_most_common(distinct % frequency.size))
     if frequency.unit == "month":
-        return _monthly(frequency, distinct)
+        return _monthly(frequency, owner, times)
     phase = frequency.weekday and frequency.weekday * DAY_US
     if phase is None:
         phase = _most_common((distinct + 3 * DAY_US) % frequency.size)
     grid = Grid(frequency.text, phase=phase)
-    if frequency.business:
+    if frequency.business:  # days: months are above
         return Grid(frequency.text, phase=phase, open_slots=np.arange(7) < 5)
     slots = _open_slots(grid, distinct) if closed == "infer" else None
     return Grid(frequency.text, phase=phase, open_slots=slots)
@@ -61,20 +62,45 @@ def _infer(owner: IntArray, times: IntArray, distinct: IntArray, *, whole_number
     step = _most_common(steps)
     if whole_numbers:
         return Frequency("number", step)
-    if step >= _MONTH_MIN and _day_of_month(distinct, exact=True) is not None:
+    if step >= _MONTH_MIN:
         months = _months(times)
         between = np.diff(months)[owner[1:] == owner[:-1]]
         between = between[between > 0] if (between > 0).any() else np.diff(_months(distinct))
-        return Frequency("month", _most_common(between))
+        if _day_of_month(distinct, exact=True) is not None:
+            return Frequency("month", _most_common(between))
+        ending = _business_day(owner, times)
+        if ending is not None:
+            return Frequency("month", _most_common(between), day=ending, business=True)
     return Frequency("us", step)
 
 
-def _monthly(frequency: Frequency, distinct: IntArray) -> Grid:
-    size = frequency.size
+def _monthly(frequency: Frequency, owner: IntArray, times: IntArray) -> Grid:
+    distinct = np.unique(times)
+    if not frequency.business:
+        ending = _business_day(owner, times)
+        if ending is not None and frequency.day in {None, ending}:
+            frequency = dataclasses.replace(frequency, day=ending, business=True)
     day = frequency.day or _day_of_month(distinct, exact=False) or 1
     anchored = frequency.month is not None
-    phase = frequency.first_month if anchored else _most_common(_months(distinct) % size)
+    phase = frequency.first_month if anchored else _most_common(_months(distinct) % frequency.size)
     return Grid(frequency.text, phase=phase, day=day, clock=_most_common(distinct % DAY_US))
+
+
+def _business_day(owner: IntArray, times: IntArray) -> int | None:
+    """Return whether times are the first (1) or the last (31) business days of months; None: neither.
+
+    All are weekdays, one of each series in a month, and most of them the month's first or last weekday:
+    only holidays lie between the others and it.
+    """
+    months, days = _months(times), times // DAY_US
+    twice = (np.diff(months) == 0) & (owner[1:] == owner[:-1])
+    if twice.any() or ((days + 3) % 7 > 4).any() or _day_of_month(times, exact=True) is not None:
+        return None
+    for day, name in ((LAST_DAY, "BME"), (1, "BMS")):
+        distance = np.abs(Grid(name).numbers_of(months) // DAY_US - days)
+        if (distance * DAY_US <= HOLIDAYS_US).all() and 2 * (distance == 0).sum() > len(days):
+            return day
+    return None
 
 
 def _months(times: IntArray) -> IntArray:

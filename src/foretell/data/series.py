@@ -58,6 +58,8 @@ def assemble_panel(rows: Rows, columns: SeriesColumns, options: SeriesOptions) -
     owner, times = frame[ID].to_numpy().astype(np.int64), frame[TIME].to_numpy()
     grid = fit_grid(owner, times, options.freq, options.closed, whole_numbers=whole_numbers)
     index, on_grid = grid.locate(times)
+    # Business months have the same step for several days.
+    on_grid[1:] &= (owner[1:] != owner[:-1]) | (index[1:] != index[:-1])
     if not on_grid.all():
         raise _off_grid(grid, ids, owner, times, ~on_grid, options)
     return _placed(frame, columns, ids, grid, index, tally)
@@ -71,8 +73,13 @@ def _off_grid(
     shown = "; ".join(name_row(ids, (owner[k], times[k]), dates=dates) for k in rows[:3])
     said = "the most common difference of one row to the next" if options.freq is None else "as freq= says"
     mend = "make the times regular before (truncate or resample them), or leave those rows out"
+    if dates and _half_months(times):
+        mend = (
+            "the times are half-months, which are of no fixed length: number them, 24 a year, by (year * 12 "
+            "+ month - 1) * 2 + (day > 10), and read those numbers with freq=1"
+        )
     steps = np.diff(np.unique(times))
-    common = int(np.gcd.reduce(steps[steps > 0])) if len(steps) else 0
+    common = int(np.gcd.reduce(steps[steps > 0])) if len(steps) and "half" not in mend else 0
     # A grid that holds everything by being next to continuous is no advice.
     if common and (not dates or common >= 1_000_000) and np.ptp(times) // common < _SPARSE * len(times):
         finer = Frequency("us" if dates else "number", common).text
@@ -82,6 +89,15 @@ def _off_grid(
         f"share, with steps of {grid.freq!r} ({said}): {shown}. "
         f"{grid.describe_off(int(times[rows[0]]))}; {mend}"
     )
+
+
+def _half_months(times: IntArray) -> bool:
+    """Tell whether times are the 1st and the 15th or 16th of months, or the 15th and the last day."""
+    days = np.unique(times).astype("datetime64[us]").astype("datetime64[D]")
+    day = (days - days.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64) + 1
+    last = (days + 1).astype("datetime64[M]") > days.astype("datetime64[M]")
+    middle = (day == 15) | (day == 16)
+    return bool(0.3 < middle.mean() < 0.7 and ((day == 1).all(where=~middle) or last.all(where=~middle)))
 
 
 def _placed(
@@ -286,8 +302,8 @@ def read_series(  # noqa: PLR0913  # one keyword for each way that rows are writ
         Covariates whose numbers are names of categories.
     freq : str or int, optional
         The step: ``"5m"``, ``"1h"``, ``"1d"``, ``"1w"``, ``"1mo"``, ``"1q"``, ``"1y"`` and multiples, an
-        alias of pandas (``"D"``, ``"B"``, ``"MS"`` …), or a whole number for times that are whole numbers.
-        By default the most common difference of one row to the next.
+        alias of pandas (``"D"``, ``"B"``, ``"MS"``, ``"BME"`` …), or a whole number for times that are whole
+        numbers. By default the most common difference of one row to the next.
     closed : {"infer", "keep"}
         Slots of the week that never occur (Sundays, nights), in data that prove it, are no steps: the one
         after Friday is Monday. ``"keep"``: they are, and are missing.

@@ -103,8 +103,8 @@ def with_steps(
 ) -> tuple[pl.DataFrame, bool]:
     """Return the rows with a readable time from the start on, and whether times are whole numbers."""
     if options.time_format is None and not options.whole_numbers:
-        yearly = options.freq is not None and Frequency.parse(options.freq).size_in_years
-        frame = frame.with_columns(with_days(frame[TIME], yearly=yearly).alias(TIME))
+        step = None if options.freq is None else Frequency.parse(options.freq)
+        frame = frame.with_columns(with_days(frame[TIME], columns.time, step).alias(TIME))
     raw = frame[TIME]
     numbers = _whole_numbers(raw, columns.time, options)
     if numbers is None:

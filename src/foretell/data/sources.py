@@ -51,10 +51,14 @@ def read_frame(source: Any, columns: Columns) -> Rows:
 
 
 def _series(frame: nw.DataFrame[pl.DataFrame], name: str) -> pl.Series:
-    """Return a column as polars; one of Python objects of several kinds becomes text."""
-    if frame.schema[name] != nw.Object:
+    """Return a column as polars; one of Python objects of several kinds becomes text.
+
+    Periods of pandas are their first moment.
+    """
+    if frame.schema[name] not in (nw.Object, nw.Unknown):
         return frame.select(name).to_polars().to_series()
     values = [None if str(value) in _MISSING else value for value in frame[name].to_list()]
+    values = [getattr(value, "start_time", value) for value in values]
     kinds = {type(value) for value in values if value is not None}
     # As text, since polars would read date-times with and without a zone as if all were in UTC.
     if len(kinds) > 1 or any(issubclass(kind, dt.datetime) for kind in kinds):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 import polars as pl
 
+from foretell.core.grid import WEEK_US, Frequency
 from foretell.errors import ColumnError, DataError, ParameterError
 
 # Unit → how many make a second.
@@ -297,30 +299,64 @@ def _is_numeric(text: pl.Series) -> bool:
 
 
 _YEAR: Final = r"((?:19|20|21)\d{2})"
-_WHOLE_YEAR: Final = rf"^\s*{_YEAR}\s*$"
-_MONTH: Final = rf"^\s*{_YEAR}[-/.]?(0[1-9]|1[0-2])\s*$"
-_QUARTER: Final = rf"^\s*{_YEAR}[-/ ]?[Qq]%d\s*$"
-_ANY_QUARTER: Final = _QUARTER.replace("%d", "[1-4]")
-_FIRST_MONTHS: Final = {1: "01", 2: "04", 3: "07", 4: "10"}
+_WHOLE_YEAR: Final = rf"^{_YEAR}$"
+_MONTH: Final = rf"^{_YEAR}[-/.]?(0[1-9]|1[0-2])$"
+_WEEK: Final = rf"^{_YEAR}[-/ ]?[Ww]([0-5]\d)(?:-?([1-7]))?$"
+_WEEK_NUMBER: Final = rf"^{_YEAR}([0-5]\d)$"
+_QUARTER: Final = rf"^{_YEAR}[-/ ]?[Qq]([1-4])$"
+_QUARTER_FIRST: Final = rf"^[Qq]([1-4])[-/ ]?{_YEAR}$"
+_QUARTER_NUMBER: Final = rf"^{_YEAR}0?([1-4])$"
+_QUARTERS, _QUARTER_MONTHS = 4, 3
 _FIRST_ROWS: Final = 1_000
 
 
-def with_days(times: pl.Series, *, yearly: bool = False) -> pl.Series:
-    """Return months, quarters and, where ``yearly``, years with their first day; other times as they are."""
-    some = times.drop_nulls().head(_FIRST_ROWS)
-    if not len(some):
+def with_days(times: pl.Series, column: str, frequency: Frequency | None = None) -> pl.Series:
+    """Return months, quarters, weeks and years as text of their first day; other times as they are.
+
+    Text says what it is (``2024-05``, ``2024-Q1``, ``2024-W07``). Whole numbers such as 202405 are months,
+    weeks where they go on to 13 and more, quarters where they end with 4; so is 20241. A ``frequency`` of
+    weeks, quarters or years decides where several are possible.
+    """
+    if not (times.dtype.is_integer() or times.dtype == pl.String) or times.null_count() == len(times):
         return times
-    if yearly and (times.dtype.is_integer() or times.dtype == pl.String):
-        text = times.cast(pl.String)
-        if some.cast(pl.String).str.contains(_WHOLE_YEAR).all():
-            return text.str.replace(_WHOLE_YEAR, "${1}-01-01")
-    if times.dtype.is_integer():
-        return times.cast(pl.Int64) * 100 + 1 if some.cast(pl.String).str.contains(_MONTH).all() else times
-    if times.dtype != pl.String:
-        return times
-    if some.str.contains(_MONTH).all():
-        return times.str.replace(_MONTH, "${1}-${2}-01")
-    if some.str.contains(_ANY_QUARTER).all():
-        for quarter, month in _FIRST_MONTHS.items():
-            times = times.str.replace(_QUARTER % quarter, f"${{1}}-{month}-01")
-    return times
+    text = times.cast(pl.String).str.strip_chars()
+    some = text.drop_nulls().unique(maintain_order=True).head(_FIRST_ROWS)
+
+    def are(pattern: str) -> bool:
+        return bool(some.str.contains(pattern).all())
+
+    step = frequency or Frequency("number", 1)
+    weekly = step.unit == "us" and step.size == WEEK_US
+    quarterly = step.unit == "month" and step.size == _QUARTER_MONTHS
+    in_quarters = quarterly or len(some) > _QUARTERS or not are(_MONTH)
+    turned = text.str.replace(_QUARTER_FIRST, "${2}Q${1}")
+    readings: tuple[tuple[str, bool, Callable[[], pl.Series]], ...] = (
+        (_WHOLE_YEAR, step.size_in_years, lambda: text.str.replace(_WHOLE_YEAR, "${1}-01-01")),
+        (_WEEK, True, lambda: _days_of_weeks(text, _WEEK, column)),
+        (_WEEK_NUMBER, weekly or not are(_MONTH), lambda: _days_of_weeks(text, _WEEK_NUMBER, column)),
+        (_QUARTER, True, lambda: _days_of_quarters(text, _QUARTER)),
+        (_QUARTER_FIRST, True, lambda: _days_of_quarters(turned, _QUARTER)),
+        (_QUARTER_NUMBER, in_quarters, lambda: _days_of_quarters(text, _QUARTER_NUMBER)),
+        (_MONTH, True, lambda: text.str.replace(_MONTH, "${1}-${2}-01")),
+    )
+    return next((read() for pattern, meant, read in readings if meant and are(pattern)), times)
+
+
+def _days_of_quarters(text: pl.Series, pattern: str) -> pl.Series:
+    month = text.str.extract(pattern, 2).cast(pl.Int32) * _QUARTER_MONTHS - 2
+    return text.str.extract(pattern, 1) + "-" + month.cast(pl.String).str.zfill(2) + "-01"
+
+
+def _days_of_weeks(text: pl.Series, pattern: str, column: str) -> pl.Series:
+    """Return the days of weeks as ISO 8601 numbers them, by default their Mondays."""
+    year, week = (text.str.extract(pattern, k) for k in (1, 2))
+    day = text.str.extract(pattern, 3).fill_null("1") if pattern == _WEEK else "1"
+    days = (year + "-W" + week + "-" + day).str.to_date("%G-W%V-%u", strict=False)
+    wrong = text.filter(days.is_null() & year.is_not_null())
+    if len(wrong):
+        raise DataError(
+            f"the time column {column!r} holds the week {wrong[0]!r}, which ISO 8601 does not number so: its "
+            "weeks 1 to 52 or 53 begin on a Monday, the first has the year's first Thursday; write the date "
+            "of a day of each week, such as its first"
+        )
+    return days.cast(pl.String)
