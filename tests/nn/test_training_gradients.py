@@ -23,7 +23,8 @@ from foretell.nn.cells import CELLS
 from foretell.nn.samplers import Bucket
 from foretell.nn.settings import NetworkConfig
 from foretell.series.architecture import Shape
-from foretell.series.network import SeriesNetwork, window_scale
+from foretell.series.network import SeriesNetwork
+from foretell.series.scale import window_scale
 from foretell.series.windows import Batch
 
 # Clock units: no gap, one far below a tick (closed days throughout), a tick, a day on a slow clock, ages.
@@ -140,7 +141,7 @@ def test_the_scale_of_a_window_has_a_finite_gradient(kind: str) -> None:
     unit = jnp.ones((len(values), 1))
 
     def total(values: Any) -> Any:
-        loc, scale = window_scale(kind, values, mask, unit, unit, 4)
+        loc, scale = window_scale(kind, values, mask, unit, (unit, unit), 4)
         return jnp.sum((values - loc) * mask / scale) * 1e-6
 
     check(total, values)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
-from foretell.series.calibration import Calibration, clusters_of
+from foretell.series.calibration import Calibration, clusters_of, reach_of_rule
 from foretell.series.quantiles import QUANTILES
 from foretell.series.windows import Windows
 
@@ -36,10 +36,35 @@ class TestCalibration:
         assert (fitted.factors == fitted.factors[:1]).all()
         assert fitted.factors[0, 0] > 1.3
 
-    def test_next_to_nothing_held_out_changes_nothing(self) -> None:
-        fitted = Calibration.fit(np.ones((2, 2, 1)), normal(np.ones(2), 2), np.zeros((2, 2, 1)))
-        assert (fitted.factors == 1).all()
-        assert fitted.trust == 1
+    def test_without_a_held_out_value_the_rule_answers_as_wide_as_it_has_erred(self) -> None:
+        rule = reach_of_rule(RNG.standard_normal((4000, 2, 1)), season=1)
+        truth = np.ones((2, 2, 1))
+        truth[:, 1] = np.nan
+        alone = np.arange(2)[:, None]
+        fitted = Calibration.fit(truth, normal(np.ones(2), 2), np.zeros((2, 2, 1)), (alone, alone), rule)
+        assert fitted.trust == 0
+        held = fitted.apply(normal(np.ones(2), 1, middle=3.0), np.zeros((1, 2, 1)))
+        np.testing.assert_allclose(held[0, 1, 0], ndtri(QUANTILES), atol=0.1)
+
+    def test_what_no_factor_reaches_is_added(self) -> None:
+        truth = RNG.standard_normal((4000, 1, 1))
+        said = normal(np.array([0.01]), 4000)
+        held = Calibration.fit(truth, said, np.zeros((4000, 1, 1))).apply(said, np.zeros((4000, 1, 1)))
+        assert (truth < held[..., 0]).mean() == pytest.approx(0.025, abs=0.01)
+        # What is said to be uncertain for once does not become a hundred times as uncertain.
+        wide = Calibration.fit(truth, said, np.zeros((4000, 1, 1))).apply(100 * said, np.zeros((4000, 1, 1)))
+        assert np.abs(wide).max() < 6
+
+    @pytest.mark.parametrize(("power", "season"), [(0.5, 1), (0.0, 1), (1.0, 4)])
+    def test_the_rules_errors_grow_as_they_have_grown_also_where_few_were_seen(
+        self, power: float, season: int
+    ) -> None:
+        growth = (np.arange(12) // season + 1.0) ** power
+        errors = RNG.standard_normal((150, 12, 1)) * growth[:, None]
+        errors[:, 9:] = np.nan
+        reach = reach_of_rule(errors, season)
+        np.testing.assert_allclose(reach[:, -1], 1.96 * growth, rtol=0.15)
+        np.testing.assert_allclose(reach, -reach[:, ::-1])
 
     @pytest.mark.parametrize(("middle", "trust"), [(1.0, 1.0), (2.0, 0.5), (-1.0, 0.0)])
     def test_the_median_goes_as_far_from_the_anchor_as_it_helps(self, middle: float, trust: float) -> None:

@@ -203,7 +203,8 @@ class TestHonesty:
 
     def test_the_first_step_sees_the_last_observation(self, fitted: ft.SeriesForecaster) -> None:
         network, weights = fitted.model_.network, fitted.model_.members[0]
-        flat = fitted.model_.reading.flat(fitted.panel_, H)
+        reading = fitted.model_.reading
+        flat = reading.flat(fitted.panel_, reading.units(fitted.panel_), H)
         windows = Windows(*(jnp.asarray(x) for x in ([120], [0], [126], [0])))
 
         def first_step(values: Any) -> Any:

@@ -17,6 +17,7 @@ from foretell.nn.export import Dimensions, Program
 from foretell.series.calibration import calibrated
 from foretell.series.fitting import SeriesModel
 from foretell.series.reading import CovariateCode
+from foretell.series.scale import last_observed
 from foretell.series.windows import Batch
 
 # How long after the panel's end a program can be asked: it holds the calendar.
@@ -64,30 +65,32 @@ def series_program(
         future: Array | None = None,
         static: Array | None = None,
     ) -> dict[str, Array]:
+        if shape.log:
+            values = jnp.log1p(values)
         inside = (position >= shape.lookback - lengths[:, None]).astype(jnp.float32)[..., None]
         history = inside[:, : shape.lookback]
         mask = history * (1.0 - jnp.isnan(values).astype(jnp.float32))
         nothing = values[..., :0]
         known = [] if last is None else [calendar.at(last, position - shape.lookback)]
         known += [] if future is None else [_coded(reading.future, future)]
-        none = (values[:, 0, :1] * 0.0, values[:, 0, :1] * 0.0 + 1.0)
-        loc, scale = none if series is None else (part[jnp.maximum(series, 0)] for part in scales)
+        base, unit = _units(jnp.where(mask > 0, values, 0.0), mask, about_zero=shape.normalise == "first")
+        whole = (base, unit) if series is None else (part[jnp.maximum(series, 0)] for part in scales)
+        level, spread = whole
         batch = Batch(
-            values=jnp.where(mask > 0, values, 0.0),
+            values=jnp.where(mask > 0, (values - base[:, None]) / unit[:, None], 0.0),
             mask=mask,
             past=nothing if past is None else _coded(reading.past, past) * history,
             known=jnp.concatenate(known, axis=-1) * inside if known else nothing,
             static=nothing[:, 0] if static is None else _coded(reading.static, static),
-            loc=loc,
-            scale=scale,
+            loc=(level - base) / unit,
+            scale=spread / unit,
         )
         parts = [network.quantiles(weights, batch) for weights in members]
         _, loc, scale, anchor = parts[0]
-        factors = jnp.asarray(model.calibration.factors, jnp.float32)[:, None]
         mean = jnp.mean(jnp.stack([jnp.sort(part[0], axis=-1) for part in parts]), axis=0)
-        forecast = (
-            calibrated(mean, anchor, model.calibration.trust, factors) * scale[..., None] + loc[..., None]
-        )
+        forecast = calibrated(mean, anchor, model.calibration.on_device())
+        forecast = forecast * scale[..., None] + loc[..., None]
+        forecast = forecast * unit[:, None, :, None] + base[:, None, :, None]
         forecast = jnp.expm1(forecast) if shape.log else forecast
         forecast = jnp.sort(forecast @ jnp.asarray(levels, jnp.float32), axis=-1)
         covered = lengths > 0
@@ -124,6 +127,14 @@ def series_program(
         "series": [str(key) for key in reading.ids] if of_series else [],
     }
     return Program(answer, inputs, about)
+
+
+def _units(values: Array, mask: Array, *, about_zero: bool) -> tuple[Array, Array]:
+    """Return units as of `Units`, of windows alone: their last value, and the mean distance to it."""
+    loc = last_observed(values, mask)
+    loc = loc * 0.0 if about_zero else loc
+    distance = jnp.sum(jnp.abs(values - loc) * mask, axis=1) / jnp.maximum(jnp.sum(mask, axis=1), 1.0)
+    return loc[:, 0], jnp.where(distance > 0, distance, 1.0)
 
 
 class _Calendar:

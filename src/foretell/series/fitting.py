@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from foretell.core import FloatArray
 from foretell.data.panel import Panel
 from foretell.data.periodicity import find_season
 from foretell.errors import DataError
@@ -20,10 +21,10 @@ from foretell.nn.samplers import WindowSampler, evaluated
 from foretell.nn.settings import NetworkConfig, TrainConfig
 from foretell.nn.training import Progress, Trained, Trainer, gentle, reporter
 from foretell.series.architecture import Shape
-from foretell.series.calibration import Calibration, clusters_of
+from foretell.series.calibration import Calibration, clusters_of, reach_of_rule
 from foretell.series.network import SeriesNetwork
 from foretell.series.reading import CovariateCode, Reading
-from foretell.series.windows import Flat, WindowConfig, Windows, gather, roomy, split
+from foretell.series.windows import Flat, WindowConfig, Windows, all_windows, gather, roomy, split
 
 # Steps of one compiled round, after which the held-out windows are looked at.
 ROUND = 100
@@ -96,7 +97,9 @@ def fit_series_model(
         trained = members.train(initial, everything, epochs=max(int(scouts[0].epochs), 1))
     else:
         trained = scouts = members.train(initial, windows.train, windows.held_out)
-    calibration = _calibrate(networks[0], _weights(scouts), members.flat, windows.held_out)
+    errors = rule_errors(networks[0], members.flat, all_windows(panel, shape.steps))
+    rule = reach_of_rule(errors, shape.season)
+    calibration = _calibrate(networks[0], _weights(scouts), members.flat, windows.held_out, rule)
     return SeriesModel(networks[0], _weights(trained), reading, calibration)
 
 
@@ -145,7 +148,8 @@ class _Members:
     ) -> None:
         self.training, self.seed, self.progress = training, seed, progress
         self.room = roomy(panel.n_rows)
-        self.flat = reading.flat(panel, 0, roomy(panel.n_series), self.room)
+        room = (roomy(panel.n_series), self.room)
+        self.flat = reading.flat(panel, reading.units(panel), 0, room)
         sampler = WindowSampler(network, windows_of_a_step(training, network.shape), ROUND)
         self.trainer = Trainer(sampler, training, dropout=getattr(network.config, "dropout", 0.0))
 
@@ -177,33 +181,58 @@ def _weights(trained: list[Trained]) -> tuple[list[npt.NDArray[np.float32]], ...
 
 
 def _calibrate(
-    network: SeriesNetwork, members: Sequence[Weights], flat: Flat, held_out: Windows
+    network: SeriesNetwork, members: Sequence[Weights], flat: Flat, held_out: Windows, rule: FloatArray
 ) -> Calibration:
     """Compare the members' mean quantiles with the truth of held-out windows."""
-    chunk, n = 256, len(held_out.end)
     quantiles, truths, anchors = [], [], []
-    for begin in range(0, n, chunk):
-        part = Windows(*(column[begin : begin + chunk] for column in held_out)).filled(chunk)
+    for part, count in _in_chunks(held_out):
         passes = [normalised_with_truth(network, weights, flat, part) for weights in members]
-        count = min(chunk, n - begin)
         quantiles.append(np.mean([np.sort(q[:count], axis=-1) for q, *_ in passes], axis=0))
-        truths.append(np.asarray(passes[0][1])[:count])
-        anchors.append(np.asarray(passes[0][2])[:count])
+        truths.append(_where_observed(*passes[0][1:3])[:count])
+        anchors.append(np.asarray(passes[0][3])[:count])
     clusters = clusters_of(held_out, network.shape.steps, network.shape.n_targets)
     truth, forecast, anchor = (np.concatenate(parts) for parts in (truths, quantiles, anchors))
-    return Calibration.fit(truth, forecast, anchor, clusters)
+    return Calibration.fit(truth, forecast, anchor, clusters, rule)
+
+
+def rule_errors(network: SeriesNetwork, flat: Flat, windows: Windows) -> FloatArray:
+    """Return what came after windows less the anchor, in scales of the window; NaN where nothing came."""
+    parts = [
+        _where_observed(*_rule_errors(network, flat, part))[:count] for part, count in _in_chunks(windows)
+    ]
+    return np.concatenate(parts)
+
+
+def _where_observed(values: Array, observed: Array) -> FloatArray:
+    """Return values, NaN where nothing was observed."""
+    return np.where(np.asarray(observed) > 0, np.asarray(values, dtype=np.float64), np.nan)
+
+
+def _in_chunks(windows: Windows, size: int = 256) -> Iterator[tuple[Windows, int]]:
+    """Return windows on the device, of one size, and how many there are of them."""
+    for begin in range(0, len(windows.end), size):
+        part = Windows(*(column[begin : begin + size] for column in windows))
+        yield part.filled(size), len(part.end)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _rule_errors(network: SeriesNetwork, flat: Flat, windows: Windows) -> tuple[Array, Array]:
+    batch = gather(flat, windows, network.shape.lookback, network.shape.steps)
+    _, loc, scale, anchor = network.inputs(batch)
+    truth, observed = network.truth(batch, loc, scale)
+    return truth - anchor, observed
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def normalised_with_truth(
     network: SeriesNetwork, weights: Weights, flat: Flat, windows: Windows
-) -> tuple[Array, Array, Array]:
-    """Return quantiles of some windows, what came (NaN where not observed), and the anchor, normalised."""
+) -> tuple[Array, Array, Array, Array]:
+    """Return quantiles of some windows, what came, which of it was observed, and the anchor, normalised."""
     shape = network.shape
     batch = gather(flat, windows, shape.lookback, shape.steps)
     quantiles, loc, scale, anchor = network.quantiles(weights, batch)
     truth, observed = network.truth(batch, loc, scale)
-    return quantiles, jnp.where(observed > 0, truth, jnp.nan), anchor
+    return quantiles, truth, observed, anchor
 
 
 def choose_shape(panel: Panel, window: WindowConfig, horizon: int) -> Shape:

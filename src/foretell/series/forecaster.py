@@ -17,7 +17,7 @@ from foretell.core.contracts import Kind, State
 from foretell.data.panel import Panel, check_panel, training_panel
 from foretell.data.state import panel_from_state
 from foretell.data.tables import SeriesBlocks, forecast_table, quantiles_for
-from foretell.errors import DataError
+from foretell.errors import DataError, SmallDataWarning
 from foretell.nn.forecaster import NetworkForecaster
 from foretell.nn.samplers import power_of_two
 from foretell.nn.settings import SERIES, Defaults, NetworkConfig, TrainConfig, check_network, resolved
@@ -172,6 +172,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
                 stacklevel=3,
             )
         shape = choose_shape(data, self.window or WindowConfig(), int(self.horizon))
+        _say_what_is_short(data, shape.steps)
         network = resolved(self.network or NetworkConfig(), shape)
         if not train:
             return untrained(data, shape, network, seed)
@@ -261,7 +262,17 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
             else:
                 out[chosen] = block_quantiles(model, part, horizon, size)
         ours = np.sort(at_levels(out, quantiles), axis=-1)
-        return ours if self.auto_ is None else self.auto_.forecast(ours, panel, horizon, quantiles)
+        if self.auto_ is not None:
+            ours = self.auto_.forecast(ours, panel, horizon, quantiles)
+        wrong = ~np.isfinite(ours).all(axis=(1, 2, 3))
+        if wrong.any():
+            names = ", ".join(map(repr, panel.ids.filter(pl.Series(wrong)).head(3)))
+            raise DataError(
+                f"the forecasts of {int(wrong.sum()):,} series are not finite, such as of {names}; "
+                "expected values within 1e-150 and 1e150 and sound weights: bring the series to another "
+                "unit, or fit the model anew"
+            )
+        return ours
 
     def _program(self, levels: Sequence[float], horizons: Sequence[str | int]) -> Program:
         from foretell.series.export import series_program  # noqa: PLC0415  # seldom wanted
@@ -311,3 +322,16 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_network(self.network)
+
+
+def _say_what_is_short(panel: Panel, steps: int) -> None:
+    """Warn where no series is long enough to hold back a horizon and to learn from two."""
+    longest = int(panel.lengths.max())
+    if longest < 3 * steps:
+        warnings.warn(
+            f"the longest series has {longest} steps, fewer than three times the horizon of {steps}: the "
+            f"network was tried on {longest // 3} steps only; intervals farther ahead follow how far the "
+            "simple rule, the value of a season ago, has erred",
+            SmallDataWarning,
+            stacklevel=4,
+        )

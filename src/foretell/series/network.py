@@ -11,9 +11,10 @@ from foretell.nn.custom import OwnNetwork, generators
 from foretell.nn.settings import SERIES, NetworkConfig
 from foretell.series.architecture import Shape, build_series_model
 from foretell.series.quantiles import MIDDLE, QUANTILES
+from foretell.series.scale import last_observed, mean_change, window_scale
 from foretell.series.windows import Batch, Flat, Windows, gather
 
-# A window that was constant has no scale of its own: what follows counts no more than this many scales.
+# What follows a window counts no more than this many scales.
 _FARTHEST = 50.0
 # A window that hardly changes from season to season counts as if it changed by so many scales.
 _LEAST_CHANGE = 0.05
@@ -21,7 +22,6 @@ _LEAST_CHANGE = 0.05
 _POWER = 0.75
 # Seasons back in which the anchor looks for a value that was observed.
 _MOST_SEASONS = 4
-_TINY = 1e-6
 
 
 class SeriesNetwork:
@@ -91,10 +91,10 @@ class SeriesNetwork:
         """Return what the Keras model reads, by name, and location, scale and anchor as of `quantiles`."""
         shape = self.shape
         lookback, steps = shape.lookback, shape.steps
-        values, mask = batch.values[:, :lookback], batch.mask[:, :lookback]
-        values = transformed(values, log=shape.log) * mask
-        loc, scale = window_scale(shape.normalise, values, mask, batch.loc, batch.scale, shape.season)
-        values = (values - loc) / scale * mask
+        filled, mask = batch.values[:, :lookback], batch.mask[:, :lookback]
+        whole = (batch.loc, batch.scale)
+        loc, scale = window_scale(shape.normalise, filled * mask, mask, filled[:, -1], whole, shape.season)
+        values = (filled - loc) / scale * mask
         start = anchor = seasonal_anchor(values, mask, shape.season, steps)
         so_far, ahead = batch.known[:, :lookback], batch.known[:, lookback : lookback + steps]
         rest = (batch.past, so_far, ahead, batch.static)
@@ -135,13 +135,14 @@ class SeriesNetwork:
         """Return the summed loss of gathered windows, and how many values it sums.
 
         It is the pinball loss in units of the window's mean change from season to season, which is what MASE
-        counts, but for a power.
+        counts, but for a power. Windows in which nothing was observed have nothing to teach.
         """
         quantiles, loc, scale, _ = self.quantiles(weights, batch, noise)
         truth, mask = self.truth(batch, loc, scale)
         truth = jnp.clip(truth, -_FARTHEST, _FARTHEST)
         history, seen = batch.values[:, : self.shape.lookback], batch.mask[:, : self.shape.lookback]
-        change = mean_change(transformed(history, log=self.shape.log), seen, self.shape.season)
+        mask = mask * jnp.max(seen, axis=1, keepdims=True)
+        change = mean_change(history, seen, self.shape.season)
         weight = jnp.clip(change / scale, _LEAST_CHANGE, 1.0) ** -_POWER
         if self.point_loss:
             middle = quantiles[..., MIDDLE, None]
@@ -156,8 +157,8 @@ class SeriesNetwork:
 
     def truth(self, batch: Batch, loc: Array, scale: Array) -> tuple[Array, Array]:
         """Return the normalised values of the steps ahead, and which are observed."""
-        values = transformed(batch.values[:, self.shape.lookback :], log=self.shape.log)
-        return (values - loc) / scale, batch.mask[:, self.shape.lookback :]
+        lookback = self.shape.lookback
+        return (batch.values[:, lookback:] - loc) / scale, batch.mask[:, lookback:]
 
 
 def pinball(truth: Array, quantiles: Array) -> Array:
@@ -172,11 +173,6 @@ def around_the_middle(quantiles: Array) -> Array:
     middle = quantiles[..., MIDDLE : MIDDLE + 1]
     low, high = quantiles[..., :MIDDLE], quantiles[..., MIDDLE + 1 :]
     return jnp.concatenate([jnp.minimum(low, middle), middle, jnp.maximum(high, middle)], axis=-1)
-
-
-def transformed(values: Array, *, log: bool) -> Array:
-    """Return log(1 + y), or the values as they are."""
-    return jnp.log1p(values) if log else values
 
 
 def seasonal_anchor(values: Array, mask: Array, season: int, steps: int) -> Array:
@@ -196,62 +192,3 @@ def seasonal_anchor(values: Array, mask: Array, season: int, steps: int) -> Arra
 def _apart(part: Array) -> Array:
     """Return each target as a series of its own: (batch, steps, targets) → (batch × targets, steps, 1)."""
     return jnp.moveaxis(part, 2, 1).reshape(-1, part.shape[1], 1)
-
-
-def window_scale(
-    kind: str, values: Array, mask: Array, loc: Array, scale: Array, season: int = 1
-) -> tuple[Array, Array]:
-    """Return location and scale of windows, shape (batch, 1, n_targets) each.
-
-    Parameters
-    ----------
-    kind : str
-        See `foretell.series.windows.WindowConfig`.
-    values, mask : array, shape (batch, L, n_targets)
-        Histories only; 0 where missing.
-    loc, scale : array, shape (batch, n_targets)
-        Of the whole training series, for the kinds that use them.
-    season : int
-        Steps of a season, for the kind that uses it.
-    """
-    n = jnp.maximum(jnp.sum(mask, axis=1, keepdims=True), 1.0)
-    mean = jnp.sum(values * mask, axis=1, keepdims=True) / n
-    if kind == "window":
-        variance = jnp.sum(((values - mean) * mask) ** 2, axis=1, keepdims=True) / n
-        # The slope of a square root is infinite at 0: a constant window goes past it.
-        spread = jnp.where(variance > 0.0, jnp.sqrt(jnp.where(variance > 0.0, variance, 1.0)), 0.0)
-        return mean, _safe(spread, mean)
-    if kind == "season":
-        level = jnp.sum((values * mask)[:, -season:], axis=1, keepdims=True)
-        level = level / jnp.maximum(jnp.sum(mask[:, -season:], axis=1, keepdims=True), 1.0)
-        seen = jnp.sum(mask[:, -season:], axis=1, keepdims=True) > 0
-        return jnp.where(seen, level, mean), _safe(mean_change(values, mask, season), mean)
-    if kind == "last":
-        last = last_observed(values, mask)
-        return last, _safe(mean_change(values, mask, 1), last)
-    if kind == "first":
-        first = last_observed(values[:, ::-1], mask[:, ::-1])
-        return first, _safe(jnp.abs(first), mean)
-    return loc[:, None], scale[:, None]
-
-
-def mean_change(values: Array, mask: Array, steps: int) -> Array:
-    """Return the mean |y_t − y_{t−steps}| of each window, shape (batch, 1, n_targets)."""
-    steps = min(steps, values.shape[1] - 1)
-    if steps < 1:
-        return jnp.zeros_like(values[:, :1])
-    both = mask[:, steps:] * mask[:, :-steps]
-    change = jnp.sum(jnp.abs(values[:, steps:] - values[:, :-steps]) * both, axis=1, keepdims=True)
-    return change / jnp.maximum(jnp.sum(both, axis=1, keepdims=True), 1.0)
-
-
-def last_observed(values: Array, mask: Array) -> Array:
-    """Return the last observed value of each window, shape (batch, 1, n_targets)."""
-    place = values.shape[1] - 1 - jnp.argmax(mask[:, ::-1], axis=1, keepdims=True)
-    return jnp.take_along_axis(values, place, axis=1)
-
-
-def _safe(scale: Array, location: Array) -> Array:
-    """Return the scale, or a small part of the location where a window is constant."""
-    least = jnp.maximum(1e-3 * jnp.abs(location), _TINY)
-    return jnp.where(scale > 1e-4 * jnp.abs(location) + _TINY * _TINY, scale, least)

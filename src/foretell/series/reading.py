@@ -12,12 +12,11 @@ from foretell.core import FloatArray, IntArray
 from foretell.core.ragged import flat_ranges
 from foretell.data.panel import Covariates, Panel
 from foretell.errors import DataError
-from foretell.prep.scalers import mean_deviation, median_range, min_max
+from foretell.series.scale import Units, series_scale
 from foretell.series.windows import Flat
 
 # From fewer years a yearly cycle cannot be told from a trend.
 _LEAST_YEARS, _YEAR_US = 1.5, 365.25 * 86_400e6
-_TINY = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +111,8 @@ class Reading:
     def fit(cls, panel: Panel, kind: str, *, log: bool) -> Reading:
         """Learn from the training period."""
         own = _own_scales(panel, kind, log=log)
-        typical = np.array([[_median(column) for column in part.T] for part in own])
+        level = np.array([_median(column, 1.0) for column in own[0].T])
+        spread = [_median(column, abs(loc) or 1.0) for column, loc in zip(own[1].T, level, strict=True)]
         return cls(
             past=CovariateCode.fit(panel.past),
             future=CovariateCode.fit(panel.future),
@@ -120,7 +120,7 @@ class Reading:
             loc=own[0],
             scale=own[1],
             ids=tuple(panel.ids.to_list()),
-            typical=typical,
+            typical=np.array([level, spread]),
             kind=kind,
             log=log,
             cycles=_cycles_seen(panel),
@@ -140,20 +140,49 @@ class Reading:
         filled = np.where(np.isnan(own), self.typical[:, None], own)
         return filled[0], filled[1]
 
-    def flat(self, panel: Panel, extra: int, n_series: int = 0, n_rows: int = 0) -> Flat:
-        """Return the panel on the device, with ``extra`` rows after each series, filled up to some size."""
-        n, lengths = panel.n_series, panel.lengths
+    def units(self, panel: Panel) -> Units:
+        """Return the units in which the network counts each series of a panel."""
+        return Units.of(panel, self.typical, log=self.log, about_zero=self.kind == "first")
+
+    def flat(
+        self,
+        panel: Panel,
+        units: Units,
+        extra: int,
+        room: tuple[int, int] = (0, 0),
+        filled: FloatArray | None = None,
+    ) -> Flat:
+        """Return the panel on the device.
+
+        Parameters
+        ----------
+        panel : Panel
+        units : Units
+            Of its series.
+        extra : int
+            Rows after each series.
+        room : tuple of int
+            Series and rows up to which it is filled.
+        filled : array, shape (n_rows, n_targets), optional
+            What `carried` says of the values, where the panel does not go back far enough to say it.
+        """
+        (n_series, n_rows), n, lengths = room, panel.n_series, panel.lengths
         total = max(panel.n_rows + n * extra, n_rows)
         rows = flat_ranges(panel.offsets[:-1] + np.arange(n) * extra, lengths)
         values = np.zeros((total, len(panel.targets)), dtype=np.float32)
-        values[rows] = np.nan_to_num(panel.values)
+        values[rows] = carried(panel, units) if filled is None else filled
         mask = np.zeros_like(values)
         mask[rows] = ~np.isnan(panel.values)
+        whole = self.scales(panel)
         past = np.zeros((total, self.past.width), dtype=np.float32)
         past[rows] = self.past.encode(panel.past)
         loc, scale, static = (
             np.concatenate([part, np.ones((max(n_series - n, 0), part.shape[1]))])
-            for part in (*self.scales(panel), self.static.encode(panel.static))
+            for part in (
+                (whole[0] - units.loc) / units.divisor,
+                whole[1] / units.divisor,
+                self.static.encode(panel.static),
+            )
         )
         parts = (values, mask, past, self._known(panel, extra, rows, total), static, loc, scale)
         return Flat(*(jnp.asarray(np.asarray(part, dtype=np.float32)) for part in parts))
@@ -175,28 +204,22 @@ class Reading:
         return np.concatenate([calendar, future], axis=1)
 
 
+def carried(panel: Panel, units: Units) -> FloatArray:
+    """Return the values in units of their series, the last observed one where one is missing, else 0."""
+    values = units.into(panel.values, panel.owner)
+    missing = np.isnan(values)
+    if not missing.any():
+        return values
+    place = np.maximum.accumulate(np.where(missing, -1, np.arange(len(values))[:, None]), axis=0)
+    known = place >= panel.offsets[:-1][panel.owner][:, None]
+    return np.where(known, np.take_along_axis(values, place, axis=0), 0.0)
+
+
 def _own_scales(panel: Panel, kind: str, *, log: bool) -> FloatArray:
     """Return location and scale of each series by itself, shape (2, n_series, n_targets)."""
     values = np.log1p(panel.values) if log else panel.values
     bounds = zip(panel.offsets[:-1], panel.offsets[1:], strict=True)
     return np.stack([np.stack(series_scale(kind, values[a:b])) for a, b in bounds], axis=1)
-
-
-def series_scale(kind: str, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return location and scale of one series' observed values, shape (n_targets,) each.
-
-    Where a target has no observed value, both are NaN: the panel's typical ones take their place.
-    """
-    seen = ~np.isnan(values).all(axis=0)
-    loc, scale = (np.full(values.shape[1], np.nan) for _ in range(2))
-    if not seen.any():
-        return loc, scale
-    given = values[:, seen]
-    if seen.any():
-        learn = {"minmax": min_max, "robust": median_range}.get(kind, mean_deviation)
-        loc[seen], scale[seen] = (part[0] for part in learn(given))
-    least = np.maximum(1e-3 * np.abs(loc), _TINY)
-    return loc, np.where(scale > least * 0.1, scale, np.where(np.isnan(scale), np.nan, least))
 
 
 def _cycles_seen(panel: Panel) -> tuple[float, ...]:
@@ -208,6 +231,6 @@ def _cycles_seen(panel: Panel) -> tuple[float, ...]:
     )
 
 
-def _median(column: FloatArray) -> float:
+def _median(column: FloatArray, otherwise: float) -> float:
     known = column[~np.isnan(column)]
-    return float(np.median(known)) if len(known) else 1.0
+    return float(np.median(known)) if len(known) else otherwise

@@ -20,6 +20,8 @@ from foretell.series.calibration import calibrated
 from foretell.series.fitting import SeriesModel
 from foretell.series.network import SeriesNetwork
 from foretell.series.quantiles import MIDDLE, QUANTILES
+from foretell.series.reading import carried
+from foretell.series.scale import Units
 from foretell.series.windows import Batch, Flat, Windows, at_ends, gather
 
 Normalised: TypeAlias = tuple[Array, Array, Array, Array]
@@ -43,11 +45,11 @@ def block_quantiles(model: SeriesModel, panel: Panel, h: int, size: int) -> Floa
     size : int
         Series to which the panel is filled up, so that one compiled program answers for all.
     """
-    steps = model.network.shape.steps
+    steps, units = model.network.shape.steps, model.reading.units(panel)
     blocks: list[FloatArray] = []
     spread: FloatArray | float = 0.0
     while len(blocks) * steps < h:
-        block = _one_block(model, panel, size)
+        block = units.back(_one_block(model, panel, units, size))
         median = block[..., MIDDLE : MIDDLE + 1]
         reach = np.sign(block - median) * np.hypot(block - median, spread)
         blocks.append(median + reach)
@@ -58,14 +60,12 @@ def block_quantiles(model: SeriesModel, panel: Panel, h: int, size: int) -> Floa
     return np.concatenate(blocks, axis=1)[:, :h]
 
 
-def _one_block(model: SeriesModel, panel: Panel, size: int) -> FloatArray:
-    """Return calibrated quantiles of the steps of one pass."""
-    flat, windows = tails(model, panel, model.network.shape.steps, size)
+def _one_block(model: SeriesModel, panel: Panel, units: Units, size: int) -> FloatArray:
+    """Return calibrated quantiles of the steps of one pass, in units of their series."""
+    flat, windows = tails(model, panel, units, model.network.shape.steps, size)
     parts = _mean_quantiles(model.network, model.stacked, flat, windows)
     quantiles, loc, scale, anchor = (np.asarray(part, dtype=np.float64)[: panel.n_series] for part in parts)
-    calibrated = model.calibration.apply(quantiles, anchor)
-    values = calibrated * scale[..., None] + loc[..., None]
-    return np.expm1(values) if model.network.shape.log else values
+    return model.calibration.apply(quantiles, anchor) * scale[..., None] + loc[..., None]
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -80,7 +80,7 @@ def _over_members(network: SeriesNetwork, members: list[Array], batch: Batch) ->
     return jnp.mean(jnp.sort(quantiles, axis=-1), axis=0), loc[0], scale[0], anchor[0]
 
 
-def tails(model: SeriesModel, panel: Panel, extra: int, size: int) -> tuple[Flat, Windows]:
+def tails(model: SeriesModel, panel: Panel, units: Units, extra: int, size: int) -> tuple[Flat, Windows]:
     """Return the last lookback of each series, and the windows at their ends."""
     lookback = model.network.shape.lookback
     kept = np.minimum(panel.lengths, lookback)
@@ -93,7 +93,9 @@ def tails(model: SeriesModel, panel: Panel, extra: int, size: int) -> tuple[Flat
         past=panel.past.take(rows),
         future=panel.future.take(rows),
     )
-    flat = model.reading.flat(tail, extra, size, size * (lookback + extra))
+    flat = model.reading.flat(
+        tail, units, extra, (size, size * (lookback + extra)), carried(panel, units)[rows]
+    )
     starts = tail.offsets[:-1] + np.arange(tail.n_series) * extra
     windows = at_ends(starts, kept, extra)
     return flat, windows.filled(size)
@@ -130,12 +132,13 @@ def path_quantiles(model: SeriesModel, panel: Panel, h: int, size: int, seed: in
 
     Past covariates keep their last value along the paths.
     """
-    flat, windows = tails(model, panel, h, size)
-    factors = jnp.asarray(model.calibration.factors[0], dtype=jnp.float32)
-    trust = jnp.float32(model.calibration.trust)
+    units = model.reading.units(panel)
+    flat, windows = tails(model, panel, units, h, size)
     streams = np.resize(streams_of(panel.ids, seed), size)
-    quantiles = _paths(model.network, h, model.stacked, flat, windows, (trust, factors), jnp.asarray(streams))
-    return np.asarray(quantiles, dtype=np.float64)[: panel.n_series]
+    quantiles = _paths(
+        model.network, h, model.stacked, flat, windows, model.calibration.on_device(), jnp.asarray(streams)
+    )
+    return units.back(np.asarray(quantiles, dtype=np.float64)[: panel.n_series])
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -145,11 +148,10 @@ def _paths(
     members: list[Array],
     flat: Flat,
     windows: Windows,
-    calibration: tuple[Array, Array],
+    calibration: tuple[Array, Array, Array],
     streams: Array,
 ) -> Array:
     shape = network.shape
-    trust, factors = calibration
     whole = gather(flat, windows, shape.lookback, h)
     many = jax.tree.map(lambda part: jnp.repeat(part, _PATHS, axis=0), whole)
 
@@ -159,9 +161,8 @@ def _paths(
         known = jax.lax.dynamic_slice_in_dim(many.known, t, shape.lookback + 1, axis=1)
         batch = many._replace(values=values, mask=mask, past=past, known=known)
         quantiles, loc, scale, anchor = _over_members(network, members, batch)
-        quantiles = calibrated(quantiles, anchor, trust, factors)
+        quantiles = calibrated(quantiles, anchor, calibration)
         drawn_value = _at(quantiles[:, 0], noise) * scale[:, 0] + loc[:, 0]
-        drawn_value = jnp.expm1(drawn_value) if shape.log else drawn_value
         after = (
             jnp.concatenate([values[:, 1:], drawn_value[:, None]], axis=1),
             jnp.concatenate([mask[:, 1:], jnp.ones_like(mask[:, :1])], axis=1),

@@ -36,7 +36,7 @@ _MOST_STEPS = 100_000
 def forecaster_state(model: SeriesForecaster, read_as: Described) -> State:
     """Return what a forecaster has learned, and its panel, if it has one."""
     fitted = model.model_
-    reading, network = fitted.reading, fitted.network
+    reading, network, calibration = fitted.reading, fitted.network, fitted.calibration
     params = {
         name: dataclasses.asdict(value) if name in {"training", "window"} and value is not None else value
         for name, value in model.get_params().items()
@@ -50,10 +50,11 @@ def forecaster_state(model: SeriesForecaster, read_as: Described) -> State:
         "auto": dataclasses.asdict(model.auto_) if model.auto_ else None,
         "codes": {name: dataclasses.asdict(getattr(reading, name)) for name in _CODED},
         "reading": {"kind": reading.kind, "log": reading.log, "cycles": reading.cycles},
-        "trust": fitted.calibration.trust,
+        "trust": calibration.trust,
         "read_as": read_as,
     }
-    arrays = member_arrays(fitted.members) | {"calibration": fitted.calibration.factors}
+    arrays = member_arrays(fitted.members)
+    arrays |= {"calibration": calibration.factors, "calibration.added": calibration.added}
     arrays |= {f"reading.{name}": getattr(reading, name) for name in _SCALES}
     panel = vars(model).get("panel_")
     ids = pl.Series("unique_id", list(reading.ids), dtype=None if panel is None else panel.ids.dtype)
@@ -99,7 +100,11 @@ def series_model_of(state: State) -> SeriesModel:
         network,
         members_of_arrays(arrays, described["members"], shapes),
         reading,
-        Calibration(arrays["calibration"], described["trust"]),
+        Calibration(
+            arrays["calibration"],
+            described["trust"],
+            arrays.get("calibration.added", np.zeros_like(arrays["calibration"])),
+        ),
     )
     _check_model(model, described["read_as"])
     return model
@@ -125,7 +130,7 @@ def _checked_shape(shape: Shape, arrays: Arrays) -> Shape:
 def _check_model(model: SeriesModel, options: Described) -> None:
     """Refuse a model whose parts do not fit each other."""
     reading, shape = model.reading, model.network.shape
-    factors, trust = model.calibration.factors, model.calibration.trust
+    factors, added, trust = model.calibration.factors, model.calibration.added, model.calibration.trust
     own = (len(reading.ids), shape.n_targets)
     widths = (reading.past.width, reading.static.width, reading.future.width + len(reading.cycles))
     refuse(
@@ -134,6 +139,8 @@ def _check_model(model: SeriesModel, options: Described) -> None:
             "no members": not model.members,
             "another calibration": factors.shape != (shape.steps, len(QUANTILES))
             or not (np.isfinite(factors) & (factors >= 0)).all()
+            or added.shape != factors.shape
+            or not np.isfinite(added).all()
             or not 0.0 <= trust <= 1.0,
             "scales of other series": reading.loc.shape != own or reading.scale.shape != own,
             "scales that are infinite": any(

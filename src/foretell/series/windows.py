@@ -94,7 +94,7 @@ class Flat(NamedTuple):
     Attributes
     ----------
     values : float32 array, shape (n_rows, n_targets)
-        0 where missing.
+        In units of their series, see `foretell.series.scale`; the last observed one where missing.
     mask : float32 array, shape (n_rows, n_targets)
         1 where observed.
     past : float32 array, shape (n_rows, n_past)
@@ -102,7 +102,7 @@ class Flat(NamedTuple):
         Calendar and future covariates; the rows reach as far beyond each series' end as a forecast.
     static : float32 array, shape (n_series, n_static)
     loc, scale : float32 array, shape (n_series, n_targets)
-        Normalisation of the whole series, where windows are not normalised by themselves.
+        Normalisation of the whole series, in its units, where windows are not normalised by themselves.
     """
 
     values: Array
@@ -135,10 +135,9 @@ def gather(flat: Flat, windows: Windows, lookback: int, horizon: int) -> Batch:
     inside = ((rows >= windows.start[:, None]) & (rows < windows.stop[:, None]))[..., None]
     place = jnp.clip(rows, 0, flat.values.shape[0] - 1)
     history = place[:, :lookback]
-    mask = flat.mask[place] * inside
     return Batch(
-        values=flat.values[place] * mask,
-        mask=mask,
+        values=flat.values[place] * inside,
+        mask=flat.mask[place] * inside,
         past=flat.past[history] * inside[:, :lookback],
         known=flat.known[place] * inside,
         static=flat.static[windows.series],
@@ -185,7 +184,7 @@ def split(panel: Panel, extra: int, horizon: int, fraction: float, at_most: int 
     """Cut the windows of a panel at the start of each series' held-out last part.
 
     No training window reaches into the held-out part, which is a share of the series and at least one
-    horizon, where the series is long enough to spare it; held-out windows begin in it.
+    horizon, or a third of a series that is shorter than three; held-out windows begin in it.
 
     Parameters
     ----------
@@ -201,7 +200,7 @@ def split(panel: Panel, extra: int, horizon: int, fraction: float, at_most: int 
     lengths = panel.lengths
     starts = panel.offsets[:-1] + np.arange(panel.n_series) * extra
     n_held_out = np.maximum(np.round(fraction * lengths).astype(np.int64), horizon)
-    n_held_out = np.where((fraction > 0) & (lengths - n_held_out >= 2 * horizon), n_held_out, 0)
+    n_held_out = np.where(lengths - n_held_out >= 2 * horizon, n_held_out, lengths // 3) * (fraction > 0)
     cut = lengths - n_held_out
     # A training window has at least one step before it and one step ahead; short series give what they can.
     first = np.minimum(np.maximum(horizon // 2, 1), np.maximum(cut - 1, 1))
@@ -211,10 +210,23 @@ def split(panel: Panel, extra: int, horizon: int, fraction: float, at_most: int 
     if not chosen.any():
         return Split(train, _windows(starts, first, first - 1, cut, np.ones_like(cut)))
     per_series = max(at_most // int(chosen.sum()), 1)
-    room = np.maximum(n_held_out - horizon, 0)
+    # Where not even one horizon is held out, windows may end within it.
+    room = np.where(n_held_out < horizon, n_held_out - 1, n_held_out - horizon)
     stride = np.maximum(-(-(room + 1) // per_series), 1)
     held_out = _windows(starts, cut, np.where(chosen, cut + room, cut - 1), lengths, stride)
     return Split(train, held_out)
+
+
+def all_windows(panel: Panel, horizon: int, at_most: int = 2048) -> Windows:
+    """Return windows over the whole of each series, after its first third, for rules that learn nothing.
+
+    They end a horizon before the series does, or with it where it is shorter than three.
+    """
+    lengths = panel.lengths
+    first = np.maximum(lengths // 3, 1)
+    last = np.where(lengths < 3 * horizon, lengths - 1, lengths - horizon)
+    stride = np.full_like(lengths, max(int(np.maximum(last - first + 1, 0).sum()) // at_most, 1))
+    return _windows(panel.offsets[:-1], first, last, lengths, stride)
 
 
 def _windows(starts: IntArray, first: IntArray, last: IntArray, stop: IntArray, stride: IntArray) -> Windows:
