@@ -22,7 +22,7 @@ from foretell.events.history import FeatureScale, Steps, histories, standardised
 from foretell.events.simulation import expected_events
 from foretell.events.states import GapModel, encode, log_features, standing
 from foretell.nn.settings import NetworkConfig
-from foretell.nn.streams import streams_of, uniforms
+from foretell.nn.streams import places, streams_of, uniforms
 
 PARAMS = BGNBDParams(0.5, 2_000.0, 0.8, 2.0)
 EDGES = [1_000, 6_000]
@@ -297,5 +297,32 @@ class TestEveryCustomerHasAStreamOfItsOwn:
 
     def test_compiled_draws_are_the_same(self):
         streams, paths = streams_of(pl.Series(["a", "é", "17"]), 5), np.arange(3, dtype=np.uint32)
-        compiled = uniforms(jnp.asarray(streams), jnp.asarray(paths), jnp.uint32(4), jnp.float32)
-        np.testing.assert_array_equal(uniforms(streams, paths, 4), compiled)
+        at = places(np.array([0, 3, 5]), np.array([1, 4, 8]))
+        for place in (np.uint32([0]), at):
+            compiled = uniforms(
+                jnp.asarray(streams), jnp.asarray(paths), jnp.uint32(4), jnp.asarray(place), kind=jnp.float32
+            )
+            np.testing.assert_array_equal(uniforms(streams, paths, 4, place), compiled)
+
+    def test_paths_that_share_draws_are_spread_evenly_and_each_is_uniform(self):
+        streams, n = streams_of(pl.Series(range(2_000)), 0), 8
+        at = places(np.arange(n), np.full(n, n))
+        draws = np.stack([uniforms(streams[:, None], np.uint32([[0]]), step, at[None]) for step in range(4)])
+        spread = np.sort((draws * n).astype(int), axis=-1)  # step, draw, customer, path
+        assert np.array_equal(spread, np.broadcast_to(np.arange(n), draws.shape))
+        first = draws[..., 0]
+        assert stats.kstest(first.ravel(), "uniform").pvalue > 0.001
+        joint = first.reshape(12, -1)  # one path's numbers have nothing to do with each other
+        assert np.abs(np.corrcoef(joint) - np.eye(12)).max() < 5 / np.sqrt(2_000)
+
+
+def test_shared_draws_halve_the_error_of_as_many_independent_ones(disagreeing):
+    log, n = disagreeing.log_, 16
+    few = expected_events(
+        disagreeing.model_, log, disagreeing.states_, [HORIZON], paths=n, streams=streams_of(log.ids, 0)
+    ).counts[:, 0]
+    many = disagreeing.simulate(HORIZON, paths=2_000, seed=1).counts()
+    busy = many.mean(axis=1) > 1
+    error = np.sqrt(np.mean((few - many.mean(axis=1))[busy] ** 2))
+    independent = np.sqrt(np.mean(many.var(axis=1)[busy]) / n)
+    assert error < 0.6 * independent

@@ -236,8 +236,10 @@ def test_numpys_arrays_give_the_same_answers(members, elapsed):
 
 def test_components_are_drawn_by_their_mass():
     log_mass = np.log(np.broadcast_to([0.2, 0.5, 0.3], (1000, 3)))
-    drawn = mix.choose_component(log_mass, (np.arange(1000) + 0.5) / 1000)
+    drawn, further = mix.draw_component(log_mass, (np.arange(1000) + 0.5) / 1000)
     assert np.bincount(drawn).tolist() == [200, 500, 300]
+    for component, n in enumerate([200, 500, 300]):  # what is left of the numbers is as uniform as they were
+        np.testing.assert_allclose(np.sort(further[drawn == component]), (np.arange(n) + 0.5) / n, atol=1e-9)
 
 
 @pytest.mark.parametrize(("members", "rhythms"), [(1, 0), (1, 3), (4, 2)])

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from foretell.core import FloatArray, IntArray
+from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.ragged import flat_ranges
 from foretell.core.time import Unit
 from foretell.data.log import EventLog
@@ -25,12 +25,10 @@ from foretell.nn.arrays import added_at, in_single, namespace, repeat_while
 from foretell.nn.backend import Array, Weights, jax, jitted, side_by_side
 from foretell.nn.mixture import GapMixture
 from foretell.nn.samplers import power_of_two
-from foretell.nn.streams import Streams, streams_of, uniforms
+from foretell.nn.streams import Streams, places, streams_of, uniforms
 
 # One width and few sizes: one program serves any number of customers, and each is answered as if alone.
 LANES = 1_024
-_MOST_MEMBERS = 64
-_TYPICAL = 0.35  # of what an average customer adds, see `_paths`
 _ROUNDS = 16  # between two looks at whether paths are left
 _ENDLESS = 1e9
 
@@ -95,8 +93,9 @@ class _World(NamedTuple):
     start: Start
     horizon: Horizon
     tasks: Array  # (size,) customer of each task
-    streams: Array  # (size,) random stream and path of each task
+    streams: Array  # (size,) random stream, path and place of each task
     paths: Array
+    places: Array
     first: Array  # (size,) reading of each task's next event
     n_tasks: Array
 
@@ -128,11 +127,21 @@ class Tasks(NamedTuple):
     customer: IntArray
     stream: Streams
     path: Streams
+    place: Streams  # see `foretell.nn.streams.places`
+
+    def rows(self, chosen: BoolArray) -> Tasks:
+        """Return some paths."""
+        return Tasks(*(part[chosen] for part in self))
 
 
-def _numbered(path: IntArray, member: int) -> Streams:
-    """Return numbers of paths that no two members share."""
-    return (path * _MOST_MEMBERS + member).astype(np.uint32)
+def _members(mass: FloatArray, tasks: Tasks) -> IntArray:
+    """Return whose next event each path begins with, drawn by the members' mass, shape (n_members, n).
+
+    The number of members stands for none, where the mass does not add up to 1.
+    """
+    pick = uniforms(tasks.stream, tasks.path, 0, tasks.place)[0]
+    member: IntArray = (pick >= np.cumsum(mass, axis=0)[:, tasks.customer]).sum(axis=0)
+    return member
 
 
 def _first_readings(members: GapMixture, elapsed: FloatArray, last: float, tasks: Tasks) -> FloatArray:
@@ -146,8 +155,7 @@ def _first_readings(members: GapMixture, elapsed: FloatArray, last: float, tasks
     base = mix.component_log_survival(mixture, silent)
     left = np.exp(mix.component_log_survival(mixture, silent + last) - base)  # S_k(limit) / S_k(elapsed)
     mass = mixture.log_weight + base + np.log(np.maximum(1.0 - left, mix.TINY))
-    _, pick, place = uniforms(tasks.stream, tasks.path, 0)
-    component = mix.choose_component(mass, pick)
+    component, place = mix.draw_component(mass, uniforms(tasks.stream, tasks.path, 0, tasks.place)[1])
     floor = np.take_along_axis(left, component[:, None], axis=-1)[:, 0]
     gap = mix.truncated_inverse(mixture, component, silent, floor + (1.0 - floor) * (1.0 - place))
     readings: FloatArray = np.clip(gap - silent, 1e-6, last)
@@ -191,14 +199,16 @@ def _round(setting: _Setting, world: _World, queue: _Queue) -> tuple[_Queue, _Ev
     packed, memory = setting.network.step(world.weights, features, state, lanes.memory)
     after = mix.unpack(packed)
     step = lanes.step + np.uint32(1)
-    stays, pick, place = uniforms(world.streams[lanes.task], world.paths[lanes.task], step, np.float32)
-    returns = xp.log(stays) < after.log_return
-    component = mix.choose_component(after.log_weight, pick)
+    stream, path, place = (part[lanes.task] for part in (world.streams, world.paths, world.places))
+    # One number says whether there is a further event, of which component, and when.
+    uniform = uniforms(stream, path, step, place, kind=np.float32)[0]
+    returns = xp.exp(after.log_return)
+    component, place = mix.draw_component(after.log_weight, uniform / xp.maximum(returns, mix.TINY))
     next_gap = mix.truncated_inverse(after, component, xp.zeros_like(gap), 1.0 - place)
     # However short the gap, it is no gap of zero: that event would fall into this one's tick.
     reading = xp.maximum(origin + next_gap, xp.nextafter(origin, np.inf))
     events = _Events(lanes.task, tick, lanes.live, fresh, after)
-    live = lanes.live & returns & (reading <= world.horizon.last)
+    live = lanes.live & (uniform < returns) & (reading <= world.horizon.last)
     lanes = _Lanes(lanes.task, step, lanes.customer, reading, origin, count, age, tuple(memory), live)
     return (head, lanes), events
 
@@ -313,10 +323,10 @@ def _blocks(
     ]
 
 
-def _world(block: _Block, member: int, tasks: Tasks) -> tuple[_Setting, _World]:
+def _world(block: _Block, member: int, tasks: Tasks, room: int) -> tuple[_Setting, _World]:
     """Collect what the simulation of one member reads; task queues come in few lengths, so few programs."""
     n_tasks, xp = len(tasks.customer), block.xp
-    size = n_tasks if xp is np else power_of_two(n_tasks, least=LANES)
+    size = n_tasks if xp is np else power_of_two(room, least=LANES)
     members = mix.unpack(np.asarray(block.states.packed[member], dtype=np.float64))
     first = _first_readings(members, block.silent, float(block.horizon.last), tasks)
     world = _World(
@@ -327,6 +337,7 @@ def _world(block: _Block, member: int, tasks: Tasks) -> tuple[_Setting, _World]:
         tasks=xp.asarray(np.resize(tasks.customer, size).astype(np.int32)),
         streams=xp.asarray(np.resize(tasks.stream, size)),
         paths=xp.asarray(np.resize(tasks.path, size)),
+        places=xp.asarray(np.resize(tasks.place, size)),
         first=in_single(np.resize(first, size), xp),
         n_tasks=xp.asarray(np.int32(n_tasks)),
     )
@@ -388,7 +399,7 @@ def expected_events(
     edges : sequence of int
         Ticks after the as-of date.
     paths : int
-        Paths of an average customer over all members; busy customers get more, quiet ones fewer.
+        Paths of a customer who is sure to return, about; others get fewer.
     streams : uint32 array, shape (n_customers,)
         The customers' random streams, see `foretell.nn.streams`.
     periods : sequence of int
@@ -413,28 +424,32 @@ def _expected_of_block(block: _Block, edges: Sequence[int], paths: int, periods:
     counts = exact[:n_edges].T.copy()
     cohort = np.diff(exact[n_edges:].sum(axis=1), prepend=0.0)
     at_longest = int(np.argmax(edges))
+    returns = exact[at_longest]
     rate = states.count / (states.age + block.silent + 1.0) * max(edges)
-    n_paths = _paths(rate, exact[at_longest], paths / n_members)
+    n_paths = _paths(returns, paths)
     # The longest paths go first, so that none is left over when the others are done.
     busiest = np.argsort(-rate, kind="stable")
     customer = np.repeat(busiest, n_paths[busiest])
-    path = flat_ranges(np.zeros_like(busiest), n_paths[busiest])
+    number = flat_ranges(np.zeros_like(busiest), n_paths[busiest])
+    one = np.zeros(len(customer), dtype=np.uint32)
+    tasks = Tasks(customer, streams[customer], one, places(number, n_paths[customer]))
+    mass = share * chance[:, at_longest] / np.maximum(returns, mix.TINY)
+    member = np.minimum(_members(mass, tasks), n_members - 1)
+    room = int(np.bincount(member).max())
     ends = np.asarray(periods, dtype=int)
 
-    def member(m: int) -> tuple[FloatArray, FloatArray]:
-        tasks = Tasks(customer, streams[customer], _numbered(path, m))
-        setting, world = _world(block, m, tasks)
-        weight = (share[m] * chance[m, at_longest] / n_paths)[customer]
+    def run(m: int) -> tuple[FloatArray, FloatArray]:
+        own = tasks.rows(member == m)
+        setting, world = _world(block, m, own, room)
+        weight = (returns / n_paths)[own.customer]
         sized = in_single(np.resize(weight, len(world.tasks)), block.xp)
-        run = expect if block.xp is np else _expect
-        sums, by_tick = run(setting, world, in_single(padded, block.xp), sized)
-        by_path = np.asarray(sums, dtype=np.float64)[: len(customer), :n_edges]
-        later = np.stack([np.bincount(customer, part, len(streams)) for part in by_path.T], axis=1).astype(
-            float
-        )
-        return later, np.asarray(by_tick, dtype=np.float64)
+        simulated = expect if block.xp is np else _expect
+        sums, by_tick = simulated(setting, world, in_single(padded, block.xp), sized)
+        by_path = np.asarray(sums, dtype=np.float64)[: len(weight), :n_edges]
+        later = [np.bincount(own.customer, part, len(streams)) for part in by_path.T]
+        return np.stack(later, axis=1), np.asarray(by_tick, dtype=np.float64)
 
-    for later, by_tick in side_by_side([functools.partial(member, m) for m in range(n_members)]):
+    for later, by_tick in side_by_side([functools.partial(run, m) for m in np.unique(member)]):
         counts += later
         cohort += np.diff(np.cumsum(by_tick)[ends], prepend=0.0)
     return Expected(counts, cohort)
@@ -461,25 +476,23 @@ def simulate_paths(
 
 
 def _paths_of_block(block: _Block, paths: int) -> Paths:
-    streams = block.streams
     share, chance = _next_event(block, np.asarray(block.horizon.last)[None])
-    every = _numbered(np.arange(paths), _MOST_MEMBERS - 1)
-    pick, stays, _ = uniforms(streams[:, None], every[None, :], 0)
-    member = (pick[:, :, None] > np.cumsum(share, axis=0).T[:, None, :-1]).sum(axis=-1)
-    returns = stays < np.take_along_axis(chance[:, 0].T, member, axis=1)
+    customer = np.repeat(np.arange(len(block.streams)), paths)
+    number = np.resize(np.arange(paths, dtype=np.uint32), len(customer))
+    tasks = Tasks(customer, block.streams[customer], number, np.zeros_like(number))
+    member = _members(share * chance[:, 0], tasks)
     customers, numbers, ticks = [], [], []
     for m in range(len(block.model.members)):
-        customer, number = np.nonzero((member == m) & returns)
-        if not len(customer):
+        own = tasks.rows(member == m)
+        if not len(own.customer):
             continue
-        tasks = Tasks(customer, streams[customer], _numbered(number, m))
-        setting, world = _world(block, m, tasks)
+        setting, world = _world(block, m, own, len(own.customer))
         queue = _idle(world)
-        while int(queue[0]) < len(customer) or bool(queue[1].live.any()):
+        while int(queue[0]) < len(own.customer) or bool(queue[1].live.any()):
             queue, events = (_round if block.xp is np else _emit)(setting, world, queue)
             task, tick, live = (np.asarray(part).ravel() for part in events[:3])
-            customers.append(customer[task[live]])
-            numbers.append(number[task[live]])
+            customers.append(own.customer[task[live]])
+            numbers.append(own.path[task[live]].astype(np.int64))
             ticks.append(tick[live].astype(np.int64) + block.log.as_of)
     if not customers:
         return Paths(*[np.zeros(0, dtype=np.int64)] * 3)
@@ -487,11 +500,10 @@ def _paths_of_block(block: _Block, paths: int) -> Paths:
     return Paths(*[np.concatenate(part)[order] for part in (customers, numbers, ticks)])
 
 
-def _paths(rate: FloatArray, chance: FloatArray, per_member: float) -> IntArray:
-    """Return how many paths of each member a customer gets, by what it adds to the spread of the counts.
+def _paths(chance: FloatArray, paths: int) -> IntArray:
+    """Return how many paths a customer gets, a power of two, by its chance of any event.
 
-    ``rate`` is the number of events that the customer's past rate promises, ``chance`` that of any event:
-    customers who hardly ever return need few paths, busy ones many.
+    Busy customers' counts spread more, but their paths cost as much more: the error of all is least, for what
+    it costs, where both get as many.
     """
-    paths = np.round(per_member * chance * np.sqrt(0.05 + rate) / _TYPICAL)
-    return np.asarray(np.clip(paths, 2, 16 * max(per_member, 1)), dtype=np.int64)
+    return np.asarray(2 ** np.round(np.log2(np.maximum(paths * chance, 1.0))), dtype=np.int64)

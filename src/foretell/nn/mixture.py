@@ -142,12 +142,20 @@ def posterior_log_weight(mixture: GapMixture, elapsed: Array) -> tuple[Array, Ar
     return mixture.logit_cure - log_silent, log_mass - log_silent[..., None]
 
 
-def choose_component(log_mass: Array, uniform: Array) -> Array:
-    """Return a component drawn by its mass, from a uniform number: shapes (..., J + K) and (...)."""
+def draw_component(log_mass: Array, uniform: Array) -> tuple[Array, Array]:
+    """Return a component drawn by its mass from a uniform number, and a further uniform number.
+
+    The second one, in [0, 1), is how far into the component's share of [0, 1) the first one lies. Shapes
+    (..., J + K) and (...).
+    """
     xp = namespace(log_mass)
-    mass = xp.exp(log_mass - log_mass.max(axis=-1, keepdims=True)).cumsum(axis=-1)
-    chosen = (uniform[..., None] * mass[..., -1:] > mass).sum(axis=-1)
-    return xp.minimum(chosen, log_mass.shape[-1] - 1)
+    mass = xp.exp(log_mass - log_mass.max(axis=-1, keepdims=True))
+    ends = mass.cumsum(axis=-1)
+    reached = uniform[..., None] * ends[..., -1:]
+    drawn = xp.minimum((reached > ends).sum(axis=-1), log_mass.shape[-1] - 1)
+    share, end = (xp.take_along_axis(part, drawn[..., None], axis=-1) for part in (mass, ends))
+    left = ((end - reached) / xp.maximum(share, TINY))[..., 0]
+    return drawn, xp.clip(left, 0.0, 1.0 - 2.0**-24)
 
 
 def truncated_inverse(mixture: GapMixture, component: Array, elapsed: Array, uniform: Array) -> Array:

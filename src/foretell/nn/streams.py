@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.core import FloatArray
+from foretell.core import FloatArray, IntArray
 
 Streams = npt.NDArray[np.uint32]
 
@@ -44,13 +44,30 @@ def _hashed(x: Any, y: Any, z: Any) -> tuple[Any, Any, Any]:
 
 
 def uniforms(
-    stream: Any, path: Any, step: Any, kind: npt.DTypeLike = np.float64
+    stream: Any, path: Any, step: Any, place: Any = 0, *, kind: npt.DTypeLike = np.float64
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return three independent numbers in [0, 1) for each stream, path and step.
+
+    Paths at `places` share the draws of one path out among them: each one's numbers are uniform and
+    independent, and those of all are a systematic sample, spread evenly over [0, 1).
 
     The arrays are unsigned 32-bit integers of numpy, or of JAX inside of a compiled program, which has but
     float32: the numbers are the same.
     """
-    step = np.full(1, step, dtype=np.uint32) if isinstance(step, int) else step
-    parts = _hashed(stream, path, step)
+    step, place = (np.full(1, n, dtype=np.uint32) if isinstance(n, int) else n for n in (step, place))
+    drawn = _hashed(stream, path, step)
+    # An odd multiple of its place gives each path another place: at each step they come in another order.
+    parts = (drawn[k] + place * (drawn[k - 1] | np.uint32(1)) for k in range(3))
     return tuple((part >> np.uint32(8)).astype(kind) * 2.0**-24 for part in parts)
+
+
+def places(number: IntArray, n: IntArray) -> Streams:
+    """Return the places i / n of paths that share draws out, n a power of two, in 2³²ths.
+
+    Examples
+    --------
+    >>> draws = uniforms(np.uint32([7]), np.uint32([0]), 1, places(np.arange(4), np.full(4, 4)))
+    >>> [sorted((part * 4).astype(int).tolist()) for part in draws]
+    [[0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]]
+    """
+    return ((number << 32) // n).astype(np.uint32)

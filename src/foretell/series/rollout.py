@@ -183,7 +183,7 @@ def _normal_draws(streams: Array, h: int, n_targets: int) -> Array:
     path = jnp.tile(jnp.arange(_PATHS, dtype=jnp.uint32), len(streams))[:, None] * np.uint32(n_targets)
     target = jnp.arange(n_targets, dtype=jnp.uint32)
     step = jnp.arange(h, dtype=jnp.uint32)[:, None, None]
-    uniform = uniforms(stream, path + target, step, jnp.float32)[0]
+    uniform = uniforms(stream, path + target, step, kind=jnp.float32)[0]
     return jax.scipy.special.ndtri(uniform + 2.0**-25)  # never 0 nor 1
 
 

@@ -47,7 +47,8 @@ class HeadConfig:
     seasonal : bool
         Estimate the operational clock from the log; False runs on plain days.
     paths : int
-        Of the mixture: simulated paths of an average customer, for expected counts.
+        Of the mixture: simulated paths of a customer who is sure to return, for expected counts; others get
+        fewer.
 
     Examples
     --------
@@ -61,7 +62,7 @@ class HeadConfig:
     censored: bool = True
     drop_out: str = "mbg"
     seasonal: bool = True
-    paths: int = 20
+    paths: int = 32
 
     def __post_init__(self) -> None:
         check_fields(self, _RULES)
