@@ -48,6 +48,13 @@ def test_before_the_first_event_nothing_is_left(log):
         log.until("2023-12-31")
 
 
+@pytest.mark.parametrize("chosen", [range(1), range(1, 3), range(3)])
+def test_customers_in_a_row_are_taken_as_any_others(log, chosen):
+    row, some = log.take(chosen), log.take(list(chosen))
+    assert row.to_polars().equals(some.to_polars())
+    assert row.offsets.tolist() == some.offsets.tolist()
+
+
 @pytest.mark.parametrize("chosen", [[2, 0], np.array([True, False, True])])
 def test_customers_are_taken_by_position_or_mask_in_order(log, chosen):
     some = log.take(chosen)

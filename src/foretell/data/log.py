@@ -164,6 +164,12 @@ class EventLog(Ragged):
 
     def take(self, positions: Positions) -> EventLog:
         """Return the log of some customers (positions or a mask), in ascending position."""
+        if isinstance(positions, range) and positions.step == 1:
+            begin, end = positions.start, positions.stop
+            if 0 <= begin < end <= self.n_customers:  # in a row: nothing else is looked at
+                offsets = self.offsets[begin : end + 1]
+                rows = slice(int(offsets[0]), int(offsets[-1]))
+                return self._part(self.ids[begin:end], offsets - offsets[0], rows, self.as_of)
         return self._keep(np.repeat(self.chosen(positions), self.counts), self.as_of)
 
     def _keep(self, events: BoolArray, as_of: int) -> EventLog:
@@ -174,6 +180,10 @@ class EventLog(Ragged):
                 f"no events are left up to {self.date(as_of)}: the log runs from {self.date(self.start)} "
                 f"to {self.date(self.as_of)}; choose a later date"
             )
+        ids = self.ids.filter(pl.Series(present))
+        return self._part(ids, to_offsets(counts[present]), events, as_of)
+
+    def _part(self, ids: pl.Series, offsets: IntArray, events: BoolArray | slice, as_of: int) -> EventLog:
         groups, names = self.groups, self.group_names
         if groups is not None and names is not None:
             # A group that is first seen later is not known yet.
@@ -181,8 +191,8 @@ class EventLog(Ragged):
             names = names.gather(seen)
         return dataclasses.replace(
             self,
-            ids=self.ids.filter(pl.Series(present)),
-            offsets=to_offsets(counts[present]),
+            ids=ids,
+            offsets=offsets,
             times=self.times[events],
             marks=self.marks[events],
             groups=groups,

@@ -97,6 +97,28 @@ class States(NamedTuple):
         """Return the states of some customers in a row."""
         return self._changed(lambda part, axis: part[:, chosen] if axis else part[chosen])
 
+    def select(self, positions: IntArray) -> States:
+        """Return the states of some customers."""
+        return self._changed(lambda part, axis: np.take(part, positions, axis=axis))
+
+    def put(self, positions: IntArray, states: States) -> States:
+        """Return the states with those of some customers in place of their own."""
+
+        def change(values: Numbers, new: Numbers, axis: int) -> Numbers:
+            changed = values.copy()
+            np.moveaxis(changed, axis, 0)[positions] = np.moveaxis(new, axis, 0)
+            return changed
+
+        memory = tuple(change(a, b, 1) for a, b in zip(self.memory, states.memory, strict=True))
+        rest = (change(a, b, 0) for a, b in zip(self[2:], states[2:], strict=True))
+        return States(memory, change(self.packed, states.packed, 1), *rest)
+
+    def followed_by(self, others: Sequence[States]) -> States:
+        """Return the states of these customers and then of others."""
+        memory, packed, *rest = zip(self, *others, strict=True)
+        joined = tuple(np.concatenate(parts, axis=1) for parts in zip(*memory, strict=True))
+        return States(joined, np.concatenate(packed, axis=1), *(np.concatenate(parts) for parts in rest))
+
     def spread(self, positions: IntArray, seen: IntArray) -> States:
         """Return the states at their positions among more customers; those with 0 ``seen`` start blank."""
 
@@ -151,17 +173,20 @@ def encode(
 
     With the states of the same customers after their first ``seen`` events, only later events are run.
     """
-    n = log.n_customers
-    seen = np.zeros(n, dtype=np.int64) if seen is None else seen
-    if n <= BLOCK:
-        return _encode_block(model, log, since, seen)
+    if since is not None and seen is not None:
+        touched = np.flatnonzero(log.counts > seen)
+        if len(touched) < log.n_customers:
+            if not len(touched):
+                return since
+            earlier = since.select(touched)
+            return since.put(touched, encode(model, log.take(touched), earlier, seen[touched]))
+    seen = np.zeros(log.n_customers, dtype=np.int64) if seen is None else seen
     blocks = []
-    for rows in block_slices(n):
+    for rows in block_slices(log.n_customers):
         earlier = None if since is None else since.rows(rows)
-        blocks.append(_encode_block(model, log.take(np.arange(n)[rows]), earlier, seen[rows]))
-    memory, packed, *rest = zip(*blocks, strict=True)
-    joined = tuple(np.concatenate(parts, axis=1) for parts in zip(*memory, strict=True))
-    return States(joined, np.concatenate(packed, axis=1), *(np.concatenate(parts) for parts in rest))
+        part = log.take(range(rows.start, min(rows.stop, log.n_customers)))
+        blocks.append(_encode_block(model, part, earlier, seen[rows]))
+    return blocks[0] if len(blocks) == 1 else blocks[0].followed_by(blocks[1:])
 
 
 def block_slices(n: int) -> list[slice]:
@@ -219,21 +244,24 @@ def run_events(
     starts: Numbers,
     lengths: Numbers,
 ) -> Carry:
-    """Run ``lengths`` events of each customer through the network, from row ``starts`` of the inputs."""
+    """Run ``lengths`` events, at least 1, of each customer through the network, from row ``starts`` on."""
     features, state = inputs
     xp = namespace(starts)
 
-    def advance_by_one(position: Array, carry: Carry) -> Carry:
-        memory, packed = carry
-        rows = xp.minimum(starts + position, features.shape[0] - 1)
-        output, after = network.step(weights, features[rows], state[rows], memory)
-        live = (position < lengths)[:, None]
-        memory = [xp.where(live, new, old) for new, old in zip(after, memory, strict=True)]
-        return memory, xp.where(live, output, packed)
+    last = lengths - 1
 
-    empty = xp.zeros((starts.shape[0], network.packed_width), dtype=features.dtype)
-    result: Carry = repeat(lengths.max(), advance_by_one, (memory, empty), xp)
-    return result
+    def advance(position: Array, memory: Sequence[Array]) -> Sequence[Array]:
+        # What the head says before the last event is not asked for: compilers leave it out.
+        _, after = event(position, memory)
+        live = (position < last)[:, None]
+        return [xp.where(live, new, old) for new, old in zip(after, memory, strict=True)]
+
+    def event(position: Array, memory: Sequence[Array]) -> tuple[Array, Sequence[Array]]:
+        rows = xp.minimum(starts + position, features.shape[0] - 1)
+        return network.step(weights, features[rows], state[rows], memory)
+
+    output, memory = event(last, repeat(last.max(), advance, memory, xp))
+    return memory, output
 
 
 _run_events = jitted(0)(run_events)
