@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import numpy.typing as npt
 
 from foretell.core import FloatArray, IntArray
 from foretell.data.log import EventLog
@@ -38,6 +39,8 @@ from foretell.prep.bins import Bins
 
 # Larger logs are learned from by a sample of their customers.
 MOST_CUSTOMERS, MOST_EVENTS = 40_000, 400_000
+# The few shared numbers of a head's start are as well known from fewer still.
+START_EVENTS = 60_000
 # A warm start takes this share of the epochs.
 _WARM_EPOCHS = 0.15
 
@@ -78,7 +81,7 @@ def fit_gap_model(
     members = _Members(measured, networks[0], training, range(seed, seed + ensemble))
     with ThreadPoolExecutor(1) as other_core:
         compiled = other_core.submit(members.compile)
-        anchor = networks[0].start(measured.history)
+        anchor = measured.start(networks[0])
         compiled.result()
     return members.train([network.initial(anchor) for network in networks], progress)
 
@@ -108,7 +111,7 @@ def untrained(
     """Return a model that has learned nothing: it forecasts its anchor."""
     measured = _Measured.of(log, head)
     blank = measured.network(measured.resolved(network, training), seed)
-    return measured.model(blank, (blank.initial(blank.start(measured.history)),), np.zeros(0))
+    return measured.model(blank, (blank.initial(measured.start(blank)),), np.zeros(0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +138,12 @@ class _Measured:
         raw = log_features(history, log, paced=NETWORKS[head.kind].paced)
         learned = FeatureScale.fit(np.asarray(raw, dtype=np.float64)) if scale is None else scale
         return cls(log, head, clock, history, raw, learned)
+
+    def start(self, network: HistoryNetwork) -> Sequence[npt.ArrayLike]:
+        """Return where the head's weights start."""
+        log = sampled(self.log, START_EVENTS)
+        some = log is not self.log
+        return network.start(histories(log, self.clock.table(log.start, log.as_of)) if some else self.history)
 
     @functools.cached_property
     def _settings(self) -> Settings:
@@ -220,15 +229,15 @@ class _Members:
         return error_quantiles(np.concatenate(errors))
 
 
-def sampled(log: EventLog) -> EventLog:
+def sampled(log: EventLog, most_events: int = MOST_EVENTS) -> EventLog:
     """Return the log of as many customers, drawn at random, as there is something to learn from.
 
     A network of some ten thousand weights, trained for tens of epochs, learns no more from further customers.
     """
-    if log.n_customers <= MOST_CUSTOMERS and log.n_events <= MOST_EVENTS:
+    if log.n_customers <= MOST_CUSTOMERS and log.n_events <= most_events:
         return log
     order = np.random.default_rng(0).permutation(log.n_customers)
-    within = int(np.searchsorted(np.cumsum(log.counts[order]), MOST_EVENTS))
+    within = int(np.searchsorted(np.cumsum(log.counts[order]), most_events))
     return log.take(np.sort(order[: max(min(within, MOST_CUSTOMERS), 1)]))
 
 
