@@ -203,7 +203,9 @@ _FITS_OF_SERIES = """
 
 def last_number(program: str) -> float:
     """Run a program with the settings of compilers that users have; return the last number it prints."""
-    settings = {k: v for k, v in os.environ.items() if k != "JAX_DISABLE_MOST_OPTIMIZATIONS"}
+    settings = {
+        k: v for k, v in os.environ.items() if k not in {"JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS"}
+    }
     settings |= {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", textwrap.dedent(program)]
     done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
