@@ -9,6 +9,9 @@ from tests.contract.cases import CASES, HORIZON, answers, fitted
 
 from foretell.errors import ParameterError
 
+# One network of each kind is asked in blocks of all sizes: each compiles anew.
+SIZES = {("events", "head mixture"): (17, 64, 100_000), ("series", "direct"): (1, 4, 1_000)}
+
 
 def blocks(model, **options):
     asked = {"horizons": ["7d", "30d"]} if model.kind == "events" else {"horizon": HORIZON}
@@ -17,19 +20,17 @@ def blocks(model, **options):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}, {case[1]}")
 class TestEveryForecaster:
-    def test_blocks_of_any_size_give_the_answers_of_all(self, case):
+    def test_blocks_of_any_size_hold_no_more_and_give_the_answers_of_all(self, case):
         model = fitted(case)
         expected = answers(model)
         # Networks of series run in batches of few sizes, whose last bits differ.
         exact = case[0] == "events" or not model.is_ours
-        for size in (1, 4, 1_000) if case[0] == "series" else (17, 64, 100_000):
-            table = pl.concat(blocks(model, size=size))
-            assert_frame_equal(table, expected, check_exact=exact, rel_tol=1e-5)
-
-    def test_a_block_has_no_more_than_its_size(self, case):
-        heights = [table["unique_id"].n_unique() for table in blocks(fitted(case), size=4)]
-        assert max(heights) == 4
-        assert len(heights) == -(-sum(heights) // 4)
+        for size in SIZES.get(case, (64 if case[0] == "events" else 4,)):
+            tables = blocks(model, size=size)
+            assert_frame_equal(pl.concat(tables), expected, check_exact=exact, rel_tol=1e-5)
+            heights = [table["unique_id"].n_unique() for table in tables]
+            assert max(heights) == min(size, sum(heights))
+            assert len(heights) == -(-sum(heights) // size)
 
     def test_a_block_of_nobody_is_refused_at_once(self, case):
         with pytest.raises(ParameterError, match="size=0"):
