@@ -3,38 +3,26 @@
 import copy
 import dataclasses
 
-import numpy as np
 import pytest
+from tests.contract.cases import fitted, panel_of, values, waves
 
 import foretell as ft
 from foretell.errors import ParameterError
 
-TRAINING = ft.TrainConfig(epochs=1, refit=False)
-WINDOW = ft.WindowConfig(lookback=14, patch=7, season=7)
-
-
-def forecaster(**changed):
-    network = ft.NetworkConfig(layers=1, units=4, dense=4)
-    given = {"network": network, "training": TRAINING, "window": WINDOW, "ensemble": 1}
-    return ft.SeriesForecaster(3, **given | changed)
-
 
 @pytest.fixture(scope="module")
 def panel():
-    steps = np.arange(60)
-    waves = {name: 9 + np.sin(2 * np.pi * steps / 7 + k) for k, name in enumerate("abc")}
-    return ft.Panel.from_arrays(waves, freq="1d", start="2024-01-01")
+    return panel_of(waves())
 
 
 @pytest.fixture(scope="module")
-def earlier(panel):
-    return forecaster().fit(panel, as_of="2024-02-20")
+def earlier():
+    return fitted(("series", "direct"))
 
 
-def test_a_fit_as_of_a_date_sees_nothing_later(panel, earlier):
-    assert earlier.predict().equals(forecaster().fit(panel.until("2024-02-20")).predict())
+def test_a_fit_as_of_a_date_after_the_data_is_refused(panel):
     with pytest.raises(ParameterError, match="lies after the end of the panel, 2024-02-29"):
-        forecaster().fit(panel, as_of="2024-03-01")
+        values().fit(panel, as_of="2024-03-01")
 
 
 def test_the_summary_shows_the_settings_of_the_task_where_none_is_set(earlier, small_model):
@@ -46,25 +34,25 @@ def test_the_summary_shows_the_settings_of_the_task_where_none_is_set(earlier, s
 
 def test_a_warm_start_goes_by_what_is_set_not_by_how_it_is_spelled(panel, earlier):
     spelled = dataclasses.replace(earlier.network, cell="lstm", dropout=0.1)
-    assert forecaster(network=spelled).fit(panel, warm_start=earlier).panel_ is panel
+    assert values(network=spelled).fit(panel, warm_start=earlier).panel_ is panel
 
 
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
         ({"network": ft.NetworkConfig(layers=1, units=4, dense=4, dropout=0.2)}, "network"),
-        ({"window": dataclasses.replace(WINDOW, log=True)}, "window"),
+        ({"window": dataclasses.replace(values().window, log=True)}, "window"),
         ({"ensemble": 2, "horizon": 2}, "horizon, ensemble"),
     ],
 )
 def test_a_warm_start_from_other_settings_is_refused(changed, named, panel, earlier):
     with pytest.raises(ParameterError, match=f"warm_start differs in {named};"):
-        forecaster().set_params(**changed).fit(panel, warm_start=earlier)
+        values().set_params(**changed).fit(panel, warm_start=earlier)
 
 
 def test_a_warm_start_from_a_model_of_another_kind_is_refused(panel, small_model):
     with pytest.raises(ParameterError, match="expected a fitted SeriesForecaster for a SeriesForecaster"):
-        forecaster().fit(panel, warm_start=small_model)
+        values().fit(panel, warm_start=small_model)
 
 
 def test_a_fit_that_fails_leaves_the_forecaster_as_it_was(panel, earlier):
