@@ -36,7 +36,7 @@ KNOTS = (0.0, 2.0, 5.0, 11.0)
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "softmax"}, r"kind='softmax'; expected 'mixture', 'bins', 'gap' or 'hazard'"),
+        ({"kind": "softmax"}, r"kind='softmax'; expected 'mixture', 'bins', 'gap', 'hazard' or 'horizon'"),
         ({"kind": "gap", "scale": "rank"}, r"scale='rank'; expected 'log', 'standard' or 'minmax'"),
         ({"drop_out": "pareto"}, r"drop_out='pareto'; expected 'mbg' or 'bg'"),
         ({"paths": 2.5}, r"paths=2.5; expected a whole number"),
