@@ -108,8 +108,10 @@ def _class_of(stored: Stored, place: Path) -> type[SavedForecaster]:
 def _rooms() -> Iterator[None]:
     """Import the rooms of the forecasters, one after the other: what a model needs is not known before."""
     yield
-    import foretell.events.horizon.adapter  # noqa: PLC0415
     import foretell.events.stores  # noqa: PLC0415
+
+    yield
+    import foretell.events.horizon.adapter  # noqa: PLC0415
 
     yield
     import foretell.baselines  # noqa: PLC0415

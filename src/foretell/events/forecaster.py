@@ -31,11 +31,11 @@ from foretell.events.heads.grid import GridNetwork
 from foretell.events.state import of_today, settings
 from foretell.events.states import GapModel, States, standing
 from foretell.nn.settings import NetworkConfig, TrainConfig, check_network
-from foretell.nn.training import Progress
 from foretell.prep.bins import Bins
 
 if TYPE_CHECKING:
     from foretell.nn.export import Program
+    from foretell.nn.training import Progress
 
 
 class EventForecaster(CountForecasts):
