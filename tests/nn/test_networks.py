@@ -14,6 +14,7 @@ from foretell.nn import mixture as mix
 from foretell.nn.backend import keras
 from foretell.nn.causal import CausalStep
 from foretell.nn.custom import EventShape
+from foretell.nn.plain import PlainNetwork
 from foretell.nn.settings import NetworkConfig
 
 N, LENGTH, FEATURES = 3, 5, 4
@@ -87,6 +88,15 @@ def test_event_by_event_it_says_the_same_as_over_the_whole_sequence(config):
     np.testing.assert_allclose(steps, packed, rtol=1e-4, atol=1e-5)
     in_keras = [(v.path, tuple(v.shape)) for v in gap_network.network.variables]
     assert [(v.path, tuple(v.shape)) for v in gap_network.variables] == in_keras
+    for variable, start in zip(gap_network.network.variables, gap_network.initial(ANCHOR), strict=True):
+        if not variable.path.startswith("anchor"):
+            np.testing.assert_array_equal(variable.value, start)
+    trained = gap_network._trained
+    if isinstance(trained, PlainNetwork):
+        flat = [part.reshape(N * LENGTH, -1) for part in (trained.sequence(weights, inputs[0]), *inputs)]
+        raw, head = trained.corrections(weights, *flat[:2])
+        again = gap_network.says(raw, flat[2], head).reshape(packed.shape)
+        np.testing.assert_allclose(again, packed, rtol=1e-4, atol=1e-5)
     if gap_network.namespace_for(1) is np:
         plain = [[np.asarray(part) for part in parts] for parts in (weights, inputs)]
         in_numpy = step_by_step(gap_network, gap_network.step, plain[0], *plain[1])

@@ -184,7 +184,7 @@ class _Members:
         if room is not int:  # filled up with the last row, which no run of events reads
             data = data.take(np.minimum(np.arange(room(log.n_events)), log.n_events - 1))
         self.data = data
-        longest = min(training.max_steps, network.network.longest or training.max_steps)
+        longest = min(training.max_steps, network.longest or training.max_steps)
         sets = [_hold_out(log.n_customers, training.validation_fraction, seed) for seed in seeds]
         self.n_held_out = len(sets[0][1])
         self.lengths = bucket_lengths(cut_runs(log.offsets, np.arange(log.n_customers), longest)[1])

@@ -43,6 +43,11 @@ class StoreNetwork(HistoryNetwork):
         return self.inner.network
 
     @property
+    def longest(self) -> int | None:
+        """Events that the shared build can read as one sequence."""
+        return self.inner.longest
+
+    @property
     def variables(self) -> Sequence[Weight]:
         """Of one model."""
         return self.inner.variables

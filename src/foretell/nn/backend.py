@@ -133,8 +133,6 @@ Initializer: TypeAlias = Callable[..., npt.NDArray[np.float32]]
 
 
 def _import_keras() -> Any:
-    if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = "jax"
     _import_jax()
     keras = importlib.import_module("keras")
     if keras.config.backend() != "jax":
@@ -262,3 +260,9 @@ def _processor() -> str:
         lines = [platform.processor()]
     features = next((line for line in lines if line.startswith(("flags", "Features"))), lines[0])
     return f"{platform.machine()}-{hashlib.sha256(features.encode()).hexdigest()[:12]}"
+
+
+if "keras" in sys.modules:
+    _import_keras()  # says at once that it is on another backend
+else:
+    os.environ["KERAS_BACKEND"] = "jax"

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from foretell.nn.backend import Initializer, Layer, Tensor, jax, jnp, keras, register
 from foretell.nn.optimizer import DROPOUT
+from foretell.nn.plain import glorot_uniform, orthogonal
 
 
 def make_dropout(rate: float, seed: int, name: str) -> Layer:
@@ -54,8 +55,7 @@ class GlorotUniform(_Drawn):
 
     def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> npt.NDArray[np.float32]:
         """Return weights, shape (…, n_in, n_out)."""
-        limit = np.sqrt(6.0 / (shape[-2] + shape[-1]))
-        return np.random.default_rng(self.seed).uniform(-limit, limit, shape).astype(dtype or "float32")
+        return glorot_uniform(self.seed, shape).astype(dtype or "float32")
 
 
 @register
@@ -71,10 +71,7 @@ class Orthogonal(_Drawn):
 
     def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> npt.NDArray[np.float32]:
         """Return weights, shape (n_in, n_out)."""
-        tall = (max(shape), min(shape))
-        q, r = np.linalg.qr(np.random.default_rng(self.seed).normal(size=tall))
-        q *= np.sign(np.diag(r))
-        return (q if tall == tuple(shape) else q.T).astype(dtype or "float32")
+        return orthogonal(self.seed, shape).astype(dtype or "float32")
 
 
 class Initializers:

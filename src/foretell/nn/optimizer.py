@@ -1,4 +1,4 @@
-"""Steps of a Keras optimizer whose rates are inputs of the compiled program."""
+"""Steps of an optimizer whose rates are inputs of the compiled program."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextvars
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,9 @@ def dropping(rate: Array) -> Iterator[None]:
         DROPOUT.reset(token)
 
 
+Stepped: TypeAlias = tuple[list[Array], list[Array]]
+"""Weights and memory after a step."""
+
 _INPUTS = {"learning_rate", "weight_decay", "epochs", "patience"}
 
 
@@ -68,8 +71,53 @@ def program_of(config: TrainConfig) -> tuple[object, ...]:
     return tuple((name, getattr(config, name)) for name in names)
 
 
+class _Adam:
+    """Adam (Kingma and Ba 2015) with the norm of all gradients clipped, by Keras' formulas, without Keras.
+
+    Its memory is the number of steps, and the averages of gradients and of their squares.
+    """
+
+    def __init__(self, clip_norm: float, weights: Sequence[npt.NDArray[np.float32]]) -> None:
+        self.clip_norm = clip_norm
+        self.slots = [np.zeros((), np.int32), *(np.zeros_like(weight) for weight in (*weights, *weights))]
+        self.iteration = 0
+
+    def apply(
+        self, rate: Array, slots: Sequence[Array], gradients: Sequence[Array], weights: Sequence[Array]
+    ) -> Stepped:
+        count, n = slots[0] + 1, len(weights)
+        norm = jnp.sqrt(sum(jnp.sum(jnp.square(gradient)) for gradient in gradients))
+        scale = self.clip_norm * jnp.minimum(1.0 / norm, 1.0 / self.clip_norm)
+        step = count.astype(jnp.float32)
+        rate = rate * jnp.sqrt(1.0 - 0.999**step) / (1.0 - 0.9**step)
+        clipped = [gradient * scale for gradient in gradients]
+        means = [m + 0.1 * (g - m) for m, g in zip(slots[1 : n + 1], clipped, strict=True)]
+        squares = [v + 0.001 * (g * g - v) for v, g in zip(slots[n + 1 :], clipped, strict=True)]
+        moved = [w - rate * m / (jnp.sqrt(v) + 1e-7) for w, m, v in zip(weights, means, squares, strict=True)]
+        return moved, [count, *means, *squares]
+
+
+class _ByKeras:
+    """Any other optimizer of Keras."""
+
+    def __init__(self, name: str, clip_norm: float, weights: Sequence[npt.NDArray[np.float32]]) -> None:
+        spec = {"learning_rate": 1.0, "clipnorm": None, "global_clipnorm": clip_norm}
+        self.keras: KerasOptimizer = keras.optimizers.get({"class_name": name, "config": spec})
+        self.keras.build([keras.Variable(weight) for weight in weights])
+        self.slots = [np.asarray(variable.value) for variable in self.keras.variables]
+        places = {variable.name: i for i, variable in enumerate(self.keras.variables)}
+        self.iteration, self.rate = places["iteration"], places["learning_rate"]
+
+    def apply(
+        self, rate: Array, slots: Sequence[Array], gradients: Sequence[Array], weights: Sequence[Array]
+    ) -> Stepped:
+        placed = list(slots)
+        placed[self.rate] = rate
+        return self.keras.stateless_apply(placed, gradients, weights)
+
+
 class Optimizer:
-    """A Keras optimizer for some weights, whose rates are inputs of its compiled steps.
+    """An optimizer for some weights, whose rates are inputs of its compiled steps.
 
     Parameters
     ----------
@@ -100,12 +148,12 @@ class Optimizer:
             if joined
             else [[k] for k in everyone]
         )
-        spec = {"learning_rate": 1.0, "clipnorm": None, "global_clipnorm": config.clip_norm}
-        if config.optimizer == "adamw":
-            spec["weight_decay"] = 0.0
-        self.keras: KerasOptimizer = keras.optimizers.get({"class_name": config.optimizer, "config": spec})
-        self.keras.build([keras.Variable(part) for part in self.pack(self.zeros())])
-        self.slots = [np.asarray(variable.value) for variable in self.keras.variables]
+        packed = self.pack(self.zeros())
+        adam = config.optimizer in ("adam", "adamw")
+        self.rule = (
+            _Adam(config.clip_norm, packed) if adam else _ByKeras(config.optimizer, config.clip_norm, packed)
+        )
+        self.slots = self.rule.slots
 
     def zeros(self) -> list[npt.NDArray[np.float32]]:
         """Return weights that are all 0."""
@@ -144,13 +192,10 @@ class Optimizer:
         The learning rate of step t of T is the first one times (1 + cos(π t / T)) / 2 (Loshchilov and Hutter
         2017), the weight decay decoupled from the gradient (Loshchilov and Hutter 2019).
         """
-        places = {variable.name: i for i, variable in enumerate(self.keras.variables)}
-        done = jnp.minimum(slots[places["iteration"]].astype(jnp.float32) / rates.steps, 1.0)
+        done = jnp.minimum(slots[self.rule.iteration].astype(jnp.float32) / rates.steps, 1.0)
         rate = rates.learning_rate * 0.5 * (1.0 + jnp.cos(jnp.pi * done))
         shrunk = [
             w * (1.0 - rates.weight_decay * rate) if decays else w
             for w, decays in zip(weights, self.decays, strict=True)
         ]
-        placed = list(slots)
-        placed[places["learning_rate"]] = rate
-        return self.keras.stateless_apply(placed, gradients, shrunk)
+        return self.rule.apply(rate, slots, gradients, shrunk)

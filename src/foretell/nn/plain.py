@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
+from foretell.core import FloatArray
 from foretell.nn.arrays import ACTIVATIONS, Array, log_sigmoid, namespace, sigmoid
+from foretell.nn.backend import jax, jnp
 from foretell.nn.settings import NetworkConfig
 
 Shape: TypeAlias = tuple[int, ...]
@@ -23,6 +27,20 @@ Parts: TypeAlias = Mapping[str, Array]
 Step: TypeAlias = tuple[Array, list[Array]]
 """Output and memory after a step."""
 Activation: TypeAlias = Callable[[Array], Array]
+
+
+def glorot_uniform(seed: int, shape: Shape) -> FloatArray:
+    """Return numbers between ±√(6 / (n_in + n_out)) (Glorot & Bengio 2010)."""
+    limit = np.sqrt(6.0 / (shape[-2] + shape[-1]))
+    return np.random.default_rng(seed).uniform(-limit, limit, shape)
+
+
+def orthogonal(seed: int, shape: Shape) -> FloatArray:
+    """Return orthonormal rows, or columns where they are fewer (Saxe, McClelland & Ganguli 2013)."""
+    tall = (max(shape), min(shape))
+    q, r = np.linalg.qr(np.random.default_rng(seed).normal(size=tall))
+    drawn: FloatArray = q * np.sign(np.diag(r))
+    return drawn if tall == tuple(shape) else drawn.T
 
 
 class PlainWeight(NamedTuple):
@@ -263,24 +281,97 @@ class PlainNetwork:
             for width in ([units, 1] if kind == "clockwork" else [units] * _CELLS[kind].memory)
         ]
 
+    @property
+    def trains(self) -> bool:
+        """Whether it is trained by these formulas: dropout and a parallel scan are Keras' layers."""
+        config = self.config
+        return not config.dropout and not config.recurrent_dropout and config.cell != "minlstm"
+
+    @property
+    def longest(self) -> None:
+        """It reads sequences of any length."""
+        return
+
+    def initial(self, seed: int) -> list[npt.NDArray[np.float32]]:
+        """Return what the Keras models' weights are at first; those of the head are 0."""
+        seeds = np.random.default_rng(seed)
+        weights: list[npt.NDArray[np.float32]] = []
+        for layer, shapes in self._layers:
+            recurrent = layer.startswith("recurrent")
+            n_drawn = 2 if recurrent else int(layer.startswith("dense"))
+            drawn = [int(seeds.integers(2**31 - 1)) for _ in range(n_drawn)]
+            for name, shape in shapes.items():
+                values = np.zeros(shape)
+                if drawn and name in ("kernel", "depth_kernel"):
+                    values = glorot_uniform(drawn[0], shape)
+                elif name == "recurrent_kernel":
+                    values = orthogonal(drawn[1], shape)
+                elif recurrent and name == "bias":
+                    values[..., self._remembering(shape[-1])] = 1.0
+                weights.append(values.astype(np.float32))
+        return weights
+
+    def _remembering(self, width: int) -> slice:
+        """Return the places of a bias that start at 1: those of a forget gate."""
+        kind, units = str(self.config.cell), width // _CELLS[str(self.config.cell)].gates
+        if kind == "minlstm":
+            return slice(0, units)
+        return slice(units, 2 * units) if _CELLS[kind].gates == 4 else slice(0)
+
+    def sequence(self, weights: Sequence[Array], features: Array, noise: Array | None = None) -> Array:
+        """Run the recurrent layers over whole sequences, (batch, steps, …); without any, of width 0."""
+        del noise
+        if not self.config.layers:
+            return features[..., :0]
+        layers = list(self._parts(weights))
+
+        def step(memory: list[Array], inputs: Array) -> tuple[list[Array], Array]:
+            state, after = self._climb(iter(layers), inputs, memory)
+            return after, state
+
+        blank = [jnp.zeros((features.shape[0], width), features.dtype) for width in self.memory_widths]
+        states: Array = jax.lax.scan(step, blank, jnp.moveaxis(features, 1, 0))[1]
+        return jnp.moveaxis(states, 0, 1)
+
+    def corrections(
+        self, weights: Sequence[Array], states: Array, features: Array
+    ) -> tuple[Array, list[Array]]:
+        """Return the corrections, and the head's weights, from states and features, shapes (N, …)."""
+        return self._top(itertools.islice(self._parts(weights), self.config.layers, None), states, features)
+
     def step(
         self, weights: Sequence[Array], features: Array, memory: Sequence[Array]
     ) -> tuple[Array, list[Array], list[Array]]:
         """Return the corrections after one step, the head's weights, and the memory: (batch, …) each."""
-        layers, after, left = self._parts(weights), [], list(memory)
-        xp, config, cell = namespace(features), self.config, _CELLS[str(self.config.cell)]
+        layers = self._parts(weights)
+        state, after = self._climb(layers, features, memory)
+        return *self._top(layers, state, features), after
+
+    def _climb(
+        self, layers: Iterator[Parts], features: Array, memory: Sequence[Array]
+    ) -> tuple[Array, list[Array]]:
+        """Run one step of the recurrent layers; return the top one's state, and the memory."""
+        config, cell, left = self.config, _CELLS[str(self.config.cell)], list(memory)
         act = ACTIVATIONS[config.activation or "tanh"]
         gate = ACTIVATIONS[config.recurrent_activation or "sigmoid"]
         state, from_below = features, None
+        after: list[Array] = []
         for k, units in enumerate(config.widths):
             n_parts = 2 if config.cell == "clockwork" else cell.memory
-            read = state if from_below is None else xp.concatenate([state, from_below], axis=-1)
+            read = state
+            if from_below is not None:
+                read = namespace(state).concatenate([state, from_below], axis=-1)
             output, new = cell.step(next(layers), read, left[:n_parts], act, gate)
             del left[:n_parts]
             after += new
             if config.cell == "depth_gated":
                 output, from_below = output[..., :units], output[..., units:]
             state = state + output if k and units == config.widths[k - 1] else output
+        return state, after
+
+    def _top(self, layers: Iterator[Parts], state: Array, features: Array) -> tuple[Array, list[Array]]:
+        """Run the dense layers; return the corrections, and the head's weights."""
+        xp, config = namespace(features), self.config
         joined = xp.concatenate([state, features], axis=-1) if config.layers else features
         for _ in config.dense_widths:
             parts = next(layers)
@@ -289,7 +380,7 @@ class PlainNetwork:
             joined = xp.concatenate([joined, features], axis=-1)
         parts = next(layers)
         raw = ACTIVATIONS[config.output_activation](joined @ parts["kernel"] + parts["bias"])
-        return raw, list(next(layers).values()), after
+        return raw, list(next(layers).values())
 
     def _parts(self, weights: Sequence[Array]) -> Iterator[Parts]:
         """Give the weights of each layer by name."""

@@ -14,7 +14,7 @@ from foretell.core import FloatArray
 from foretell.events.distribution import NextGap
 from foretell.events.history import Histories, on_device
 from foretell.nn.arrays import namespace_for
-from foretell.nn.backend import Array, Layer, Model, Weight, Weights, jnp
+from foretell.nn.backend import Array, Layer, Model, Weight, Weights, jnp, side_by_side
 from foretell.nn.plain import PlainNetwork
 from foretell.nn.samplers import Bucket
 from foretell.nn.settings import EVENTS, NetworkConfig, check_forward
@@ -115,7 +115,11 @@ class HistoryNetwork(ABC):
         """The network as models of Keras."""
         from foretell.nn.networks import build_network  # noqa: PLC0415  # small requests do without Keras
 
-        return build_network(self.config, self.n_features, 2, self._n_raw, self.layer(), self._seed)
+        def build() -> RecurrentNetwork:
+            return build_network(self.config, self.n_features, 2, self._n_raw, self.layer(), self._seed)
+
+        # In a thread of its own: where a program is being traced in this one, weights would be traced, too.
+        return side_by_side([build])[0]
 
     @abstractmethod
     def layer(self) -> Layer:
@@ -184,9 +188,10 @@ class HistoryNetwork(ABC):
     def initial(self, start: Sequence[npt.ArrayLike]) -> list[npt.NDArray[np.float32]]:
         """Return initial weights that start where the head alone would."""
         heads = iter(start)
+        values = self._plain.initial(self._seed) if self._plain else [v.value for v in self.network.variables]
         return [
-            np.asarray(next(heads) if v.path.startswith("anchor/") else v.value, dtype=np.float32)
-            for v in self.network.variables
+            np.asarray(next(heads) if v.path.startswith("anchor/") else value, dtype=np.float32)
+            for v, value in zip(self.variables, values, strict=True)
         ]
 
     def over_runs(
@@ -205,12 +210,28 @@ class HistoryNetwork(ABC):
         for bucket, length in zip(runs, lengths, strict=True):
             places = jnp.minimum(bucket.starts[:, None] + jnp.arange(length), data.last.shape[0] - 1)
             valid = jnp.arange(length) < bucket.lengths[:, None]
-            states = self.network.sequence(weights, data.features[places], noise)
+            states = self._trained.sequence(weights, data.features[places], noise)
             parts.append((places.ravel(), valid.ravel(), states.reshape(places.size, states.shape[-1])))
         places, valid, states = (jnp.concatenate(part) for part in zip(*parts, strict=True))
         rows = data.take(places)
-        packed = self.network.output(weights, states, rows.features, rows.state, noise)
+        packed = self._output(weights, states, rows, noise)
         return packed, rows, valid if self.censored else valid & ~rows.last
+
+    @property
+    def longest(self) -> int | None:
+        """Events that it can read as one sequence, where there is a limit."""
+        return self._trained.longest
+
+    @property
+    def _trained(self) -> RecurrentNetwork | PlainNetwork:
+        """Whose layers run over sequences."""
+        return self._plain if self._plain and self._plain.trains else self.network
+
+    def _output(self, weights: Weights, states: Array, rows: GapData, noise: Array | None) -> Array:
+        if isinstance(self._trained, PlainNetwork):
+            raw, head = self._trained.corrections(weights, states, rows.features)
+            return self.says(raw, rows.state, head)
+        return self._trained.output(weights, states, rows.features, rows.state, noise)
 
     def loss(
         self,
