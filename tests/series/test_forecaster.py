@@ -43,8 +43,7 @@ def untrained(panel: ft.Panel, window: ft.WindowConfig) -> ft.SeriesForecaster:
     network = SeriesNetwork(SMALL, shape)
     reading = Reading.fit(panel, shape.normalise, log=shape.log)
     one.model_ = SeriesModel(network, (network.initial(),), reading, Calibration.none(H))
-    one.panel_ = panel
-    return one
+    return one._keep(panel)
 
 
 def waves(n: int = 8, length: int = 120, noise: float = 0.05) -> list[np.ndarray[Any, Any]]:

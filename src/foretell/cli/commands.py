@@ -423,6 +423,11 @@ def _save(question: Question, model: Model, out: Path, *, as_json: bool) -> None
     model.save(out)
     words, summary = question.summary(model)
     terminal.say(f"{words} written to {out}")
+    support = getattr(model, "support_", None)
+    if support is not None and set(support.kinds) != {"real"}:
+        terminal.say(
+            f"values are {support}, which forecasts keep to (--set window.support=real: any numbers)"
+        )
     if as_json:
         terminal.tell(json.dumps({"model": str(out)} | summary, indent=2, ensure_ascii=False))
 

@@ -18,6 +18,7 @@ from foretell.series.calibration import calibrated
 from foretell.series.fitting import SeriesModel
 from foretell.series.reading import CovariateCode
 from foretell.series.scale import last_observed
+from foretell.series.support import Support
 from foretell.series.windows import Batch
 
 # How long after the panel's end a program can be asked: it holds the calendar.
@@ -27,7 +28,7 @@ _OF_SERIES: Final = ("standard", "minmax", "robust")
 
 
 def series_program(
-    model: SeriesModel, panel: Panel, quantiles: Sequence[float], levels: FloatArray
+    model: SeriesModel, panel: Panel, quantiles: Sequence[float], levels: FloatArray, support: Support
 ) -> Program:
     """Return the program that forecasts as many steps as the network was trained for.
 
@@ -39,6 +40,7 @@ def series_program(
     quantiles : sequence of float
     levels : array, shape (n_trained, n_quantiles)
         From the trained quantiles to those that are asked for.
+    support : Support
     """
     network, reading = model.network, model.reading
     shape = network.shape
@@ -93,6 +95,8 @@ def series_program(
         forecast = forecast * unit[:, None, :, None] + base[:, None, :, None]
         forecast = jnp.expm1(forecast) if shape.log else forecast
         forecast = jnp.sort(forecast @ jnp.asarray(levels, jnp.float32), axis=-1)
+        forecast = jnp.clip(forecast, *(jnp.asarray(limit, jnp.float32) for limit in support.limits))
+        forecast = jnp.where(jnp.asarray(support.whole) > 0, jnp.round(forecast), forecast)
         covered = lengths > 0
         if last is not None:
             covered &= calendar.covers(last)

@@ -97,7 +97,7 @@ def fit_series_model(
         trained = members.train(initial, everything, epochs=max(int(scouts[0].epochs), 1))
     else:
         trained = scouts = members.train(initial, windows.train, windows.held_out)
-    errors = rule_errors(networks[0], members.flat, all_windows(panel, shape.steps))
+    errors = rule_errors(networks[0], members.flat, all_windows(panel, shape.steps, shape.season))
     rule = reach_of_rule(errors, shape.season)
     calibration = _calibrate(networks[0], _weights(scouts), members.flat, windows.held_out, rule)
     return SeriesModel(networks[0], _weights(trained), reading, calibration)

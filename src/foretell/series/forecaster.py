@@ -30,9 +30,17 @@ from foretell.series.fitting import (
     train_further,
     untrained,
 )
-from foretell.series.quantiles import QUANTILES, at_levels
+from foretell.series.quantiles import QUANTILES, at_levels, means
 from foretell.series.rollout import block_quantiles, path_quantiles
-from foretell.series.state import choice_of, forecaster_state, of_today, series_model_of, settings
+from foretell.series.state import (
+    choice_of,
+    forecaster_state,
+    of_today,
+    series_model_of,
+    settings,
+    support_of,
+)
+from foretell.series.support import Support
 from foretell.series.windows import WindowConfig
 from foretell.storage.forecaster import FittedTo
 
@@ -78,6 +86,8 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
     model_ : SeriesModel
     auto_ : SeriesChoice or None
         With ``model="auto"``: the weights, the losses they came from, and whether there was too little data.
+    support_ : Support
+        What values there can be, of each target: noticed in the panel, or as ``window.support`` says.
 
     Examples
     --------
@@ -132,6 +142,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
 
     def _training_data(self, data: Panel, as_of: object) -> Panel:
         panel = training_panel(data, as_of)
+        Support.of(panel, (self.window or WindowConfig()).support)
         if int(panel.lengths.max()) < 2:
             raise DataError(
                 "all series have one step: there is nothing to learn from; read longer series, or take the "
@@ -193,6 +204,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
 
     def _keep(self, data: Panel) -> Self:
         self.panel_ = data
+        self.support_ = Support.of(data, (self.window or WindowConfig()).support)
         return self
 
     def predict(
@@ -218,6 +230,9 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
             Add how far the networks of the ensemble differ: the standard deviation of their medians, in a
             column ``foretell-sd``.
 
+        Quantiles keep to the support of the data, see `WindowConfig`. Of intermittent demand, most of whose
+        values are 0, the median says little: the mean stands beside it, in a column ``foretell-mean``.
+
         Returns
         -------
         polars.DataFrame
@@ -229,6 +244,9 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
         steps = self.horizon if horizon is None else horizon
         values = self.forecast(panel, steps, quantiles_for(levels))
         table = forecast_table(panel, values, self.name, levels)
+        if any(self.support_.intermittent):
+            mean = means(self._spread(panel, steps, QUANTILES), panel, self.support_)
+            table = table.with_columns(pl.Series(f"{self.name}-mean", np.moveaxis(mean, -1, 0).ravel()))
         if disagreement:
             spread = np.std(self._member_medians(panel, steps), axis=0)
             table = table.with_columns(pl.Series(f"{self.name}-sd", np.moveaxis(spread, -1, 0).ravel()))
@@ -237,7 +255,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
     def _member_medians(self, panel: Panel, horizon: int) -> FloatArray:
         """Return each member's median by itself, shape (n_members, n_series, horizon, n_targets)."""
         alone = copy.copy(self)
-        alone.auto_ = None
+        alone.auto_, alone.support_ = None, Support.anything(len(panel.targets))
         medians = []
         for weights in self.model_.members:
             alone.model_ = dataclasses.replace(self.model_, members=(weights,))
@@ -246,6 +264,10 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
 
     def forecast(self, panel: Panel, horizon: int, quantiles: Sequence[float]) -> FloatArray:
         """Return quantiles as an array, shape (n_series, horizon, n_targets, n_quantiles), sorted."""
+        return self.support_.keep(self._spread(panel, horizon, quantiles))
+
+    def _spread(self, panel: Panel, horizon: int, quantiles: Sequence[float]) -> FloatArray:
+        """Return quantiles as `forecast` does, whatever values there can be."""
         self._check_fitted("model_")
         check_panel(panel)
         check("horizon", horizon, Whole(of="steps"))
@@ -280,7 +302,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
         del horizons  # it is the trained one
         quantiles = quantiles_for(levels)
         weights = at_levels(np.eye(len(QUANTILES)), quantiles)
-        return series_program(self.model_, self.panel_, quantiles, weights)
+        return series_program(self.model_, self.panel_, quantiles, weights, self.support_)
 
     def state(self) -> State:
         """Return what was learned, and the panel, as plain values."""
@@ -294,6 +316,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
         model = cls(**settings(state.described))
         model._check_parameters()
         model.model_, model.auto_ = series_model_of(state), choice_of(state)
+        model.support_ = support_of(state)
         model._read_as = state.described["read_as"]
         if state.data is not None:
             model.panel_ = panel_from_state(state.data).alike(model._read_as)

@@ -21,6 +21,7 @@ from foretell.series.fitting import SeriesModel
 from foretell.series.network import SeriesNetwork
 from foretell.series.quantiles import QUANTILES
 from foretell.series.reading import CovariateCode, Reading
+from foretell.series.support import SUPPORTS, Support
 from foretell.series.windows import WindowConfig
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def forecaster_state(model: SeriesForecaster, read_as: Described) -> State:
         "codes": {name: dataclasses.asdict(getattr(reading, name)) for name in _CODED},
         "reading": {"kind": reading.kind, "log": reading.log, "cycles": reading.cycles},
         "trust": calibration.trust,
+        "support": dataclasses.asdict(model.support_),
         "read_as": read_as,
     }
     arrays = member_arrays(fitted.members)
@@ -65,6 +67,18 @@ def choice_of(state: State) -> SeriesChoice | None:
     """Return what an inner backtest chose, if there was one."""
     described = state.described["auto"]
     return SeriesChoice.from_description(described) if described else None
+
+
+def support_of(state: State) -> Support:
+    """Return which values the targets can have; nothing is known of models that were saved before."""
+    n_targets = len(state.described["read_as"]["targets"])
+    kept = state.described.get("support")
+    if kept is None:
+        return Support.anything(n_targets)
+    support = Support(tuple(kept["kinds"]), tuple(map(bool, kept["intermittent"])))
+    wrong = not set(support.kinds) <= set(SUPPORTS) or len(support.intermittent) != n_targets
+    refuse("support", {"other kinds": wrong or len(support.kinds) != n_targets})
+    return support
 
 
 def settings(described: Described) -> dict[str, Any]:
@@ -112,7 +126,8 @@ def series_model_of(state: State) -> SeriesModel:
 
 def _checked_shape(shape: Shape, arrays: Arrays) -> Shape:
     """Return a shape; refuse one of which no network of the size that was saved can be built."""
-    WindowConfig(**{field.name: getattr(shape, field.name) for field in dataclasses.fields(WindowConfig)})
+    names = [field.name for field in dataclasses.fields(WindowConfig) if hasattr(shape, field.name)]
+    WindowConfig(**{name: getattr(shape, name) for name in names})
     sizes = dict.fromkeys(("lookback", "patch", "horizon", "season", "n_targets", "maps"), Whole())
     check_all(vars(shape), sizes | dict.fromkeys(("n_past", "n_known", "n_static"), Whole(0)))
     weights = sum(values.size for name, values in arrays.items() if name.startswith("member0."))

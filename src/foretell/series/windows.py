@@ -15,6 +15,7 @@ from foretell.core.constraints import Constraint, Maybe, OneOf, Whole, check_fie
 from foretell.core.ragged import flat_ranges
 from foretell.data.panel import Panel
 from foretell.nn.backend import Array
+from foretell.series.support import SUPPORTS
 
 Numbers: TypeAlias = npt.NDArray[np.int32]
 
@@ -24,6 +25,7 @@ _RULES: Final[Mapping[str, Constraint]] = {
     "normalise": Maybe(OneOf(NORMALISATIONS)),
     "method": OneOf(("direct", "recursive", "seq2seq")),
     "variables": OneOf(("shared", "joined", "branches")),
+    "support": OneOf(("auto", *SUPPORTS)),
 }
 
 
@@ -52,6 +54,9 @@ class WindowConfig:
         All steps at once; one step, fed back along sample paths; or written by a decoder patch by patch.
     variables : {"shared", "joined", "branches"}
         Several targets as series of one network; or all columns as one input; or a recurrent branch for each.
+    support : {"auto", "real", "nonnegative", "counts", "shares"}
+        What values there can be, which every quantile keeps to: any; none below 0; whole numbers, none below
+        0; between 0 and 1. By default the narrowest that all values of the training period have.
     """
 
     lookback: int | None = None
@@ -61,6 +66,7 @@ class WindowConfig:
     log: bool = False
     method: str = "direct"
     variables: str = "shared"
+    support: str = "auto"
 
     def __post_init__(self) -> None:
         check_fields(self, _RULES)
@@ -217,13 +223,13 @@ def split(panel: Panel, extra: int, horizon: int, fraction: float, at_most: int 
     return Split(train, held_out)
 
 
-def all_windows(panel: Panel, horizon: int, at_most: int = 2048) -> Windows:
-    """Return windows over the whole of each series, after its first third, for rules that learn nothing.
+def all_windows(panel: Panel, horizon: int, season: int, at_most: int = 2048) -> Windows:
+    """Return windows over each series after its first third or season, for rules that learn nothing.
 
     They end a horizon before the series does, or with it where it is shorter than three.
     """
     lengths = panel.lengths
-    first = np.maximum(lengths // 3, 1)
+    first = np.maximum(lengths // 3, np.where(season < lengths, season, 1))
     last = np.where(lengths < 3 * horizon, lengths - 1, lengths - horizon)
     stride = np.full_like(lengths, max(int(np.maximum(last - first + 1, 0).sum()) // at_most, 1))
     return _windows(panel.offsets[:-1], first, last, lengths, stride)
