@@ -39,9 +39,11 @@ def explain_series(
     panel, fitted = model.panel_.select([key]), model.model_
     k = panel.target_index(target)
     shape = fitted.network.shape
-    flat, windows = tails(fitted, panel, shape.steps, 1)
+    units = fitted.reading.units(panel)
+    flat, windows = tails(fitted, panel, units, shape.steps, 1)
+    series = (jnp.float32(units.loc[0, k]), jnp.float32(units.scale[0, k]))
     contributions, common, final, anchor = _attribute(
-        fitted.network, k, fitted.stacked, flat, windows, jnp.float32(fitted.calibration.trust)
+        fitted.network, k, fitted.stacked, flat, windows, jnp.float32(fitted.calibration.trust), series
     )
     pieces = {name: np.asarray(part, dtype=np.float64) for name, part in contributions.items()}
     shared = ("all series alike", "a window at its mean", float(common - anchor))
@@ -53,7 +55,13 @@ def explain_series(
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _attribute(
-    network: SeriesNetwork, k: int, members: list[Array], flat: Flat, windows: Windows, trust: Array
+    network: SeriesNetwork,
+    k: int,
+    members: list[Array],
+    flat: Flat,
+    windows: Windows,
+    trust: Array,
+    units: tuple[Array, Array],
 ) -> tuple[dict[str, Array], Array, Array, Array]:
     """Return the contributions of the inputs; the forecast at their means, at themselves, at the anchor."""
     shape = network.shape
@@ -62,7 +70,7 @@ def _attribute(
     moved = {name: part for name, part in given.items() if name not in {"mask", "anchor"}}
 
     def in_units(values: Array) -> Array:
-        values = values * scale + loc
+        values = (values * scale + loc) * units[1] + units[0]
         return jnp.mean((jnp.expm1(values) if shape.log else values)[0, :, k])
 
     def forecast(moved: dict[str, Array]) -> Array:
