@@ -31,12 +31,13 @@ import foretell as ft
 from foretell.nn.samplers import WindowSampler
 from foretell.nn.settings import SERIES
 from foretell.nn.training import Trainer
-from foretell.series.fitting import ROUND, choose_shape
+from foretell.series.fitting import ROUNDS, choose_shape
 from foretell.series.network import SeriesNetwork
 from foretell.series.reading import Reading
 from foretell.series.windows import gather, split
 from foretell.stats import metrics
 
+ROUND = ROUNDS[-1]
 # The same network and windows as in the accuracy table, but one member and a few rounds of steps.
 QUICK = ft.TrainConfig(epochs=4, learning_rate=4e-3, validation_fraction=0.0)
 WINDOW = ft.WindowConfig(season=M4_SEASON, log=True)
@@ -109,13 +110,13 @@ def one_series(runs: int = 200) -> None:
 def windows_per_second(runs: int = 7) -> None:
     """Time rounds of training that gather their windows, and the same rounds over batches in place."""
     panel = m4_hourly().tail_split(M4_HORIZON)[0]
-    shape = choose_shape(panel, WINDOW, M4_HORIZON, "shared", "direct")
+    shape = choose_shape(panel, WINDOW, M4_HORIZON)
     network, batch = SeriesNetwork(SERIES.network, shape), 64
     flat = Reading.fit(panel, shape.normalise, log=shape.log).flat(panel, 0)
-    windows = split(panel, 0, shape.steps, 0.0).train
-    windows = windows.filled(len(windows.end))
+    windows = split(panel, shape.steps, 0.0).train
+    windows = windows.filled(panel.n_series)
     rng = np.random.default_rng(0)
-    chosen = rng.integers(0, len(windows.end), (ROUND, batch), dtype=np.int32)
+    chosen = rng.integers(0, windows.n_windows, (ROUND, batch), dtype=np.int32)
     noise = rng.integers(0, 2**32, (ROUND, 2), dtype=np.uint32)
     trainer = Trainer(WindowSampler(network, batch, ROUND), SERIES.complete_training(QUICK))
     ready = _bare_round(network, trainer)
@@ -127,7 +128,7 @@ def windows_per_second(runs: int = 7) -> None:
         jax.block_until_ready(round_of(carry))
         return ROUND * batch / (time.perf_counter() - began)
 
-    data = ((flat, windows), len(windows.end))
+    data = ((flat, windows), windows.n_windows)
     steps = jax.jit(trainer.take_steps, donate_argnums=0)
     ours = lambda carry: steps(carry, (chosen, noise), data, trainer.rates)  # noqa: E731
     bare = lambda carry: ready(carry, in_place, noise)  # noqa: E731
@@ -143,9 +144,7 @@ def windows_per_second(runs: int = 7) -> None:
 def _in_place(network: SeriesNetwork, flat: Any, windows: Any, chosen: Any) -> Any:
     """Return the batches of a round, gathered beforehand, shape (steps, batch, …) each."""
     shape = network.shape
-    gather_one = jax.jit(
-        lambda at: gather(flat, jax.tree.map(lambda part: part[at], windows), shape.lookback, shape.steps)
-    )
+    gather_one = jax.jit(lambda at: gather(flat, windows.at(at), shape.lookback, shape.steps))
     return jax.tree.map(lambda *parts: jnp.stack(parts), *(gather_one(at) for at in chosen))
 
 

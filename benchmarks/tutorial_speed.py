@@ -59,7 +59,7 @@ class Ours:
         self.data = (jnp.asarray(values), jnp.asarray(classes))
         self.initial = [np.asarray(variable.value) for variable in network.variables]
         training = SERIES.complete_training(TrainConfig(epochs=EPOCHS + 1, optimizer="adam"))
-        self.trainer = Trainer(WindowSampler(network, BATCH, N_WINDOWS // BATCH), training)
+        self.trainer = Trainer(WindowSampler(network, BATCH, N_WINDOWS // BATCH), training, joined=True)
 
     def run(self) -> list[float]:
         """Return microseconds per step of each epoch but the first."""

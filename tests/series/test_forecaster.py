@@ -21,7 +21,7 @@ from foretell.series.quantiles import QUANTILES
 from foretell.series.reading import CovariateCode, Reading
 from foretell.series.windows import NORMALISATIONS, Windows, gather
 
-QUICK = ft.TrainConfig(epochs=4, learning_rate=3e-3)
+QUICK = ft.TrainConfig(epochs=16, learning_rate=3e-3)
 SMALL = ft.NetworkConfig(layers=1, units=16, dense=16)
 SHORT = ft.WindowConfig(lookback=12, patch=4, season=1, normalise="standard")
 H = 6

@@ -30,18 +30,21 @@ class Hyperparameters(NamedTuple):
         Dropped fraction, in networks that have a dropout at all.
     steps : scalar
         Steps over which the learning rate falls.
+    judged : scalar
+        1 where held-out data say which weights are kept, 0 where the last ones are.
     """
 
     learning_rate: Array
     weight_decay: Array
     dropout: Array
     steps: Array
+    judged: Array
 
     @classmethod
     def of(cls, config: TrainConfig, dropout: float, n_steps: int) -> Hyperparameters:
         """Return those of a configuration whose epochs have ``n_steps`` steps."""
         decay = config.weight_decay if config.optimizer == "adamw" else 0.0
-        values = (config.learning_rate, decay, dropout, config.epochs * n_steps)
+        values = (config.learning_rate, decay, dropout, config.epochs * n_steps, 1.0)
         return cls(*(jnp.float32(value) for value in values))
 
 

@@ -207,7 +207,11 @@ class Loop:
         epoch, average = now.epoch + 1, now.carry.average
         if held_out is None:
             return now._replace(epoch=epoch, best_epoch=epoch, best_weights=average)
-        value = self.sampler.held_out_loss(self.optimizer.unpack(average), held_out)
+        value = jax.lax.cond(
+            rates.judged > 0.0,
+            lambda: self.sampler.held_out_loss(self.optimizer.unpack(average), held_out),
+            lambda: -epoch.astype(jnp.float32),  # the last weights are the best
+        )
         better = (value < now.best) | (epoch == 0)
         kept = [jnp.where(better, new, old) for new, old in zip(average, now.best_weights, strict=True)]
         return now._replace(
@@ -239,12 +243,12 @@ class Trainer(Loop):
 
     def compile(self, train: Tree, held_out: Tree | None) -> None:
         """Compile the program, in this thread; members that then run side by side find it ready."""
-        self._judged(self.optimizer.zeros(), train, held_out)
+        self._judged(self.optimizer.zeros(), train, held_out, self.rates)
 
-    def _judged(self, initial: Weights, train: Tree, held_out: Tree | None) -> State:
+    def _judged(self, initial: Weights, train: Tree, held_out: Tree | None, rates: Hyperparameters) -> State:
         """Return the state in which the initial weights are judged; what is drawn for it is not used."""
         now, unused = self.start(self.optimizer.pack(initial)), np.random.default_rng(0)
-        judged: State = self._run_epoch(now, self.sampler.draw(unused, train), train, held_out, self.rates)
+        judged: State = self._run_epoch(now, self.sampler.draw(unused, train), train, held_out, rates)
         return judged
 
     def train(
@@ -266,21 +270,24 @@ class Trainer(Loop):
             What the sampler reads, on the device; without held-out data all epochs are trained.
         seed : int
         epochs : int, optional
-            Stop after so many; by default after all of the configuration.
+            Train so many, whatever held-out data say: they are not looked at, and only let the compiled
+            program be that of a training that they stop. By default all of the configuration.
         report : callable, optional
         """
-        now = self._judged(initial, train, held_out)
+        judged = epochs is None and held_out is not None
+        rates = self.rates._replace(judged=jnp.float32(judged))
+        now = self._judged(initial, train, held_out, rates)
         rng = np.random.default_rng(seed)
         for epoch in range(epochs or self.config.epochs):
-            now = self._run_epoch(now, self.sampler.draw(rng, train), train, held_out, self.rates)
+            now = self._run_epoch(now, self.sampler.draw(rng, train), train, held_out, rates)
             best, loss, value = (
                 part.item() for part in jax.device_get((now.best_epoch, now.loss, now.value))
             )
             if report is not None:
-                report(epoch, loss, loss if held_out is None else value)
+                report(epoch, loss, value if judged else loss)
             if epoch + 1 - best >= self.config.patience:
                 break
-        return self.outcome(now, held_out=held_out is not None)
+        return self.outcome(now, held_out=judged)
 
 
 _PARTS = 4  # of each thread's models: a thread that is done early takes over others' parts

@@ -15,7 +15,7 @@ from foretell.core import FloatArray
 from foretell.data.panel import Panel
 from foretell.data.periodicity import find_season
 from foretell.errors import DataError
-from foretell.nn.backend import Array, Weights, side_by_side
+from foretell.nn.backend import Array, Tree, Weights, side_by_side
 from foretell.nn.custom import OwnNetwork
 from foretell.nn.samplers import WindowSampler, evaluated
 from foretell.nn.settings import NetworkConfig, TrainConfig
@@ -24,11 +24,14 @@ from foretell.series.architecture import Shape
 from foretell.series.calibration import Calibration, clusters_of, reach_of_rule
 from foretell.series.network import SeriesNetwork
 from foretell.series.reading import CovariateCode, Reading
-from foretell.series.windows import Flat, WindowConfig, Windows, all_windows, gather, roomy, split
+from foretell.series.windows import Flat, Spans, WindowConfig, Windows, all_windows, gather, roomy, split
 
-# Steps of one compiled round, after which the held-out windows are looked at.
-ROUND = 100
-# A warm start takes this share of the rounds.
+# Steps of one compiled round, after which the held-out windows are looked at: the first of these in which so
+# many rounds draw as many windows as the panel has rows.
+ROUNDS, _ROUNDS_OF_ROWS = (25, 50, 100), 4
+# Rows to learn from: more windows than that are not drawn in a whole training.
+_MOST_ROWS = 4_000_000
+# A warm start takes this share of the rounds, and so does the scout when it goes on to the last part.
 _WARM_EPOCHS = 0.1
 # Windows of a step; where targets share the network each window counts for as many.
 _BATCH = 128
@@ -68,6 +71,17 @@ def windows_of_a_step(training: TrainConfig, shape: Shape) -> int:
     return training.batch_size or max(_BATCH // apart, 8)
 
 
+def steps_of_a_round(n_rows: int, batch: int) -> int:
+    """Return the steps of a round: a small panel has been seen after fewer of them.
+
+    Examples
+    --------
+    >>> [steps_of_a_round(n_rows, 128) for n_rows in (4_000, 20_000, 400_000)]
+    [25, 50, 100]
+    """
+    return next((n for n in ROUNDS if _ROUNDS_OF_ROWS * n * batch >= n_rows), ROUNDS[-1])
+
+
 def fit_series_model(
     panel: Panel,
     shape: Shape,
@@ -80,27 +94,37 @@ def fit_series_model(
 ) -> SeriesModel:
     """Fit the series model to a panel.
 
-    A scout is trained on all but the last part of each series, which says when to stop and by how much the
-    quantiles have to be widened; the members are then trained on everything, for as many rounds.
+    The first member is a scout: it is trained on all but the last part of each series, says when to stop and
+    by how much the quantiles have to be widened, and goes on, gently, to the last part. The others are
+    trained on everything, for as many rounds.
     """
     reading = Reading.fit(panel, shape.normalise, log=shape.log)
+    panel = sampled(panel)
     networks = [SeriesNetwork(network, shape, seed + m, training.loss) for m in range(ensemble)]
     initial = [one.initial() for one in networks]
     members = _Members(networks[0], reading, panel, training, seed, progress)
-    windows = split(panel, 0, shape.steps, training.validation_fraction)
+    windows = split(panel, shape.steps, training.validation_fraction)
     if not len(windows.held_out.end):
         trained = members.train(initial, windows.train)
         return SeriesModel(networks[0], _weights(trained), reading, Calibration.none(shape.steps))
     if training.refit:
-        scouts = members.train(initial[:1], windows.train, windows.held_out)
-        everything = split(panel, 0, shape.steps, 0.0).train
-        trained = members.train(initial, everything, epochs=max(int(scouts[0].epochs), 1))
+        scout = members.train(initial[:1], windows.train, windows.held_out)
+        trained = members.refit(scout[0], initial[1:], split(panel, shape.steps, 0.0).train)
     else:
-        trained = scouts = members.train(initial, windows.train, windows.held_out)
+        trained = scout = members.train(initial, windows.train, windows.held_out)
     errors = rule_errors(networks[0], members.flat, all_windows(panel, shape.steps, shape.season))
     rule = reach_of_rule(errors, shape.season)
-    calibration = _calibrate(networks[0], _weights(scouts), members.flat, windows.held_out, rule)
+    calibration = _calibrate(networks[0], _weights(scout), members.flat, windows.held_out, rule)
     return SeriesModel(networks[0], _weights(trained), reading, calibration)
+
+
+def sampled(panel: Panel) -> Panel:
+    """Return the panel of as many series, drawn at random, as there is something to learn from."""
+    if panel.n_rows <= _MOST_ROWS:
+        return panel
+    order = np.random.default_rng(0).permutation(panel.n_series)
+    within = int(np.searchsorted(np.cumsum(panel.lengths[order]), _MOST_ROWS))
+    return panel.take(np.sort(order[: max(within, 1)]))
 
 
 def train_further(
@@ -122,8 +146,9 @@ def train_further(
     widths = (reading.past.width, reading.future.width, reading.static.width)
     if widths != (earlier.past.width, earlier.future.width, earlier.static.width):
         return None
+    panel = sampled(panel)
     members = _Members(network, reading, panel, gentle(training, _WARM_EPOCHS), seed, progress)
-    trained = members.train(start.members, split(panel, 0, shape.steps, 0.0).train)
+    trained = members.train(start.members, split(panel, shape.steps, 0.0).train)
     return SeriesModel(network, _weights(trained), reading, start.calibration)
 
 
@@ -147,33 +172,40 @@ class _Members:
         progress: Callable[[Progress], None] | None,
     ) -> None:
         self.training, self.seed, self.progress = training, seed, progress
-        self.room = roomy(panel.n_rows)
-        room = (roomy(panel.n_series), self.room)
+        room = (roomy(panel.n_series), roomy(panel.n_rows))
+        self.series = room[0]
         self.flat = reading.flat(panel, reading.units(panel), 0, room)
-        sampler = WindowSampler(network, windows_of_a_step(training, network.shape), ROUND)
-        self.trainer = Trainer(sampler, training, dropout=getattr(network.config, "dropout", 0.0))
+        batch = windows_of_a_step(training, network.shape)
+        self.sampler = WindowSampler(network, batch, steps_of_a_round(panel.n_rows, batch))
+        self.dropout = getattr(network.config, "dropout", 0.0)
+        self.held_out: Tree = None
 
     def train(
-        self,
-        initial: Sequence[Weights],
-        windows: Windows,
-        held_out: Windows | None = None,
-        epochs: int | None = None,
+        self, initial: Sequence[Weights], windows: Spans, held_out: Windows | None = None
     ) -> list[Trained]:
-        """Train from initial weights, on windows, with others by which to stop or for a number of rounds."""
-        train = ((self.flat, windows.filled(self.room)), len(windows.end))
-        judged = None
+        """Train from initial weights, on windows, with others by which to stop."""
         if held_out is not None:
             data = (self.flat, held_out.filled(roomy(len(held_out.end))))
-            judged = (data, evaluated(len(held_out.end)))
+            self.held_out = (data, evaluated(len(held_out.end)))
+        jobs = [self._job(self.training, m, start, windows) for m, start in enumerate(initial)]
+        return side_by_side(jobs)
 
-        def job(m: int) -> Trained:
-            report = reporter(self.progress, m, epochs or self.training.epochs)
-            return self.trainer.train(
-                initial[m], train, judged, seed=self.seed + m, epochs=epochs, report=report
-            )
+    def refit(self, scout: Trained, initial: Sequence[Weights], windows: Spans) -> list[Trained]:
+        """Let the scout go on to all windows, and train the others on them for as many rounds as it took."""
+        further, epochs = gentle(self.training, _WARM_EPOCHS), max(int(scout.epochs), 1)
+        jobs = [self._job(self.training, m, start, windows, epochs) for m, start in enumerate(initial, 1)]
+        *others, first = side_by_side([*jobs, self._job(further, 0, scout.weights, windows, further.epochs)])
+        return [first, *others]
 
-        return side_by_side([functools.partial(job, m) for m in range(len(initial))])
+    def _job(
+        self, training: TrainConfig, m: int, initial: Weights, windows: Spans, epochs: int | None = None
+    ) -> Callable[[], Trained]:
+        trainer = Trainer(self.sampler, training, dropout=self.dropout, joined=True)
+        train = ((self.flat, windows.filled(self.series)), windows.n_windows)
+        report = reporter(self.progress, m, epochs or training.epochs)
+        return functools.partial(
+            trainer.train, initial, train, self.held_out, seed=self.seed + m, epochs=epochs, report=report
+        )
 
 
 def _weights(trained: list[Trained]) -> tuple[list[npt.NDArray[np.float32]], ...]:

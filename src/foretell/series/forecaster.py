@@ -19,7 +19,6 @@ from foretell.data.state import panel_from_state
 from foretell.data.tables import SeriesBlocks, forecast_table, quantiles_for
 from foretell.errors import DataError, SmallDataWarning
 from foretell.nn.forecaster import NetworkForecaster
-from foretell.nn.samplers import power_of_two
 from foretell.nn.settings import SERIES, Defaults, NetworkConfig, TrainConfig, check_network, resolved
 from foretell.nn.training import Progress
 from foretell.series.auto import LEAST_VALUES, SeriesChoice, choose
@@ -31,7 +30,7 @@ from foretell.series.fitting import (
     untrained,
 )
 from foretell.series.quantiles import QUANTILES, at_levels, means
-from foretell.series.rollout import block_quantiles, path_quantiles
+from foretell.series.rollout import BLOCK, block_quantiles, path_quantiles
 from foretell.series.state import (
     choice_of,
     forecaster_state,
@@ -46,10 +45,6 @@ from foretell.storage.forecaster import FittedTo
 
 if TYPE_CHECKING:
     from foretell.nn.export import Program
-
-
-# Series that are forecast at once.
-_CHUNK = 256
 
 
 class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], SeriesBlocks):
@@ -69,7 +64,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
         Cell, layers, widths; or a network of your own, or a function that builds it for a shape: it reads
         ``(batch, lookback, columns)`` and gives the corrections to the anchor, ``shape.n_outputs`` numbers.
     training : TrainConfig, optional
-        An epoch is a round of 100 steps.
+        An epoch is a round of 25, 50 or 100 steps, by the size of the panel.
     ensemble : int
         Networks that are averaged.
     seed : int
@@ -273,17 +268,15 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
         check("horizon", horizon, Whole(of="steps"))
         self._check_columns(panel)
         model, shape = self.model_, self.model_.network.shape
-        n = panel.n_series
-        out = np.zeros((n, horizon, shape.n_targets, len(QUANTILES)))
-        size = min(_CHUNK, power_of_two(n))
-        for begin in range(0, n, size):
-            chosen = np.arange(begin, min(begin + size, n))
-            part = panel if n == len(chosen) else panel.take(chosen)
+        blocks = []
+        for begin in range(0, panel.n_series, BLOCK):
+            part = panel.take(np.arange(begin, min(begin + BLOCK, panel.n_series)))
             if shape.method == "recursive":
-                out[chosen] = path_quantiles(model, part, horizon, size, int(self.seed))
+                block = path_quantiles(model, part, horizon, int(self.seed))
             else:
-                out[chosen] = block_quantiles(model, part, horizon, size)
-        ours = np.sort(at_levels(out, quantiles), axis=-1)
+                block = block_quantiles(model, part, horizon)
+            blocks.append(np.sort(at_levels(block, quantiles), axis=-1))
+        ours = np.concatenate(blocks)
         if self.auto_ is not None:
             ours = self.auto_.forecast(ours, panel, horizon, quantiles)
         wrong = ~np.isfinite(ours).all(axis=(1, 2, 3))

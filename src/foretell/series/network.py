@@ -12,7 +12,7 @@ from foretell.nn.settings import SERIES, NetworkConfig
 from foretell.series.architecture import Shape, build_series_model
 from foretell.series.quantiles import MIDDLE, QUANTILES
 from foretell.series.scale import last_observed, mean_change, window_scale
-from foretell.series.windows import Batch, Flat, Windows, gather
+from foretell.series.windows import Batch, Flat, Spans, Windows, gather
 
 # What follows a window counts no more than this many scales.
 _FARTHEST = 50.0
@@ -124,12 +124,12 @@ class SeriesNetwork:
         return out
 
     def loss(
-        self, weights: Weights, data: tuple[Flat, Windows], chosen: Array, noise: Array | None
+        self, weights: Weights, data: tuple[Flat, Windows | Spans], chosen: Array, noise: Array | None
     ) -> tuple[Array, Array]:
         """Return `batch_loss` of some windows, which are gathered here, inside the compiled step."""
         flat, windows = data
-        drawn = Windows(*(part[chosen] for part in windows))
-        return self.batch_loss(weights, gather(flat, drawn, self.shape.lookback, self.shape.steps), noise)
+        batch = gather(flat, windows.at(chosen), self.shape.lookback, self.shape.steps)
+        return self.batch_loss(weights, batch, noise)
 
     def batch_loss(self, weights: Weights, batch: Batch, noise: Array | None) -> tuple[Array, Array]:
         """Return the summed loss of gathered windows, and how many values it sums.

@@ -29,9 +29,12 @@ Normalised: TypeAlias = tuple[Array, Array, Array, Array]
 Carry: TypeAlias = tuple[Array, Array, Array]
 # Sample paths of one series.
 _PATHS = 200
+# Series that are forecast at once, filled up to as many: the last bits of a product depend on its size, and
+# so no series' forecast depends on how many are asked for with it.
+BLOCK = 16
 
 
-def block_quantiles(model: SeriesModel, panel: Panel, h: int, size: int) -> FloatArray:
+def block_quantiles(model: SeriesModel, panel: Panel, h: int) -> FloatArray:
     """Return quantiles of ``h`` steps, shape (n_series, h, n_targets, n_quantiles).
 
     Beyond the network's own horizon, each block is forecast from the medians of those before; its distances
@@ -41,15 +44,14 @@ def block_quantiles(model: SeriesModel, panel: Panel, h: int, size: int) -> Floa
     ----------
     model : SeriesModel
     panel : Panel
+        Of at most `BLOCK` series.
     h : int
-    size : int
-        Series to which the panel is filled up, so that one compiled program answers for all.
     """
     steps, units = model.network.shape.steps, model.reading.units(panel)
     blocks: list[FloatArray] = []
     spread: FloatArray | float = 0.0
     while len(blocks) * steps < h:
-        block = units.back(_one_block(model, panel, units, size))
+        block = units.back(_one_block(model, panel, units))
         median = block[..., MIDDLE : MIDDLE + 1]
         reach = np.sign(block - median) * np.hypot(block - median, spread)
         blocks.append(median + reach)
@@ -60,9 +62,9 @@ def block_quantiles(model: SeriesModel, panel: Panel, h: int, size: int) -> Floa
     return np.concatenate(blocks, axis=1)[:, :h]
 
 
-def _one_block(model: SeriesModel, panel: Panel, units: Units, size: int) -> FloatArray:
+def _one_block(model: SeriesModel, panel: Panel, units: Units) -> FloatArray:
     """Return calibrated quantiles of the steps of one pass, in units of their series."""
-    flat, windows = tails(model, panel, units, model.network.shape.steps, size)
+    flat, windows = tails(model, panel, units, model.network.shape.steps, BLOCK)
     parts = _mean_quantiles(model.network, model.stacked, flat, windows)
     quantiles, loc, scale, anchor = (np.asarray(part, dtype=np.float64)[: panel.n_series] for part in parts)
     return model.calibration.apply(quantiles, anchor) * scale[..., None] + loc[..., None]
@@ -81,7 +83,7 @@ def _over_members(network: SeriesNetwork, members: list[Array], batch: Batch) ->
 
 
 def tails(model: SeriesModel, panel: Panel, units: Units, extra: int, size: int) -> tuple[Flat, Windows]:
-    """Return the last lookback of each series, and the windows at their ends."""
+    """Return the last lookback of each series, and the windows at their ends, filled up to so many series."""
     lookback = model.network.shape.lookback
     kept = np.minimum(panel.lengths, lookback)
     rows = flat_ranges(panel.offsets[1:] - kept, kept)
@@ -127,14 +129,14 @@ def extended(panel: Panel, values: FloatArray) -> Panel:
     )
 
 
-def path_quantiles(model: SeriesModel, panel: Panel, h: int, size: int, seed: int) -> FloatArray:
+def path_quantiles(model: SeriesModel, panel: Panel, h: int, seed: int) -> FloatArray:
     """Return quantiles over sample paths of a network of one step, fed back ``h`` times.
 
     Past covariates keep their last value along the paths.
     """
     units = model.reading.units(panel)
-    flat, windows = tails(model, panel, units, h, size)
-    streams = np.resize(streams_of(panel.ids, seed), size)
+    flat, windows = tails(model, panel, units, h, BLOCK)
+    streams = np.resize(streams_of(panel.ids, seed), BLOCK)
     quantiles = _paths(
         model.network, h, model.stacked, flat, windows, model.calibration.on_device(), jnp.asarray(streams)
     )

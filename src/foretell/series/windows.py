@@ -93,6 +93,47 @@ class Windows(NamedTuple):
         """Return them on the device, filled up to some size with repetitions from the start."""
         return Windows(*(jnp.asarray(np.resize(part, size)) for part in self))
 
+    def at(self, numbers: Array) -> Windows:
+        """Return some of them."""
+        return Windows(*(part[numbers] for part in self))
+
+
+class Spans(NamedTuple):
+    """Windows that end at any row of a span of each series, shape (n_series,) each; they are not written out.
+
+    Attributes
+    ----------
+    before : int32 array
+        Windows of the series before: they are numbered series by series.
+    first : int32 array
+        End of the first one.
+    start, stop : int32 array
+        As of `Windows`.
+    n_windows : int
+        Of all windows.
+    """
+
+    before: Array | Numbers
+    first: Array | Numbers
+    start: Array | Numbers
+    stop: Array | Numbers
+    n_windows: Array | int
+
+    def filled(self, size: int) -> Spans:
+        """Return them on the device, filled up to some number of series with such as have no window."""
+        room = size - len(self.first)
+        before = np.pad(self.before, (0, room), constant_values=np.iinfo(np.int32).max)
+        first, start, stop = (
+            jnp.asarray(np.pad(part, (0, room))) for part in (self.first, self.start, self.stop)
+        )
+        return Spans(jnp.asarray(before), first, start, stop, self.n_windows)
+
+    def at(self, numbers: Array) -> Windows:
+        """Return some windows by their numbers, inside of a compiled program."""
+        series = jnp.searchsorted(self.before, numbers, side="right") - 1
+        end = self.first[series] + numbers - self.before[series]
+        return Windows(end, self.start[series], self.stop[series], series)
+
 
 class Flat(NamedTuple):
     """A panel as flat arrays.
@@ -166,27 +207,17 @@ def roomy(size: int) -> int:
 
 def at_ends(starts: IntArray, lengths: IntArray, extra: int) -> Windows:
     """Return the window at each series' end, in flat arrays with ``extra`` rows after each series."""
-    return Windows(
-        *(
-            np.asarray(part, dtype=np.int32)
-            for part in (
-                starts + lengths,
-                starts,
-                starts + lengths + extra,
-                np.arange(len(starts)),
-            )
-        )
-    )
+    return Windows(*_numbers(starts + lengths, starts, starts + lengths + extra, np.arange(len(starts))))
 
 
 class Split(NamedTuple):
     """Windows to train on, and later ones to stop and calibrate by."""
 
-    train: Windows
+    train: Spans
     held_out: Windows
 
 
-def split(panel: Panel, extra: int, horizon: int, fraction: float, at_most: int = 2048) -> Split:
+def split(panel: Panel, horizon: int, fraction: float, at_most: int = 2048) -> Split:
     """Cut the windows of a panel at the start of each series' held-out last part.
 
     No training window reaches into the held-out part, which is a share of the series and at least one
@@ -195,32 +226,25 @@ def split(panel: Panel, extra: int, horizon: int, fraction: float, at_most: int 
     Parameters
     ----------
     panel : Panel
-    extra : int
-        Rows after each series in the flat arrays.
     horizon : int
     fraction : float
         Share of each series that is held out.
     at_most : int
-        Held-out windows.
+        Held-out windows, and so series that they are of.
     """
-    lengths = panel.lengths
-    starts = panel.offsets[:-1] + np.arange(panel.n_series) * extra
+    lengths, starts = panel.lengths, panel.offsets[:-1]
     n_held_out = np.maximum(np.round(fraction * lengths).astype(np.int64), horizon)
     n_held_out = np.where(lengths - n_held_out >= 2 * horizon, n_held_out, lengths // 3) * (fraction > 0)
     cut = lengths - n_held_out
     # A training window has at least one step before it and one step ahead; short series give what they can.
     first = np.minimum(np.maximum(horizon // 2, 1), np.maximum(cut - 1, 1))
-    last = np.maximum(cut - horizon, first)
-    train = _windows(starts, first, last, cut, np.ones_like(cut))
-    chosen = n_held_out > 0
-    if not chosen.any():
-        return Split(train, _windows(starts, first, first - 1, cut, np.ones_like(cut)))
-    per_series = max(at_most // int(chosen.sum()), 1)
+    counts = np.maximum(cut - horizon, first) - first + 1
+    before = np.cumsum(counts) - counts
+    number, end, start, stop = _numbers(before, starts + first, starts, starts + cut)
+    train = Spans(number, end, start, stop, int(counts.sum()))
     # Where not even one horizon is held out, windows may end within it.
     room = np.where(n_held_out < horizon, n_held_out - 1, n_held_out - horizon)
-    stride = np.maximum(-(-(room + 1) // per_series), 1)
-    held_out = _windows(starts, cut, np.where(chosen, cut + room, cut - 1), lengths, stride)
-    return Split(train, held_out)
+    return Split(train, _spread(panel, cut, cut + room, at_most))
 
 
 def all_windows(panel: Panel, horizon: int, season: int, at_most: int = 2048) -> Windows:
@@ -231,14 +255,20 @@ def all_windows(panel: Panel, horizon: int, season: int, at_most: int = 2048) ->
     lengths = panel.lengths
     first = np.maximum(lengths // 3, np.where(season < lengths, season, 1))
     last = np.where(lengths < 3 * horizon, lengths - 1, lengths - horizon)
-    stride = np.full_like(lengths, max(int(np.maximum(last - first + 1, 0).sum()) // at_most, 1))
-    return _windows(panel.offsets[:-1], first, last, lengths, stride)
+    return _spread(panel, first, last, at_most)
 
 
-def _windows(starts: IntArray, first: IntArray, last: IntArray, stop: IntArray, stride: IntArray) -> Windows:
-    """Return windows that end before the steps first, first + stride, … last of each series."""
-    counts = np.maximum((last - first) // stride + 1, 0)
-    owner = np.repeat(np.arange(len(starts)), counts)
-    step = flat_ranges(np.zeros_like(counts), counts) * stride[owner] + first[owner]
-    parts = (starts[owner] + step, starts[owner], starts[owner] + stop[owner], owner)
-    return Windows(*(np.asarray(part, dtype=np.int32) for part in parts))
+def _spread(panel: Panel, first: IntArray, last: IntArray, at_most: int) -> Windows:
+    """Return windows that end before the steps first … last of each series: no more than some in all."""
+    chosen = np.flatnonzero(last >= first)
+    chosen = chosen[:: max(-(-len(chosen) // at_most), 1)]
+    room = (last - first)[chosen]
+    stride = -(-(room + 1) // max(at_most // max(len(chosen), 1), 1))
+    counts = room // stride + 1
+    owner, start = np.repeat(chosen, counts), panel.offsets[:-1]
+    step = flat_ranges(np.zeros_like(counts), counts) * np.repeat(stride, counts) + first[owner]
+    return Windows(*_numbers(start[owner] + step, start[owner], panel.offsets[1:][owner], owner))
+
+
+def _numbers(*parts: IntArray) -> tuple[Numbers, ...]:
+    return tuple(part.astype(np.int32) for part in parts)
