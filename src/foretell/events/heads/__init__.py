@@ -62,7 +62,7 @@ class HeadConfig:
     censored: bool = True
     drop_out: str = "mbg"
     seasonal: bool = True
-    paths: int = 32
+    paths: int = 48
 
     def __post_init__(self) -> None:
         check_fields(self, _RULES)
