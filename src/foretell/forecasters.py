@@ -115,6 +115,7 @@ def _rooms() -> Iterator[None]:
 
     yield
     import foretell.baselines  # noqa: PLC0415
+    import foretell.series.prior  # noqa: PLC0415
 
     yield
     import foretell.series.forecaster  # noqa: F401, PLC0415

@@ -11,6 +11,7 @@ from tests.conftest import SMALL_CUTOFF, read_small, small_events
 import foretell as ft
 from foretell import baselines
 from foretell.nn.backend import keras
+from foretell.series.prior import Prior
 
 CUTOFF = SMALL_CUTOFF
 LAST_STEP = 49  # the last step of the series that is learned from
@@ -72,6 +73,8 @@ EVENTS = {f"head {head}": functools.partial(visits, head) for head in HEADS} | {
 SERIES = {method: functools.partial(values, method) for method in METHODS} | {
     "auto": functools.partial(values, model="auto"),
     "own network": functools.partial(values, network=own_windows),
+    "prior alone": functools.partial(values, model="prior"),
+    "prior": functools.partial(Prior, 7),
     "naive": baselines.Naive,
     "seasonal naive": functools.partial(baselines.SeasonalNaive, 7),
     "drift": baselines.Drift,

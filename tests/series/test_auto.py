@@ -10,6 +10,7 @@ from tests.data.panels import small_forecaster
 
 import foretell as ft
 from foretell.errors import ParameterError, SmallDataWarning
+from foretell.series.prior_forecast import prior_quantiles
 from foretell.stats.blending import blend_weights
 
 H = 6
@@ -45,7 +46,7 @@ def error(model, whole):
 def test_the_blend_errs_no_more_than_the_best_member_where_it_was_chosen(fitted):
     losses = dict(fitted.auto_.losses)
     assert losses.pop("blend") <= min(losses.values()) + 1e-12
-    assert set(losses) == {"network", "seasonal naive", "naive", "drift"}
+    assert set(losses) == {"network", "prior", "seasonal naive", "naive", "drift"}
     assert sum(fitted.auto_.weights.values()) == pytest.approx(1.0)
 
 
@@ -90,11 +91,20 @@ def test_one_short_series_is_left_to_the_rules(tmp_path):
     assert ft.load(model.save(tmp_path / "model")).predict().equals(model.predict())
 
 
-def test_a_series_too_short_to_hold_anything_back_takes_the_last_value():
+def test_a_series_too_short_to_hold_anything_back_is_left_to_the_prior():
     panel = ft.Panel.from_arrays({"a": [1.0, 5.0], "b": [2.0, 3.0]})
     with pytest.warns(SmallDataWarning):
         model = tiny(horizon=4, window=ft.WindowConfig(lookback=4, patch=4, season=1)).fit(panel)
-    assert model.predict()["foretell"].to_list() == [5.0] * 4 + [3.0] * 4
+    np.testing.assert_array_equal(model.forecast(panel, 4, LEVELS), prior_quantiles(panel, 4, LEVELS, 1))
+
+
+def test_the_prior_alone_answers_for_a_single_value_and_is_saved(tmp_path):
+    panel = ft.Panel.from_arrays({"a": [7.0]})
+    model = tiny(model="prior").fit(panel)
+    assert model.auto_.weights == {"prior": 1.0}
+    table = model.predict(levels=[80])
+    assert (table["foretell-hi-80"] > table["foretell-lo-80"]).all()
+    assert ft.load(model.save(tmp_path / "model")).predict(levels=[80]).equals(table)
 
 
 def test_an_unknown_model_is_refused(whole):

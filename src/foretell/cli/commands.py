@@ -39,12 +39,13 @@ from foretell.cli.options import (
 )
 from foretell.cli.questions import QUESTIONS, Question, predict_groups, typed_ids
 from foretell.cli.settings import build, compared, read_searched
-from foretell.errors import ParameterError
+from foretell.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
     import polars as pl
 
     from foretell.cli.questions import Charts, Data, Model
+    from foretell.data.panel import Panel
     from foretell.evaluation.evaluation import Evaluation
     from foretell.events.forecaster import EventForecaster
     from foretell.series.forecaster import SeriesForecaster
@@ -128,6 +129,62 @@ def fit(
     with terminal.training_progress() as progress:
         forecaster.fit(data, progress=progress)  # type: ignore[arg-type]  # of one question
     _save(question, forecaster, out, as_json=as_json)
+
+
+@command(app, kind_of_source)
+def forecast(
+    question: Question,
+    read: ReadOptions,
+    write: TableOptions,
+    horizon: Annotated[
+        str | None, typer.Option(help="How far: steps, or a duration such as 4w."), SERIES
+    ] = None,
+    level: Annotated[
+        list[int] | None, typer.Option(help="Per cent of an interval; repeatable; by default 50 80 95.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Picture of the first series: .png, .svg or .html.")
+    ] = None,
+) -> None:
+    """Forecast regular series at once, by the prior that comes with foretell: nothing is trained."""
+    if not question.needs_horizon:
+        raise ParameterError(
+            "forecast answers for regular series: name a column with --target; visits need a model first: "
+            "foretell fit"
+        )
+    question.check_horizon(horizon)
+    levels = level or [50, 80, 95]
+    from foretell.core.constraints import as_levels  # noqa: PLC0415
+
+    as_levels(levels)  # before the rows are read
+    write.check()
+    terminal.check_file(plot, _PICTURES, "picture")
+    panel = cast("Panel", _read_single(question, read))
+    steps = cast("int", question.horizon(str(horizon), panel))
+    from foretell.data.tables import forecast_table, quantiles_for  # noqa: PLC0415
+    from foretell.series.prior_forecast import prior_quantiles  # noqa: PLC0415  # needs no engine
+
+    with terminal.busy("forecasting"):
+        values = prior_quantiles(panel, steps, quantiles_for(levels))
+    write.write([forecast_table(panel, values, "foretell", levels)])
+    if plot is not None:
+        from foretell import plotting  # noqa: PLC0415
+        from foretell.series.prior import Prior  # noqa: PLC0415
+
+        with terminal.busy("drawing"):
+            chart = plotting.plot_forecast(Prior(horizon=steps).fit(panel))  # type: ignore[arg-type]  # as ours
+            plotting.save(chart, plot)
+        terminal.say(f"{plot} written")
+
+
+def _read_single(question: Question, read: ReadOptions) -> Data:
+    """Read rows; those without the column that ids stand in by default are of one series."""
+    try:
+        return question.read(read)
+    except DataError:
+        if read.id != ReadOptions.id:
+            raise
+        return question.read(dataclasses.replace(read, id=""))
 
 
 @command(app, kind_of_model)

@@ -15,6 +15,7 @@ from foretell.errors import DataError
 from foretell.evaluation.folds import LEVELS, EventFolds, SeriesFolds, last_origin, quantile_column
 from foretell.events.forecaster import EventForecaster
 from foretell.series.forecaster import SeriesForecaster
+from foretell.series.prior import Prior
 from foretell.stats import metrics
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ SERIES = Task(
     units=("unique_id", "target"),
     # Parts of the held-back steps.
     part=(pl.col("step") - 1) * pl.min_horizontal(8, pl.col("step").max()) // pl.col("step").max(),
-    models={"foretell": SeriesForecaster, **SERIES_BASELINES},
+    models={"foretell": SeriesForecaster, "prior": Prior, **SERIES_BASELINES},
     defaults=("foretell", "seasonal naive", "naive", "drift"),
     cut=SeriesFolds,
     inner_cut=_last_steps,

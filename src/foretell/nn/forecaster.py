@@ -56,7 +56,7 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
     model_
         The trained ensemble and what surrounds it.
     auto_
-        With ``model="auto"``: what an inner backtest chose.
+        Unless ``model="network"``: who answers, such as an inner backtest chose.
     """
 
     is_ours: ClassVar[bool] = True
@@ -97,16 +97,16 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
         """
         self._check_parameters()
         data = self._training_data(data, as_of)
-        small = self.model == "auto" and self._is_small(data)
+        untrained = self.model == "prior" or (self.model == "auto" and self._is_small(data))
         if warm_start is not None:
             self._check_alike(warm_start, data)
-            if warm_start.auto_ is not None and warm_start.auto_.too_little_data != small:
+            if warm_start.auto_ is not None and warm_start.auto_.too_little_data != untrained:
                 warm_start = None  # it was not trained, or there is too little to train it further
         start = None if warm_start is None else warm_start.model_
-        model = self._fit_model(data, start=start, train=not small, progress=progress)
+        model = self._fit_model(data, start=start, train=not untrained, progress=progress)
         chosen = None
-        if self.model == "auto":
-            plain = None if small else type(self)(**self.get_params() | {"model": "network"})
+        if self.model != "network":
+            plain = None if untrained else type(self)(**self.get_params() | {"model": "network"})
             chosen = self._choose(data, model, plain, None if warm_start is None else warm_start.auto_)
         self.auto_ = chosen
         self.model_ = model
@@ -226,7 +226,7 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
         self._check_fitted("model_")
         if self.auto_ is not None:
             raise ParameterError(
-                "a forecaster with model='auto' cannot be exported: it blends answers of several models; "
+                f"a forecaster with model={self.model!r} cannot be exported: others answer beside it; "
                 "expected one with model='network'"
             )
         return self._program(as_levels(levels), horizons).write(path)

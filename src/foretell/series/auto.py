@@ -1,4 +1,4 @@
-"""``SeriesForecaster(model="auto")``: the network, the rules, or a blend, by an inner backtest."""
+"""``SeriesForecaster(model="auto")``: network, prior, rules, or a blend, by an inner backtest."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from foretell.core.contracts import Described
 from foretell.data.panel import Panel
 from foretell.data.periodicity import find_season
 from foretell.errors import DataError, ParameterError
+from foretell.series.prior import Prior
 from foretell.stats.blending import blend_weights, check_weights
 from foretell.stats.metrics import naive_scale
 
-NETWORK = "network"
+NETWORK, PRIOR = "network", "prior"
 # With fewer observed values the network has too little to learn from.
 LEAST_VALUES = 200
 _LEVELS = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
@@ -39,11 +40,11 @@ class SeriesChoice:
     Attributes
     ----------
     weights : dict of str to float
-        Convex weights of the quantiles, by model; ``"network"`` is ours.
+        Convex weights of the quantiles, by model; ``"network"`` is the trained one.
     losses : dict of str to float
         Mean scaled pinball loss in the held-back part, of each model and of the ``"blend"``.
     too_little_data : bool
-        There were too few values for the network: it was not trained and has no weight.
+        The network was not trained and has no weight: there were too few values, or it was not asked for.
     season : int
         Of the seasonal-naive rule.
     """
@@ -63,7 +64,7 @@ class SeriesChoice:
     def forecast(
         self, ours: FloatArray, panel: Panel, horizon: int, quantiles: Sequence[float]
     ) -> FloatArray:
-        """Return blended quantiles; what a rule does not know of a series is taken from the network."""
+        """Return blended quantiles; what another does not know of a series is taken from the network."""
         rules = _rules(self.season)
         blended = self.weights.get(NETWORK, 0.0) * ours
         for name, share in self.weights.items():
@@ -85,7 +86,7 @@ def choose(panel: Panel, horizon: int, network: _Model | None, season: int | Non
     season : int, optional
         By default found in the part that is not held back.
     """
-    only = NETWORK if network is not None else "naive"  # where nothing can be held back
+    only = NETWORK if network is not None else PRIOR  # where nothing can be held back
     n_folds = int(np.clip(_HELD_BACK * np.median(panel.lengths) // horizon, 1, _MOST_FOLDS))
     try:
         train = panel.tail_split(n_folds * horizon)[0]
@@ -140,5 +141,6 @@ def _fold(
     return truth.ravel(), forecasts
 
 
-def _rules(season: int) -> dict[str, Naive | SeasonalNaive | Drift]:
-    return {"seasonal naive": SeasonalNaive(season=season), "naive": Naive(), "drift": Drift()}
+def _rules(season: int) -> dict[str, Prior | Naive | SeasonalNaive | Drift]:
+    rules: dict[str, Prior | Naive | SeasonalNaive | Drift] = {PRIOR: Prior(season=season)}
+    return rules | {"seasonal naive": SeasonalNaive(season=season), "naive": Naive(), "drift": Drift()}

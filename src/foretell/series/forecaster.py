@@ -21,7 +21,7 @@ from foretell.errors import DataError, SmallDataWarning
 from foretell.nn.forecaster import NetworkForecaster
 from foretell.nn.settings import SERIES, Defaults, NetworkConfig, TrainConfig, check_network, resolved
 from foretell.nn.training import Progress
-from foretell.series.auto import LEAST_VALUES, SeriesChoice, choose
+from foretell.series.auto import LEAST_VALUES, PRIOR, SeriesChoice, choose
 from foretell.series.fitting import (
     SeriesModel,
     choose_shape,
@@ -29,6 +29,7 @@ from foretell.series.fitting import (
     train_further,
     untrained,
 )
+from foretell.series.prior_forecast import first_season
 from foretell.series.quantiles import QUANTILES, at_levels, means
 from foretell.series.rollout import BLOCK, block_quantiles, path_quantiles
 from foretell.series.state import (
@@ -69,10 +70,11 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
         Networks that are averaged.
     seed : int
         Same seed, same machine, same answers.
-    model : {"network", "auto"}
-        ``"auto"`` holds back the last horizons once, and by them chooses or blends the network and the rules
-        (seasonal naive, naive, drift). With fewer than 200 observed values it warns and falls back on the
-        rules.
+    model : {"network", "prior", "auto"}
+        ``"prior"`` trains nothing: a network that comes with the package, trained on synthetic series alone,
+        forecasts each series by itself, however short; it reads no covariates. ``"auto"`` holds back the last
+        horizons once, and by them chooses or blends the network, the prior and the rules (seasonal naive,
+        naive, drift). With fewer than 200 observed values it warns and falls back on the prior and the rules.
 
     Attributes
     ----------
@@ -80,7 +82,8 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
         The panel it was fitted to.
     model_ : SeriesModel
     auto_ : SeriesChoice or None
-        With ``model="auto"``: the weights, the losses they came from, and whether there was too little data.
+        Unless ``model="network"``: the weights, the losses they came from, and whether the network was left
+        untrained.
     support_ : Support
         What values there can be, of each target: noticed in the panel, or as ``window.support`` says.
 
@@ -97,14 +100,14 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
     name = "foretell"
     kind: ClassVar[Kind] = "series"
     defaults: ClassVar[Defaults] = SERIES
-    _least = (LEAST_VALUES, "observed values", "the simple rules")
+    _least = (LEAST_VALUES, "observed values", "the prior and the simple rules")
     _constraints: ClassVar[Mapping[str, Constraint]] = {
         "horizon": Whole(),
         "ensemble": Whole(),
         "seed": Whole(0),
         "training": Maybe(Instance(TrainConfig)),
         "window": Maybe(Instance(WindowConfig)),
-        "model": OneOf(("network", "auto")),
+        "model": OneOf(("network", "prior", "auto")),
     }
     _configurations: ClassVar[Mapping[str, type]] = {
         "network": NetworkConfig,
@@ -138,7 +141,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
     def _training_data(self, data: Panel, as_of: object) -> Panel:
         panel = training_panel(data, as_of)
         Support.of(panel, (self.window or WindowConfig()).support)
-        if int(panel.lengths.max()) < 2:
+        if int(panel.lengths.max()) < 2 and self.model != "prior":
             raise DataError(
                 "all series have one step: there is nothing to learn from; read longer series, or take the "
                 "last value for the next"
@@ -195,6 +198,8 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
     def _choose(
         self, data: Panel, model: SeriesModel, plain: Self | None, earlier: SeriesChoice | None
     ) -> SeriesChoice:
+        if self.model == PRIOR:
+            return SeriesChoice({PRIOR: 1.0}, {}, too_little_data=True, season=first_season(data))
         return earlier or choose(data, int(self.horizon), plain, model.network.shape.season)
 
     def _keep(self, data: Panel) -> Self:

@@ -46,7 +46,7 @@ def lstm(gates: Singles, recurrent: Singles) -> Singles:
     With the gates i, f, g, o: c ← σ(f) c + σ(i) tanh(g), h ← σ(o) tanh(c) (Gers et al. 2000).
     """
     units = len(recurrent)
-    state = np.zeros((len(gates), units), np.float32)
+    state = np.zeros((len(gates), units), gates.dtype)
     memory = np.zeros_like(state)
     for t in range(gates.shape[1]):
         sums = state @ recurrent
@@ -96,4 +96,4 @@ def forecast(
 
 
 def _sigmoid(x: Singles) -> Singles:
-    return np.asarray(1.0 / (1.0 + np.exp(-x)), dtype=np.float32)
+    return np.asarray(1.0 / (1.0 + np.exp(-x)))

@@ -220,7 +220,7 @@ def _slope(values: Singles, known: BoolArray) -> Singles:
 def _line(values: Singles, used: Singles, steps: Singles) -> tuple[Singles, Singles, Singles]:
     """Return mean step, mean value and slope of least squares, shape (n,) each."""
     count = np.maximum(used.sum(axis=1), 1.0)
-    middle = (used @ steps) / count
+    middle = (used * steps).sum(axis=1) / count
     mean = (values * used).sum(axis=1) / count
     away = (steps - middle[:, None]) * used
     slope = (away * (values - mean[:, None])).sum(axis=1) / np.maximum((away * away).sum(axis=1), 1e-9)

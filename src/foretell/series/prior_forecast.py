@@ -1,0 +1,145 @@
+"""The prior: a network in the package, trained on synthetic series alone, that forecasts series it never saw.
+
+It runs on NumPy alone: no training, no compilation, no engine to import.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from foretell.core import FloatArray, IntArray
+from foretell.data.panel import Panel
+from foretell.data.periodicity import find_season
+from foretell.series.prior_features import Reading, Seasons, read
+from foretell.series.prior_network import Weights, forecast
+from foretell.series.quantiles import MIDDLE, QUANTILES, at_levels
+
+WEIGHTS: Final = Path(__file__).with_name("prior.npz")
+# Series that the network answers for at once; lengths are rounded up to multiples.
+_BATCH, _ROOM = 64, 16
+# What bare numbers may be, by their season: days of weeks and years; hours, half and quarter hours of days.
+_PAIRS: Final = ((7, 364), (24, 168), (48, 336), (96, 672))
+
+
+def prior_quantiles(
+    panel: Panel, h: int, quantiles: Sequence[float], season: int | None = None
+) -> FloatArray:
+    """Return quantiles of the steps after each series' end, shape (n_series, h, n_targets, n_quantiles).
+
+    They are sorted, and NaN for a series without any observed value.
+
+    Parameters
+    ----------
+    panel : Panel
+    h : int
+    quantiles : sequence of float
+    season : int, optional
+        The shorter of two seasons; by default the natural one of the panel's step, or what is found.
+    """
+    seasons = seasons_of(panel, first_season(panel) if season is None else season)
+    columns = [
+        _quantiles_of(column, panel.offsets, seasons, h) for column in np.ascontiguousarray(panel.values.T)
+    ]
+    return np.sort(at_levels(np.stack(columns, axis=2), quantiles), axis=-1)
+
+
+def first_season(panel: Panel) -> int:
+    """Return the shortest natural season, or of bare numbers the one that is found."""
+    natural = panel.grid.season_lengths()
+    return natural[0] if natural else find_season(panel)
+
+
+def seasons_of(panel: Panel, season: int) -> Seasons:
+    """Return a season with the one that goes with it: natural of the step, or usual of bare numbers.
+
+    Examples
+    --------
+    >>> seasons_of(Panel.from_arrays([[1, 2]], freq="1d"), 7), seasons_of(Panel.from_arrays([[1, 2]]), 168)
+    (Seasons(first=7, second=364), Seasons(first=24, second=168))
+    """
+    natural = panel.grid.season_lengths()
+    for pair in [natural] if natural else _PAIRS:
+        if len(pair) == 2 and season in pair:
+            return Seasons.fitting(pair[0], pair[1] // pair[0] * pair[0])
+    return Seasons.fitting(season, 1)
+
+
+@functools.cache
+def prior_weights() -> Weights:
+    """Return the weights that come with the package, in single precision."""
+    with np.load(WEIGHTS) as kept:
+        return {name: kept[name].astype(np.float32) for name in kept.files}
+
+
+def _quantiles_of(column: FloatArray, offsets: IntArray, seasons: Seasons, h: int) -> FloatArray:
+    """Return quantiles of one target, shape (n, h, len(QUANTILES)); NaN for a series without a value."""
+    n = len(offsets) - 1
+    place = np.where(np.isfinite(column), np.arange(len(column)), -1)
+    last = np.maximum.reduceat(place, offsets[:-1]) if len(column) else np.zeros(0, np.int64)
+    ends = np.where(last >= offsets[:-1], last + 1, offsets[:-1])
+    late = offsets[1:] - ends  # steps since the last value, which are forecast, too
+    lengths = np.minimum(ends - offsets[:-1], seasons.context)
+    out = np.full((n, h, len(QUANTILES)), np.nan)
+    for rows, room, since in _batches(lengths, late):
+        steps = np.arange(-room, 0)
+        inside = steps >= -lengths[rows, None]
+        values = np.where(inside, column[np.maximum(ends[rows, None] + steps, 0)], np.nan)
+        out[rows] = _rolled(values, seasons, h + since)[:, since:]
+    return out
+
+
+def _batches(lengths: IntArray, late: IntArray) -> Iterator[tuple[IntArray, int, int]]:
+    """Return series that are read alike: some at a time, in how many steps, and how late they are.
+
+    What a series is read with depends on itself alone, to the last bit.
+    """
+    rooms = -(-lengths // _ROOM) * _ROOM
+    order = np.lexsort([late, rooms])
+    order = order[lengths[order] > 0]
+    alike = np.stack([rooms, late], axis=1)[order]
+    cuts = np.flatnonzero((alike[1:] != alike[:-1]).any(axis=1)) + 1
+    for group in np.split(order, cuts) if len(order) else ():
+        for begin in range(0, len(group), _BATCH):
+            yield group[begin : begin + _BATCH], int(rooms[group[0]]), int(late[group[0]])
+
+
+def _scaled_quantiles(reading: Reading) -> FloatArray:
+    """Return what the network says, always of as many series: sums of others round in other ways."""
+    parts = [np.resize(part, (_BATCH, *part.shape[1:])) for part in reading[:4]]
+    answer: FloatArray = forecast(prior_weights(), (parts[0], parts[1], parts[2], parts[3]))
+    return answer[: len(reading.base)]
+
+
+def _rolled(values: FloatArray, seasons: Seasons, h: int) -> FloatArray:
+    """Return quantiles of ``h`` steps; beyond those of one pass, from the medians of the steps before.
+
+    Distances from the median grow by those at the end of the pass before, in quadrature.
+    """
+    blocks: list[FloatArray] = []
+    spread: FloatArray | float = 0.0
+    reached = 0
+    while reached < h:
+        steps = min(seasons.ahead, h - reached)
+        block = _block(values, seasons, steps)
+        median = block[..., MIDDLE : MIDDLE + 1]
+        reach = np.sign(block - median) * np.hypot(block - median, spread)
+        blocks.append(median + reach)
+        spread = np.abs(reach[:, -1:])
+        values = np.concatenate([values, median[..., 0]], axis=1)[:, -seasons.context :]
+        reached += steps
+    return np.concatenate(blocks, axis=1)
+
+
+def _block(values: FloatArray, seasons: Seasons, h: int) -> FloatArray:
+    """Return quantiles of one pass; what was never below 0, or always 0, is forecast to stay there."""
+    reading = read(values, seasons, h)
+    scaled = forecast(prior_weights(), reading[:4])
+    quantiles: FloatArray = reading.base[:, None, None] + scaled * reading.scale[:, None, None]
+    floor = np.where(np.nanmin(values, axis=1) >= 0, 0.0, -np.inf)
+    ceiling = np.where(np.nanmax(np.abs(values), axis=1) > 0, np.inf, 0.0)
+    return np.clip(quantiles, floor[:, None, None], ceiling[:, None, None])
