@@ -49,9 +49,10 @@ def prior_quantiles(
 
 
 def first_season(panel: Panel) -> int:
-    """Return the shortest natural season, or of bare numbers the one that is found."""
-    natural = panel.grid.season_lengths()
-    return natural[0] if natural else find_season(panel)
+    """Return the shortest natural season, or of bare numbers the one that is found; 1 where there is none."""
+    if panel.grid.frequency.unit == "number":
+        return find_season(panel)
+    return min(panel.grid.season_lengths(), default=1)
 
 
 def seasons_of(panel: Panel, season: int) -> Seasons:
@@ -118,28 +119,23 @@ def _scaled_quantiles(reading: Reading) -> FloatArray:
 def _rolled(values: FloatArray, seasons: Seasons, h: int) -> FloatArray:
     """Return quantiles of ``h`` steps; beyond those of one pass, from the medians of the steps before.
 
-    Distances from the median grow by those at the end of the pass before, in quadrature.
+    Distances from the median grow by those at the end of the pass before, in quadrature. What was never below
+    0, or always 0, stays there.
     """
+    floor = np.where(np.nanmin(values, axis=1) >= 0, 0.0, -np.inf)[:, None, None]
+    ceiling = np.where(np.nanmax(np.abs(values), axis=1) > 0, np.inf, 0.0)[:, None, None]
     blocks: list[FloatArray] = []
     spread: FloatArray | float = 0.0
     reached = 0
     while reached < h:
         steps = min(seasons.ahead, h - reached)
-        block = _block(values, seasons, steps)
-        median = block[..., MIDDLE : MIDDLE + 1]
+        reading = read(values, seasons, steps)
+        scaled = forecast(prior_weights(), reading[:4])
+        block = reading.base[:, None, None] + scaled * reading.scale[:, None, None]
+        median = np.clip(block[..., MIDDLE : MIDDLE + 1], floor, ceiling)
         reach = np.sign(block - median) * np.hypot(block - median, spread)
-        blocks.append(median + reach)
+        blocks.append(np.clip(median + reach, floor, ceiling))
         spread = np.abs(reach[:, -1:])
         values = np.concatenate([values, median[..., 0]], axis=1)[:, -seasons.context :]
         reached += steps
     return np.concatenate(blocks, axis=1)
-
-
-def _block(values: FloatArray, seasons: Seasons, h: int) -> FloatArray:
-    """Return quantiles of one pass; what was never below 0, or always 0, is forecast to stay there."""
-    reading = read(values, seasons, h)
-    scaled = forecast(prior_weights(), reading[:4])
-    quantiles: FloatArray = reading.base[:, None, None] + scaled * reading.scale[:, None, None]
-    floor = np.where(np.nanmin(values, axis=1) >= 0, 0.0, -np.inf)
-    ceiling = np.where(np.nanmax(np.abs(values), axis=1) > 0, np.inf, 0.0)
-    return np.clip(quantiles, floor[:, None, None], ceiling[:, None, None])
