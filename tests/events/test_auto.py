@@ -116,7 +116,7 @@ class TestSmallData:
 
 
 def test_an_unknown_model_is_refused(small, small_log):
-    with pytest.raises(ParameterError, match="model='best'; expected 'network' or 'auto'"):
+    with pytest.raises(ParameterError, match="model='best'; expected 'network', 'auto' or 'prior'"):
         small.forecaster(model="best").fit(small_log)
 
 

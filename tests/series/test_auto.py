@@ -66,7 +66,8 @@ def test_members_disagree_in_a_column_of_their_own(fitted):
     model = copy.copy(fitted)
     (weights,) = fitted.model_.members
     other = [weight * 1.2 for weight in weights]
-    model.model_ = dataclasses.replace(fitted.model_, members=(weights, other))
+    trusted = dataclasses.replace(fitted.model_.calibration, trust=0.5)
+    model.model_ = dataclasses.replace(fitted.model_, members=(weights, other), calibration=trusted)
     table = model.predict(levels=[80], disagreement=True)
     assert table.columns[-1] == "foretell-sd"
     assert (table["foretell-sd"] > 0).any()
@@ -92,7 +93,7 @@ def test_one_short_series_is_left_to_the_rules(tmp_path):
 
 
 def test_a_series_too_short_to_hold_anything_back_is_left_to_the_prior():
-    panel = ft.Panel.from_arrays({"a": [1.0, 5.0], "b": [2.0, 3.0]})
+    panel = ft.Panel.from_arrays({"a": [1.5, 5.25], "b": [2.0, 3.5]})
     with pytest.warns(SmallDataWarning):
         model = tiny(horizon=4, window=ft.WindowConfig(lookback=4, patch=4, season=1)).fit(panel)
     np.testing.assert_array_equal(model.forecast(panel, 4, LEVELS), prior_quantiles(panel, 4, LEVELS, 1))

@@ -131,7 +131,7 @@ class EventForecaster(CountForecasts):
         if self.answers_any_horizon:
             from foretell.events.horizon.adapter import HorizonEvents  # noqa: PLC0415  # it is one of these
 
-            self.__class__ = HorizonEvents
+            self.__class__ = HorizonEvents  # type: ignore[assignment]  # of the same parameters
             return self.fit(data, as_of=as_of, warm_start=warm_start, progress=progress)
         return super().fit(data, as_of=as_of, warm_start=warm_start, progress=progress)
 

@@ -131,7 +131,7 @@ class Tasks(NamedTuple):
 
     def rows(self, chosen: BoolArray) -> Tasks:
         """Return some paths."""
-        return Tasks(*(part[chosen] for part in self))
+        return Tasks(self.customer[chosen], self.stream[chosen], self.path[chosen], self.place[chosen])
 
 
 def _members(mass: FloatArray, tasks: Tasks) -> IntArray:

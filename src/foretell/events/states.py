@@ -178,8 +178,8 @@ def encode(
         if len(touched) < log.n_customers:
             if not len(touched):
                 return since
-            earlier = since.select(touched)
-            return since.put(touched, encode(model, log.take(touched), earlier, seen[touched]))
+            after = encode(model, log.take(touched), since.select(touched), seen[touched])
+            return since.put(touched, after)
     seen = np.zeros(log.n_customers, dtype=np.int64) if seen is None else seen
     blocks = []
     for rows in block_slices(log.n_customers):
@@ -260,7 +260,7 @@ def run_events(
         rows = xp.minimum(starts + position, features.shape[0] - 1)
         return network.step(weights, features[rows], state[rows], memory)
 
-    output, memory = event(last, repeat(last.max(), advance, memory, xp))
+    output, memory = event(xp.asarray(last), repeat(last.max(), advance, memory, xp))
     return memory, output
 
 

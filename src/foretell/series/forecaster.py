@@ -181,10 +181,10 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
                 stacklevel=3,
             )
         shape = choose_shape(data, self.window or WindowConfig(), int(self.horizon))
-        _say_what_is_short(data, shape.steps)
         network = resolved(self.network or NetworkConfig(), shape)
         if not train:
             return untrained(data, shape, network, seed)
+        _say_what_is_short(data, shape.steps)
         return fit_series_model(
             data,
             shape,
