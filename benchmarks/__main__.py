@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 NAMES = (
-    "events", "simulated", "speed", "read_events", "databases", "series", "series_speed", "series_methods",
-    "stores", "next_gap", "heads", "tutorial_speed", "tuning", "referee",
+    "events", "simulated", "speed", "cold", "read_events", "databases", "series", "series_speed",
+    "series_methods", "stores", "next_gap", "heads", "tutorial_speed", "tuning", "referee",
 )  # fmt: skip
 for name in NAMES:
     print(f"\n# {name}", flush=True)
