@@ -5,6 +5,9 @@ import json
 import stat
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
 import pytest
@@ -359,6 +362,26 @@ ft.write_tables(tables(), {url!r}, {TABLE!r}, if_exists={if_exists!r})
     assert rows_of(url) == as_rows(scores([1, 2]))
     ft.write_tables(scores([3]), url, TABLE, if_exists=if_exists)
     assert rows_of(url) == as_rows(scores([3]))
+
+
+@pytest.mark.parametrize("if_exists", ["append", "replace"])
+def test_two_who_make_the_same_table_at_once_do_so_one_after_the_other(url, if_exists):
+    begun = threading.Barrier(2)
+
+    def write(ids):
+        def tables():
+            yield scores(ids[:1])
+            time.sleep(0.2)  # the other one is at work meanwhile
+            yield scores(ids[1:])
+
+        begun.wait()
+        return ft.write_tables(tables(), url, TABLE, if_exists=if_exists, part=True).rows
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(write, [[1, 2], [3, 4]])) == [2, 2]
+    one, other = as_rows(scores([1, 2])), as_rows(scores([3, 4]))
+    assert rows_of(url) in ([one, other] if if_exists == "replace" else [sorted(one + other)])
+    assert tables_of(url) == [TABLE]
 
 
 def test_the_benchmark_of_databases_counts_what_it_writes(url):

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import itertools
 import secrets
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -18,6 +19,7 @@ from foretell.data.database import Database, opened, schema_and_name
 from foretell.data.rows import listed
 from foretell.data.sinks import IfExists, Sink, Written
 from foretell.errors import ColumnError, ParameterError, StorageError
+from foretell.storage.files import locked
 
 # Rows of one transaction.
 _BATCH: Final = 50_000
@@ -59,10 +61,17 @@ class DatabaseSink(Sink):
     def write(self, tables: Iterator[pl.DataFrame]) -> Written:
         """Load all rows beside the table, then let them take its place, or that of some of its rows."""
         first = next(tables)
-        with opened(self.source) as database, database.connected(make=True) as connection:
+        key = _key(first.columns)
+        with (
+            opened(self.source) as database,
+            database.connected(make=True) as connection,
+            contextlib.ExitStack() as stack,
+        ):
+            if self._columns(database, connection) is None or self.if_exists == "replace":
+                stack.enter_context(_alone(database, connection, self.table))
+            # Looked at again: another may have made it meanwhile.
             here = self._columns(database, connection)
             anew = here is None or self.if_exists == "replace"
-            key = _key(first.columns)
             if here is not None and not anew:
                 self._check_columns(database, first.columns, here, key)
             try:
@@ -128,6 +137,41 @@ def _key(columns: Sequence[str]) -> list[str]:
     """Return the columns that tell one row from another; none where there is no date, or no customer."""
     key = [name for name in _KEY if name in columns]
     return key if "unique_id" in key and key[0] != "unique_id" else []
+
+
+@contextlib.contextmanager
+def _alone(database: Database, connection: sa.Connection, table: str) -> Iterator[None]:
+    """Let one process at a time make a table; the lock of one that is killed goes with its connection."""
+    locks = _LOCKS.get(connection.dialect.name)
+    if locks is None:
+        folder = None if database.file is None else database.file.absolute().parent
+        with contextlib.nullcontext() if folder is None else locked(folder):
+            yield
+        return
+    lock, unlock = (
+        statement.bindparams(name=f"foretell {zlib.crc32(f'{database} {table}'.encode())}")
+        for statement in locks
+    )
+    with connection.begin():
+        connection.execute(lock)
+    try:
+        yield
+    finally:
+        connection.rollback()
+        with contextlib.suppress(sa.exc.SQLAlchemyError), connection.begin():
+            connection.execute(unlock)
+
+
+_MYSQL: Final = (sa.text("SELECT GET_LOCK(:name, 1000000)"), sa.text("SELECT RELEASE_LOCK(:name)"))
+# What locks a name on the server, and what lets go of it.
+_LOCKS: Final = {
+    "postgresql": (
+        sa.text("SELECT pg_advisory_lock(hashtext(:name))"),
+        sa.text("SELECT pg_advisory_unlock(hashtext(:name))"),
+    ),
+    "mysql": _MYSQL,
+    "mariadb": _MYSQL,
+}
 
 
 @contextlib.contextmanager

@@ -225,7 +225,7 @@ def write_version(target: Path, write: Callable[[Path], Described]) -> None:
             _write_all(aside, write, "")
             aside.rename(target)
         return
-    with _locked(target), _aside(target, _ASIDE) as aside:
+    with locked(target), _aside(target, _ASIDE) as aside:
         names = _write_all(aside, write, f"{secrets.token_hex(4)}.")
         _write_json(aside / _JOURNAL, sorted({*names.values(), *_own_files(target)}))
         (aside / _JOURNAL).replace(target / _JOURNAL)
@@ -317,8 +317,8 @@ def _runs(process: int) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    """Let one process at a time replace a model, where the system can lock."""
+def locked(place: Path) -> Iterator[None]:
+    """Let one process at a time work on what is in a directory, where the system can lock."""
     try:
         import fcntl  # noqa: PLC0415  # not on every system
     except ImportError:
