@@ -6,7 +6,7 @@ import pytest
 from tests.pages import DOCS, run_page
 
 ROOT = DOCS.parent
-DOORS = {"baselines", "datasets", "errors", "evaluation", "plotting", "prep"}
+DOORS = {"baselines", "datasets", "distributed", "errors", "evaluation", "plotting", "prep"}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@
     ├── NotFittedError (AttributeError)   asked for an answer before ``fit``, or without data
     ├── BackendError (RuntimeError)   Keras is loaded on a backend that the engine cannot use
     ├── StorageError (OSError)        a model or a table that cannot be written or read
+    ├── WorkerError (RuntimeError)    a machine or process of a cluster is lost again and again
     └── MissingDependencyError (ImportError)   an optional package is needed for this
 
 and all that it warns of::
@@ -57,6 +58,10 @@ class BackendError(ForetellError, RuntimeError):
 
 class StorageError(ForetellError, OSError):
     """A model directory cannot be written or read, or a table cannot be written."""
+
+
+class WorkerError(ForetellError, RuntimeError):
+    """Workers of a cluster are lost again and again."""
 
 
 class MissingDependencyError(ForetellError, ImportError):

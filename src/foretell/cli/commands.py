@@ -23,7 +23,9 @@ from foretell.cli.entry import command, kind_of_model, kind_of_source
 from foretell.cli.options import (
     EVENTS,
     SERIES,
+    AskOptions,
     BacktestOptions,
+    ClusterOptions,
     CompareOptions,
     EvaluateOptions,
     ModelDirectory,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
     from foretell.cli.questions import Charts, Data, Model
     from foretell.data.panel import Panel
+    from foretell.distributed import Scored
     from foretell.evaluation.evaluation import Evaluation
     from foretell.events.forecaster import EventForecaster
     from foretell.series.forecaster import SeriesForecaster
@@ -210,38 +213,42 @@ def update(
 
 @command(app, kind_of_model)
 def predict(
-    question: Question,
-    model: ModelDirectory,
-    write: TableOptions,
-    horizon: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Such as 7d, 26w, 36h, repeatable, by default 7d 30d 90d; of series once, or steps."
-        ),
-    ] = None,
-    level: Annotated[
-        list[int] | None, typer.Option(help="Per cent of an interval; repeatable; by default 50 80 95.")
-    ] = None,
-    id: Annotated[  # noqa: A002  # the option's name
-        list[str] | None, typer.Option("--id", help="Customer or series; repeatable; by default all.")
-    ] = None,
-    by_group: Annotated[
-        bool, typer.Option("--by-group", help="Expected visits of each group (store) instead."), EVENTS
-    ] = False,
+    question: Question, model: ModelDirectory, ask: AskOptions, write: TableOptions, cluster: ClusterOptions
 ) -> None:
     """Forecast every customer's next visit, chance of a return, and number of visits; or the next steps."""
-    if by_group and (id or level):
+    if ask.by_group and (ask.id or ask.level):
         raise ParameterError("--by-group forecasts whole groups; it goes with neither --id nor --level")
     from foretell.core.constraints import as_levels  # noqa: PLC0415
 
-    as_levels(level or [])  # before the model is loaded
+    as_levels(ask.level or [])  # before the model is loaded
+    cluster.check(write, ask)
+    if cluster.on is not None:
+        terminal.say(_predict_on(cluster, _load(model), write, ask))
+        return
     write.check()
     fitted = _load(model)
-    if by_group:
-        tables = iter([predict_groups(fitted, horizon)])
+    if ask.by_group:
+        tables = iter([predict_groups(fitted, ask.horizon)])
     else:
-        tables = question.predict(fitted, horizon, level or [50, 80, 95], id)
-    write.write(terminal.each("forecasting", tables), part=bool(id))
+        tables = question.predict(fitted, ask.horizon, ask.level or [50, 80, 95], ask.id)
+    write.write(terminal.each("forecasting", tables), part=bool(ask.id))
+
+
+def _predict_on(options: ClusterOptions, model: Model, write: TableOptions, ask: AskOptions) -> Scored:
+    from foretell.distributed import Cluster, Partitions  # noqa: PLC0415
+    from foretell.distributed import predict as run  # noqa: PLC0415
+
+    horizons = [int(text) if text.isdecimal() else text for text in ask.horizon or ("7d", "30d", "90d")]
+    with terminal.partition_progress() as progress:
+        return run(
+            cast("EventForecaster", model),
+            write.to_url or cast("Path", write.out),
+            write.to_table,
+            visits=options.partitions if options.visits is None else Partitions.open(options.visits),
+            horizons=horizons,
+            levels=ask.level or [50, 80, 95],
+            cluster=Cluster(options.workers, progress),
+        )
 
 
 @command(app, kind_of_source)

@@ -232,6 +232,62 @@ class SearchOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class AskOptions:
+    """What is forecast."""
+
+    horizon: Annotated[
+        _Names,
+        typer.Option(
+            help="Such as 7d, 26w, 36h, repeatable, by default 7d 30d 90d; of series once, or steps."
+        ),
+    ] = None
+    level: Annotated[
+        list[int] | None, typer.Option(help="Per cent of an interval; repeatable; by default 50 80 95.")
+    ] = None
+    id: Annotated[_Names, typer.Option("--id", help="Customer or series; repeatable; by default all.")] = None
+    by_group: Annotated[
+        bool, typer.Option("--by-group", help="Expected visits of each group (store) instead."), EVENTS
+    ] = False
+
+
+_cluster = _of("Beyond one machine")
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterOptions:
+    """Where a forecast is made."""
+
+    on: Annotated[
+        Literal["ray"] | None,
+        _cluster("--on", help="ray: by partitions of customers, each a file in the directory --out."),
+        EVENTS,
+    ] = None
+    workers: Annotated[
+        int | None, _cluster("--workers", min=1, help="Partitions at once; by default the cores."), EVENTS
+    ] = None
+    partitions: Annotated[
+        int | None, _cluster("--partitions", min=1, help="Of the model's own customers."), EVENTS
+    ] = None
+    visits: Annotated[
+        Path | None,
+        _cluster("--visits", help="Directory of foretell.distributed.partition: whom to forecast."),
+        EVENTS,
+    ] = None
+
+    def check(self, write: TableOptions, ask: AskOptions) -> None:
+        """Refuse what does not go together."""
+        write.check_places()
+        if self.on is None and (self.workers or self.partitions or self.visits):
+            raise ParameterError("--workers, --partitions and --visits go with --on ray")
+        if self.on is not None and write.out is None and write.to_url is None:
+            raise ParameterError("--on ray needs --out, a directory, or --to-url and --to-table")
+        if self.on is not None and (ask.id or ask.by_group or write.as_json or write.if_exists):
+            raise ParameterError("--on ray goes with none of --id, --by-group, --json and --if-exists")
+        if self.partitions and self.visits:
+            raise ParameterError("--visits are in partitions already; leave --partitions out")
+
+
+@dataclasses.dataclass(frozen=True)
 class TableOptions:
     """Where a table goes."""
 
@@ -253,14 +309,18 @@ class TableOptions:
         ),
     ] = None
 
-    def check(self) -> None:
-        """Refuse what cannot be written to, before any work is done for it."""
+    def check_places(self) -> None:
+        """Refuse two places, and half of one."""
         if self.out is not None and self.to_url is not None:
             raise ParameterError("--out and --to-url are two places; name one of them")
         if (self.to_url is None) != (self.to_table is None):
             raise ParameterError("--to-url and --to-table go together: the database, and its table")
         if self.if_exists is not None and self.out is None and self.to_url is None:
             raise ParameterError(f"--if-exists {self.if_exists} goes with --out or --to-url")
+
+    def check(self) -> None:
+        """Refuse what cannot be written to, before any work is done for it."""
+        self.check_places()
         sink = self._sink()
         if sink is not None:
             sink.check()

@@ -85,6 +85,21 @@ def search_progress() -> Iterator[Callable[[SearchProgress], None] | None]:
 
 
 @contextlib.contextmanager
+def partition_progress() -> Iterator[Callable[[int, int], None]]:
+    """Give a callback that draws a bar; where stderr is not a terminal, a line for each tenth."""
+    with _bars([], ["partition {task.completed:.0f} of {task.total:.0f}"]) as bars:
+        task = None if bars is None else bars.add_task("partitions", total=1)
+
+        def show(done: int, total: int) -> None:
+            if bars is not None and task is not None:
+                bars.update(task, completed=done, total=total)
+            elif done * 10 // total > (done - 1) * 10 // total:
+                say(f"{done:,} of {total:,} partitions")
+
+        yield show
+
+
+@contextlib.contextmanager
 def busy(what: str) -> Iterator[None]:
     """Say what goes on, with a spinner on a terminal and not at all elsewhere."""
     if not sys.stderr.isatty():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import zlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar, Self
 
@@ -161,6 +162,18 @@ class Ragged(abc.ABC):
         if not mask.any():
             raise ParameterError(f"no {self.entity} is chosen; name at least one")
         return mask
+
+
+def id_codes(ids: pl.Series) -> npt.NDArray[np.uint32]:
+    """Return a hash of each id, the same whether it is written as a number or as text.
+
+    Examples
+    --------
+    >>> bool((id_codes(pl.Series([7, 8])) == id_codes(pl.Series(["7", "8"]))).all())
+    True
+    """
+    names = ids.cast(pl.String).fill_null("").to_list()
+    return np.array([zlib.crc32(name.encode()) for name in names], dtype=np.uint32)
 
 
 def flat_ranges(starts: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer]) -> IntArray:

@@ -155,11 +155,33 @@ def read_database(
     table: str | None = None,
 ) -> Rows:
     """Read the asked-for columns of a table or of a query's result."""
+    (rows,) = database_slices(source, columns, options, query=query, table=table)
+    return rows
+
+
+def database_slices(
+    source: str | sa.URL | sa.Engine,
+    columns: Columns,
+    options: ReadOptions,
+    *,
+    query: str | None = None,
+    table: str | None = None,
+    size: float = float("inf"),
+) -> Iterator[Rows]:
+    """Read what `read_database` reads, about ``size`` rows at a time."""
     if (query is None) == (table is None):
         given = "neither is given" if query is None else "both are given"
         raise ParameterError(f"a database needs one of query= and table=; {given}")
     with opened(source) as database, database.connected() as connection:
-        return database.read(connection, columns, options, query, table)
+        origin = f"{'the query' if query is not None else f'table {table!r}'} of {database}"
+        slices, waiting = 0, []
+        for chunk in database.chunks(connection, columns, options, query, table):
+            waiting.append(chunk)
+            if sum(map(len, waiting)) >= size:
+                yield Rows(_concat(waiting, columns).select(columns.expressions()), origin)
+                slices, waiting = slices + 1, []
+        if waiting or not slices:
+            yield Rows(_concat(waiting, columns).select(columns.expressions()), origin)
 
 
 @contextlib.contextmanager
@@ -256,29 +278,26 @@ class Database:
         with connection:
             yield connection
 
-    def read(
+    def chunks(
         self,
         connection: sa.Connection,
         columns: Columns,
         options: ReadOptions,
         query: str | None,
         table: str | None,
-    ) -> Rows:
+    ) -> Iterator[pl.DataFrame]:
         """Read the columns, with what ``options`` ask for pushed into the SQL."""
         what = "the query" if query is not None else f"table {table!r}"
         rows = _subquery(query, columns) if query is not None else _table(str(table), columns)
         try:
             everything = sa.select(sa.text("*")).select_from(rows).where(sa.false())
             columns.check(list(connection.execute(everything).keys()), f"{what} of {self}")
-            chunks = [
-                _frame(chunk, columns)
-                for condition in conditions(connection, rows, columns, options)
-                for chunk in _stream(connection, sa.select(*rows.c).where(condition), options.chunk_rows)
-            ]
+            for condition in conditions(connection, rows, columns, options):
+                for chunk in _stream(connection, sa.select(*rows.c).where(condition), options.chunk_rows):
+                    yield _frame(chunk, columns)
         except (sa.exc.SQLAlchemyError, OSError) as error:
             mend = "it is run as a subquery of a SELECT" if query is not None else self._tables(str(table))
             raise self.error(f"cannot read {what}", error, mend) from error
-        return Rows(_concat(chunks, columns).select(columns.expressions()), f"{what} of {self}")
 
     def _tables(self, table: str) -> str:
         """Return the tables that there are, as a hint."""

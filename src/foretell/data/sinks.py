@@ -207,7 +207,7 @@ class FileSink(Sink):
                 yield frame
 
         try:
-            with _beside(self.path) as file:
+            with beside(self.path) as file:
                 write(counted(), file)
         except OSError as error:
             if isinstance(error, StorageError):
@@ -217,7 +217,7 @@ class FileSink(Sink):
 
 
 @contextlib.contextmanager
-def _beside(path: Path) -> Iterator[IO[bytes]]:
+def beside(path: Path) -> Iterator[IO[bytes]]:
     """Open a new file beside a path; it takes the path's place once all is written."""
     # A link stays a link: what it points to is replaced.
     whole = path.resolve()

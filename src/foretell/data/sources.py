@@ -11,7 +11,7 @@ import itertools
 import os
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -283,6 +283,34 @@ def read_rows(
         f"the source is of type {type(source).__name__}; expected a path, a pattern, a list of paths, "
         "a frame of pandas, polars or pyarrow, or a SQLAlchemy URL or Engine"
     )
+
+
+_ROWS_OF_A_SLICE: Final = 4_000_000
+
+
+def read_slices(
+    source: Any,
+    columns: Columns,
+    options: ReadOptions,
+    *,
+    query: str | None = None,
+    table: str | None = None,
+) -> Iterator[Rows]:
+    """Read what `read_rows` reads, of Parquet files and of databases a part of the rows at a time."""
+    if _is_database(source):
+        from foretell.data.database import database_slices  # noqa: PLC0415
+
+        size = _ROWS_OF_A_SLICE
+        yield from database_slices(source, columns, options, query=query, table=table, size=size)
+        return
+    files = [] if is_frame(source) else find_files(source)
+    if not files or {_kind(path) for path in files} != {"parquet"}:
+        yield read_rows(source, columns, options, query=query, table=table)
+        return
+    for path in files:
+        rows = _scan_parquet(path, columns)
+        for begin in range(0, rows.select(pl.len()).collect().item(), _ROWS_OF_A_SLICE):
+            yield Rows(rows.slice(begin, _ROWS_OF_A_SLICE).collect(), str(path))
 
 
 def _is_database(source: object) -> bool:

@@ -188,8 +188,13 @@ def jitted(*static: int) -> Callable[[Callable[Arguments, Result]], Callable[Arg
 
 
 def side_by_side(jobs: Sequence[Callable[[], Result]]) -> list[Result]:
-    """Run the members' jobs in threads, one a core: compiled programs let go of Python's lock."""
-    with ThreadPoolExecutor(max_workers=max(1, min(os.cpu_count() or 1, len(jobs)))) as pool:
+    """Run the members' jobs in threads, one a core: compiled programs let go of Python's lock.
+
+    Fewer where ``OMP_NUM_THREADS`` says so, as it does where several workers share a machine.
+    """
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    cores = int(told) if told.isdecimal() else os.cpu_count() or 1
+    with ThreadPoolExecutor(max_workers=max(1, min(cores, len(jobs)))) as pool:
         return [future.result() for future in [pool.submit(job) for job in jobs]]
 
 

@@ -6,7 +6,6 @@ in any order, in blocks of any size, in numpy and in a compiled program.
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import numpy as np
@@ -14,15 +13,14 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core import FloatArray, IntArray
+from foretell.core.ragged import id_codes
 
 Streams = npt.NDArray[np.uint32]
 
 
 def streams_of(ids: pl.Series, seed: int) -> Streams:
     """Return the stream of each customer or series, by id and seed."""
-    codes = [zlib.crc32(name.encode()) for name in ids.cast(pl.String).fill_null("").to_list()]
-    shift = (seed * 0x9E3779B9) % 2**32
-    return np.array(codes, dtype=np.uint32) + np.uint32(shift)
+    return id_codes(ids) + np.uint32((seed * 0x9E3779B9) % 2**32)
 
 
 def _hashed(x: Any, y: Any, z: Any) -> tuple[Any, Any, Any]:
