@@ -9,10 +9,12 @@ import sqlalchemy as sa
 from polars.testing import assert_frame_equal
 from tests.conftest import small_events
 from tests.distributed.conftest import READING
+from typer.testing import CliRunner
 
 import foretell as ft
 from foretell import distributed
 from foretell.baselines import EVENT_BASELINES, MBGNBD
+from foretell.cli.commands import app
 from foretell.distributed import scoring
 from foretell.errors import DataError, ParameterError
 
@@ -113,3 +115,21 @@ def test_what_goes_wrong_in_a_worker_is_raised_as_it_is(visits, statistic, clust
 def test_series_are_refused(tmp_path):
     with pytest.raises(ParameterError, match="expected a forecaster of visits"):
         distributed.predict(ft.baselines.Naive(), tmp_path)
+
+
+def test_the_command_line_asks_the_workers_and_shows_how_far_they_are(small_model, cluster, tmp_path):
+    small_model.save(tmp_path / "model")
+    call = ["predict", str(tmp_path / "model"), "--horizon", "7d", "--horizon", "30d", "--level", "80"]
+    ray = [*call, "--on", "ray", "--workers", "2"]
+    done = CliRunner().invoke(app, [*ray, "--partitions", "3", "--out", str(tmp_path / "scores")])
+    assert (done.exit_code, done.stdout) == (0, ""), done.output
+    assert "3 of 3 partitions" in done.stderr
+    assert_frame_equal(answers(tmp_path / "scores"), small_model.predict(**ASKED), check_exact=True)
+    for wrong, message in [
+        (ray, "--on ray needs --out"),
+        ([*ray, "--out", "a", "--id", "c001"], "--on ray goes with none of --id"),
+        ([*call, "--workers", "2"], "go with --on ray"),
+    ]:
+        refused = CliRunner().invoke(app, wrong)
+        assert refused.exit_code == 2
+        assert message in refused.stderr

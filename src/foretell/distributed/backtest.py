@@ -15,7 +15,7 @@ from foretell.distributed.partitions import Partitions
 from foretell.distributed.scoring import bare
 from foretell.errors import EmptyLogError
 from foretell.evaluation.backtest import BacktestConfig, run_folds
-from foretell.evaluation.event_folds import EventFolds
+from foretell.evaluation.folds import EventFolds
 from foretell.evaluation.tasks import EVENTS
 
 if TYPE_CHECKING:

@@ -256,8 +256,8 @@ def _write(source: object, place: Path, count: int, batch: int, reading: Reading
         raise EmptyLogError("there are no visits with a time, and start= and as_of= are not both given")
     start = min(seen) if begin is None else begin
     as_of = max(seen) if end is None else end - 1
-    ticks = [int(options.clock.last_step(moment)) for moment in (start, as_of)]
-    return _Batch(files, *ticks, outside)
+    first_tick, last_tick = (int(options.clock.last_step(moment)) for moment in (start, as_of))
+    return _Batch(files, first_tick, last_tick, outside)
 
 
 def _placed(rows: Rows, columns: EventColumns, options: EventOptions, count: int) -> pl.DataFrame:
