@@ -160,7 +160,7 @@ def test_an_hourly_clock_is_exported_too(tmp_path):
 
 def test_what_is_no_single_function_of_the_visits_is_refused(small_model, tmp_path):
     blended = copy.copy(small_model)
-    blended.auto_ = object()
+    blended.model, blended.auto_ = "auto", object()
     with pytest.raises(ft.errors.ParameterError, match="model='auto' cannot be exported"):
         blended.export(tmp_path / "when.onnx")
     of_stores = stores()
