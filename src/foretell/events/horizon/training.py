@@ -244,6 +244,7 @@ _ORIGINS: Final = np.linspace(0.35, 0.94, 7)  # shares of the log at which it is
 _JUDGED: Final = 0.78  # share of the log by which the number of steps is chosen, on what comes after it
 _CHOICES: Final = (0, 20, 40, 80, 120, 160, 200)
 _CUSTOMERS: Final = 3000  # at one origin
+_OWN_BATCH: Final = (352, 160)
 _GENTLE: Final = 3e-4
 
 
@@ -280,7 +281,7 @@ def _steps_on(
     most: int = _CHOICES[-1],
 ) -> Weights:
     """Return the average of the weights after some steps, shown to a judge at each number to choose from."""
-    state, batches = Training.begin(weights), Batches(rows)
+    state, batches = Training.begin(weights), Batches(rows, _OWN_BATCH)
     for step in range(most + 1):
         if judge is not None and step in _CHOICES:
             judge(state.average)
@@ -300,7 +301,7 @@ def _looked_ahead(visits: Visits, origin: int, until: int, rng: np.random.Genera
     known = np.unique(visits.owner[visits.time <= origin])[chosen]
     counts = [
         np.bincount(
-            visits.owner[(visits.time > origin) & (visits.time <= origin + t)], minlength=known.max() + 1
+            visits.owner[(visits.time > origin) & (visits.time <= origin + t)], minlength=len(visits.count)
         )
         for t in ticks
     ]
