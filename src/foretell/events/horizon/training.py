@@ -242,10 +242,10 @@ def train_prior(out: Path, *, rounds: int, seed: int, peak: float) -> None:
 
 _ORIGINS: Final = np.linspace(0.35, 0.94, 7)  # shares of the log at which it is looked ahead
 _JUDGED: Final = 0.78  # share of the log by which the number of steps is chosen, on what comes after it
-_CHOICES: Final = (0, 20, 40, 80, 120, 160, 200)
+_CHOICES: Final = (0, 20, 40, 80)
 _CUSTOMERS: Final = 3000  # at one origin
 _OWN_BATCH: Final = (352, 160)
-_GENTLE: Final = 3e-4
+_GENTLE: Final = 5e-5  # at 3e-4 a log's own origins are taken for all that can come
 
 
 def adapted(weights: Weights, visits: Visits, *, seed: int) -> dict[str, Float32Array]:
