@@ -1,4 +1,4 @@
-"""The prior and the horizon head as forecasters: what they answer agrees, and what they learn is of the log."""
+"""The prior and the horizon head as forecasters: their answers agree, and what they learn is of the log."""
 
 import itertools
 
