@@ -1,6 +1,8 @@
 """The public door: what it shows, that it opens fast, and that it says so when the engine cannot start."""
 
+import importlib
 import os
+import pkgutil
 import subprocess
 import sys
 
@@ -67,3 +69,12 @@ def test_another_backend_in_the_environment_does_not_matter_if_keras_comes_with_
 def test_reading_a_log_needs_no_engine():
     done = run("import sys, foretell as ft; ft.read_events; print({'jax', 'keras'} & set(sys.modules))")
     assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_no_package_exports_what_one_of_its_modules_is_called():
+    """The import of the module would put it in the place of what is exported."""
+    for found in pkgutil.walk_packages(ft.__path__, "foretell."):
+        if found.ispkg:
+            package = importlib.import_module(found.name)
+            modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+            assert not modules & set(getattr(package, "__all__", ())), found.name

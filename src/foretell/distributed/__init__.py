@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from foretell.distributed.backtest import backtest
+    from foretell.distributed.evaluation import backtest
     from foretell.distributed.cluster import Cluster
     from foretell.distributed.partitions import Partitions, partition
     from foretell.distributed.scoring import Scored, predict, update
@@ -15,7 +15,7 @@ __all__ = ["Cluster", "Partitions", "Scored", "backtest", "partition", "predict"
 
 # Imported on first use: a worker that scores by a statistic needs no engine.
 _ROOMS = {
-    "backtest": ("backtest",),
+    "evaluation": ("backtest",),
     "cluster": ("Cluster",),
     "partitions": ("Partitions", "partition"),
     "scoring": ("Scored", "predict", "update"),
