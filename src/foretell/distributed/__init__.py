@@ -6,8 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from foretell.distributed.evaluation import backtest
     from foretell.distributed.cluster import Cluster
+    from foretell.distributed.evaluation import backtest
     from foretell.distributed.partitions import Partitions, partition
     from foretell.distributed.scoring import Scored, predict, update
 
