@@ -262,6 +262,18 @@ def test_groups_are_forecast_by_name(model):
     assert table["group"].to_list() == [0, 1, 2]
 
 
+def test_totals_are_forecast_by_week_group_and_customer(model):
+    whole, weeks, groups = (
+        pl.read_csv(foretell("totals", model, "--horizon", "28d", *more).stdout.encode())
+        for more in ([], ["--by", "week", "--level", "50"], ["--by", "group"])
+    )
+    assert whole.columns == ["ds", "end", "visits", "visits-lo-80", "visits-hi-80"]
+    assert weeks["visits"].sum() == pytest.approx(whole["visits"][0], rel=0.03)  # by simulation
+    assert groups["group"].to_list() == [0, 1, 2]
+    one = pl.read_csv(foretell("totals", model, "--id", "4").stdout.encode())
+    assert one["visits"][0] < whole["visits"][0]
+
+
 def test_update_takes_the_whole_log_again_and_keeps_what_is_new(model, visits, tmp_path):
     out = tmp_path / "later"
     more = ["--group", "store", "--as-of", "1997-10-31", "--out", out, "--json"]

@@ -129,7 +129,7 @@ def test_an_hourly_log_is_drawn_by_weeks_with_its_hours(tmp_path):
 
 @pytest.mark.slow
 def test_tracking_of_a_model_shows_its_forecast_after_the_weeks_so_far(model):
-    chart = plotting.plot_tracking(model, horizon="10w", paths=20)
+    chart = plotting.plot_tracking(model, horizon="10w")
     assert "foretell" in texts(chart)
     assert len(values(chart, "low", "high")) == 10
 

@@ -190,7 +190,7 @@ class EventFormulas(_Statistic, CustomerBlocks, ABC, Generic[Read]):
         moments = self._next_event(histories, np.array([0.5, *tails]))
         answers = EventAnswers(
             next_event=None if moments is None else moments[0],
-            intervals=None if moments is None else moments[1:].reshape(len(levels), 2, -1),
+            intervals=None if moments is None else moments[1:].reshape(len(levels), 2, len(customers.ids)),
             p_active=self._further_event(histories),
             p_return=self._chances(histories, ticks) if named else None,
             expected=self._expected(histories, ticks),

@@ -25,6 +25,7 @@ from foretell.cli.options import (
     SERIES,
     AskOptions,
     BacktestOptions,
+    By,
     ClusterOptions,
     CompareOptions,
     EvaluateOptions,
@@ -39,7 +40,7 @@ from foretell.cli.options import (
     TableOptions,
     TrainOptions,
 )
-from foretell.cli.questions import QUESTIONS, Question, predict_groups, typed_ids
+from foretell.cli.questions import QUESTIONS, Question, predict_groups, predict_totals, typed_ids
 from foretell.cli.settings import build, compared, read_searched
 from foretell.errors import DataError, ParameterError
 
@@ -232,6 +233,32 @@ def predict(
     else:
         tables = question.predict(fitted, ask.horizon, ask.level or [50, 80, 95], ask.id)
     write.write(terminal.each("forecasting", tables), part=bool(ask.id))
+
+
+@command(app, kind_of_model)
+def totals(
+    question: Question,
+    model: ModelDirectory,
+    write: TableOptions,
+    horizon: Annotated[str, typer.Option(help="How far ahead, such as 1mo, 13w, 90d.")] = "1mo",
+    by: Annotated[By | None, typer.Option(help="A row for each; by default one for the whole.")] = None,
+    level: Annotated[
+        list[int] | None, typer.Option(help="Per cent of an interval; repeatable; by default 80.")
+    ] = None,
+    id: Annotated[  # noqa: A002  # the option's name
+        list[str] | None, typer.Option("--id", help="Customer who counts; repeatable; by default all.")
+    ] = None,
+) -> None:
+    """Forecast the visits of all customers together, by week, month or group, and how sure that is."""
+    del question
+    from foretell.core.constraints import as_levels  # noqa: PLC0415
+
+    levels = as_levels(level or [80])  # before the model is loaded
+    write.check()
+    fitted = _load(model)
+    with terminal.busy("forecasting"):
+        table = predict_totals(fitted, horizon, by, levels, id)
+    write.write([table])
 
 
 def _predict_on(options: ClusterOptions, model: Model, write: TableOptions, ask: AskOptions) -> Scored:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
 from foretell.cli import terminal
-from foretell.cli.options import Picture, ReadOptions, RowOptions
+from foretell.cli.options import By, Picture, ReadOptions, RowOptions
 from foretell.errors import EmptyLogError, ParameterError, StorageError
 
 if TYPE_CHECKING:
@@ -270,6 +270,20 @@ def predict_groups(model: Model, horizons: Sequence[str] | None) -> pl.DataFrame
         raise ParameterError(f"--by-group: {model.name} knows no groups; expected a model of ours")
     forecaster = cast("EventForecaster", model)
     return forecaster.predict_groups(Events().horizons(horizons, forecaster.log_))
+
+
+def predict_totals(
+    model: Model, horizon: str, by: By | None, levels: Sequence[int], ids: Sequence[str] | None
+) -> pl.DataFrame:
+    """Return the expected visits of many customers together."""
+    from foretell.events.totals import predict_totals as totals_of  # noqa: PLC0415
+
+    forecaster, events = cast("EventForecaster", model), Events()
+    if model.kind != "events":
+        raise ParameterError("totals belongs to logs of visits, and this is a model of regular series")
+    log = forecaster.log_
+    chosen = typed_ids(log.ids, ids) if ids else None
+    return totals_of(forecaster, events.horizon(horizon, log), by, levels, chosen)
 
 
 def kind_of_directory(place: Path) -> Kind | None:

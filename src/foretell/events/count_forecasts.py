@@ -59,7 +59,11 @@ class Simulation:
         return flat.reshape(self.log.n_customers, self.paths)
 
     def cohort(self, period: str | int = "7d", levels: Sequence[int] = (80,)) -> pl.DataFrame:
-        """Return totals of all customers by period: ``ds``, ``foretell`` (the mean), ``foretell-lo-80`` …."""
+        """Return totals of all customers by period: ``ds``, ``foretell`` (the mean), ``foretell-lo-80`` ….
+
+        Intervals hold what chance does to a right model; `EventForecaster.predict_totals` adds the error of
+        the model.
+        """
         ends = period_edges(self.horizon, self.log.ticks_of(period))
         index = np.searchsorted(ends, self.tick - self.log.as_of)
         flat = np.bincount(index * self.paths + self.path, minlength=len(ends) * self.paths)

@@ -34,6 +34,7 @@ from foretell.nn.settings import NetworkConfig, TrainConfig, check_network
 from foretell.prep.bins import Bins
 
 if TYPE_CHECKING:
+    from foretell.events.totals import By
     from foretell.nn.export import Program
     from foretell.nn.training import Progress
 
@@ -231,6 +232,57 @@ class EventForecaster(CountForecasts):
         customers, states = self._chosen(ids)
         moments = standing(self.model_, customers.log, states).next_events(levels)
         return quantile_table(customers, moments, levels)
+
+    def predict_totals(
+        self,
+        horizon: str | int = "1mo",
+        by: By | None = None,
+        levels: Sequence[float] = (80,),
+        ids: Collection[object] | None = None,
+    ) -> pl.DataFrame:
+        """Forecast the visits of many customers together, and how sure that is.
+
+        They are the visits of customers known by the as-of date; who comes for the first time is not among
+        them. The intervals hold chance, and the error of the model: how far forecasts at earlier origins of
+        the log were off, for the level (which lasts for months), for single weeks and for the groups' shares;
+        a short log's are drawn towards what is usual in simulated shops.
+
+        Parameters
+        ----------
+        horizon : str or int
+        by : {None, "week", "month", "group"}
+            Rows: one of the whole horizon, of weeks after the as-of date, of calendar months, or of groups.
+            The visits of weeks, months or groups add up to those of the whole.
+        levels : sequence of float
+            Percentages of the central intervals.
+        ids : collection, optional
+            The customers who count; by default all.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``ds`` and ``end``, the first and the last tick; ``visits`` (expected), ``visits-lo-80``,
+            ``visits-hi-80`` …; by group ``group`` comes first.
+
+        Raises
+        ------
+        DataError
+            The log has no groups.
+        ParameterError
+            The head does not know how many events follow the next one.
+
+        Examples
+        --------
+        >>> import foretell as ft
+        >>> log = ft.read_events(ft.datasets.load_cdnow(sample=True), id="customer_id", time="date")
+        >>> model = ft.EventForecaster(model="prior").fit(log, as_of="1997-09-30")
+        >>> model.predict_totals("3mo", by="month").columns
+        ['ds', 'end', 'visits', 'visits-lo-80', 'visits-hi-80']
+        """
+        from foretell.events.totals import predict_totals  # noqa: PLC0415  # the prior is one of these
+
+        self._check_fitted("log_")
+        return predict_totals(self, horizon, by, levels, ids)
 
     def predict_gap(
         self, levels: Sequence[float] = (80,), ids: Collection[object] | None = None

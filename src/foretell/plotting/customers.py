@@ -61,7 +61,6 @@ def plot_tracking(
     models: Sequence[str] | None = None,
     horizon: str | int = "26w",
     band: pl.DataFrame | None = None,
-    paths: int = 200,
 ) -> Chart:
     """Show the repeat visits of all customers, week by week, against the forecasts.
 
@@ -75,10 +74,8 @@ def plot_tracking(
     horizon : str or int
         How far ahead, for a model.
     band : polars.DataFrame, optional
-        80 % band as `Simulation.cohort` gives it. By default it is simulated, where the first shown model
-        can. It holds what chance does to a right model, not the error of a wrong one.
-    paths : int
-        Simulated paths for the band.
+        80 % band, with columns as `Simulation.cohort` has them. By default that of `predict_totals`, where
+        the first shown model is one of ours: it holds chance and the model's own error.
 
     Raises
     ------
@@ -92,25 +89,22 @@ def plot_tracking(
     'Visits per week: forecast against actual'
     """
     if isinstance(source, Evaluation):
-        tracks = _of_evaluation(source, models, band, paths)
+        tracks = _of_evaluation(source, models, band)
         title = "Visits per week: forecast against actual"
     else:
-        cohort = source.simulate(horizon, paths=paths).cohort(_PERIOD) if band is None else band
-        # The band's own mean: a second simulation would only cost time.
+        cohort = _band(source, horizon) if band is None else band
         mean = {source.name: cohort["foretell"].to_numpy()}
         tracks = _Tracks(source.log_, source.log_.ticks_of(horizon), None, mean, cohort)
         title = "Visits per week: so far, and forecast"
     log = tracks.log
     subtitle = [f"Repeat visits of the {log.n_customers:,} customers seen by {spelled(log.as_of, log)}."]
     if tracks.band is not None:
-        subtitle.append(
-            "Shaded: 80% of the simulated futures, which shows chance but not the model's own error."
-        )
+        subtitle.append("Shaded: the 80% interval, by chance and by how far earlier forecasts were off.")
     return finish(_chart(tracks).properties(width=WIDTH - 90, height=_HEIGHT), title, subtitle)
 
 
 def _of_evaluation(
-    evaluation: Evaluation, models: Sequence[str] | None, band: pl.DataFrame | None, paths: int
+    evaluation: Evaluation, models: Sequence[str] | None, band: pl.DataFrame | None
 ) -> _Tracks:
     if not evaluation.totals.width:
         raise ParameterError("only visits have totals by week; of series look at plot_forecast")
@@ -129,9 +123,14 @@ def _of_evaluation(
     actual = totals.filter(pl.col("model") == evaluation.names[0])["y"].to_numpy()
     if band is None and names and names[0] in evaluation.ours:
         model = cast("EventForecaster", evaluation.models[names[0]])
-        band = model.simulate(evaluation.horizon, paths=paths).cohort(_PERIOD)
+        band = _band(model, evaluation.horizon)
     shown = {name: forecasts[name] for name in names}
     return _Tracks(evaluation.train, evaluation.horizon, actual, shown, band)
+
+
+def _band(model: EventForecaster, horizon: str | int) -> pl.DataFrame:
+    weeks = model.predict_totals(horizon, by="week")
+    return weeks.rename(lambda name: name.replace("visits", "foretell"))
 
 
 def _chart(tracks: _Tracks) -> Chart:

@@ -54,6 +54,12 @@ class CountCurves:
         """Return the expected number of visits, shape (n, n_horizons)."""
         return self.p_return(days) * (1.0 + self.more(days))
 
+    def variance(self, days: npt.ArrayLike) -> FloatArray:
+        """Return the variance of the number of visits, shape (n, n_horizons)."""
+        returned, more = self.p_return(days), self.more(days)
+        square = (1.0 + more) ** 2 + more + more**2 / np.exp(self.log_shape)[:, None]
+        return returned * square - (returned * (1.0 + more)) ** 2
+
     @property
     def p_active(self) -> FloatArray:
         """The chance of any further visit, up to the last knot."""

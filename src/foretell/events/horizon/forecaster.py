@@ -277,5 +277,28 @@ def prior() -> dict[str, Float32Array]:
         return read_weights(file)
 
 
+class PriorCounts(NamedTuple):
+    """What the prior expects after a log's end.
+
+    Attributes
+    ----------
+    expected : array, shape (n_customers, n_ticks)
+    dispersion : float
+        Of all counts up to the last tick: their variance beyond a Poisson's, over their squared means.
+    """
+
+    expected: FloatArray
+    dispersion: float
+
+
+def prior_counts(log: EventLog, ticks: IntArray) -> PriorCounts:
+    """Return what the prior expects within some ticks after the end of a log."""
+    standing = HorizonForecaster().fit(log)._of_all(log)  # noqa: SLF001  # of this module
+    days = standing.days(ticks)
+    expected = standing.curves.expected(days)
+    beyond = standing.curves.variance(days[-1:])[:, 0] - expected[:, -1]
+    return PriorCounts(expected, float(max(beyond.sum(), 0.0) / max((expected[:, -1] ** 2).sum(), 1e-9)))
+
+
 def _visits(log: EventLog) -> Visits:
     return Visits(log.owner, log.times, log.as_of, log.unit)

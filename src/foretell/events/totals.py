@@ -1,0 +1,280 @@
+"""Expected visits of many customers together, with intervals that hold the error of the model."""
+
+from __future__ import annotations
+
+import dataclasses
+import weakref
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final, Literal, Protocol
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from foretell.core import FloatArray, IntArray
+from foretell.core.constraints import OneOf, as_levels, check
+from foretell.core.time import UNIT_SECONDS, period_edges
+from foretell.data.log import EventLog
+from foretell.data.tables import asked_customers
+from foretell.errors import DataError, EmptyLogError, ParameterError
+from foretell.events.count_forecasts import group_totals
+from foretell.events.horizon.forecaster import prior_counts
+
+By = Literal["week", "month", "group"]
+
+_SAMPLE: Final = 8_000  # customers by whom the error of totals is measured
+_PARTS: Final = (2, 3, 4, 6, 8, 12)  # origins lie such a part of the log before its end
+_LEAST_AHEAD, _LEAST_SEEN = 7, 28  # days after and before an origin
+# What is known of relative errors before any log is seen, by simulated shops; and how many origins that is
+# worth. The six origins of a log look at the same last weeks, and are worth fewer than six.
+_LEVEL, _WEEKLY, _SHARE = 0.15, 0.10, 0.10
+_WORTH: Final = 1.0
+_WORTH_WEEKS: Final = 4.0
+_FORGETS: Final = 180.0  # days after which the error of the level is correlated by 1 / e
+_LARGEST: Final = 4.0  # squared relative errors beyond it say no more
+
+
+class CountModel(Protocol):
+    """A fitted forecaster of events that knows how many to expect."""
+
+    @property
+    def log_(self) -> EventLog:
+        """The log up to the as-of date."""
+
+    def predict_blocks(
+        self, horizons: Sequence[int], levels: Sequence[float], ids: Collection[object] | None
+    ) -> Iterator[pl.DataFrame]:
+        """Answer in tables of some customers each."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TotalError:
+    """By how much totals of many customers are missed, relative to them; see `predict_totals`.
+
+    Attributes
+    ----------
+    level : float
+        Standard deviation of the error of the level, which lasts for months.
+    weekly : float
+        Of what is left in a week of seven days.
+    share : float
+        Of what is left in a group's share.
+    dispersion : float
+        Variance of a customer's count beyond a Poisson's, over its squared mean.
+    """
+
+    level: float
+    weekly: float
+    share: float
+    dispersion: float
+
+    @classmethod
+    def of(cls, log: EventLog) -> TotalError:
+        """Measure it: how far the prior is off at the log's own earlier origins, drawn towards what is usual.
+
+        Each origin forecasts up to the log's end; what chance does is taken off. The same log is measured
+        once.
+        """
+        known = _MEASURED.get(log)
+        if known is None:
+            known = _MEASURED[log] = cls._measured(log)
+        return known
+
+    @classmethod
+    def _measured(cls, log: EventLog) -> TotalError:
+        if log.n_customers > _SAMPLE:
+            log = log.take(np.sort(np.random.default_rng(0).permutation(log.n_customers)[:_SAMPLE]))
+        day = UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit]
+        span = log.as_of - int(log.first.min())
+        levels, weeks, shares = ([(usual**2, worth)] for usual, worth in (
+            (_LEVEL, _WORTH), (_WEEKLY, _WORTH_WEEKS), (_SHARE, _WORTH)))  # fmt: skip
+        for ahead in (span // part for part in _PARTS):
+            if ahead < _LEAST_AHEAD * day or span - ahead < _LEAST_SEEN * day:
+                continue
+            origin = _Origin.of(log, log.as_of - ahead, ahead, day)
+            if origin is not None:
+                levels.append(origin.level())
+                weeks.append(origin.weekly())
+                shares.append(origin.share())
+        try:
+            dispersion = prior_counts(log, np.array([min(span, 90 * day)])).dispersion
+        except EmptyLogError:
+            dispersion = 1.0
+        return cls(*(_root_mean(part) for part in (levels, weeks, shares)), dispersion)
+
+    def covariance(self, lengths: FloatArray) -> FloatArray:
+        """Return covariances of the relative errors of successive periods of some days."""
+        middle = np.cumsum(lengths) - lengths / 2
+        apart = np.abs(middle[:, None] - middle)
+        own = self.weekly**2 * 7.0 / np.maximum(lengths, 1e-9)
+        covariance: FloatArray = self.level**2 * np.exp(-apart / _FORGETS) + np.diag(own)
+        return covariance
+
+
+_MEASURED: weakref.WeakKeyDictionary[EventLog, TotalError] = weakref.WeakKeyDictionary()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Origin:
+    """What was forecast at an earlier origin for the weeks up to a log's end, and what came."""
+
+    forecast: FloatArray  # (n_weeks,)
+    chance: FloatArray  # variances of the totals of weeks, if the forecast is right
+    actual: FloatArray
+    group_forecast: FloatArray  # (n_groups,), of the groups known at the origin
+    group_actual: FloatArray
+
+    @classmethod
+    def of(cls, log: EventLog, origin: int, ahead: int, day: int) -> _Origin | None:
+        """Forecast at an origin; None where nobody had come back by then."""
+        seen = log.up_to(origin)
+        ends = period_edges(ahead, 7 * day)
+        try:
+            counts = prior_counts(seen, ends)
+        except EmptyLogError:
+            return None
+        by_week = np.diff(counts.expected, axis=1, prepend=0.0)
+        chance = by_week.sum(axis=0) + counts.dispersion * (by_week**2).sum(axis=0)
+        known = log.ids.is_in(seen.ids.implode()).to_numpy()
+        later = (log.times > origin) & known[log.owner]
+        week = np.searchsorted(ends, log.times[later] - origin)
+        actual = np.bincount(week, minlength=len(ends)).astype(np.float64)
+        group_forecast = group_actual = np.zeros(0)
+        if log.groups is not None and log.group_names is not None and seen.group_names is not None:
+            group_forecast = group_totals(seen, counts.expected[:, -1:])[:, 0]
+            by_group = np.bincount(log.groups[later], minlength=len(log.group_names))
+            group_actual = by_group[log.group_names.is_in(seen.group_names.implode()).to_numpy()]
+        return cls(by_week.sum(axis=0), chance, actual, group_forecast, group_actual)
+
+    @property
+    def _ratio(self) -> float:
+        return float((self.actual.sum() + 0.5) / (self.forecast.sum() + 0.5))
+
+    def level(self) -> tuple[float, float]:
+        """Return the squared error of the whole without what chance does, and its weight."""
+        chance = self.chance.sum() / max(self.forecast.sum(), 1.0) ** 2
+        squared = min(float(np.log(self._ratio) ** 2), _LARGEST)
+        # Where chance is large, an origin says little.
+        return squared - chance, 1.0 / (1.0 + chance / _LEVEL**2) ** 2
+
+    def weekly(self) -> tuple[float, float]:
+        """Return the same of weeks, whose level is that of the whole."""
+        due = self.forecast * self._ratio
+        squares = np.minimum((self.actual - due) ** 2, _LARGEST * np.maximum(due, 1.0) ** 2)
+        if len(due) < 2 or not due.sum():
+            return 0.0, 0.0
+        excess = squares.sum() * len(due) / (len(due) - 1) - (self.chance * self._ratio).sum()
+        size = float((due**2).sum())
+        return float(excess / size), len(due) / (1.0 + self.chance.sum() / (size * _WEEKLY**2)) ** 2
+
+    def share(self) -> tuple[float, float]:
+        """Return the same of groups."""
+        due = self.group_forecast * self._ratio
+        if len(due) < 2 or not due.sum():
+            return 0.0, 0.0
+        squares = np.minimum((self.group_actual - due) ** 2, _LARGEST * np.maximum(due, 1.0) ** 2)
+        size = float((due**2).sum())
+        chance = due.sum() * max(float(self.chance.sum() / max(self.forecast.sum(), 1e-9)), 1.0)
+        return float((squares.sum() - chance) / size), 1.0 / (1.0 + chance / (size * _SHARE**2)) ** 2
+
+
+def _root_mean(parts: Sequence[tuple[float, float]]) -> float:
+    """Return the root of the weighted mean of squares."""
+    squares, weights = np.array(parts).T
+    return float(np.sqrt(max((squares * weights).sum() / weights.sum(), 1e-4)))
+
+
+def predict_totals(
+    model: CountModel,
+    horizon: str | int = "1mo",
+    by: By | None = None,
+    levels: Sequence[float] = (80,),
+    ids: Collection[object] | None = None,
+) -> pl.DataFrame:
+    """Return expected visits of many customers together; see `EventForecaster.predict_totals`."""
+    log = model.log_
+    check("by", by, OneOf((None, "week", "month", "group")))
+    as_levels(levels)
+    ticks = log.ticks_of(horizon)
+    ends = _ends(log, ticks, by)
+    if by == "group" and log.groups is None:
+        raise DataError("the log has no groups; read it with read_events(…, group='store_id')")
+    # Errors are those of weeks: longer periods are made of them.
+    fine = np.union1d(ends, period_edges(ticks, 7 * UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit]))
+    expected, squares, whole = _sums(model, fine, ids, by_customer=by == "group")
+    error = TotalError.of(log)
+    days = np.diff(fine, prepend=0) * (UNIT_SECONDS[log.unit] / UNIT_SECONDS["day"])
+    covariance = error.covariance(days) * np.outer(expected, expected)
+    period = np.searchsorted(ends, fine)
+    totals = np.bincount(period, expected, len(ends))
+    chance = totals + error.dispersion * np.bincount(period, np.sqrt(squares), len(ends)) ** 2
+    inside = (period == np.arange(len(ends))[:, None]).astype(np.float64)
+    variance = chance + np.einsum("pi,ij,pj->p", inside, covariance, inside)
+    starts = log.as_of + 1 + np.concatenate([[0], ends[:-1]])
+    columns = {"ds": log.time_of(starts), "end": log.time_of(log.as_of + ends)}
+    if by == "group":
+        relative = (variance[0] - totals[0]) / max(totals[0], 1e-9) ** 2 + error.share**2
+        totals = _by_group(log, whole, ids)
+        variance = totals + relative * totals**2
+        names = pl.Series("group", log.group_names)
+        columns = {"group": names} | {k: pl.repeat(v[0], len(names), eager=True) for k, v in columns.items()}
+    columns["visits"] = pl.Series(totals)
+    for level in levels:
+        for side, sign in (("lo", -1), ("hi", 1)):
+            columns[f"visits-{side}-{level:g}"] = pl.Series(
+                count_quantile(totals, variance, 0.5 + sign * level / 200)
+            )
+    return pl.DataFrame(columns)
+
+
+def count_quantile(mean: FloatArray, variance: FloatArray, level: float) -> FloatArray:
+    """Return quantiles of negative binomial counts of a mean and a variance, of no less than a Poisson's.
+
+    Examples
+    --------
+    >>> count_quantile(np.array([0.0, 100.0]), np.array([0.0, 500.0]), 0.9).tolist()
+    [0.0, 129.0]
+    """
+    mean = np.maximum(mean, 1e-9)
+    beyond = np.maximum(variance - mean, 1e-6 * mean)
+    shape = mean**2 / beyond
+    quantile: FloatArray = stats.nbinom.ppf(level, shape, shape / (shape + mean))
+    return np.maximum(quantile, 0.0)
+
+
+def _ends(log: EventLog, ticks: int, by: By | None) -> IntArray:
+    """Return the ends of the periods asked for, in ticks after the as-of date."""
+    if by == "week":
+        return period_edges(ticks, 7 * UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit])
+    if by == "month":
+        months = log.dates(log.as_of + 1 + np.arange(ticks)).astype("datetime64[M]").astype(np.int64)
+        return np.append(np.flatnonzero(np.diff(months)) + 1, ticks)
+    return np.array([ticks])
+
+
+def _sums(
+    model: CountModel, ends: IntArray, ids: Collection[object] | None, *, by_customer: bool
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return customers' expected visits in each period, summed, their squares, and of whom in the whole."""
+    names = [f"expected_events_{end}t" for end in ends]
+    sums, squares = np.zeros(len(ends)), np.zeros(len(ends))
+    whole: list[FloatArray] = []
+    for table in model.predict_blocks([int(end) for end in ends], [], ids):
+        counts = table.select(names)
+        if counts.null_count().sum_horizontal()[0]:
+            raise ParameterError("the model knows when the next event comes, not how many; take the mixture")
+        by_period = np.diff(counts.to_numpy(), axis=1, prepend=0.0)
+        sums += by_period.sum(axis=0)
+        squares += (by_period**2).sum(axis=0)
+        if by_customer:
+            whole.append(by_period.sum(axis=1))
+    return sums, squares, np.concatenate(whole) if whole else np.zeros(0)
+
+
+def _by_group(log: EventLog, whole: FloatArray, ids: Collection[object] | None) -> FloatArray:
+    """Return the visits of each group that customers' expected visits make."""
+    places = asked_customers(log, ids).places
+    expected = np.bincount(places[places >= 0], whole[places >= 0], log.n_customers)
+    totals = group_totals(log, expected[:, None])[:, 0]
+    new = whole[places < 0].sum()  # who has no groups of one's own goes where all go
+    return totals + new * np.bincount(log.groups, minlength=len(totals)) / log.n_events
