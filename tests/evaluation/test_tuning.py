@@ -39,9 +39,9 @@ def panel() -> ft.Panel:
 def grid(panel: ft.Panel, tmp_path_factory: pytest.TempPathFactory) -> tuple[ft.SearchResult, Path, int]:
     """A whole grid of one shape, its file, and how many programs it compiled."""
     place = tmp_path_factory.mktemp("search") / "search.db"
-    before = Trainer._run_epoch._cache_size()
+    before = Trainer._run_epoch.program()._cache_size()
     result = ft.tune(panel, RATES, model=SMALL, search=ft.SearchConfig(method="grid", storage=place))
-    return result, place, Trainer._run_epoch._cache_size() - before
+    return result, place, Trainer._run_epoch.program()._cache_size() - before
 
 
 def test_a_grid_tries_every_combination_once(grid: Any) -> None:

@@ -232,9 +232,9 @@ class TestHonesty:
         assert 0.68 < np.mean(inside) < 0.9
 
     def test_a_second_fit_of_the_same_shape_compiles_nothing(self, fitted: ft.SeriesForecaster) -> None:
-        compiled = Trainer._run_epoch._cache_size()
+        compiled = Trainer._run_epoch.program()._cache_size()
         model(seed=5).fit(ft.Panel.from_arrays(waves(length=117)))
-        assert Trainer._run_epoch._cache_size() == compiled
+        assert Trainer._run_epoch.program()._cache_size() == compiled
 
     def test_a_warm_start_drops_as_a_first_fit_does(self) -> None:
         panel = ft.Panel.from_arrays(waves())

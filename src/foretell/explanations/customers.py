@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 import jax
@@ -19,6 +18,7 @@ from foretell.events.history import histories, on_device, origins, standardised
 from foretell.events.states import GapModel, encode, log_features, standing
 from foretell.explanations.explanation import Explanation, Part, integrated_gradients, what_moves_it
 from foretell.nn import mixture as mix
+from foretell.nn.backend import jitted
 
 if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster
@@ -61,12 +61,12 @@ def explain_customer(
     season = float(table.at(log.as_of + ticks) - table.at(log.as_of)) / ticks
     state = np.array([history.count[-1], history.age[-1]], dtype=np.float32)
     size = 1 << max(len(features) - 1, 7).bit_length()  # few sizes, few compilations
-    members = [np.stack(parts) for parts in zip(*fitted.members, strict=True)]
+    members = [jnp.stack(parts) for parts in zip(*fitted.members, strict=True)]
     contributions, common, own, final, anchor = _attribute(
         fitted.network,
         members,
         jnp.pad(features, ((0, size - len(features)), (0, 0))),
-        np.int32(len(features) - 1),
+        jnp.int32(len(features) - 1),
         on_device(state),
         on_device([elapsed, elapsed + ticks, elapsed + ticks * season]),
     )
@@ -79,7 +79,7 @@ def explain_customer(
     return Explanation(key, quantity, float(anchor), float(final), parts, words, share=True)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@jitted(0)
 def _attribute(
     network: GapNetwork, members: list[Array], features: Array, last: Array, state: Array, readings: Array
 ) -> tuple[Array, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 import jax
@@ -15,6 +14,7 @@ from foretell.core import FloatArray
 from foretell.data.panel import Panel
 from foretell.errors import DataError
 from foretell.explanations.explanation import Explanation, Part, integrated_gradients, what_moves_it
+from foretell.nn.backend import jitted
 from foretell.series.fitting import SeriesModel
 from foretell.series.network import SeriesNetwork
 from foretell.series.quantiles import QUANTILES
@@ -53,7 +53,7 @@ def explain_series(
     return Explanation(key, f"mean {panel.targets[k]} of {steps}", float(anchor), float(final), parts, words)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@jitted(0, 1)
 def _attribute(
     network: SeriesNetwork,
     k: int,

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.core import IntArray
-from foretell.nn.backend import Array, Tree, Weights, jax, jnp, side_by_side
+from foretell.nn.backend import Array, Tree, Weights, jax, jitted, jnp, side_by_side
 from foretell.nn.optimizer import Hyperparameters, Optimizer, dropping, program_of
 from foretell.nn.samplers import Learner, ModelSampler, Runs
 from foretell.nn.settings import TrainConfig
@@ -235,7 +235,7 @@ class Trainer(Loop):
 
     sampler: BatchSampler
 
-    @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+    @jitted(0, donate=(1,))
     def _run_epoch(
         self, now: State, drawn: Tree, train: Tree, held_out: Tree | None, rates: Hyperparameters
     ) -> State:
@@ -349,7 +349,7 @@ class ModelTrainer(Loop):
         joined = jax.tree.map(lambda *pieces: np.concatenate(pieces)[:n_models], *states)
         return self.outcome(joined, held_out=held_out is not None)
 
-    @functools.partial(jax.jit, static_argnums=0)
+    @jitted(0)
     def _run_models(
         self,
         vectors: list[Array],

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ from foretell.core import FloatArray
 from foretell.data.panel import Panel
 from foretell.data.periodicity import find_season
 from foretell.errors import DataError
-from foretell.nn.backend import Array, Tree, Weights, side_by_side
+from foretell.nn.backend import Array, Tree, Weights, jitted, side_by_side
 from foretell.nn.custom import OwnNetwork
 from foretell.nn.samplers import WindowSampler, evaluated
 from foretell.nn.settings import NetworkConfig, TrainConfig
@@ -247,7 +246,7 @@ def _in_chunks(windows: Windows, size: int = 256) -> Iterator[tuple[Windows, int
         yield part.filled(size), len(part.end)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@jitted(0)
 def _rule_errors(network: SeriesNetwork, flat: Flat, windows: Windows) -> tuple[Array, Array]:
     batch = gather(flat, windows, network.shape.lookback, network.shape.steps)
     _, loc, scale, anchor = network.inputs(batch)
@@ -255,7 +254,7 @@ def _rule_errors(network: SeriesNetwork, flat: Flat, windows: Windows) -> tuple[
     return truth - anchor, observed
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@jitted(0)
 def normalised_with_truth(
     network: SeriesNetwork, weights: Weights, flat: Flat, windows: Windows
 ) -> tuple[Array, Array, Array, Array]:

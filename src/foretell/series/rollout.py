@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from statistics import NormalDist
 from typing import TypeAlias
 
@@ -14,7 +13,7 @@ import numpy as np
 from foretell.core import FloatArray
 from foretell.core.ragged import flat_ranges, to_offsets
 from foretell.data.panel import Panel
-from foretell.nn.backend import Array
+from foretell.nn.backend import Array, jitted
 from foretell.nn.streams import streams_of, uniforms
 from foretell.series.calibration import calibrated
 from foretell.series.fitting import SeriesModel
@@ -70,7 +69,7 @@ def _one_block(model: SeriesModel, panel: Panel, units: Units) -> FloatArray:
     return model.calibration.apply(quantiles, anchor) * scale[..., None] + loc[..., None]
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@jitted(0)
 def _mean_quantiles(network: SeriesNetwork, members: list[Array], flat: Flat, windows: Windows) -> Normalised:
     batch = gather(flat, windows, network.shape.lookback, network.shape.steps)
     return _over_members(network, members, batch)
@@ -143,7 +142,7 @@ def path_quantiles(model: SeriesModel, panel: Panel, h: int, seed: int) -> Float
     return units.back(np.asarray(quantiles, dtype=np.float64)[: panel.n_series])
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@jitted(0, 1)
 def _paths(
     network: SeriesNetwork,
     h: int,

@@ -13,7 +13,7 @@ from foretell.events.heads.base import GapData, HistoryNetwork, count_and_age
 from foretell.events.history import Histories, on_device
 from foretell.nn import mixture as mix
 from foretell.nn.arrays import log_softmax, namespace
-from foretell.nn.backend import Array, Layer, jax, jnp
+from foretell.nn.backend import Array, Layer, jax, jitted, jnp
 from foretell.nn.mixture import GapMixture
 from foretell.nn.settings import NetworkConfig
 
@@ -198,7 +198,7 @@ def fit_anchor(
     rows = _distinct(history, censored=censored)
     n_rows = float(np.sum(rows.times))
 
-    @jax.jit
+    @jitted()
     def objective(flat: Array, rows: _Rows) -> tuple[Array, Array]:
         def value(flat: Array) -> Array:
             anchor = rebuild(flat)
@@ -210,7 +210,7 @@ def fit_anchor(
         return jax.value_and_grad(value)(flat)
 
     def numpy_objective(flat: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = objective(flat.astype(np.float32), rows)
+        value, gradient = objective(jnp.asarray(flat, dtype=jnp.float32), rows)
         return float(value), np.asarray(gradient, dtype=np.float64)
 
     import scipy.optimize  # noqa: PLC0415  # a fit needs it, a forecast does not

@@ -12,7 +12,7 @@ from foretell.events.distribution import PointGap
 from foretell.events.heads.base import GapData, HistoryNetwork
 from foretell.events.history import Histories, running_mean
 from foretell.nn.arrays import namespace
-from foretell.nn.backend import Array, Layer, Weights, jax, jnp
+from foretell.nn.backend import Array, Layer, Weights, jitted, jnp
 from foretell.nn.samplers import Bucket
 from foretell.nn.settings import NetworkConfig
 from foretell.prep.scalers import MinMaxScaler, StandardScaler
@@ -106,7 +106,7 @@ class PointNetwork(HistoryNetwork):
         self, weights: Weights, data: GapData, runs: Sequence[Bucket], lengths: tuple[int, ...]
     ) -> FloatArray:
         """Return truth minus forecast of the closed gaps of some runs, on the head's scale."""
-        packed, rows, counted = jax.jit(self.over_runs, static_argnums=3)(weights, data, runs, lengths)
+        packed, rows, counted = jitted(3)(self.over_runs)(weights, data, runs, lengths)
         errors = self._truth(rows.lower, rows.upper) - packed[..., 0]
         closed: FloatArray = np.asarray(errors, dtype=np.float64)[np.asarray(counted)]
         return closed
