@@ -116,6 +116,7 @@ def measured(
             "total_pct": 100 * (expected.sum() / max(y.sum(), 1) - 1),
             "once": float(y[once].sum() / max(expected[once].sum(), 1e-9)),
             "ks": _ks(model, seen, horizon, y),
+            **_inside(model, horizon, log.times[(log.times > origin) & known[log.owner]] - origin),
             **{
                 f"cal_{days}": expected_calibration_error(visits(days) > 0, chances[:, k])
                 for k, days in enumerate(WINDOWS) if origin + days <= log.as_of
@@ -135,6 +136,19 @@ def _ks(model: Any, seen: ft.EventLog, horizon: int, y: np.ndarray) -> float | N
     return float(np.abs(pit - (np.arange(len(y)) + 0.5) / len(y)).max())
 
 
+def _inside(model: Any, horizon: int, came: np.ndarray) -> dict[str, float | None]:
+    """Return whether the 80 % interval of the total held it, and in how many weeks; None of statistics."""
+    if not hasattr(model, "predict_totals"):
+        return {"held": None, "held_weeks": None}
+    held = []
+    for by, width in ((None, horizon), ("week", 7)):
+        table = model.predict_totals(horizon, by=by)
+        visits = np.bincount((came[came <= horizon] - 1) // width, minlength=len(table))
+        low, high = (table[f"visits-{side}-80"].to_numpy() for side in ("lo", "hi"))
+        held.append(float(np.mean((low <= visits) & (visits <= high))))
+    return {"held": held[0], "held_weeks": held[1]}
+
+
 def summary(table: pl.DataFrame) -> pl.DataFrame:
     """Return one row per model and kind of log: what counts is the mean, and the worst origin."""
     calibration = pl.mean_horizontal(f"cal_{days}" for days in WINDOWS).mean()
@@ -145,6 +159,8 @@ def summary(table: pl.DataFrame) -> pl.DataFrame:
         once=pl.col("once").mean(),
         ks=pl.col("ks").mean(),
         calibration=calibration,
+        held=pl.col("held").mean(),
+        held_weeks=pl.col("held_weeks").mean(),
     )
 
 

@@ -27,10 +27,10 @@ _PARTS: Final = (2, 3, 4, 6, 8, 12)  # origins lie such a part of the log before
 _LEAST_AHEAD, _LEAST_SEEN = 7, 28  # days after and before an origin
 # What is known of relative errors before any log is seen, by simulated shops; and how many origins that is
 # worth. The six origins of a log look at the same last weeks, and are worth fewer than six.
-_LEVEL, _WEEKLY, _SHARE = 0.15, 0.10, 0.10
-_WORTH: Final = 1.0
+_LEVEL, _WEEKLY, _SHARE = 0.22, 0.10, 0.10
+_WORTH: Final = 2.0
 _WORTH_WEEKS: Final = 4.0
-_FORGETS: Final = 180.0  # days after which the error of the level is correlated by 1 / e
+_FORGETS: Final = 1000.0  # days after which the error of the level is correlated by 1 / e
 _LARGEST: Final = 4.0  # squared relative errors beyond it say no more
 
 
