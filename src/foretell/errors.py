@@ -17,6 +17,7 @@
 and all that it warns of::
 
     ForetellWarning (UserWarning)
+    ├── CalendarWarning               dates are those of months, or years apart from all others
     ├── LeakageWarning                what a model is tested on was seen in training
     └── SmallDataWarning              there is too little for the network to learn from
 """
@@ -70,6 +71,10 @@ class MissingDependencyError(ForetellError, ImportError):
 
 class ForetellWarning(UserWarning):
     """Root of all warnings of foretell."""
+
+
+class CalendarWarning(ForetellWarning):
+    """Dates are coarser than the clock, or lie years apart from all others."""
 
 
 class LeakageWarning(ForetellWarning):

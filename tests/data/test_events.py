@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 import foretell as ft
 from foretell.datasets import load_cdnow, load_complete_journey
-from foretell.errors import ColumnError, DataError, EmptyLogError, ForetellError, ParameterError
+from foretell.errors import (
+    CalendarWarning,
+    ColumnError,
+    DataError,
+    EmptyLogError,
+    ForetellError,
+    ParameterError,
+)
 
 
 def frame(*rows, schema=("who", "when", "much", "where")):
@@ -318,3 +325,30 @@ def test_complete_journey_has_2446_households_by_the_cut():
         load_complete_journey(), id="household_id", time="timestamp", group="store_id", as_of="2017-09-30"
     )
     assert log.n_customers == 2_446
+
+
+@pytest.mark.parametrize(("wrong", "word"), [("2031-05-01", "after"), ("1970-01-01", "before")])
+def test_a_stray_year_is_said_and_neither_the_as_of_date_nor_the_start(wrong, word):
+    days = np.datetime64("2021-01-01") + np.arange(400) % 90 * np.timedelta64(5, "D")
+    days[7] = np.datetime64(wrong)
+    data = pl.DataFrame({"who": np.arange(400) % 50, "when": days})
+    with pytest.warns(CalendarWarning, match=f"1 of 400 .*{word} all others.*{wrong}"):
+        log = read(data)
+    assert (str(log.date(log.start)), str(log.date(log.as_of))) == ("2021-01-01", "2022-03-22")
+    assert log.report.left_out[f"years {word} all others"] == 1
+    kept = read(data, **({"as_of": wrong} if word == "after" else {"start": wrong}))
+    assert wrong in {str(kept.date(kept.start)), str(kept.date(kept.as_of))}
+
+
+def test_years_without_events_in_a_sparse_log_are_not_stray():
+    days = np.datetime64("2000-01-01") + np.arange(40) * np.timedelta64(400, "D")
+    log = read(pl.DataFrame({"who": np.arange(40) % 5, "when": days}))
+    assert log.n_events == 40
+
+
+@pytest.mark.parametrize(("step", "said"), [("1mo", "first of a month"), ("1w", "a Monday")])
+def test_dates_that_are_coarser_than_the_clock_are_said(step, said):
+    days = pl.date_range(dt.date(2021, 3, 1), dt.date(2023, 3, 1), step, eager=True)
+    data = pl.DataFrame({"who": np.repeat([1, 2], len(days)), "when": pl.concat([days, days])})
+    with pytest.warns(CalendarWarning, match=said):
+        read(data)

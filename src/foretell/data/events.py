@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import polars as pl
 
 from foretell.core import IntArray
-from foretell.core.time import Unit
+from foretell.core.time import UNIT_SECONDS, Unit
 from foretell.data.log import EventLog, Merge, first_of_period
 from foretell.data.report import Tally
 from foretell.data.rows import (
@@ -27,7 +28,13 @@ from foretell.data.rows import (
     within,
 )
 from foretell.data.sources import read_rows
-from foretell.errors import ColumnError, DataError
+from foretell.errors import CalendarWarning, ColumnError, DataError
+
+_YEAR_US: Final = 365 * 86_400_000_000
+_FEW = 1e-3  # of all events, or one: so many may be stray
+_SURE = 30  # events, below which nothing can be told of their dates
+_DATED_ALIKE = 0.99  # of all events
+_DAYS: Final = ("Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday")  # of 1970
 
 
 def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventLog:
@@ -36,6 +43,7 @@ def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventL
     frame = with_ids(rows, columns, options, tally, "customers")
     frame = with_times(frame, columns, options, tally)
     frame = within(frame, None, options.end, tally)
+    frame = _without_strays(frame, columns, options, tally)
     frame = _with_marks(frame, columns, tally)
     ids, codes = encode(frame[ID], untyped=rows.untyped)
     frame = in_order(frame.with_columns(codes.alias(ID)))
@@ -48,6 +56,7 @@ def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventL
         group_names, codes = encode(frame[GROUP], untyped=rows.untyped)
         groups = codes.to_numpy().astype(np.int64)
     times = options.clock.last_step(moments)
+    _tell_coarse_dates(times // (UNIT_SECONDS["day"] // UNIT_SECONDS[options.unit]))
     start, as_of = _observed(times, moments, options, tally)
     if np.count_nonzero(counts) == 1 and options.ids is None:
         raise DataError(
@@ -68,6 +77,66 @@ def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventL
         start=start,
         as_of=as_of,
         report=tally.report(len(times)),
+    )
+
+
+def _without_strays(
+    frame: pl.DataFrame, columns: EventColumns, options: EventOptions, tally: Tally
+) -> pl.DataFrame:
+    """Return the rows without one or few that lie years before or after all others.
+
+    A mistyped year would be the as-of date, or the start of years in which nobody came. An end that is asked
+    for is taken as it is.
+    """
+    if options.ids is not None or len(frame) < _SURE:
+        return frame
+    moments = frame[TIME].cast(pl.Int64)
+    days = np.unique(moments.to_numpy())
+    most = max(int(_FEW * len(frame)), 1)
+    gaps = np.diff(days)
+    for late, limit in ((True, options.end), (False, options.begin)):
+        for k in np.flatnonzero(gaps > _YEAR_US) if limit is None else ():
+            stray = moments > days[k] if late else moments <= days[k]
+            rest = gaps[:k] if late else gaps[k + 1 :]
+            if int(stray.sum()) <= most and gaps[k] > 3 * rest.max(initial=1):
+                edge = "as_of" if late else "start"
+                shown = frame[TIME].filter(stray).cast(pl.Datetime("us")).dt.date()
+                warnings.warn(
+                    f"{int(stray.sum())} of {len(frame):,} events of {tally.origin} lie years "
+                    f"{'after' if late else 'before'} all others, such as one on {shown[0]} in the column "
+                    f"{columns.time!r}: left out; if they are right, name the {'last' if late else 'first'} "
+                    f"observed day by {edge}=",
+                    CalendarWarning,
+                    stacklevel=4,
+                )
+                reason = f"years {'after' if late else 'before'} all others"
+                return _without_strays(
+                    tally.drop(frame, stray, reason, frame[TIME].cast(pl.Datetime("us"))),
+                    columns,
+                    options,
+                    tally,
+                )
+    return frame
+
+
+def _tell_coarse_dates(days: IntArray) -> None:
+    """Warn where all events are dated on the first of a month, or on the same day of the week."""
+    if len(days) < _SURE:
+        return
+    dates = days.astype("datetime64[D]")
+    months = dates.astype("datetime64[M]")
+    weekday, n = np.unique(days % 7, return_counts=True)
+    if np.mean(dates == months) >= _DATED_ALIKE and len(np.unique(months)) > 2:
+        said = "the first of a month: the dates are those of months"
+    elif n.max() >= _DATED_ALIKE * len(days) and len(np.unique(days)) > 4:
+        said = f"a {_DAYS[int(weekday[n.argmax()])]}: the dates may be those of weeks"
+    else:
+        return
+    warnings.warn(
+        f"the {len(days):,} events are dated on {said}. Forecasts keep to such days; a horizon that reaches "
+        "none of them has no visits",
+        CalendarWarning,
+        stacklevel=4,
     )
 
 

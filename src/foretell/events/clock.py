@@ -10,10 +10,13 @@ import numpy.typing as npt
 from foretell.core import FloatArray, IntArray
 from foretell.core.time import Unit
 from foretell.data.log import EventLog
+from foretell.events.horizon.days import DayClock
 
 _TICKS_PER_DAY = {"day": 1, "hour": 24}
 _YEAR_DAYS = 365.2425
-_SLOWEST = 0.02  # a closed day still moves the clock, so that every gap has a positive length
+_SLOWEST = 0.02
+_SHUT = 1e-4  # a closed day still moves the clock, so that every gap has a positive length
+_FOUR_YEARS = 4 * 365 + 1
 _MIN_YEARS = 1.2  # below this a year season cannot be told from the trend
 _FLAT = 1e6  # precision of a log factor that is 0
 _FACTOR_SPREAD = 0.35  # prior standard deviation of a log factor: a season of e^±0.35 is ordinary
@@ -31,6 +34,8 @@ class OperationalClock:
         Speed by day of week from Monday, or by hour of week from Monday 00:00.
     year : tuple of float, length 53
         Speed by week of the year (day of year // 7); all ones with too little history.
+    days : DayClock or None
+        Says on which days nobody ever comes, where there are such days.
 
     Examples
     --------
@@ -42,6 +47,7 @@ class OperationalClock:
     unit: Unit
     cycle: tuple[float, ...]
     year: tuple[float, ...]
+    days: DayClock | None = None
 
     @classmethod
     def flat(cls, unit: Unit) -> OperationalClock:
@@ -64,7 +70,9 @@ class OperationalClock:
         repeats = np.bincount(log.times[~first_events] - log.start, minlength=length).astype(float)
         joined = np.bincount(log.first - log.start, minlength=length)
         acquired = np.cumsum(joined) - joined
-        exposed = acquired > 0
+        days = DayClock.fit(log.times[~first_events], log.first, log.as_of, log.unit)
+        shut = ~days.is_open(ticks // _TICKS_PER_DAY[log.unit])
+        exposed = (acquired > 0) & ~shut
         if repeats[exposed].sum() < 200:
             return cls.flat(log.unit)
         years = length / (_TICKS_PER_DAY[log.unit] * _YEAR_DAYS)
@@ -73,19 +81,28 @@ class OperationalClock:
         weights = _poisson_map(design, cycle_columns.start, repeats[exposed], exposure, year_columns)
         cycle = np.exp(weights[cycle_columns])
         year = np.exp(weights[year_columns]) if year_columns.stop > year_columns.start else np.ones(53)
-        return cls._normalised(log.unit, cycle, year)
+        return cls._normalised(log.unit, cycle, year, days if shut.any() else None)
 
     @classmethod
-    def _normalised(cls, unit: Unit, cycle: FloatArray, year: FloatArray) -> OperationalClock:
+    def _normalised(
+        cls, unit: Unit, cycle: FloatArray, year: FloatArray, days: DayClock | None
+    ) -> OperationalClock:
         cycle = np.maximum(cycle / cycle.mean(), _SLOWEST)
-        days = np.array([7.0] * 52 + [1.2425])
-        year = np.maximum(year / np.average(year, weights=days), _SLOWEST)
-        return cls(unit, tuple((cycle / cycle.mean()).tolist()), tuple(year.tolist()))
+        weeks = np.array([7.0] * 52 + [1.2425])
+        year = np.maximum(year / np.average(year, weights=weeks), _SLOWEST)
+        clock = cls(unit, tuple((cycle / cycle.mean()).tolist()), tuple(year.tolist()), days)
+        if days is None:
+            return clock
+        mean = clock.speed(np.arange(_FOUR_YEARS * _TICKS_PER_DAY[unit])).mean()
+        return dataclasses.replace(clock, year=tuple((year / mean).tolist()))
 
     def speed(self, ticks: npt.ArrayLike) -> FloatArray:
         """Return the clock's speed during each tick, mean 1 over a year."""
-        in_cycle, in_year = _phases(np.asarray(ticks, dtype=np.int64), self.unit)
+        ticks = np.asarray(ticks, dtype=np.int64)
+        in_cycle, in_year = _phases(ticks, self.unit)
         speeds: FloatArray = np.asarray(self.cycle)[in_cycle] * np.asarray(self.year)[in_year]
+        if self.days is not None:
+            speeds = np.where(self.days.is_open(ticks // _TICKS_PER_DAY[self.unit]), speeds, speeds * _SHUT)
         return speeds
 
     def table(self, start: int, end: int) -> ClockTable:

@@ -19,6 +19,7 @@ from foretell.events.heads import KINDS, SCALES, HeadConfig, as_head
 from foretell.events.heads.base import Settings
 from foretell.events.heads.networks import NETWORKS
 from foretell.events.history import N_PACE, FeatureScale
+from foretell.events.horizon.days import DayClock
 from foretell.events.states import GapModel, States
 from foretell.events.store_networks import StoreNetwork
 from foretell.nn.settings import NetworkConfig, TrainConfig
@@ -50,7 +51,7 @@ def forecaster_state(model: CustomerForecaster, read_as: Described) -> State:
         "members": len(fitted.members),
         "n_features": fitted.network.n_features,
         "weights": [variable.path for variable in fitted.network.variables],
-        "clock": dataclasses.asdict(fitted.clock),
+        "clock": {**vars(fitted.clock), "days": fitted.clock.days and fitted.clock.days.describe()},
         "auto": model.auto_.describe() if model.auto_ else None,
         "read_as": read_as,
     }
@@ -117,7 +118,12 @@ def gap_model_of(state: State, n_models: int | None = None) -> GapModel:
     model = GapModel(
         network=network,
         members=members_of_arrays(arrays, described["members"], shapes),
-        clock=OperationalClock(clock["unit"], tuple(clock["cycle"]), tuple(clock["year"])),
+        clock=OperationalClock(
+            clock["unit"],
+            tuple(clock["cycle"]),
+            tuple(clock["year"]),
+            None if clock.get("days") is None else DayClock.from_description(clock["days"]),
+        ),
         scale=FeatureScale(*(arrays[f"scale.{field.name}"] for field in dataclasses.fields(FeatureScale))),
         new_marks=arrays["new_marks"],
         residuals=arrays.get("residuals", np.zeros(0)),

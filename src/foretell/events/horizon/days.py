@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.core import BoolArray, FloatArray, IntArray
+from foretell.core.contracts import Described
 from foretell.core.time import UNIT_SECONDS, Unit
+from foretell.errors import DataError
 
 _PULL: Final = 20.0  # visits that a day of the week needs before it counts as much as the usual day
 _CLOSED: Final = 8.0  # so many visits expected, and next to none seen: closed
@@ -69,6 +71,10 @@ class DayClock:
         months = np.where(factors(_month(days), 12)[1], 0.0, 1.0)
         return cls(unit, tuple(np.where(closed, 0.0, week).tolist()), tuple(months.tolist()))
 
+    def is_open(self, days: IntArray) -> BoolArray:
+        """Return on which days since 1970-01-01 somebody may come."""
+        return self._raw(days) > 0
+
     def speed(self, days: IntArray) -> FloatArray:
         """Return how much of a usual day each day since 1970-01-01 counts."""
         speed: FloatArray = self._raw(days) / self._raw(_SPAN).mean()
@@ -97,6 +103,18 @@ class DayClock:
         """Return the clock that `to_array` described."""
         values = numbers.tolist()
         return cls(unit, tuple(values[:7]), tuple(values[7:19]), bool(values[19]))
+
+    def describe(self) -> dict[str, object]:
+        """Return what JSON keeps of it."""
+        return {"unit": self.unit, "numbers": self.to_array().tolist()}
+
+    @classmethod
+    def from_description(cls, described: Described) -> DayClock:
+        """Return the clock that `describe` described; refuse one of another shape."""
+        numbers = np.array(described["numbers"], dtype=np.float64)
+        if numbers.shape != (20,) or not (numbers >= 0).all():
+            raise DataError("the days on which nobody comes are of another shape than this version reads")
+        return cls.of_array(numbers, described["unit"])
 
     def _raw(self, days: IntArray) -> FloatArray:
         if self.monthly:
