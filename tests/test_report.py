@@ -64,6 +64,9 @@ def test_the_page_of_visits_has_every_part(page: Path, visits: Evaluation) -> No
     overdue = text[text.index("<h2>Overdue") : text.index("<h2>Spread")]
     customers = re.findall(r'<td class="text">(c\d+)</td>', overdue)
     assert len(customers) == 20
+    forecast = visits.models[visits.ours[0]].predict(["90d"], ids=customers)
+    assert forecast["p_return_90d"].is_sorted(descending=True)
+    assert (forecast["overdue"] >= 0.5).all()
     assert 'class="verdict"' in text
     assert "highest" in text
 

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster
 
 _MOST_OVERDUE = 20
-# Customers who have surely left are not worth a letter.
-_LEAST_ACTIVE = 0.2
+_LATE = 0.5  # of the way through one's own distribution of gaps: later than usual
 
 _STYLE = """
 body { font: 15px/1.5 "Helvetica Neue", Helvetica, Arial, "DejaVu Sans", sans-serif; color: #222;
@@ -137,16 +136,16 @@ def _pictures(evaluation: Evaluation) -> list[tuple[str, str]]:
 
 
 def _overdue(evaluation: Evaluation) -> list[tuple[str, str]]:
-    """Return the customers whose silence is the longest for their own gaps, of our first model."""
+    """Return the customers who are later than usual, the likeliest to return first, of our first model."""
     model = cast("EventForecaster", evaluation.models[evaluation.ours[0]])
-    customers = model.predict(horizons=["30d"], levels=[80])
-    shown = ["unique_id", "n_events", "last_event", "overdue", "p_active", "p_return_30d", "next_event"]
-    if not {"p_active", "overdue"} <= set(customers.columns):
+    customers = model.predict(horizons=["30d", "90d"], levels=[80])
+    shown = ["unique_id", "n_events", "last_event", "overdue", "p_return_30d", "p_return_90d", "next_event"]
+    if not {"p_return_90d", "overdue"} <= set(customers.columns):
         return []
-    late = customers.filter(pl.col("p_active") >= _LEAST_ACTIVE).sort("overdue", descending=True)
+    late = customers.filter(pl.col("overdue") >= _LATE).sort("p_return_90d", descending=True, nulls_last=True)
     note = (
-        f"As of {evaluation.cutoff}: whose silence reaches farthest into their own gaps (1: longer than "
-        f"any), among those who are still active with a probability of at least {_LEAST_ACTIVE:.0%}."
+        f"As of {evaluation.cutoff}: those whose silence is longer than half of their own gaps (overdue of "
+        f"at least {_LATE:g}; 1 is longer than any), the likeliest to return within 90 days first."
     )
     return [("Overdue", html_table(late.select(shown).head(_MOST_OVERDUE)) + _note(note))]
 

@@ -94,7 +94,7 @@ class OperationalClock:
         if days is None:
             return clock
         mean = clock.speed(np.arange(_FOUR_YEARS * _TICKS_PER_DAY[unit])).mean()
-        return dataclasses.replace(clock, year=tuple((year / mean).tolist()))
+        return dataclasses.replace(clock, cycle=tuple((np.array(clock.cycle) / mean).tolist()))
 
     def speed(self, ticks: npt.ArrayLike) -> FloatArray:
         """Return the clock's speed during each tick, mean 1 over a year."""

@@ -190,7 +190,8 @@ class EventForecaster(CountForecasts):
             One row per customer:
 
             - ``unique_id``, ``as_of``, ``n_events``, ``last_event``;
-            - ``p_active``: probability that there will be a further event at all;
+            - ``p_active``: probability that there will be a further event at all, which visits cannot tell:
+              models that fit equally well differ by a factor of two and more; rank by ``p_return_…``;
             - ``next_event``, ``next_event-lo-80``, ``next_event-hi-80`` …: median and central intervals of
               the next event's date *given that the customer returns*; ``p_active`` says how likely that is.
               Dates more than 100 years ahead are shown as 100 years ahead;
