@@ -123,6 +123,9 @@ class ReadOptions(RowOptions):
     min_events: Annotated[
         int, _visits("--min-events", min=1, help="Leave out customers with fewer."), EVENTS
     ] = 1
+    holidays: Annotated[
+        str | None, _visits("--holidays", help="Country whose holidays may be closed: DE, US-CA."), EVENTS
+    ] = None
     target: Annotated[_Names, _series("--target", help="Column to forecast; repeatable."), SERIES] = None
     past: Annotated[_Names, _series("--past", help="Covariate known up to now; repeatable."), SERIES] = None
     future: Annotated[_Names, _series("--future", help="Covariate known ahead; repeatable."), SERIES] = None

@@ -87,6 +87,7 @@ class Events(_Question):
             merge=None if options.merge == "none" else options.merge,
             start=options.start,
             min_events=options.min_events,
+            holidays=options.holidays,
         )
 
     def update(self, model: Model, options: RowOptions) -> None:

@@ -77,6 +77,7 @@ def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventL
         start=start,
         as_of=as_of,
         report=tally.report(len(times)),
+        holidays=options.holidays,
     )
 
 
@@ -228,6 +229,7 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
     as_of: object = None,
     ids: Collection[object] | None = None,
     min_events: int = 1,
+    holidays: str | None = None,
     chunk_rows: int = 100_000,
 ) -> EventLog:
     r"""Read a log of events (who, when, and optionally how much and where) from wherever it is kept.
@@ -275,6 +277,9 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
         Read these customers only.
     min_events : int
         Leave out customers with fewer events, after merging.
+    holidays : str, optional
+        Country (and part of it) of the shop, such as ``"DE"`` or ``"US-CA"``: if next to nobody comes on
+        its public holidays, forecasts have no visits on those to come (pip install 'foretell[holidays]').
     chunk_rows : int
         Rows that a database delivers at a time.
 
@@ -318,6 +323,7 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
         as_of=as_of,
         ids=ids,
         min_events=min_events,
+        holidays=holidays,
         chunk_rows=chunk_rows,
     )
     return assemble(read_rows(source, columns, options, query=query, table=table), columns, options)

@@ -64,6 +64,8 @@ class EventLog(Ragged):
     start, as_of : int
         First and last observed tick, both inclusive: silence after ``as_of`` is not observed.
     report : ReadReport
+    holidays : str or None
+        Country whose public holidays the shop may be closed on.
     """
 
     kind: ClassVar[Kind] = "events"
@@ -81,6 +83,7 @@ class EventLog(Ragged):
     start: int
     as_of: int
     report: ReadReport
+    holidays: str | None = None
 
     def __repr__(self) -> str:
         return (

@@ -11,6 +11,7 @@ import polars as pl
 
 from foretell.core.constraints import OneOf, Whole, as_ids, check, did_you_mean, is_whole
 from foretell.core.grid import Frequency
+from foretell.core.holidays import public_holidays
 from foretell.core.time import Clock, Unit, begin_us, end_us, to_moment
 from foretell.data.log import Merge
 from foretell.data.report import Tally
@@ -90,11 +91,14 @@ class EventOptions(ReadOptions):
     unit: Unit = "day"
     merge: Merge | Literal["auto"] | None = "auto"
     min_events: int = 1
+    holidays: str | None = None
 
     def __post_init__(self) -> None:
         check("unit", self.unit, OneOf(("day", "hour")))
         check("merge", self.merge, OneOf(("auto", "hour", "day", "week", None)))
         check("min_events", self.min_events, Whole())
+        if self.holidays is not None:
+            public_holidays(self.holidays, 0, 0)
         super().__post_init__()
 
     @property

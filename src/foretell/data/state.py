@@ -58,6 +58,7 @@ def log_state(log: EventLog) -> State:
         "start": int(log.start),
         "as_of": int(log.as_of),
         "report": dataclasses.asdict(log.report),
+        "holidays": log.holidays,
     }
     columns = {"unique_id": log.ids, "times": ragged_column(log.times, log.offsets)}
     columns |= {f"mark-{k}": ragged_column(mark, log.offsets) for k, mark in enumerate(log.marks.T)}
@@ -92,6 +93,7 @@ def log_from_state(state: State) -> EventLog:
         start=described["start"],
         as_of=described["as_of"],
         report=report_of_state(described["report"]),
+        holidays=described.get("holidays"),
     )
     _check_log(log)
     return log

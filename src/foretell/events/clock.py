@@ -70,7 +70,7 @@ class OperationalClock:
         repeats = np.bincount(log.times[~first_events] - log.start, minlength=length).astype(float)
         joined = np.bincount(log.first - log.start, minlength=length)
         acquired = np.cumsum(joined) - joined
-        days = DayClock.fit(log.times[~first_events], log.first, log.as_of, log.unit)
+        days = DayClock.fit(log.times[~first_events], log.first, log.as_of, log.unit, log.holidays)
         shut = ~days.is_open(ticks // _TICKS_PER_DAY[log.unit])
         exposed = (acquired > 0) & ~shut
         if repeats[exposed].sum() < 200:

@@ -10,12 +10,14 @@ import numpy.typing as npt
 
 from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.contracts import Described
+from foretell.core.holidays import public_holidays
 from foretell.core.time import UNIT_SECONDS, Unit
 from foretell.errors import DataError
 
 _PULL: Final = 20.0  # visits that a day of the week needs before it counts as much as the usual day
 _CLOSED: Final = 8.0  # so many visits expected, and next to none seen: closed
 _NEXT_TO_NONE: Final = 0.01
+_DAYS_AHEAD: Final = 5 * 365  # of which public holidays are known
 _SPAN: Final = np.arange(4 * 365 + 1)
 
 
@@ -33,6 +35,8 @@ class DayClock:
         1, or 0 for a month in which nobody ever comes.
     monthly : bool
         All visits are dated on the first of a month.
+    shut : tuple of int
+        Public holidays on which nobody comes, those of some years to come among them: days since 1970-01-01.
 
     Examples
     --------
@@ -45,13 +49,17 @@ class DayClock:
     week: tuple[float, ...] = (1.0,) * 7
     months: tuple[float, ...] = (1.0,) * 12
     monthly: bool = False
+    shut: tuple[int, ...] = ()
 
     @classmethod
-    def fit(cls, repeats: IntArray, first: IntArray, until: int, unit: Unit = "day") -> DayClock:
+    def fit(
+        cls, repeats: IntArray, first: IntArray, until: int, unit: Unit = "day", country: str | None = None
+    ) -> DayClock:
         """Learn from the ticks of repeat visits, of customers who joined at some ticks, up to ``until``.
 
         A day of the week, a month, or all days but the first of a month on which next to nobody came, though
-        many were to be expected, are closed. Seasons are no part of it.
+        many were to be expected, are closed; so are all public holidays of a country, taken together. Seasons
+        are no part of it.
         """
         per_day = _ticks_a_day(unit)
         begin, end = int(first.min()) // per_day, until // per_day + 1
@@ -69,7 +77,13 @@ class DayClock:
             return cls(unit, monthly=True)
         week, closed = factors(days % 7, 7)
         months = np.where(factors(_month(days), 12)[1], 0.0, 1.0)
-        return cls(unit, tuple(np.where(closed, 0.0, week).tolist()), tuple(months.tolist()))
+        shut: tuple[int, ...] = ()
+        if country is not None:
+            known = public_holidays(country, begin, end + _DAYS_AHEAD)
+            if factors(np.isin(days, known).astype(np.int64), 2)[1][1]:
+                shut = tuple(known.tolist())
+        week = tuple(np.where(closed, 0.0, week).tolist())
+        return cls(unit, week, tuple(months.tolist()), shut=shut)
 
     def is_open(self, days: IntArray) -> BoolArray:
         """Return on which days since 1970-01-01 somebody may come."""
@@ -96,13 +110,14 @@ class DayClock:
 
     def to_array(self) -> FloatArray:
         """Return what was learned as numbers."""
-        return np.array([*self.week, *self.months, float(self.monthly)])
+        return np.array([*self.week, *self.months, float(self.monthly), *self.shut])
 
     @classmethod
     def of_array(cls, numbers: npt.NDArray[np.floating], unit: Unit) -> DayClock:
         """Return the clock that `to_array` described."""
         values = numbers.tolist()
-        return cls(unit, tuple(values[:7]), tuple(values[7:19]), bool(values[19]))
+        shut = tuple(int(day) for day in values[20:])
+        return cls(unit, tuple(values[:7]), tuple(values[7:19]), bool(values[19]), shut)
 
     def describe(self) -> dict[str, object]:
         """Return what JSON keeps of it."""
@@ -112,7 +127,7 @@ class DayClock:
     def from_description(cls, described: Described) -> DayClock:
         """Return the clock that `describe` described; refuse one of another shape."""
         numbers = np.array(described["numbers"], dtype=np.float64)
-        if numbers.shape != (20,) or not (numbers >= 0).all():
+        if numbers.ndim != 1 or len(numbers) < 20 or not (numbers >= 0).all():
             raise DataError("the days on which nobody comes are of another shape than this version reads")
         return cls.of_array(numbers, described["unit"])
 
@@ -120,7 +135,7 @@ class DayClock:
         if self.monthly:
             return _is_first(days).astype(np.float64)
         speed: FloatArray = np.array(self.week)[days % 7] * np.array(self.months)[_month(days)]
-        return speed
+        return np.where(np.isin(days, self.shut), 0.0, speed) if self.shut else speed
 
 
 def _ticks_a_day(unit: Unit) -> int:

@@ -59,12 +59,15 @@ class Visits:
     as_of : int
         The last tick that has been seen.
     unit : {"day", "hour"}
+    holidays : str or None
+        Country whose public holidays the shop may be closed on.
     """
 
     owner: IntArray
     time: IntArray
     as_of: int
     unit: Unit = "day"
+    holidays: str | None = None
 
     @functools.cached_property
     def count(self) -> IntArray:
@@ -91,14 +94,15 @@ class Visits:
     def until(self, as_of: int) -> Visits:
         """Return what had been seen at an earlier date; customers are numbered anew."""
         kept = self.time <= as_of
-        return Visits(np.unique(self.owner[kept], return_inverse=True)[1], self.time[kept], as_of, self.unit)
+        owner = np.unique(self.owner[kept], return_inverse=True)[1]
+        return Visits(owner, self.time[kept], as_of, self.unit, self.holidays)
 
     def take(self, customers: IntArray) -> Visits:
         """Return the visits of some customers, in their order."""
         counts = self.count[customers]
         starts = self.last_row[customers] + 1 - counts
         owner = np.repeat(np.arange(len(customers)), counts)
-        return Visits(owner, self.time[flat_ranges(starts, counts)], self.as_of, self.unit)
+        return Visits(owner, self.time[flat_ranges(starts, counts)], self.as_of, self.unit, self.holidays)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +132,9 @@ class ShopSummary:
     @classmethod
     def of(cls, visits: Visits) -> ShopSummary:
         """Summarise a shop by all of its visits."""
-        clock = DayClock.fit(visits.time[~visits.is_first], visits.first, visits.as_of, visits.unit)
+        clock = DayClock.fit(
+            visits.time[~visits.is_first], visits.first, visits.as_of, visits.unit, visits.holidays
+        )
         origin = int(visits.first.min())
         at = clock.readings(origin, visits.time)
         histories = histories_of(visits, clock, origin)

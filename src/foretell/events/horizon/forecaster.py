@@ -204,7 +204,7 @@ class HorizonForecaster(EventFormulas[Standing]):
         """Return the fitted model that `state` described."""
         model: Self = super().from_state(state)
         arrays, unit = state.arrays, state.described["unit"]
-        if arrays["rates"].shape != (len(MEANS), len(LOST)) or arrays["clock"].shape != (20,):
+        if arrays["rates"].shape != (len(MEANS), len(LOST)) or arrays["clock"].shape[0] < 20:
             raise DataError("the summary of the shop has another shape than this version of foretell reads")
         model.shop_ = ShopSummary(
             DayClock.of_array(arrays["clock"], unit),
@@ -301,4 +301,4 @@ def prior_counts(log: EventLog, ticks: IntArray) -> PriorCounts:
 
 
 def _visits(log: EventLog) -> Visits:
-    return Visits(log.owner, log.times, log.as_of, log.unit)
+    return Visits(log.owner, log.times, log.as_of, log.unit, log.holidays)
