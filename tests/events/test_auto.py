@@ -53,11 +53,17 @@ def rmse(truth, found):
 
 
 class TestChoice:
-    def test_the_blend_errs_no_more_than_the_best_member_where_it_was_chosen(self, auto):
+    def test_at_earlier_origins_the_blend_errs_no_more_than_the_prior(self, auto):
         losses = dict(auto.auto_.losses)
-        assert losses.pop("blend") <= min(losses.values()) + 1e-12
-        assert set(losses) == {"network", "pareto/nbd", "bg/nbd", "mbg/nbd", "repeat rate", "mean gap",
+        assert losses["prior"] == pytest.approx(1.0)
+        assert losses.pop("blend") <= 1.0 + 1e-12
+        assert set(losses) == {"prior", "pareto/nbd", "bg/nbd", "mbg/nbd", "repeat rate", "mean gap",
                                "median gap"}  # fmt: skip
+
+    def test_prior_and_network_have_equal_shares_and_at_least_half(self, auto):
+        for weights in (auto.auto_.counts, auto.auto_.chances):
+            assert weights["prior"] == weights["network"]
+            assert weights["prior"] + weights["network"] >= 0.5
 
     def test_weights_are_convex(self, auto):
         for weights in (auto.auto_.counts, auto.auto_.chances):
@@ -79,6 +85,26 @@ class TestChoice:
         assert outlook.cohort.sum() == pytest.approx(outlook.expected.sum(), rel=1e-3)
         assert (table["p_return_30d"] <= table["p_return_100d"]).all()
         assert (table["p_return_100d"] <= table["p_active"] + 1e-9).all()
+
+    def test_dates_and_chances_come_from_one_distribution(self, auto):
+        table = auto.predict(horizons=["3650d"], levels=[80])
+        days = (auto.quantiles([0.5])["q0.5"] - auto.log_.date(auto.log_.as_of)).dt.total_days()
+        for row in (0, 17, 101):
+            until = auto.return_chances(auto.log_, [int(days[row]) - 1, int(days[row])])[row]
+            half = 0.5 * table["p_return_3650d"][row]
+            assert until[0] - 0.02 <= half <= until[1] + 0.02
+        assert (table["next_event"] == auto.quantiles([0.5])["q0.5"]).all()
+
+    def test_chances_of_numbers_agree_with_the_expected_number(self, auto, held):
+        k = np.arange(1, 400)[:, None]
+        chances = auto.at_least(held.train, 100, k)
+        outlook = auto.outlook(held.train, 100, period=100, window=100)
+        np.testing.assert_allclose(chances[0], outlook.p_return)
+        np.testing.assert_allclose(chances.sum(axis=0), outlook.expected, rtol=1e-3)
+
+    def test_the_summary_says_who_answers(self, auto):
+        assert "counts: " in auto.summary()
+        assert "network " in auto.summary()
 
     def test_chosen_customers_and_new_ones_are_answered_in_the_asked_order(self, auto):
         whole = auto.predict(horizons=["30d"])
@@ -104,13 +130,15 @@ class TestSmallData:
             model = small.forecaster(model="auto").fit(few)
         assert model.auto_.too_little_data
         assert "network" not in model.auto_.counts
+        assert model.auto_.counts["prior"] >= 0.5
+        assert "fewer than 200 customers" in model.summary()
         table = model.predict(horizons=["30d"])
         assert table.null_count().sum_horizontal().item() == 0
-        (name, share), *others = model.auto_.chances.items()
-        if not others:
-            assert share == 1.0
-            chances = model.auto_.statistics[name].return_chances(few, [30])[:, 0]
-            np.testing.assert_allclose(table["p_return_30d"], chances)
+        chances = [
+            share * model.auto_.statistics[name].return_chances(few, [30])[:, 0]
+            for name, share in model.auto_.chances.items()
+        ]
+        np.testing.assert_allclose(table["p_return_30d"], sum(chances))
         again = ft.load(model.save(tmp_path / "model"))
         assert again.predict(horizons=["30d"]).equals(table)
 

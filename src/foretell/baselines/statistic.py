@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
@@ -185,18 +186,22 @@ class EventFormulas(_Statistic, CustomerBlocks, ABC, Generic[Read]):
         self._check_fitted("log_")
         named, tails = named_horizons(self.log_, horizons), interval_tails(levels)
         customers = asked_customers(self.log_, ids)
-        histories = self._histories(self.log_).at(customers.places)
-        ticks = np.array([length for _, length in named], dtype=np.float64)
-        moments = self._next_event(histories, np.array([0.5, *tails]))
-        answers = EventAnswers(
-            next_event=None if moments is None else moments[0],
-            intervals=None if moments is None else moments[1:].reshape(len(levels), 2, len(customers.ids)),
+        answers = self.answers(self.log_, [ticks for _, ticks in named], customers.places)
+        moments = self._next_event(self._histories(self.log_).at(customers.places), np.array([0.5, *tails]))
+        if moments is not None:
+            intervals = moments[1:].reshape(len(levels), 2, len(customers.ids))
+            answers = dataclasses.replace(answers, next_event=moments[0], intervals=intervals)
+        return event_table(customers, answers, horizons=named, levels=levels)
+
+    def answers(self, log: EventLog, ticks: npt.ArrayLike, places: IntArray) -> EventAnswers:
+        """Return what is read at the end of a log of the customers at some places; -1 is a new one."""
+        histories, ends = self._histories(log).at(places), np.asarray(ticks, dtype=np.float64)
+        return EventAnswers(
             p_active=self._further_event(histories),
-            p_return=self._chances(histories, ticks) if named else None,
-            expected=self._expected(histories, ticks),
+            p_return=self._chances(histories, ends) if len(ends) else None,
+            expected=self._expected(histories, ends),
             overdue=self._overdue(histories),
         )
-        return event_table(customers, answers, horizons=named, levels=levels)
 
     def quantiles(self, levels: Sequence[float], ids: Collection[object] | None = None) -> pl.DataFrame:
         """Return quantiles of the next event's date given a return: ``unique_id``, ``q0.1`` …."""

@@ -1,61 +1,57 @@
-"""``EventForecaster(model="auto")``: the network, statistics, rules, or a blend, by an inner backtest."""
+"""``EventForecaster(model="auto")``: prior, network and statistics, weighed by an inner backtest."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
+from foretell.baselines import EVENT_BASELINES
+from foretell.baselines.statistic import EventFormulas
 from foretell.core import FloatArray, IntArray
-from foretell.core.contracts import Described, EventModel, Outlook
-from foretell.data.holdout import hold_out
+from foretell.core.contracts import Arrays, Described, Outlook
+from foretell.core.time import UNIT_SECONDS, interval_ticks
+from foretell.data.holdout import Holdout, hold_out
 from foretell.data.log import EventLog
+from foretell.data.tables import EventAnswers
 from foretell.errors import EmptyLogError
+from foretell.events.horizon.counts import at_least
+from foretell.events.horizon.features import GRID
+from foretell.events.horizon.forecaster import HorizonForecaster
 from foretell.events.simulation import Expected
-from foretell.stats import metrics
 from foretell.stats.blending import blend_weights, check_weights
 
-if TYPE_CHECKING:
-    from foretell.baselines.statistic import EventStatistic
-
-NETWORK = "network"
+NETWORK, PRIOR = "network", "prior"
 # With fewer customers the network has too little to learn from.
 LEAST_CUSTOMERS = 200
-# Share of the observed time that is held back to choose by.
-_HELD_BACK = 0.25
+# Each inner origin lies such a part of the observed time before its end, which is held back to choose by.
+_PARTS: Final = (2, 3, 4, 6)
+_DAYS: Final = np.unique(np.r_[1:29, np.geomspace(29, GRID[-1], 40).astype(np.int64)])
 
-
-def _baselines() -> Mapping[str, type[EventStatistic]]:
-    """Return the statistics and rules, which are imported where there is a choice among them."""
-    from foretell.baselines import EVENT_BASELINES  # noqa: PLC0415
-
-    return EVENT_BASELINES
-
-
-class _Chances(Protocol):
-    def return_chances(self, log: EventLog, ticks: IntArray) -> FloatArray | None: ...
+Statistic: TypeAlias = EventFormulas[Any]
+Makers: Final[Mapping[str, Callable[[], Statistic]]] = {PRIOR: HorizonForecaster, **EVENT_BASELINES}
 
 
 @dataclasses.dataclass(frozen=True)
 class EventChoice:
-    """What an inner backtest chose.
+    """Who answers, and by which weights.
 
     Attributes
     ----------
     counts : dict of str to float
-        Convex weights for expected numbers of events, by model; ``"network"`` is ours.
+        Convex weights for expected numbers of events, by model; ``"network"`` is the trained one.
     chances : dict of str to float
-        Convex weights for probabilities, among the models that know them.
+        Convex weights for probabilities and dates, among the models that know them.
     losses : dict of str to float
-        RMSE of the events counted in the held-back part, of each model and of the ``"blend"``.
+        RMSE of the events counted after the inner origins, relative to the prior's, of each model that was
+        judged there and of the ``"blend"`` of them.
     too_little_data : bool
         There were too few customers for the network: it was not trained and has no weight, and what only it
-        knows, such as the date of the next event, is the anchor's.
-    statistics : dict of str to EventModel
+        knows, such as simulated futures, is the anchor's.
+    statistics : dict of str to forecaster
         The fitted models with a weight, besides the network.
     """
 
@@ -63,7 +59,7 @@ class EventChoice:
     chances: dict[str, float]
     losses: dict[str, float]
     too_little_data: bool
-    statistics: Mapping[str, EventModel]
+    statistics: Mapping[str, Statistic]
 
     def expected(
         self,
@@ -75,58 +71,111 @@ class EventChoice:
     ) -> Expected:
         """Return blended expected events up to some ticks after the log's end, and totals by period.
 
-        Ours are the network's, of the customers in some rows of the log; those that it does not know, of row
-        -1, keep them. By default they are all customers. The last period may be shorter.
+        Ours are the network's, of the customers in some rows of the log, by default all; the row of one that
+        the log does not know is -1. The last period may be shorter.
         """
-        counts, cohorts = {}, {}
-        for name, model in self._weighted(self.counts):
-            counts[name] = np.stack([_ask(model, log, int(edge)).counts for edge in edges], axis=1)
-            if len(periods):
-                last, width = int(periods[-1]), int(periods[0])
-                cohorts[name] = _array(model.outlook(log, last, period=width, window=last).cohort)
-        cohort = _mixed(self.counts, ours.cohort, cohorts) if len(periods) else ours.cohort
-        return Expected(_mixed(self.counts, ours.counts, counts, rows), cohort)
+        theirs = {
+            name: answers.expected for name, answers in self._answers(self.counts, log, edges, rows).items()
+        }
+        counts = _mixed(self.counts, ours.counts, theirs)
+        if not len(periods):
+            return Expected(counts, ours.cohort)
+        last, width = int(periods[-1]), int(periods[0])
+        cohorts = {
+            name: self.statistics[name].outlook(log, last, period=width, window=last).cohort
+            for name in theirs
+        }
+        return Expected(counts, _mixed(self.counts, ours.cohort, cohorts))
 
     def p_return(
         self, ours: FloatArray, log: EventLog, ticks: Sequence[int] | IntArray, rows: IntArray | None = None
     ) -> FloatArray:
         """Return blended chances of a return within some ticks, shape (n, n_ticks)."""
-        theirs = {
-            name: _array(cast("_Chances", model).return_chances(log, np.asarray(ticks)))
-            for name, model in self._weighted(self.chances)
-        }
-        return _mixed(self.chances, ours, theirs, rows)
-
-    def p_active(self, ours: FloatArray, log: EventLog, rows: IntArray | None = None) -> FloatArray:
-        """Return blended chances of being active, shape (n,)."""
-        theirs = {name: _array(_ask(model, log, 1).p_active) for name, model in self._weighted(self.chances)}
-        return _mixed(self.chances, ours, theirs, rows)
+        theirs = self._answers(self.chances, log, ticks, rows)
+        return _mixed(self.chances, ours, {name: answers.p_return for name, answers in theirs.items()})
 
     def table(
-        self, table: pl.DataFrame, log: EventLog, horizons: Sequence[tuple[str, int]], rows: IntArray
-    ) -> pl.DataFrame:
-        """Return the answer table with blended probabilities."""
-        columns = [pl.Series("p_active", self.p_active(table["p_active"].to_numpy(), log, rows))]
-        if horizons:
-            names = [f"p_return_{name}" for name, _ in horizons]
-            ours = table.select(names).to_numpy()
-            chances = self.p_return(ours, log, [ticks for _, ticks in horizons], rows)
-            columns += [pl.Series(name, chances[:, k]) for k, name in enumerate(names)]
-        return table.with_columns(columns)
+        self, ours: EventAnswers, log: EventLog, ticks: Sequence[int], rows: IntArray | None = None
+    ) -> EventAnswers:
+        """Return answers with blended probabilities; their counts are blended already."""
+        theirs = self._answers(self.chances, log, ticks, rows)
+        p_active = _mixed(self.chances, ours.p_active, {name: one.p_active for name, one in theirs.items()})
+        answers = dataclasses.replace(ours, p_active=p_active)
+        if len(ticks):
+            p_return = {name: one.p_return for name, one in theirs.items()}
+            answers = dataclasses.replace(answers, p_return=_mixed(self.chances, ours.p_return, p_return))
+        if PRIOR in theirs:  # only the two of them know
+            both = {name: self.chances[name] for name in (NETWORK, PRIOR) if name in self.chances}
+            shares = {name: share / sum(both.values()) for name, share in both.items()}
+            overdue = _mixed(shares, ours.overdue, {PRIOR: theirs[PRIOR].overdue})
+            answers = dataclasses.replace(answers, overdue=overdue)
+        return answers
 
-    def outlook(self, ours: Outlook, log: EventLog, window: int) -> Outlook:
+    def next_events(
+        self,
+        ours: FloatArray,
+        p_returns: Callable[[IntArray], FloatArray | None],
+        log: EventLog,
+        levels: npt.ArrayLike,
+        rows: IntArray | None = None,
+        within: int | None = None,
+    ) -> FloatArray:
+        """Return quantiles of the next event's time given a return, in ticks after the log's end.
+
+        They are those of the blended chances of a return, in any time or within some ticks, so that both
+        agree; without the prior among them they stay ours. Shape (n_levels, n).
+        """
+        prior = self.statistics.get(PRIOR)
+        if not isinstance(prior, HorizonForecaster) or PRIOR not in self.chances:
+            return ours
+        ticks = _DAYS * (UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit])
+        if within is not None:
+            ticks = np.append(ticks[ticks < within], within)
+        chances = self.p_return(_array(p_returns(ticks)), log, ticks, rows)
+        return prior.moments(log, ticks, chances, _array(levels)[:, None] * chances[:, -1])
+
+    def outlook(
+        self,
+        ours: Outlook,
+        p_returns: Callable[[IntArray], FloatArray | None],
+        log: EventLog,
+        horizon: int,
+        window: int,
+    ) -> Outlook:
         """Return an outlook with blended probabilities; its counts are blended already."""
-        return dataclasses.replace(
-            ours,
-            p_return=self.p_return(_array(ours.p_return)[:, None], log, [window])[:, 0],
-            p_active=self.p_active(_array(ours.p_active), log),
-        )
+        answers = EventAnswers(p_active=ours.p_active, p_return=_array(ours.p_return)[:, None])
+        answers = self.table(answers, log, [window])
+        interval = ours.interval
+        if PRIOR in self.chances:
+            moments = self.next_events(np.zeros(0), p_returns, log, [0.1, 0.9], within=horizon)
+            interval = interval_ticks(*np.minimum(moments, horizon), log.as_of)
+        p_return = _array(answers.p_return)[:, 0]
+        return dataclasses.replace(ours, p_return=p_return, p_active=answers.p_active, interval=interval)
+
+    def at_least(self, outlook: Outlook, log: EventLog, k: npt.ArrayLike) -> FloatArray | None:
+        """Return the chance of at least k visits, by the blended chance of a return and expected number.
+
+        How counts spread about them is the prior's; None without it. A k of shape (n_k, 1) asks for many.
+        """
+        prior = self.statistics.get(PRIOR)
+        if not isinstance(prior, HorizonForecaster):
+            return None
+        returned = _array(outlook.p_return)
+        more = np.maximum(outlook.counts / np.maximum(returned, 1e-12) - 1.0, 1e-6)
+        return at_least(returned, more, np.exp(prior.log_shape(log)), k)
 
     def refitted(self, log: EventLog) -> EventChoice:
         """Return the same choice with its statistics fitted to another log."""
         return dataclasses.replace(
-            self, statistics={name: _baselines()[name]().fit(log) for name in self.statistics}
+            self, statistics={name: Makers[name]().fit(log) for name in self.statistics}
         )
+
+    def moved(self, log: EventLog) -> EventChoice:
+        """Return the same choice where the log has gone on: the prior looks at its shop again."""
+        if PRIOR not in self.statistics:
+            return self
+        prior = HorizonForecaster().fit(log)
+        return dataclasses.replace(self, statistics={**self.statistics, PRIOR: prior})
 
     def describe(self) -> Described:
         """Return what JSON keeps of it."""
@@ -134,11 +183,21 @@ class EventChoice:
         statistics = {name: values and list(values) for name, values in params.items()}
         return {**vars(self), "statistics": statistics}
 
+    def arrays(self) -> Arrays:
+        """Return what the prior has learned, under names of its own."""
+        prior = self.statistics.get(PRIOR)
+        learned = prior.learned() if isinstance(prior, HorizonForecaster) else {}
+        return {f"{_ARRAYS}{name}": values for name, values in learned.items()}
+
     @classmethod
-    def from_description(cls, described: Described) -> EventChoice:
-        """Return the choice that `describe` described."""
+    def from_description(cls, described: Described, arrays: Arrays, unit: str) -> EventChoice:
+        """Return the choice that `describe` and `arrays` described."""
+        learned = {k.removeprefix(_ARRAYS): values for k, values in arrays.items() if k.startswith(_ARRAYS)}
         statistics = {
-            name: _baselines()[name].of_params(params) for name, params in described["statistics"].items()
+            name: HorizonForecaster().recall(learned, unit)
+            if name == PRIOR
+            else EVENT_BASELINES[name].of_params(params)
+            for name, params in described["statistics"].items()
         }
         counts, chances = described["counts"], described["chances"]
         for weights in (counts, chances):
@@ -146,40 +205,142 @@ class EventChoice:
         losses, too_little_data = dict(described["losses"]), bool(described["too_little_data"])
         return cls(counts, chances, losses, too_little_data, statistics)
 
-    def _weighted(self, weights: dict[str, float]) -> list[tuple[str, EventModel]]:
-        return [(name, self.statistics[name]) for name in weights if name != NETWORK]
+    def report(self) -> str:
+        """Return who answers what, and why, in words."""
+        lines = [
+            f"{what}: " + ", ".join(f"{name} {share:.0%}" for name, share in weights.items())
+            for what, weights in (("counts", self.counts), ("chances and dates", self.chances))
+        ]
+        if self.losses:
+            judged = ", ".join(f"{name} {loss:.3f}" for name, loss in self.losses.items())
+            lines.append(f"RMSE after earlier origins, relative to the prior's: {judged}")
+        else:
+            lines.append("nothing could be held back to judge by")
+        if self.too_little_data:
+            lines.append(f"the network was not trained: fewer than {LEAST_CUSTOMERS} customers")
+        return "\n".join(lines)
+
+    def _answers(
+        self,
+        weights: Mapping[str, float],
+        log: EventLog,
+        ticks: Sequence[int] | IntArray,
+        rows: IntArray | None,
+    ) -> dict[str, EventAnswers]:
+        rows = np.arange(log.n_customers) if rows is None else rows
+        return {name: self.statistics[name].answers(log, ticks, rows) for name in weights if name != NETWORK}
 
 
-def choose(log: EventLog, network: EventModel | None) -> EventChoice:
-    """Hold back the last quarter of a log, and choose by it; without a network where there is too little."""
-    names = list(dict.fromkeys(model.name.lower() for model in _baselines().values()))
-    candidates: dict[str, EventModel] = {name: _baselines()[name]() for name in names}
-    if network is not None:
-        candidates[NETWORK] = network
-    horizon = max(round(_HELD_BACK * (log.as_of - int(log.first.min()))), 1)
+_ARRAYS: Final = "prior."
+
+
+def choose(log: EventLog, *, with_network: bool) -> EventChoice:
+    """Weigh the models by inner origins of a log.
+
+    Prior and network get equal shares: at inner origins neither was found to tell which of the two will be
+    better. A statistic or rule takes a part of both where it would have made the prior better, by more than
+    chance over the customers; what it is given is at most half.
+    """
+    judged = _judged(log)
+    losses, weights = {}, {}
+    for what in ("counts", "chances"):
+        weights[what] = {PRIOR: 1.0} if judged is None else judged.weights(what)
+    if judged is not None:
+        losses = judged.losses(weights["counts"])
+    used = dict.fromkeys([*weights["counts"], *weights["chances"]])
+    if with_network:
+        for shares in weights.values():
+            shares[NETWORK] = shares[PRIOR] = shares[PRIOR] / 2
+    fitted = {name: Makers[name]().fit(log) for name in used}
+    return EventChoice(weights["counts"], weights["chances"], losses, not with_network, fitted)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Judged:
+    """What came after some inner origins, and what the models had said; customers one after the other.
+
+    Attributes
+    ----------
+    customer : array, shape (n,)
+        Rows of the log.
+    actual : dict of str to array, shape (n,)
+        The number of events, and whether there was any.
+    forecasts : dict of dicts of str to array, shape (n,)
+        By what is forecast, and by model.
+    weight : dict of str to array, shape (n,)
+        By which squared errors are multiplied, so that the prior's have a mean of 1 at each origin.
+    """
+
+    customer: IntArray
+    actual: dict[str, FloatArray]
+    forecasts: dict[str, dict[str, FloatArray]]
+    weight: dict[str, FloatArray]
+
+    def weights(self, what: str) -> dict[str, float]:
+        """Return the convex weights of the models that know it."""
+        customers, place = np.unique(self.customer, return_inverse=True)
+        actual, weight = self.actual[what], self.weight[what]
+
+        def losses(forecast: FloatArray) -> FloatArray:
+            # A customer is judged by all origins at once: they are not independent.
+            return np.bincount(place, weight * (actual - forecast) ** 2, len(customers))
+
+        return blend_weights(losses, self.forecasts[what], start={PRIOR: 1.0})
+
+    def losses(self, weights: Mapping[str, float]) -> dict[str, float]:
+        """Return the relative RMSE of the models' counts, and of their blend."""
+        forecasts = dict(self.forecasts["counts"])
+        forecasts["blend"] = np.sum([share * forecasts[name] for name, share in weights.items()], axis=0)
+        actual, weight = self.actual["counts"], self.weight["counts"]
+        return {
+            name: float(np.sqrt(np.average((actual - forecast) ** 2 * weight)))
+            for name, forecast in forecasts.items()
+        }
+
+
+def _judged(log: EventLog) -> _Judged | None:
+    """Return how prior, statistics and rules would have done after inner origins; None without any."""
+    span = log.as_of - int(log.first.min())
+    held_out = [one for part in _PARTS if (one := _held_out(log, max(span // part, 1))) is not None]
+    if not held_out:
+        return None
+    names = list(dict.fromkeys(cls.name.lower() for cls in EVENT_BASELINES.values()))
+    answers = [
+        {name: _ask(Makers[name]().fit(one.train), one) for name in (PRIOR, *names)} for one in held_out
+    ]
+    counts = [_array(one.count) for one in held_out]
+    returned = [_array(one.next_event <= one.end) for one in held_out]
+    actual = {"counts": np.concatenate(counts), "chances": np.concatenate(returned)}
+    forecasts = {
+        "counts": {name: np.concatenate([one[name].counts for one in answers]) for name in (PRIOR, *names)},
+        "chances": {
+            name: np.concatenate([_array(one[name].p_return) for one in answers])
+            for name in (PRIOR, *names)
+            if answers[0][name].p_return is not None
+        },
+    }
+    origin = np.repeat(np.arange(len(counts)), [len(count) for count in counts])
+    weight = {}
+    for what, values in actual.items():
+        squares = (values - forecasts[what][PRIOR]) ** 2
+        mean = np.bincount(origin, squares) / np.bincount(origin)
+        weight[what] = 1.0 / np.maximum(mean, 1e-12)[origin]
+    customers = [log.ids.search_sorted(one.train.ids).to_numpy() for one in held_out]
+    return _Judged(np.concatenate(customers).astype(np.int64), actual, forecasts, weight)
+
+
+def _held_out(log: EventLog, ahead: int) -> Holdout | None:
     try:
-        held_out = hold_out(log, log.as_of - horizon, horizon, horizon)
-        train = held_out.train
-        outlooks = {name: _ask(model.fit(train), train, horizon) for name, model in candidates.items()}
-    except EmptyLogError:  # nobody came back so early: nothing to choose by
-        only = "mbg/nbd" if network is None else NETWORK
-        statistics = {} if only == NETWORK else {only: _baselines()[only]().fit(log)}
-        return EventChoice({only: 1.0}, {only: 1.0}, {}, network is None, statistics)
-    expected = {name: outlook.counts for name, outlook in outlooks.items()}
-    counts = blend_weights(lambda forecast: (held_out.count - forecast) ** 2, expected)
-    returned = held_out.next_event <= held_out.end
-    p_return = {name: outlook.p_return for name, outlook in outlooks.items() if outlook.p_return is not None}
-    chances = blend_weights(lambda forecast: (returned - forecast) ** 2, p_return)
-    losses = {name: metrics.rmse(held_out.count, forecast) for name, forecast in expected.items()}
-    blended = np.sum([share * expected[name] for name, share in counts.items()], axis=0)
-    losses["blend"] = metrics.rmse(held_out.count, blended)
-    used = [name for name in names if name in counts or name in chances]
-    fitted = {name: _baselines()[name]().fit(log) for name in used}
-    return EventChoice(counts, chances, losses, network is None, fitted)
+        held_out = hold_out(log, log.as_of - ahead, ahead, ahead)
+    except EmptyLogError:
+        return None
+    train = held_out.train
+    return held_out if train.n_events > train.n_customers else None  # without a repeat nothing is fitted
 
 
-def _ask(model: EventModel, log: EventLog, horizon: int) -> Outlook:
-    return model.outlook(log, horizon, period=horizon, window=horizon)
+def _ask(model: Statistic, held_out: Holdout) -> Outlook:
+    ahead = held_out.end - held_out.cutoff
+    return model.outlook(held_out.train, ahead, period=ahead, window=ahead)
 
 
 def _array(values: npt.ArrayLike | None) -> FloatArray:
@@ -187,16 +348,9 @@ def _array(values: npt.ArrayLike | None) -> FloatArray:
 
 
 def _mixed(
-    weights: dict[str, float],
-    ours: FloatArray,
-    theirs: dict[str, FloatArray],
-    rows: IntArray | None = None,
+    weights: Mapping[str, float], ours: npt.ArrayLike | None, theirs: Mapping[str, FloatArray | None]
 ) -> FloatArray:
-    """Return the weighted mean; customers that the log does not know (row -1) keep ours."""
-    if rows is not None:
-        theirs = {name: values[rows] for name, values in theirs.items()}
-    shares = [share * theirs[name] for name, share in weights.items() if name != NETWORK]
-    blended: FloatArray = weights.get(NETWORK, 0.0) * ours + sum(shares)
-    if rows is not None and (rows < 0).any():
-        blended[rows < 0] = ours[rows < 0]
-    return blended
+    """Return the weighted mean."""
+    blended = sum(weights[name] * _array(values) for name, values in theirs.items())
+    share = weights.get(NETWORK, 0.0)
+    return _array(blended if share == 0.0 else blended + share * _array(ours))

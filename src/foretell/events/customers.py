@@ -31,7 +31,7 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice], Cus
     kind: ClassVar[Kind] = "events"
     _data = "log_"
     defaults: ClassVar[Defaults] = EVENTS
-    _least = (LEAST_CUSTOMERS, "customers", "the statistics")
+    _least = (LEAST_CUSTOMERS, "customers", "the prior and the statistics")
 
     ensemble: int
     seed: int
@@ -118,6 +118,8 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice], Cus
         """
         self._check_fitted("model_")
         merged, seen = self.log_.extended(self._later(new_events, as_of))
+        if self.auto_ is not None:
+            self.auto_ = self.auto_.moved(merged)
         return self._keep(merged, encode(self.model_, merged, self._aligned(merged, seen), seen))
 
     def _later(self, new_events: EventLog | None, as_of: object) -> EventLog:

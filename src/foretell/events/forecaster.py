@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from foretell.core import FloatArray, IntArray
@@ -63,10 +64,10 @@ class EventForecaster(CountForecasts):
         the prior for customers and has one network of a shape of its own.
     model : {"network", "auto", "prior"}
         ``"prior"`` answers at once, without training, by a network that has learned from simulated shops.
-        ``"auto"`` holds back the last quarter of the log once, and by it chooses or blends the network, the
-        buy-till-you-die statistics and the rules of thumb, for counts and for probabilities; dates and
-        simulated futures stay the network's. With fewer than 200 customers it warns and falls back on the
-        statistics.
+        ``"auto"`` gives the prior and the network equal shares in counts, chances and dates, and a part of
+        them to buy-till-you-die statistics and rules of thumb where these would have made the prior better at
+        earlier origins of the log; simulated futures stay the network's. With fewer than 200 customers it
+        warns, and prior and statistics answer alone.
 
     Attributes
     ----------
@@ -76,7 +77,8 @@ class EventForecaster(CountForecasts):
     states_ : States
         Where each customer stands.
     auto_ : EventChoice or None
-        With ``model="auto"``: the weights, the losses they came from, and whether there was too little data.
+        With ``model="auto"``: the weights, the losses they came from, and whether there was too little data;
+        `summary` says it in words.
 
     Examples
     --------
@@ -159,7 +161,7 @@ class EventForecaster(CountForecasts):
         self, data: EventLog, model: GapModel, plain: Self | None, earlier: EventChoice | None
     ) -> EventChoice:
         del model
-        return choose(data, plain) if earlier is None else earlier.refitted(data)
+        return choose(data, with_network=plain is not None) if earlier is None else earlier.refitted(data)
 
     def predict(
         self,
@@ -208,7 +210,10 @@ class EventForecaster(CountForecasts):
         customers, states = self._chosen(ids)
         log, rows, model = customers.log, customers.places, self.model_
         at = standing(model, log, states)
-        moments = at.next_events([0.5, *interval_tails(levels)])
+        tails = [0.5, *interval_tails(levels)]
+        moments = at.next_events(tails)
+        if self.auto_ is not None:
+            moments = self.auto_.next_events(moments, at.p_returns, log, tails, rows)
         ticks = [ticks for _, ticks in named]
         expected = np.zeros((len(rows), 0)) if self._counts else None
         if named and self._counts:
@@ -221,9 +226,9 @@ class EventForecaster(CountForecasts):
             expected=expected,
             overdue=at.overdue,
         )
-        table = event_table(customers, answers, horizons=named, levels=levels)
         if self.auto_ is not None:
-            table = self.auto_.table(table, log, named, rows)
+            answers = self.auto_.table(answers, log, ticks, rows)
+        table = event_table(customers, answers, horizons=named, levels=levels)
         return table.hstack(_deviations(model, log, states, named)) if disagreement else table
 
     def quantiles(self, levels: Sequence[float], ids: Collection[object] | None = None) -> pl.DataFrame:
@@ -231,7 +236,10 @@ class EventForecaster(CountForecasts):
         self._check_fitted("model_")
         as_quantiles(levels)
         customers, states = self._chosen(ids)
-        moments = standing(self.model_, customers.log, states).next_events(levels)
+        at = standing(self.model_, customers.log, states)
+        moments = at.next_events(levels)
+        if self.auto_ is not None:
+            moments = self.auto_.next_events(moments, at.p_returns, customers.log, levels, customers.places)
         return quantile_table(customers, moments, levels)
 
     def predict_totals(
@@ -379,7 +387,21 @@ class EventForecaster(CountForecasts):
             p_active=at.p_active,
             interval=at.within(horizon),
         )
-        return ours if self.auto_ is None else self.auto_.outlook(ours, log, window)
+        return ours if self.auto_ is None else self.auto_.outlook(ours, at.p_returns, log, horizon, window)
+
+    def at_least(self, log: EventLog, ticks: int, k: npt.ArrayLike) -> FloatArray | None:
+        """Return each customer's chance of at least k visits in the ticks after a log's end, shape (n,).
+
+        None of a network by itself, which knows the next gap only.
+        """
+        if self.auto_ is None or "prior" not in self.auto_.statistics:
+            return None
+        return self.auto_.at_least(self.outlook(log, ticks, period=ticks, window=ticks), log, k)
+
+    def summary(self) -> str:
+        """Return who answers, the settings as they are resolved, and Keras' summary of the network."""
+        summary = super().summary()
+        return summary if self.auto_ is None else f"{self.auto_.report()}\n{summary}"
 
     def _program(self, levels: Sequence[float], horizons: Sequence[str | int]) -> Program:
         from foretell.events.export import gap_program  # noqa: PLC0415  # seldom wanted

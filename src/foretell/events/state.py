@@ -57,6 +57,7 @@ def forecaster_state(model: CustomerForecaster, read_as: Described) -> State:
     }
     arrays = member_arrays(fitted.members) | {"new_marks": fitted.new_marks, "residuals": fitted.residuals}
     arrays |= {f"scale.{name}": part for name, part in vars(fitted.scale).items()}
+    arrays |= model.auto_.arrays() if model.auto_ else {}
     has_log = "log_" in vars(model)
     return State(
         described, arrays, data=_with_states(log_state(model.log_), model.states_) if has_log else None
@@ -83,7 +84,8 @@ def _by_customer(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
 def choice_of(state: State) -> EventChoice | None:
     """Return what an inner backtest chose, if there was one."""
     described = state.described["auto"]
-    return EventChoice.from_description(described) if described else None
+    unit = state.described["read_as"]["unit"]
+    return EventChoice.from_description(described, state.arrays, unit) if described else None
 
 
 def log_and_states(state: State, data: State, model: GapModel) -> tuple[EventLog, States]:

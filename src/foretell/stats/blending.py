@@ -37,7 +37,10 @@ _ROUNDS = 20
 
 
 def blend_weights(
-    losses: Callable[[FloatArray], FloatArray], members: Mapping[str, FloatArray], rounds: int = _ROUNDS
+    losses: Callable[[FloatArray], FloatArray],
+    members: Mapping[str, FloatArray],
+    rounds: int = _ROUNDS,
+    start: Mapping[str, float] | None = None,
 ) -> dict[str, float]:
     """Return convex weights of forecasts, chosen greedily so that their mean has a small loss.
 
@@ -52,6 +55,9 @@ def blend_weights(
         better.
     members : mapping of name to array
         Forecasts of the same things; those with weight 0 are left out of the answer.
+    start : mapping of name to float, optional
+        Convex weights to start from, in place of the best single member. They count as many rounds as follow,
+        so that what is chosen lies at most half-way from them.
 
     References
     ----------
@@ -66,10 +72,14 @@ def blend_weights(
     {'a': 0.5, 'b': 0.5}
     """
     names = list(members)
-    counts = dict.fromkeys(names, 0)
-    total: FloatArray | float = 0.0
-    steps: list[tuple[FloatArray, dict[str, int]]] = []
-    for k in range(rounds):
+    shares = {} if start is None else start
+    begun = 0 if start is None else rounds
+    counts = {name: begun * shares.get(name, 0.0) for name in names}
+    total: FloatArray | float = sum((counts[name] * members[name] for name in shares), 0.0)
+    steps: list[tuple[FloatArray, dict[str, float]]] = []
+    if start is not None:
+        steps.append((losses(np.asarray(total / begun)), dict(counts)))
+    for k in range(begun, begun + rounds):
         tried = [losses((total + members[name]) / (k + 1)) for name in names]
         chosen = int(np.nanargmin([loss.mean() for loss in tried]))
         total = total + members[names[chosen]]

@@ -86,13 +86,8 @@ class CountCurves:
 
     def at_least(self, days: float, k: npt.ArrayLike) -> FloatArray:
         """Return the chance of at least k visits; k has the shape (n,) or is a number."""
-        k = np.asarray(k, dtype=np.float64)
         returned, more = (part(np.array([days]))[:, 0] for part in (self.p_return, self.more))
-        shape = np.exp(self.log_shape)
-        # Of a negative binomial: P(N ≥ j) = I(m / (r + m); j, r).
-        tail = special.betainc(np.maximum(k - 1, 1.0), shape, more / (shape + more))
-        chance: FloatArray = np.where(k <= 0, 1.0, np.where(k <= 1, returned, returned * tail))
-        return chance
+        return at_least(returned, more, np.exp(self.log_shape), k)
 
     def quantile(self, days: float, level: float) -> IntArray:
         """Return the smallest k with P(N ≤ k) of at least the level, shape (n,)."""
@@ -106,6 +101,15 @@ class CountCurves:
             enough = 1 - self.at_least(days, middle + 1) >= level
             high, low = np.where(enough, middle, high), np.where(enough, low, middle)
         return high
+
+
+def at_least(returned: FloatArray, more: FloatArray, shape: FloatArray, k: npt.ArrayLike) -> FloatArray:
+    """Return the chance of at least k visits by that of a return, and mean and shape of those after it."""
+    k = np.asarray(k, dtype=np.float64)
+    # Of a negative binomial: P(N ≥ j) = I(m / (r + m); j, r).
+    tail = special.betainc(np.maximum(k - 1, 1.0), shape, more / (shape + more))
+    chance: FloatArray = np.where(k <= 0, 1.0, np.where(k <= 1, returned, returned * tail))
+    return chance
 
 
 def _between(knots: FloatArray, days: FloatArray) -> FloatArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import resources
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -85,6 +85,7 @@ class HorizonForecaster(EventFormulas[Standing]):
     shop_: ShopSummary
     weights_: dict[str, Float32Array]
     _standing: Standing
+    _asked: tuple[EventLog, Standing] | None = None  # of the last other log
 
     def fit(
         self,
@@ -165,6 +166,31 @@ class HorizonForecaster(EventFormulas[Standing]):
         """Return P(an event within so many ticks after the log's end), shape (n_customers, n_ticks)."""
         return self._chances(self._of_all(log), np.asarray(ticks))
 
+    def log_shape(self, log: EventLog) -> FloatArray:
+        """Return the logarithm of the shape of the visits after the next one, see `CountCurves`."""
+        return self._of_all(log).curves.log_shape
+
+    def moments(self, log: EventLog, ticks: IntArray, chances: FloatArray, wanted: FloatArray) -> FloatArray:
+        """Return when a chance of a return is reached, in ticks after a log's end, on the clock of the shop.
+
+        Parameters
+        ----------
+        ticks : array, shape (n_ticks,)
+        chances : array, shape (n, n_ticks)
+            Of a return within so many ticks.
+        wanted : array, shape (n_levels, n)
+        """
+        standing = self._histories(log)
+        days = np.concatenate([[0.0], standing.days(ticks)])
+        reached = np.maximum.accumulate(np.pad(chances, ((0, 0), (1, 0))), axis=1)
+        rows, moments = np.arange(len(reached)), []
+        for chance in wanted:
+            k = np.clip((reached < chance[:, None]).sum(axis=1), 1, len(ticks))
+            low, high = reached[rows, k - 1], reached[rows, k]
+            share = np.clip((chance - low) / np.maximum(high - low, 1e-12), 0.0, 1.0)
+            moments.append(standing.moments(days[k - 1] + share * (days[k] - days[k - 1])))
+        return np.array(moments)
+
     def at_least(self, log: EventLog, ticks: int, k: npt.ArrayLike) -> FloatArray:
         """Return each customer's chance of at least k visits in the ticks after a log's end, shape (n,)."""
         standing = self._of_all(log)
@@ -187,7 +213,13 @@ class HorizonForecaster(EventFormulas[Standing]):
 
     def state(self) -> State:
         """Return the log and what was learned from it, as plain values."""
-        state, shop = super().state(), self.shop_
+        state = super().state()
+        described = dict(state.described) | {"unit": self.shop_.clock.unit}
+        return dataclasses.replace(state, described=described, arrays=state.arrays | self.learned())
+
+    def learned(self) -> Arrays:
+        """Return what was learned from the log, as arrays."""
+        shop = self.shop_
         learned: Arrays = {
             "clock": shop.clock.to_array(),
             "rates": shop.rates.weights,
@@ -195,18 +227,20 @@ class HorizonForecaster(EventFormulas[Standing]):
             "weeks": shop.weeks,
             "scalars": np.array([shop.origin, shop.mean_log_gap]),
         }
-        weights = {f"weights.{name}": value for name, value in self.weights_.items()}
-        described = dict(state.described) | {"unit": shop.clock.unit}
-        return dataclasses.replace(state, described=described, arrays=state.arrays | learned | weights)
+        return learned | {f"weights.{name}": value for name, value in self.weights_.items()}
 
     @classmethod
     def from_state(cls, state: State) -> Self:
         """Return the fitted model that `state` described."""
         model: Self = super().from_state(state)
-        arrays, unit = state.arrays, state.described["unit"]
+        model.recall(state.arrays, state.described["unit"])
+        return model if state.data is None else model._stand()
+
+    def recall(self, arrays: Mapping[str, npt.NDArray[Any]], unit: str) -> Self:
+        """Take what `learned` returned."""
         if arrays["rates"].shape != (len(MEANS), len(LOST)) or arrays["clock"].shape[0] < 20:
             raise DataError("the summary of the shop has another shape than this version of foretell reads")
-        model.shop_ = ShopSummary(
+        self.shop_ = ShopSummary(
             DayClock.of_array(arrays["clock"], unit),
             RateClasses(arrays["rates"]),
             arrays["facts"],
@@ -215,22 +249,25 @@ class HorizonForecaster(EventFormulas[Standing]):
             arrays["weeks"],
         )
         prefix = "weights."
-        model.weights_ = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-        if state.data is not None:
-            model._stand()
-        return model
+        self.weights_ = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+        return self
 
     def _learn(self, data: EventLog) -> None:
         self.shop_ = ShopSummary.of(_visits(data))
         self.weights_ = prior()
 
     def _stand(self) -> Self:
+        self._asked = None
         self._standing = self._standing_of(self.log_)
         return self
 
     def _histories(self, log: EventLog) -> Standing:
-        self._check_fitted("log_")
-        return self._standing if log is self.log_ else self._standing_of(log)
+        self._check_fitted("shop_")
+        if log is vars(self).get("log_"):
+            return self._standing
+        if self._asked is None or log is not self._asked[0]:
+            self._asked = log, self._standing_of(log)
+        return self._asked[1]
 
     def _of_all(self, log: EventLog) -> Standing:
         """Return where the customers of a log stand, without the one who is new."""
