@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
@@ -190,7 +189,7 @@ class EventFormulas(_Statistic, CustomerBlocks, ABC, Generic[Read]):
         moments = self._next_event(self._histories(self.log_).at(customers.places), np.array([0.5, *tails]))
         if moments is not None:
             intervals = moments[1:].reshape(len(levels), 2, len(customers.ids))
-            answers = dataclasses.replace(answers, next_event=moments[0], intervals=intervals)
+            answers = answers._replace(next_event=moments[0], intervals=intervals)
         return event_table(customers, answers, horizons=named, levels=levels)
 
     def answers(self, log: EventLog, ticks: npt.ArrayLike, places: IntArray) -> EventAnswers:

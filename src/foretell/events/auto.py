@@ -99,16 +99,23 @@ class EventChoice:
     ) -> EventAnswers:
         """Return answers with blended probabilities; their counts are blended already."""
         theirs = self._answers(self.chances, log, ticks, rows)
-        p_active = _mixed(self.chances, ours.p_active, {name: one.p_active for name, one in theirs.items()})
-        answers = dataclasses.replace(ours, p_active=p_active)
+        active = {name: one.p_active for name, one in theirs.items()}
+        if PRIOR not in self.chances:  # as models of the first versions had it: the chance of not being lost
+            places = np.arange(log.n_customers) if rows is None else rows
+            active = {
+                name: self.statistics[name].outlook(log, 1, period=1, window=1).p_active[places]
+                for name in theirs
+            }
+        p_active = _mixed(self.chances, ours.p_active, active)
+        answers = ours._replace(p_active=p_active)
         if len(ticks):
             p_return = {name: one.p_return for name, one in theirs.items()}
-            answers = dataclasses.replace(answers, p_return=_mixed(self.chances, ours.p_return, p_return))
+            answers = answers._replace(p_return=_mixed(self.chances, ours.p_return, p_return))
         if PRIOR in theirs:  # only the two of them know
             both = {name: self.chances[name] for name in (NETWORK, PRIOR) if name in self.chances}
             shares = {name: share / sum(both.values()) for name, share in both.items()}
             overdue = _mixed(shares, ours.overdue, {PRIOR: theirs[PRIOR].overdue})
-            answers = dataclasses.replace(answers, overdue=overdue)
+            answers = answers._replace(overdue=overdue)
         return answers
 
     def next_events(
