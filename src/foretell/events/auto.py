@@ -16,10 +16,9 @@ from foretell.core.contracts import Arrays, Described, Outlook
 from foretell.core.time import UNIT_SECONDS, interval_ticks
 from foretell.data.holdout import Holdout, hold_out
 from foretell.data.log import EventLog
-from foretell.data.tables import EventAnswers
+from foretell.data.tables import YEARS_AHEAD, EventAnswers
 from foretell.errors import EmptyLogError
 from foretell.events.horizon.counts import at_least
-from foretell.events.horizon.features import GRID
 from foretell.events.horizon.forecaster import HorizonForecaster
 from foretell.events.simulation import Expected
 from foretell.stats.blending import blend_weights, check_weights
@@ -29,7 +28,7 @@ NETWORK, PRIOR = "network", "prior"
 LEAST_CUSTOMERS = 200
 # Each inner origin lies such a part of the observed time before its end, which is held back to choose by.
 _PARTS: Final = (2, 3, 4, 6)
-_DAYS: Final = np.unique(np.r_[1:29, np.geomspace(29, GRID[-1], 40).astype(np.int64)])
+_DAYS: Final = np.unique(np.r_[1:29, np.geomspace(29, 365 * YEARS_AHEAD, 60).astype(np.int64)])
 
 Statistic: TypeAlias = EventFormulas[Any]
 Makers: Final[Mapping[str, Callable[[], Statistic]]] = {PRIOR: HorizonForecaster, **EVENT_BASELINES}
@@ -102,10 +101,8 @@ class EventChoice:
         active = {name: one.p_active for name, one in theirs.items()}
         if PRIOR not in self.chances:  # as models of the first versions had it: the chance of not being lost
             places = np.arange(log.n_customers) if rows is None else rows
-            active = {
-                name: self.statistics[name].outlook(log, 1, period=1, window=1).p_active[places]
-                for name in theirs
-            }
+            outlooks = {name: self.statistics[name].outlook(log, 1, period=1, window=1) for name in theirs}
+            active = {name: _array(one.p_active)[places] for name, one in outlooks.items()}
         p_active = _mixed(self.chances, ours.p_active, active)
         answers = ours._replace(p_active=p_active)
         if len(ticks):
@@ -154,8 +151,8 @@ class EventChoice:
         answers = self.table(answers, log, [window])
         interval = ours.interval
         if PRIOR in self.chances:
-            moments = self.next_events(np.zeros(0), p_returns, log, [0.1, 0.9], within=horizon)
-            interval = interval_ticks(*np.minimum(moments, horizon), log.as_of)
+            low, high = self.next_events(np.zeros(0), p_returns, log, [0.1, 0.9], within=horizon)
+            interval = interval_ticks(np.minimum(low, horizon), np.minimum(high, horizon), log.as_of)
         p_return = _array(answers.p_return)[:, 0]
         return dataclasses.replace(ours, p_return=p_return, p_active=answers.p_active, interval=interval)
 
@@ -290,7 +287,7 @@ class _Judged:
 
         def losses(forecast: FloatArray) -> FloatArray:
             # A customer is judged by all origins at once: they are not independent.
-            return np.bincount(place, weight * (actual - forecast) ** 2, len(customers))
+            return np.bincount(place, weight * (actual - forecast) ** 2, len(customers)).astype(np.float64)
 
         return blend_weights(losses, self.forecasts[what], start={PRIOR: 1.0})
 

@@ -183,12 +183,15 @@ class HorizonForecaster(EventFormulas[Standing]):
         standing = self._histories(log)
         days = np.concatenate([[0.0], standing.days(ticks)])
         reached = np.maximum.accumulate(np.pad(chances, ((0, 0), (1, 0))), axis=1)
-        rows, moments = np.arange(len(reached)), []
+        rows, moments, ends = np.arange(len(reached)), [], np.append(0, ticks)
         for chance in wanted:
             k = np.clip((reached < chance[:, None]).sum(axis=1), 1, len(ticks))
             low, high = reached[rows, k - 1], reached[rows, k]
             share = np.clip((chance - low) / np.maximum(high - low, 1e-12), 0.0, 1.0)
-            moments.append(standing.moments(days[k - 1] + share * (days[k] - days[k - 1])))
+            on_clock = standing.moments(days[k - 1] + share * (days[k] - days[k - 1]))
+            # The clock reaches as far as the prior knows; years ahead its pauses do not matter.
+            later = ends[k - 1] + share * (ends[k] - ends[k - 1])
+            moments.append(np.where(days[k] <= GRID[-1], on_clock, later))
         return np.array(moments)
 
     def at_least(self, log: EventLog, ticks: int, k: npt.ArrayLike) -> FloatArray:
