@@ -87,11 +87,11 @@ class TestChoice:
         assert (table["p_return_100d"] <= table["p_active"] + 1e-9).all()
 
     def test_dates_and_chances_come_from_one_distribution(self, auto):
-        table = auto.predict(horizons=["3650d"], levels=[80])
+        table = auto.predict(horizons=["36500d"], levels=[80])
         days = (auto.quantiles([0.5])["q0.5"] - table["as_of"]).dt.total_days()
         for row in (0, 17, 101):
             until = auto.return_chances(auto.log_, [int(days[row]) - 1, int(days[row])])[row]
-            half = 0.5 * table["p_return_3650d"][row]
+            half = 0.5 * table["p_return_36500d"][row]
             assert until[0] - 0.02 <= half <= until[1] + 0.02
         assert (table["next_event"] == auto.quantiles([0.5])["q0.5"]).all()
 
