@@ -16,7 +16,9 @@ import foretell as ft
 from foretell import __version__
 from foretell.cli.commands import app
 from foretell.cli.demo import store_visits
+from foretell.cli.questions import typed_ids
 from foretell.datasets import load_cdnow
+from foretell.errors import ParameterError
 
 COLUMNS = ["--id", "customer_id", "--time", "date"]
 QUICK = ["--ensemble", "1", "--epochs", "1"]
@@ -398,3 +400,22 @@ def test_backtest_refuses_unknown_policies(visits):
     done = foretell("backtest", visits, *COLUMNS, "--refit", "often", "--model", "mean gap")
     assert done.exit_code == 2
     assert "--refit 'often'; expected 'always', 'never' or 'warm'" in done.stderr
+
+
+def test_ids_that_are_numbers_with_fractions_are_named_as_they_are_written():
+    ids = pl.Series([17850.0, 13047.0])
+    assert typed_ids(ids, ["17850", "13047.0"]) == [17850.0, 13047.0]
+    with pytest.raises(ParameterError, match="--id x: the ids of this model are numbers"):
+        typed_ids(ids, ["x"])
+
+
+def test_update_reads_in_the_zone_of_the_model(tmp_path):
+    times = ["01T10:00", "09T10:00", "20T22:30", "21T10:00"]
+    rows = [f"{k},2024-05-{when}:00Z" for k in (1, 2) for when in times]
+    source = tmp_path / "visits.csv"
+    source.write_text("\n".join(["unique_id,ds", *rows]), encoding="utf-8")
+    place = tmp_path / "model"
+    until = ["--time-zone", "Europe/Berlin", "--as-of", "2024-05-20", "--model", "bg-nbd"]
+    assert foretell("fit", source, *until, "--out", place).exit_code == 0
+    done = foretell("update", place, source, "--as-of", "2024-05-31", "--json")
+    assert json.loads(done.stdout)["events"] == 6  # 20 May, 22:30 and 21 May are one day in Berlin

@@ -1,6 +1,7 @@
 """The event log: what is seen of it at a date, by customer, and how it counts time."""
 
 import datetime as dt
+import uuid
 
 import numpy as np
 import pandas as pd
@@ -170,3 +171,53 @@ def test_durations_of_a_panel_are_its_steps():
     assert panel.ticks_of("1y") == 52
     with pytest.raises(ParameterError, match="shorter than a step"):
         panel.ticks_of("3d")
+
+
+def continued(first, later, **settings):
+    """Return a log of ids continued by visits of later ids."""
+    logs = []
+    for ids, start, day in ((first, None, "2024-01-"), (later, "2024-02-01", "2024-02-")):
+        when = [f"{day}{k + 1:02}" for k in range(len(ids))]
+        data = pl.DataFrame({"id": ids, "t": when})
+        logs.append(
+            ft.read_events(
+                data, id="id", time="t", start=start, as_of=f"{day}29", **(settings if not start else {})
+            )
+        )
+    return logs[0].extended(logs[1])[0]
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "ids"),
+    [
+        (pl.Series([1, 1, 2], dtype=pl.UInt8), pl.Series([2, 300]), [1, 2, 300]),
+        (pl.Series([1, 1, 2], dtype=pl.Int32), pl.Series([5_000_000_000, 2]), [1, 2, 5_000_000_000]),
+        (pl.Series([1, 1, 2]), pl.Series([2.0, 3.0]), [1, 2, 3]),
+        (pl.Series(["0042", "0042", "1500"]), pl.Series([1500, 2750]), ["0042", "1500", "2750"]),
+        (pl.Series(["a", "a", "b"], dtype=pl.Enum(["b", "a"])), pl.Series(["a", "new"]), ["a", "b", "new"]),
+    ],
+)
+def test_later_ids_of_another_type_are_the_same_customers(first, later, ids):
+    log = continued(first, later)
+    assert log.ids.to_list() == ids
+    again = [str(name) for name in [*first, *(int(i) if isinstance(i, float) else i for i in later)]]
+    assert log.counts.tolist() == [again.count(str(name)) for name in ids]
+
+
+@pytest.mark.parametrize("later", [pl.Series([7.5, 8.0]), pl.Series(["7", "8"])])
+def test_ids_that_would_be_taken_for_others_are_refused(later):
+    with pytest.raises(ParameterError, match="some would be taken for others"):
+        continued(pl.Series([7, 7, 8]), later)
+
+
+def test_later_events_of_another_zone_are_refused():
+    with pytest.raises(ParameterError, match=r"time_zone=None.*'Europe/Berlin'.*midnight"):
+        continued(pl.Series([7, 7, 8]), pl.Series([7, 8]), time_zone="Europe/Berlin")
+
+
+def test_uuids_become_text():
+    ids = [uuid.UUID(int=1)] * 2 + [uuid.UUID(int=2)]
+    data = pl.DataFrame(
+        {"id": pl.Series(ids, dtype=pl.Object), "t": ["2024-01-01", "2024-02-03", "2024-01-05"]}
+    )
+    assert ft.read_events(data, id="id", time="t").ids.to_list() == [str(ids[0]), str(ids[2])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -94,6 +95,7 @@ class Events(_Question):
         """Read what came after a model's as-of date, with its own unit, merging and marks."""
         log = self.data(model)
         start = log.date(log.as_of + 1)
+        options = dataclasses.replace(options, time_zone=options.time_zone or log.time_zone)
         try:
             later = self._read(options, marks=log.mark_names, unit=log.unit, merge=log.merge, start=start)
         except EmptyLogError:
@@ -274,7 +276,7 @@ def predict_groups(model: Model, horizons: Sequence[str] | None) -> pl.DataFrame
 
 
 def predict_totals(
-    model: Model, horizon: str, by: By | None, levels: Sequence[int], ids: Sequence[str] | None
+    model: Model, horizon: str, by: By | None, levels: Sequence[float], ids: Sequence[str] | None
 ) -> pl.DataFrame:
     """Return the expected visits of many customers together."""
     from foretell.events.totals import predict_totals as totals_of  # noqa: PLC0415
@@ -298,11 +300,13 @@ def kind_of_directory(place: Path) -> Kind | None:
     return kind
 
 
-def typed_ids(ids: pl.Series, given: Sequence[str]) -> Sequence[str | int]:
+def typed_ids(ids: pl.Series, given: Sequence[str]) -> Sequence[str | float]:
     """Return ids from the command line in the type of the model's own."""
-    if not ids.dtype.is_integer():
+    if not ids.dtype.is_numeric():
         return given
+    whole = ids.dtype.is_integer()
     try:
-        return [int(text) for text in given]
+        return [int(text) if whole else float(text) for text in given]
     except ValueError as error:
-        raise ParameterError(f"--id {', '.join(given)}: the ids of this model are whole numbers") from error
+        kind = "whole numbers" if whole else "numbers"
+        raise ParameterError(f"--id {', '.join(given)}: the ids of this model are {kind}") from error

@@ -78,6 +78,7 @@ def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventL
         as_of=as_of,
         report=tally.report(len(times)),
         holidays=options.holidays,
+        time_zone=options.time_zone,
     )
 
 

@@ -66,6 +66,8 @@ class EventLog(Ragged):
     report : ReadReport
     holidays : str or None
         Country whose public holidays the shop may be closed on.
+    time_zone : str or None
+        Zone whose days count, where one was named.
     """
 
     kind: ClassVar[Kind] = "events"
@@ -84,6 +86,7 @@ class EventLog(Ragged):
     as_of: int
     report: ReadReport
     holidays: str | None = None
+    time_zone: str | None = None
 
     def __repr__(self) -> str:
         return (
@@ -232,10 +235,10 @@ class EventLog(Ragged):
             Leading events of each customer that are unchanged: 0 for new customers.
         """
         self._check_continues(later)
-        ids = pl.concat([self.ids, later.ids.cast(self.ids.dtype)]).unique().sort()
+        names = joined_names(self.ids, later.ids, "ids")
+        ids = pl.concat(names).unique().sort()
         parts = [
-            (self, ids.search_sorted(self.ids).to_numpy()),
-            (later, ids.search_sorted(later.ids).to_numpy()),
+            (log, ids.search_sorted(own).to_numpy()) for log, own in zip((self, later), names, strict=True)
         ]
         owner = np.concatenate([np.asarray(place)[log.owner] for log, place in parts])
         times, marks = (
@@ -283,10 +286,10 @@ class EventLog(Ragged):
                 f"{self.date(self.as_of)} of the log (the first on {first}); pass only events after it, for "
                 "example by read_events(…, start=…)"
             )
-        if later.ids.dtype.is_numeric() != self.ids.dtype.is_numeric():
+        if self.time_zone is not None and later.time_zone != self.time_zone and later.n_events:
             raise ParameterError(
-                f"the new events' ids are {later.ids.dtype}, the log's {self.ids.dtype}; "
-                "read both as the same kind"
+                f"the new events were read with time_zone={later.time_zone!r}, the log with "
+                f"{self.time_zone!r}: those near midnight would be lost; read both with the same zone"
             )
 
     def _joined_groups(self, later: EventLog) -> tuple[IntArray | None, pl.Series | None]:
@@ -297,11 +300,11 @@ class EventLog(Ragged):
             or later.group_names is None
         ):
             return None, None
-        names = pl.concat([self.group_names, later.group_names.cast(self.group_names.dtype)]).unique().sort()
+        both = joined_names(self.group_names, later.group_names, "groups")
+        names = pl.concat(both).unique().sort()
         codes = [
-            names.search_sorted(log.group_names).to_numpy()[log.groups]
-            for log in (self, later)
-            if log.group_names is not None and log.groups is not None
+            names.search_sorted(own).to_numpy()[groups]
+            for own, groups in zip(both, (self.groups, later.groups), strict=True)
         ]
         return np.concatenate(codes).astype(np.int64), names
 
@@ -319,6 +322,38 @@ class EventLog(Ragged):
 
 # Weeks begin on Monday.
 _PERIODS: Final = {"hour": Grid("1h"), "day": Grid("1d"), "week": Grid("1w")}
+
+
+def joined_names(mine: pl.Series, theirs: pl.Series, what: str) -> tuple[pl.Series, pl.Series]:
+    """Return the ids or groups of a log and of later events in one type, in which no two become one.
+
+    Whole numbers among text are text; narrow numbers become wide enough.
+
+    Raises
+    ------
+    ParameterError
+        There is no such type: text among numbers, or 7.5 among whole numbers.
+    """
+    text = (pl.String, pl.Categorical, pl.Enum)
+    if mine.dtype == theirs.dtype and mine.dtype not in (pl.Categorical, pl.Enum):
+        return mine, theirs
+    if mine.dtype in text and (theirs.dtype in text or theirs.dtype.is_integer()):
+        return mine.cast(pl.String), theirs.cast(pl.String)
+    for dtype in (mine.dtype, pl.Int64, pl.UInt64) if mine.dtype.is_integer() else (mine.dtype,):
+        both = tuple(names.cast(dtype, strict=False) for names in (mine, theirs))
+        if (
+            mine.dtype.is_numeric()
+            and theirs.dtype.is_numeric()
+            and all(
+                cast.null_count() == 0 and (cast.cast(names.dtype, strict=False) == names).all()
+                for cast, names in zip(both, (mine, theirs), strict=True)
+            )
+        ):
+            return both[0], both[1]
+    raise ParameterError(
+        f"the new events' {what} are {theirs.dtype}, such as {theirs.head(2).to_list()}, and the log's "
+        f"{mine.dtype}: some would be taken for others; read both as the same kind"
+    )
 
 
 def first_of_period(owner: IntArray, moments: IntArray, merge: Merge | None) -> BoolArray:

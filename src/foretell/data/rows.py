@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar, Final, Literal
 
@@ -329,6 +330,9 @@ def opened(rows: Rows, options: ReadOptions, one: str) -> Tally:
 def with_ids(rows: Rows, columns: Columns, options: ReadOptions, tally: Tally, whose: str) -> pl.DataFrame:
     """Return the rows that have an id, and one that was asked for; ``whose`` says what has an id."""
     frame, ids = rows.frame, rows.frame[ID]
+    if ids.dtype == pl.Object and all(isinstance(value, uuid.UUID) for value in ids.head(100)):
+        ids = pl.Series(ID, [None if value is None else str(value) for value in ids], dtype=pl.String)
+        frame = frame.with_columns(ids)
     if ids.dtype.is_nested() or ids.dtype == pl.Object:
         raise ColumnError(f"the id column {columns.id!r} is of type {ids.dtype}; expected numbers or text")
     missing = ids.is_null()

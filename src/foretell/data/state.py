@@ -59,6 +59,7 @@ def log_state(log: EventLog) -> State:
         "as_of": int(log.as_of),
         "report": dataclasses.asdict(log.report),
         "holidays": log.holidays,
+        "time_zone": log.time_zone,
     }
     columns = {"unique_id": log.ids, "times": ragged_column(log.times, log.offsets)}
     columns |= {f"mark-{k}": ragged_column(mark, log.offsets) for k, mark in enumerate(log.marks.T)}
@@ -94,6 +95,7 @@ def log_from_state(state: State) -> EventLog:
         as_of=described["as_of"],
         report=report_of_state(described["report"]),
         holidays=described.get("holidays"),
+        time_zone=described.get("time_zone"),
     )
     _check_log(log)
     return log

@@ -234,7 +234,7 @@ class TimeReader:
             raise ColumnError(
                 f"{readable or 'none'} of the {given:,} values of the time column {self.column!r} {fits}: "
                 f"it holds {examples}; name another column, or describe the text by time_format= "
-                "(for example '%d.%m.%Y %H:%M'; 's' or 'ms' for numbers since 1970)"
+                "(for example '%d.%m.%Y %H:%M'; '%Y-%m' for months; 's' or 'ms' for numbers since 1970)"
             )
         return wall
 

@@ -149,7 +149,8 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, EventChoice], Cus
 
     def _aligned(self, merged: EventLog, seen: IntArray) -> States:
         """Return the states in the order of a log with more customers; those to be read anew start blank."""
-        return self.states_.spread(np.asarray(merged.ids.search_sorted(self.log_.ids).to_numpy()), seen)
+        ids = self.log_.ids.cast(merged.ids.dtype)
+        return self.states_.spread(np.asarray(merged.ids.search_sorted(ids).to_numpy()), seen)
 
     def _chosen(self, ids: Collection[object] | None) -> tuple[Customers, States]:
         """Return the asked customers and their states."""

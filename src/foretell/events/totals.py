@@ -100,7 +100,8 @@ class TotalError:
             dispersion = prior_counts(log, np.array([min(span, 90 * day)])).dispersion
         except EmptyLogError:
             dispersion = 1.0
-        return cls(*(_root_mean(part) for part in (levels, weeks, shares)), dispersion)
+        level, weekly, share = (_root_mean(part) for part in (levels, weeks, shares))
+        return cls(level, weekly, share, dispersion)
 
     def covariance(self, lengths: FloatArray) -> FloatArray:
         """Return covariances of the relative errors of successive periods of some days."""
@@ -206,7 +207,7 @@ def predict_totals(
     days = np.diff(fine, prepend=0) * (UNIT_SECONDS[log.unit] / UNIT_SECONDS["day"])
     covariance = error.covariance(days) * np.outer(expected, expected)
     period = np.searchsorted(ends, fine)
-    totals = np.bincount(period, expected, len(ends))
+    totals: FloatArray = np.bincount(period, expected, len(ends)).astype(np.float64)
     chance = totals + error.dispersion * np.bincount(period, np.sqrt(squares), len(ends)) ** 2
     inside = (period == np.arange(len(ends))[:, None]).astype(np.float64)
     variance = chance + np.einsum("pi,ij,pj->p", inside, covariance, inside)
@@ -274,7 +275,9 @@ def _sums(
 def _by_group(log: EventLog, whole: FloatArray, ids: Collection[object] | None) -> FloatArray:
     """Return the visits of each group that customers' expected visits make."""
     places = asked_customers(log, ids).places
-    expected = np.bincount(places[places >= 0], whole[places >= 0], log.n_customers)
+    assert log.groups is not None  # noqa: S101  # the caller has checked
+    expected = np.bincount(places[places >= 0], whole[places >= 0], log.n_customers).astype(np.float64)
     totals = group_totals(log, expected[:, None])[:, 0]
     new = whole[places < 0].sum()  # who has no groups of one's own goes where all go
-    return totals + new * np.bincount(log.groups, minlength=len(totals)) / log.n_events
+    shared: FloatArray = totals + new * np.bincount(log.groups, minlength=len(totals)) / log.n_events
+    return shared

@@ -82,8 +82,8 @@ class DayClock:
             known = public_holidays(country, begin, end + _DAYS_AHEAD)
             if factors(np.isin(days, known).astype(np.int64), 2)[1][1]:
                 shut = tuple(known.tolist())
-        week = tuple(np.where(closed, 0.0, week).tolist())
-        return cls(unit, week, tuple(months.tolist()), shut=shut)
+        open_week = tuple(np.where(closed, 0.0, week).tolist())
+        return cls(unit, open_week, tuple(months.tolist()), shut=shut)
 
     def is_open(self, days: IntArray) -> BoolArray:
         """Return on which days since 1970-01-01 somebody may come."""
