@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -418,6 +419,7 @@ class TestWithoutData:
     def test_no_file_holds_a_customer(self, small_model, bare):
         assert sorted(file.name for file in bare.iterdir()) == ["arrays.npz", "model.json"]
         content = b"".join(file.read_bytes() for file in bare.iterdir())
+        content = re.sub(rb'"[0-9a-f]{64}"', b"", content)  # a digest may hold c110 by chance
         assert not any(key.encode() in content for key in small_model.log_.ids)
 
     def test_given_its_log_again_it_says_the_same(self, small_model, bare):
