@@ -22,7 +22,7 @@ from benchmarks.events import LOGS as REAL
 import foretell as ft
 from foretell import baselines
 from foretell.events.horizon import shops
-from foretell.stats.metrics import expected_calibration_error
+from foretell.stats.metrics import expected_calibration_error, uniform_distance
 
 STATISTICS: dict[str, Callable[[], Any]] = {
     "BG/NBD": baselines.BGNBD,
@@ -32,7 +32,8 @@ STATISTICS: dict[str, Callable[[], Any]] = {
 MODELS: dict[str, Callable[[], Any]] = {
     "prior": lambda: ft.EventForecaster(model="prior"),
     "horizon": lambda: ft.EventForecaster(head="horizon"),
-    "mixture": lambda: ft.EventForecaster(ensemble=1),
+    "mixture": lambda: ft.EventForecaster(ensemble=1, model="network"),
+    "auto": lambda: ft.EventForecaster(model="auto"),
 }
 WINDOWS = (7, 30, 90)
 
@@ -131,9 +132,12 @@ def _ks(model: Any, seen: ft.EventLog, horizon: int, y: np.ndarray) -> float | N
     at_least = getattr(model, "at_least", None)
     if at_least is None:
         return None
-    above, here = (at_least(seen, horizon, k) for k in (y + 1, y))
-    pit = np.sort(1 - above - np.random.default_rng(0).random(len(y)) * (here - above))
-    return float(np.abs(pit - (np.arange(len(y)) + 0.5) / len(y)).max())
+    reached = at_least(seen, horizon, np.stack([y, y + 1]))
+    if reached is None:
+        return None
+    return uniform_distance(
+        1 - reached[0] + np.random.default_rng(0).random(len(y)) * (reached[0] - reached[1])
+    )
 
 
 def _inside(model: Any, horizon: int, came: np.ndarray) -> dict[str, float | None]:

@@ -61,7 +61,7 @@ def waves(n=4, length=72, seed=3):
 
 def said(result, fold=0):
     """Return what was forecast, without the truth."""
-    truth = {"y", "returned", "next_event", "crps", "pit_lo", "pit_hi"}
+    truth = {"y", "returned", "next_event", "crps", "pit_lo", "pit_hi", "count_pit", "count_crps"}
     return result.fold(fold).drop(truth, strict=False)
 
 
@@ -275,6 +275,16 @@ class TestScores:
         assert (table["pit_lo"] <= table["pit_hi"]).all()
         assert table["pit_hi"].is_null().equals(table["next_event"].is_null())
 
+    def test_the_distribution_of_counts_is_judged(self, small_log):
+        known, unknown = Geometric(), ft.EventForecaster(model="prior")
+        result = ft.backtest(small_log, [known, "mbg/nbd", unknown], horizon="60d", cutoffs=CUTS[:1])
+        y = result.rows().filter(pl.col("model") == "geometric")["y"].to_numpy()
+        k = np.arange(400)
+        crps = ((1 - 0.5 ** (k + 1) - (k >= y[:, None])) ** 2).sum(axis=1).mean()
+        assert result.figures("geometric")["crps_counts"] == pytest.approx(crps, rel=1e-6)
+        assert result.figures("MBG/NBD")["pit_ks"] is None
+        assert result.figures(unknown.name)["pit_ks"] < result.figures("geometric")["pit_ks"]
+
     def test_the_verdict_is_over_all_folds(self):
         panel = ft.Panel.from_arrays(waves(12))
         result = ft.backtest(
@@ -325,6 +335,15 @@ class Silent(Counter):
         return Outlook(p_return=np.full(log.n_customers, 0.5))
 
 
+class Geometric(Silent):
+    """Everybody comes k times with a chance of 2^-(k + 1)."""
+
+    name = "geometric"
+
+    def at_least(self, log, ticks, k):
+        return 0.5 ** np.broadcast_to(k, (len(k), log.n_customers))
+
+
 def test_a_model_without_counts_has_null_figures_in_a_backtest(small_log):
     result = ft.backtest(small_log, [Silent(), "mean gap"], horizon="60d", cutoffs=CUTS)
     figures = result.figures("silent")
@@ -337,7 +356,7 @@ def test_a_model_without_counts_has_null_figures_in_a_backtest(small_log):
         "correlation",
         "auc_active",
         "coverage_80",
-    } | {"crps"}
+    } | {"crps", "pit_ks", "crps_counts"}
     assert figures["brier_30d"] == pytest.approx(0.25)
     assert result.table()["model"][-1] == "silent"
 

@@ -24,6 +24,8 @@ from foretell.stats.metrics import censored_crps, naive_scale
 
 _WINDOW, _PERIOD, _GRID = "30d", "7d", 24
 _HORIZON = "273d"
+# The distribution of numbers of events is summed in steps, up to a number that is as rare.
+_STEP, _MOST_EVENTS, _RARE = 32, 1024, 1e-3
 
 
 class EventFolds:
@@ -112,6 +114,7 @@ class EventFolds:
             dates = None if forecast.interval is None else log.time_of(forecast.interval[:, side])
             columns[f"next_event-{edge}-80"] = _or_null(dates, n, columns["next_event"].dtype)
         columns |= self._distribution(model, truth, n)
+        columns |= _of_counts(model, truth, n)
         return pl.DataFrame(columns)
 
     def totals(self, fold: int, forecast: Outlook) -> pl.DataFrame:
@@ -160,6 +163,26 @@ class EventFolds:
         pit = [pl.Series(np.where(returned, value, np.nan)).fill_nan(None) for value in pits]
         crps = pl.Series(censored_crps(times, by_time, waited))
         return {"crps": crps, "pit_lo": pit[0], "pit_hi": pit[1]}
+
+
+def _of_counts(model: EventModel, truth: Holdout, n: int) -> dict[str, pl.Series]:
+    """Return how well the distribution of the number of events did: its randomised PIT and its CRPS."""
+    ask, ticks, y = getattr(model, "at_least", None), truth.end - truth.cutoff, truth.count
+    reached = None if ask is None else ask(truth.train, ticks, np.stack([y, y + 1]))
+    if reached is None:
+        return {name: _or_null(None, n, pl.Float64) for name in ("count_pit", "count_crps")}
+    drawn = np.random.default_rng(0).random(n)
+    crps, step = np.zeros(n), 0
+    # ∫ (F(k) − 1{y ≤ k})² over the numbers k = step …, until hardly anybody comes so often.
+    while step < _MOST_EVENTS:
+        k = np.arange(step, step + _STEP)[:, None]
+        beyond = ask(truth.train, ticks, k + 1)
+        crps += ((beyond - (y > k)) ** 2).sum(axis=0)
+        step += _STEP
+        if step > y.max(initial=0) and beyond[-1].max(initial=0.0) < _RARE:
+            break
+    pit = 1.0 - reached[0] + drawn * (reached[0] - reached[1])
+    return {"count_pit": pl.Series(pit), "count_crps": pl.Series(crps)}
 
 
 def last_origin(log: EventLog, duration: object) -> int:

@@ -130,6 +130,14 @@ EVENTS = Task(
             1.0,
         ),
         Figure("crps", pl.col("crps").mean(), "continuous ranked probability score of the next event, ticks"),
+        Figure(
+            "pit_ks",
+            _mapped(_Y, "count_pit", lambda _, pit: metrics.uniform_distance(pit)),
+            "Kolmogorov-Smirnov distance of the numbers' probability integral transform from uniform",
+        ),
+        Figure(
+            "crps_counts", pl.col("count_crps").mean(), "continuous ranked probability score of the numbers"
+        ),
     ),
     rank=("rmse", "brier_30d"),
     loss=_ERROR**2,

@@ -225,3 +225,17 @@ def _mean_of_series(values: FloatArray) -> float:
     means = mean_of_steps(values)
     known = ~np.isnan(means)
     return float(means[known].mean()) if known.any() else float("nan")
+
+
+def uniform_distance(values: npt.ArrayLike) -> float:
+    """Return the Kolmogorov-Smirnov distance of values in [0, 1] from the uniform distribution.
+
+    Examples
+    --------
+    >>> uniform_distance([0.125, 0.375, 0.625, 0.875]), uniform_distance([1.0, 1.0])
+    (0.125, 1.0)
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    n = len(ordered)
+    below, above = np.arange(n) / n, np.arange(1, n + 1) / n
+    return float(np.maximum(above - ordered, ordered - below).max())
