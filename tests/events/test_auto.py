@@ -1,5 +1,7 @@
 """The forecaster that chooses: never much worse than its best member, honest about small data."""
 
+import copy
+import dataclasses
 import json
 
 import numpy as np
@@ -10,6 +12,7 @@ import foretell as ft
 from foretell.data.holdout import hold_out
 from foretell.errors import ParameterError, SmallDataWarning
 from foretell.evaluation.tasks import EVENTS
+from foretell.events.simulation import Expected
 
 
 def simulated(n=300, seed=8):
@@ -152,3 +155,21 @@ def test_an_unknown_model_is_refused(small, small_log):
 
 def test_the_choice_is_plain_json(auto):
     assert json.loads(json.dumps(auto.auto_.describe()))["too_little_data"] is False
+
+
+def test_closed_days_are_closed_for_the_statistics_in_the_blend(auto, held):
+    train = held.train
+    clock = dataclasses.replace(auto.auto_.statistics["prior"].shop_.clock, week=(1.0,) * 6 + (0.0,))
+    prior = copy.copy(auto.auto_.statistics["prior"])
+    prior.shop_ = dataclasses.replace(prior.shop_, clock=clock)
+    statistics = {"prior": prior, "bg/nbd": ft.baselines.BGNBD().fit(train)}
+    choice = dataclasses.replace(
+        auto.auto_, counts={"bg/nbd": 1.0}, chances={"bg/nbd": 1.0}, statistics=statistics
+    )
+    days = np.arange(1, 15)
+    chances = choice.p_return(np.zeros((train.n_customers, 14)), train, days)
+    none = Expected(np.zeros((train.n_customers, 14)), np.zeros(14))
+    expected = choice.expected(none, train, days, days)
+    came, closed = np.diff(chances.sum(axis=0), prepend=0.0), (train.as_of + days) % 7 == 6
+    for visits in (came, expected.cohort, np.diff(expected.counts.sum(axis=0), prepend=0.0)):
+        assert np.abs(visits[closed]).max() < 1e-9 < visits[~closed].min()

@@ -79,10 +79,9 @@ class EventChoice:
         counts = _mixed(self.counts, ours.counts, theirs)
         if not len(periods):
             return Expected(counts, ours.cohort)
-        last, width = int(periods[-1]), int(periods[0])
         cohorts = {
-            name: self.statistics[name].outlook(log, last, period=width, window=last).cohort
-            for name in theirs
+            name: np.diff(_array(answers.expected).sum(axis=0), prepend=0.0)
+            for name, answers in self._answers(self.counts, log, periods, None).items()
         }
         return Expected(counts, _mixed(self.counts, ours.cohort, cohorts))
 
@@ -228,11 +227,21 @@ class EventChoice:
         self,
         weights: Mapping[str, float],
         log: EventLog,
-        ticks: Sequence[int] | IntArray,
+        ticks: npt.ArrayLike,
         rows: IntArray | None,
     ) -> dict[str, EventAnswers]:
         rows = np.arange(log.n_customers) if rows is None else rows
-        return {name: self.statistics[name].answers(log, ticks, rows) for name in weights if name != NETWORK}
+        prior = self.statistics.get(PRIOR)
+        open_ticks = ticks
+        if isinstance(prior, HorizonForecaster) and prior.shop_.clock.closes:
+            # Statistics know no calendar: they are asked for as much time as the shop is open.
+            day = UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit]
+            open_ticks = prior.shop_.clock.ahead(log.as_of, ticks) * day
+        return {
+            name: self.statistics[name].answers(log, ticks if name == PRIOR else open_ticks, rows)
+            for name in weights
+            if name != NETWORK
+        }
 
 
 _ARRAYS: Final = "prior."

@@ -85,6 +85,11 @@ class DayClock:
         open_week = tuple(np.where(closed, 0.0, week).tolist())
         return cls(unit, open_week, tuple(months.tolist()), shut=shut)
 
+    @property
+    def closes(self) -> bool:
+        """Whether there are days on which nobody ever comes."""
+        return self.monthly or bool(self.shut) or 0.0 in self.week or 0.0 in self.months
+
     def is_open(self, days: IntArray) -> BoolArray:
         """Return on which days since 1970-01-01 somebody may come."""
         return self._raw(days) > 0
