@@ -5,7 +5,9 @@ import polars as pl
 import pytest
 
 import foretell as ft
+from foretell.events import totals
 from foretell.events.horizon import shops
+from foretell.events.horizon.forecaster import PriorCounts
 from foretell.events.totals import TotalError, count_quantile
 
 
@@ -102,3 +104,16 @@ def test_what_a_total_cannot_be_asked_is_refused_with_the_reason(model, log):
     plain = ft.EventForecaster(model="prior").fit(ft.read_events(log.to_polars().select("unique_id", "ds")))
     with pytest.raises(ft.errors.DataError, match="no groups"):
         plain.predict_totals(by="group")
+
+
+def test_a_model_that_disagrees_with_the_prior_is_less_sure(model, log, monkeypatch):
+    error = TotalError.of(log)
+    assert totals._with_disagreement(error, model).level == pytest.approx(error.level)
+    monkeypatch.setattr(totals, "prior_counts", half_of(totals.prior_counts))
+    found = totals._with_disagreement(error, model)
+    assert found.level == pytest.approx(np.hypot(error.level, np.log(2) / 2), rel=0.01)
+    assert found.weekly == error.weekly
+
+
+def half_of(counts):
+    return lambda log, ticks: PriorCounts(counts(log, ticks).expected / 2, 0.0)

@@ -23,6 +23,7 @@ from foretell.events.horizon.forecaster import prior_counts
 By = Literal["week", "month", "group"]
 
 _SAMPLE: Final = 8_000  # customers by whom the error of totals is measured
+_COMPARED: Final = 2_000  # of them, by whom a model is compared with the prior
 _PARTS: Final = (2, 3, 4, 6, 8, 12)  # origins lie such a part of the log before its end
 _LEAST_AHEAD, _LEAST_SEEN = 7, 28  # days after and before an origin
 # What is known of relative errors before any log is seen, by simulated shops; and how many origins that is
@@ -203,7 +204,7 @@ def predict_totals(
     # Errors are those of weeks: longer periods are made of them.
     fine = np.union1d(ends, period_edges(ticks, 7 * UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit]))
     expected, squares, whole = _sums(model, fine, ids, by_customer=by == "group")
-    error = TotalError.of(log)
+    error = _with_disagreement(TotalError.of(log), model)
     days = np.diff(fine, prepend=0) * (UNIT_SECONDS[log.unit] / UNIT_SECONDS["day"])
     covariance = error.covariance(days) * np.outer(expected, expected)
     period = np.searchsorted(ends, fine)
@@ -226,6 +227,24 @@ def predict_totals(
                 count_quantile(totals, variance, 0.5 + sign * level / 200)
             )
     return pl.DataFrame(columns)
+
+
+def _with_disagreement(error: TotalError, model: CountModel) -> TotalError:
+    """Return the error with half of how far a model and the prior lie apart for the next three months."""
+    log = model.log_
+    rows = np.sort(np.random.default_rng(1).permutation(log.n_customers)[:_COMPARED])
+    ticks = np.array(
+        [min(log.as_of - int(log.first.min()), 90 * UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit])]
+    )
+    if ticks[0] < 1:
+        return error
+    try:
+        theirs = prior_counts(log.take(rows), ticks).expected.sum()
+    except EmptyLogError:
+        return error
+    ours = _sums(model, ticks, log.ids.gather(rows).to_list(), by_customer=False)[0].sum()
+    apart = np.clip(np.log((ours + 1.0) / (theirs + 1.0)), -1.0, 1.0)
+    return dataclasses.replace(error, level=float(np.hypot(error.level, apart / 2)))
 
 
 def count_quantile(mean: FloatArray, variance: FloatArray, level: float) -> FloatArray:
