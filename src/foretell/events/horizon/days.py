@@ -118,11 +118,12 @@ class DayClock:
         return np.array([*self.week, *self.months, float(self.monthly), *self.shut])
 
     @classmethod
-    def of_array(cls, numbers: npt.NDArray[np.floating], unit: Unit) -> DayClock:
+    def of_array(cls, numbers: npt.NDArray[np.floating], unit: str) -> DayClock:
         """Return the clock that `to_array` described."""
         values = numbers.tolist()
         shut = tuple(int(day) for day in values[20:])
-        return cls(unit, tuple(values[:7]), tuple(values[7:19]), bool(values[19]), shut)
+        tick: Unit = "hour" if unit == "hour" else "day"
+        return cls(tick, tuple(values[:7]), tuple(values[7:19]), bool(values[19]), shut)
 
     def describe(self) -> dict[str, object]:
         """Return what JSON keeps of it."""
