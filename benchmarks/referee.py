@@ -128,8 +128,13 @@ def _tasks() -> dict[str, tuple[ft.Panel, int, ft.SeriesForecaster, int]]:
     short = dataclasses.replace(SERIES.training, epochs=15)
     hours = ft.WindowConfig(season=M4_SEASON, log=True)
     return {
-        "bank": (calls, week, ft.SeriesForecaster(day, window=long, training=short), week),
-        "m4": (m4_hourly(), M4_HORIZON, ft.SeriesForecaster(M4_HORIZON, window=hours), M4_SEASON),
+        "bank": (calls, week, ft.SeriesForecaster(day, model="network", window=long, training=short), week),
+        "m4": (
+            m4_hourly(),
+            M4_HORIZON,
+            ft.SeriesForecaster(M4_HORIZON, model="network", window=hours),
+            M4_SEASON,
+        ),
     }
 
 
@@ -269,7 +274,9 @@ def warm() -> dict[str, Any]:
         "visits": (log, ft.EventForecaster(ensemble=1), {"horizon": "30d"}),
         "series": (
             panel,
-            ft.SeriesForecaster(24, ensemble=1, window=ft.WindowConfig(season=M4_SEASON, log=True)),
+            ft.SeriesForecaster(
+                24, model="network", ensemble=1, window=ft.WindowConfig(season=M4_SEASON, log=True)
+            ),
             {"horizon": 24},
         ),
     }

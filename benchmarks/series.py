@@ -34,7 +34,7 @@ FloatArray = npt.NDArray[np.float64]
 def m4() -> dict[str, Any]:
     """M4-Hourly: 414 series, the published test part of 48 hours, season 24."""
     window = ft.WindowConfig(season=M4_SEASON, log=True)
-    ours = ft.SeriesForecaster(horizon=M4_HORIZON, window=window)
+    ours = ft.SeriesForecaster(horizon=M4_HORIZON, model="network", window=window)
     board = ft.evaluate(m4_hourly(), horizon=M4_HORIZON, models=[ours, "seasonal naive"], season=M4_SEASON)
     print(board)
     return json.loads(board.to_json())
@@ -69,7 +69,7 @@ def _rolling(
     )
     window = ft.WindowConfig(season=season, lookback=336 if season > 1 else 96)
     began = time.perf_counter()
-    ours = ft.SeriesForecaster(horizon=h, window=window, training=training, ensemble=5)
+    ours = ft.SeriesForecaster(horizon=h, model="network", window=window, training=training, ensemble=5)
     model = ours.fit(panel)
     fit_s = time.perf_counter() - began
     lookback = model.model_.network.shape.lookback
@@ -100,7 +100,7 @@ def bank() -> dict[str, Any]:
     day = panel.grid.season_lengths()[0]
     window = ft.WindowConfig(season=week, patch=day, lookback=2 * week)
     training = dataclasses.replace(SERIES.training, epochs=15)
-    ours = ft.SeriesForecaster(horizon=day, window=window, training=training)
+    ours = ft.SeriesForecaster(horizon=day, model="network", window=window, training=training)
     board = ft.evaluate(panel, horizon=week, models=[ours, "seasonal naive"], season=week)
     print(board)
     rows = dict(board.table().select("model", "mase").rows())

@@ -26,7 +26,9 @@ def compare() -> Evaluation:
     panel = m4_hourly()
     models: list[object] = ["seasonal naive"]
     for method in METHODS:
-        model = ft.SeriesForecaster(M4_HORIZON, window=dataclasses.replace(WINDOW, method=method), ensemble=1)
+        model = ft.SeriesForecaster(
+            M4_HORIZON, model="network", window=dataclasses.replace(WINDOW, method=method), ensemble=1
+        )
         model.name = f"foretell, {method}"
         models.append(model)
     chosen = panel.take(np.arange(0, panel.n_series, 6))

@@ -49,7 +49,8 @@ import foretell as ft
 from benchmarks.series_speed import QUICK, WINDOW
 panel = ft.read_series(sys.argv[1], id="unique_id", time="ds", target="y", freq=1)
 began = time.perf_counter()
-model = ft.SeriesForecaster(int(sys.argv[2]), window=WINDOW, training=QUICK, ensemble=1).fit(panel)
+model = ft.SeriesForecaster(int(sys.argv[2]), model="network", window=WINDOW, training=QUICK, ensemble=1)
+model.fit(panel)
 fitted = time.perf_counter()
 table = model.predict(levels=[80])
 predicted = time.perf_counter()
@@ -95,7 +96,7 @@ def one_series(runs: int = 200) -> None:
     """Time the forecast of one series by a fitted ensemble of three."""
     before = m4_hourly().tail_split(M4_HORIZON)[0]
     training = ft.TrainConfig(epochs=1, refit=False)
-    model = ft.SeriesForecaster(M4_HORIZON, window=WINDOW, training=training).fit(before)
+    model = ft.SeriesForecaster(M4_HORIZON, model="network", window=WINDOW, training=training).fit(before)
     single = before.take([7])
     model.predict(single)
     seconds = []

@@ -29,7 +29,7 @@ if question == "series":
     )
     network = ft.NetworkConfig(units=16, dense=16, dropout=0.1)
     training = ft.TrainConfig(epochs=4, refit=False)
-    model = ft.SeriesForecaster(12, ensemble=1, network=network, training=training)
+    model = ft.SeriesForecaster(12, model="network", ensemble=1, network=network, training=training)
 else:
     rows = ft.datasets.load_cdnow(sample=True)
     data = ft.read_events(rows, id="customer_id", time="date", as_of="1997-09-30")

@@ -42,6 +42,7 @@ def series_model() -> ft.SeriesForecaster:
     """A model of all but the last two horizons, moved away from its anchor."""
     model = ft.SeriesForecaster(
         H,
+        model="network",
         ensemble=2,
         window=ft.WindowConfig(lookback=24, patch=6, season=6),
         network=ft.NetworkConfig(layers=1, units=8, dense=8, dense_activation="relu"),

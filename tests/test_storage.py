@@ -449,7 +449,7 @@ class TestWithoutData:
         panel = ft.Panel.from_arrays([np.sin(2 * np.pi * np.arange(120) / 12)], freq="1mo")
         training = ft.TrainConfig(epochs=1, max_steps=2)
         for model in (
-            ft.SeriesForecaster(3, ensemble=1, training=training).fit(panel),
+            ft.SeriesForecaster(3, ensemble=1, model="network", training=training).fit(panel),
             baselines.SeasonalNaive(horizon=3).fit(panel),
         ):
             place = model.save(tmp_path / model.name, data=False)

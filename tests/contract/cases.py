@@ -47,6 +47,7 @@ def values(method="direct", **params):
         "training": ft.TrainConfig(**QUICK, refit=False),
         "window": ft.WindowConfig(lookback=14, patch=7, season=7, method=method),
         "ensemble": 1,
+        "model": "network",
     }
     return ft.SeriesForecaster(HORIZON, **given | params)
 

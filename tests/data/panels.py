@@ -48,5 +48,6 @@ def small_forecaster(**changed):
         "network": ft.NetworkConfig(layers=1, units=16, dense=16),
         "training": ft.TrainConfig(epochs=4, learning_rate=3e-3),
         "ensemble": 1,
+        "model": "network",
     }
     return ft.SeriesForecaster(**settings | changed)

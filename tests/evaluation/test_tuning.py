@@ -19,6 +19,7 @@ from foretell.nn.training import Progress, Trainer
 
 SMALL = ft.SeriesForecaster(
     horizon=4,
+    model="network",
     ensemble=1,
     window=ft.WindowConfig(lookback=12, patch=4, season=4),
     network=ft.NetworkConfig(layers=0, dense=4, dropout=0.1),

@@ -17,7 +17,8 @@ import numpy as np
 import foretell as ft
 panel = ft.Panel.from_arrays([np.sin(np.arange(60) * 2 * np.pi / 7)])
 network = ft.NetworkConfig(layers=1, units=4, dense=4)
-model = ft.SeriesForecaster(3, network=network, training=ft.TrainConfig(epochs=1), ensemble=1).fit(panel)
+quick = ft.TrainConfig(epochs=1)
+model = ft.SeriesForecaster(3, network=network, model="network", training=quick, ensemble=1).fit(panel)
 names = ("hits", "misses")
 print(*(counts.get(f"/jax/compilation_cache/cache_{name}", 0) for name in names), model.predict().rows())
 """

@@ -176,5 +176,7 @@ def test_a_forecaster_of_any_cell_is_fitted_and_answers_without_gaps(cell, sampl
     model = ft.EventForecaster(network=network, training=training, ensemble=1).fit(sample)
     assert not model.predict(["30d"])["p_return_30d"].is_nan().any()
     panel = ft.Panel.from_arrays([np.sin(np.arange(90) / 3.0)])
-    series = ft.SeriesForecaster(horizon=3, network=network, training=training, ensemble=1).fit(panel)
+    series = ft.SeriesForecaster(
+        horizon=3, network=network, model="network", training=training, ensemble=1
+    ).fit(panel)
     assert not series.predict()["foretell"].is_nan().any()

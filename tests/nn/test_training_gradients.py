@@ -192,7 +192,8 @@ _FITS_OF_SERIES = """
     window = ft.WindowConfig(lookback=24, patch=6, season=12)
     network = ft.NetworkConfig(layers=1, units=8, dense=8, dropout=0.0)
     training = ft.TrainConfig(epochs=2, learning_rate=3e-3)
-    model = ft.SeriesForecaster(6, window=window, network=network, training=training, ensemble=1).fit(panel)
+    given = {"window": window, "network": network, "training": training}
+    model = ft.SeriesForecaster(6, model="network", ensemble=1, **given).fit(panel)
     forecast = model.predict(levels=[])["foretell"].to_numpy().reshape(4, 6)
     explained = ft.explain(model, panel.ids[0])
     total = explained.anchor + sum(part for *_, part in explained.parts)

@@ -31,7 +31,7 @@ def model(**changed: Any) -> ft.SeriesForecaster:
     """Return a small forecaster; the tests share its compiled shapes."""
     given = {
         "window": ft.WindowConfig(lookback=24, patch=6, season=12),
-        "network": SMALL, "training": QUICK, "ensemble": 1, "horizon": H,
+        "network": SMALL, "training": QUICK, "ensemble": 1, "horizon": H, "model": "network",
     }  # fmt: skip
     return ft.SeriesForecaster(**(given | changed))
 

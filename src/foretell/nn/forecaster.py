@@ -106,7 +106,9 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
         model = self._fit_model(data, start=start, train=not untrained, progress=progress)
         chosen = None
         if self.model != "network":
-            plain = None if untrained else type(self)(**self.get_params() | {"model": "network"})
+            plain = (
+                None if untrained else type(self)(**self.get_params() | {"model": "network", "ensemble": 1})
+            )
             chosen = self._choose(data, model, plain, None if warm_start is None else warm_start.auto_)
         self.auto_ = chosen
         self.model_ = model

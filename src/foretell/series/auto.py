@@ -120,7 +120,9 @@ def choose(panel: Panel, horizon: int, network: _Model | None, season: int | Non
 
     if not len(truth):
         return SeriesChoice({only: 1.0}, {}, network is None, season)
-    weights = blend_weights(losses_of, forecasts)
+    # What the network has learned shows at few origins: the choice lies half-way to equal shares.
+    start = {PRIOR: 1.0} if network is None else {PRIOR: 0.5, NETWORK: 0.5}
+    weights = blend_weights(losses_of, forecasts, start=start)
     losses = {name: loss(forecast) for name, forecast in forecasts.items()}
     losses["blend"] = loss(np.sum([share * forecasts[name] for name, share in weights.items()], axis=0))
     return SeriesChoice(weights, losses, network is None, season)

@@ -70,11 +70,12 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
         Networks that are averaged.
     seed : int
         Same seed, same machine, same answers.
-    model : {"network", "prior", "auto"}
+    model : {"auto", "prior", "network"}
         ``"prior"`` trains nothing: a network that comes with the package, trained on synthetic series alone,
         forecasts each series by itself, however short; it reads no covariates. ``"auto"`` holds back the last
-        horizons once, and by them chooses or blends the network, the prior and the rules (seasonal naive,
-        naive, drift). With fewer than 200 observed values it warns and falls back on the prior and the rules.
+        horizons once, and by them moves the shares of the network and of the prior, equal ones to begin with,
+        and of the rules (seasonal naive, naive, drift), half-way to what would have been best, where that is
+        more than chance. With fewer than 200 observed values it warns and trains no network.
 
     Attributes
     ----------
@@ -128,7 +129,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
         training: TrainConfig | None = None,
         ensemble: int = 3,
         seed: int = 0,
-        model: str = "network",
+        model: str = "auto",
     ) -> None:
         self.horizon = horizon
         self.window = window
