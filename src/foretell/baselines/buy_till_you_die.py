@@ -9,7 +9,6 @@ from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-import scipy.optimize
 
 from foretell.baselines.statistic import EventStatistic, Histories, Summary, distinct, summarise
 from foretell.core import FloatArray
@@ -36,6 +35,8 @@ def maximise(function: LogLikelihood, starts: tuple[tuple[float, ...], ...], wei
 
     The search begins at each start; the best end counts.
     """
+    import scipy.optimize  # noqa: PLC0415  # a fit needs it, a forecast does not
+
     total = weights.sum()
 
     def objective(log_params: FloatArray) -> tuple[float, FloatArray]:

@@ -21,11 +21,10 @@ from foretell.errors import EmptyLogError
 from foretell.events.horizon.counts import at_least
 from foretell.events.horizon.forecaster import HorizonForecaster
 from foretell.events.simulation import Expected
+from foretell.nn.settings import LEAST_CUSTOMERS
 from foretell.stats.blending import blend_weights, check_weights
 
 NETWORK, PRIOR = "network", "prior"
-# With fewer customers the network has too little to learn from.
-LEAST_CUSTOMERS = 200
 # Each inner origin lies such a part of the observed time before its end, which is held back to choose by.
 _PARTS: Final = (2, 3, 4, 6)
 _DAYS: Final = np.unique(np.r_[1:29, np.geomspace(29, 365 * YEARS_AHEAD, 60).astype(np.int64)])

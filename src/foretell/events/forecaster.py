@@ -25,7 +25,6 @@ from foretell.data.tables import (
     quantiles_for,
 )
 from foretell.errors import ParameterError
-from foretell.events.auto import EventChoice, choose
 from foretell.events.count_forecasts import CountForecasts
 from foretell.events.heads import HORIZON, HeadConfig, as_head
 from foretell.events.heads.grid import GridNetwork
@@ -35,6 +34,7 @@ from foretell.nn.settings import NetworkConfig, TrainConfig, check_network
 from foretell.prep.bins import Bins
 
 if TYPE_CHECKING:
+    from foretell.events.auto import EventChoice
     from foretell.events.totals import By
     from foretell.nn.export import Program
     from foretell.nn.training import Progress
@@ -160,6 +160,8 @@ class EventForecaster(CountForecasts):
     def _choose(
         self, data: EventLog, model: GapModel, plain: Self | None, earlier: EventChoice | None
     ) -> EventChoice:
+        from foretell.events.auto import choose  # noqa: PLC0415  # a network alone needs no other models
+
         del model
         return choose(data, with_network=plain is not None) if earlier is None else earlier.refitted(data)
 

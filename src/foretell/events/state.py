@@ -13,7 +13,6 @@ from foretell.core.contracts import Described, State
 from foretell.data.log import EventLog
 from foretell.data.state import CUSTOMERS, log_from_state, log_state, refuse, with_data
 from foretell.errors import DataError
-from foretell.events.auto import EventChoice
 from foretell.events.clock import OperationalClock
 from foretell.events.heads import KINDS, SCALES, HeadConfig, as_head
 from foretell.events.heads.base import Settings
@@ -26,6 +25,7 @@ from foretell.nn.settings import NetworkConfig, TrainConfig
 from foretell.nn.state import member_arrays, members_of_arrays, network_of_state, network_state
 
 if TYPE_CHECKING:
+    from foretell.events.auto import EventChoice
     from foretell.events.customers import CustomerForecaster
 
 # Parameters that are written in a way of their own.
@@ -84,8 +84,11 @@ def _by_customer(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
 def choice_of(state: State) -> EventChoice | None:
     """Return what an inner backtest chose, if there was one."""
     described = state.described["auto"]
-    unit = state.described["read_as"]["unit"]
-    return EventChoice.from_description(described, state.arrays, unit) if described else None
+    if not described:
+        return None
+    from foretell.events.auto import EventChoice  # noqa: PLC0415  # a network alone needs no other models
+
+    return EventChoice.from_description(described, state.arrays, state.described["read_as"]["unit"])
 
 
 def log_and_states(state: State, data: State, model: GapModel) -> tuple[EventLog, States]:

@@ -312,6 +312,9 @@ def _completed(config: Config, defaults: Config) -> Config:
     return dataclasses.replace(config, **{name: getattr(defaults, name) for name in names})
 
 
+# With fewer customers a network has too little to learn from.
+LEAST_CUSTOMERS: Final = 200
+
 EVENTS: Final = Defaults(
     NetworkConfig(layers=1, units=32, dense=32, dense_activation="tanh", dropout=0.0),
     TrainConfig(
