@@ -50,6 +50,16 @@ def test_predict_writes_the_table(place: Path) -> None:
     assert lines[1].startswith("west,2024-08-28")
 
 
+def test_totals_of_series_add_up(place: Path) -> None:
+    tables = [
+        pl.read_csv(runner.invoke(app, ["totals", str(place / "model"), *more]).stdout.encode())
+        for more in ([], ["--by", "series"], ["--id", "east", "--horizon", "1w"])
+    ]
+    whole, series, east = (table["foretell"].to_list() for table in tables)
+    assert sum(series) == pytest.approx(whole[0])
+    assert series[0] == pytest.approx(east[0])
+
+
 def test_the_same_steps_again_take_their_place_in_a_table(place: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'forecasts.db'}"
     asked = ["predict", str(place / "model"), "--to-url", url, "--to-table", "steps", "--level", "80"]

@@ -25,7 +25,6 @@ from foretell.cli.options import (
     SERIES,
     AskOptions,
     BacktestOptions,
-    By,
     ClusterOptions,
     CompareOptions,
     EvaluateOptions,
@@ -40,7 +39,7 @@ from foretell.cli.options import (
     TableOptions,
     TrainOptions,
 )
-from foretell.cli.questions import QUESTIONS, Question, predict_groups, predict_totals, typed_ids
+from foretell.cli.questions import QUESTIONS, Question, predict_groups, typed_ids
 from foretell.cli.settings import build, compared, read_searched
 from foretell.errors import DataError, ParameterError
 
@@ -240,24 +239,35 @@ def totals(
     question: Question,
     model: ModelDirectory,
     write: TableOptions,
-    horizon: Annotated[str, typer.Option(help="How far ahead, such as 1mo, 13w, 90d.")] = "1mo",
-    by: Annotated[By | None, typer.Option(help="A row for each; by default one for the whole.")] = None,
+    horizon: Annotated[
+        str | None,
+        typer.Option(
+            help="How far ahead, such as 13w; by default 1mo, or the steps that series trained for."
+        ),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A row for each week, month or group of visits; of series for each step, series or value of "
+            "a static column, repeatable. By default one for the whole."
+        ),
+    ] = None,
     level: Annotated[
         list[int] | None, typer.Option(help="Per cent of an interval; repeatable; by default 80.")
     ] = None,
     id: Annotated[  # noqa: A002  # the option's name
-        list[str] | None, typer.Option("--id", help="Customer who counts; repeatable; by default all.")
+        list[str] | None,
+        typer.Option("--id", help="Customer or series that counts; repeatable; by default all."),
     ] = None,
 ) -> None:
-    """Forecast the visits of all customers together, by week, month or group, and how sure that is."""
-    del question
+    """Forecast the visits of all customers together, or sums of series and steps, and how sure that is."""
     from foretell.core.constraints import as_levels  # noqa: PLC0415
 
     levels = as_levels(level or [80])  # before the model is loaded
     write.check()
     fitted = _load(model)
     with terminal.busy("forecasting"):
-        table = predict_totals(fitted, horizon, by, levels, id)
+        table = question.totals(fitted, horizon, by or [], levels, id)
     write.write([table])
 
 

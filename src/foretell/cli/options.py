@@ -46,7 +46,6 @@ Closed = Literal["infer", "keep"]
 Duplicates = Literal["error", "mean", "sum", "last"]
 HeadName = Literal["mixture", "bins", "gap", "hazard"]
 Picture = Literal["next", "tracking", "activity", "reliability"]
-By = Literal["week", "month", "group"]
 IfExists = Literal["append", "replace", "fail"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
 from foretell.cli import terminal
-from foretell.cli.options import By, Picture, ReadOptions, RowOptions
+from foretell.cli.options import Picture, ReadOptions, RowOptions
 from foretell.errors import EmptyLogError, ParameterError, StorageError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from foretell.data.panel import Panel
     from foretell.evaluation.evaluation import Evaluation
     from foretell.events.forecaster import EventForecaster
+    from foretell.events.totals import By
     from foretell.plotting.charts import Chart
     from foretell.series.forecaster import SeriesForecaster
 
@@ -145,6 +146,24 @@ class Events(_Question):
             terminal.say(f"not in the log, forecast as new customers: {', '.join(strangers)}")
         return cast("EventForecaster", model).predict_blocks(self.horizons(horizons, log), levels, chosen)
 
+    def totals(
+        self,
+        model: Model,
+        horizon: str,
+        by: Sequence[str],
+        levels: Sequence[float],
+        ids: Sequence[str] | None,
+    ) -> pl.DataFrame:
+        """Return the expected visits of many customers together."""
+        from foretell.events.totals import predict_totals  # noqa: PLC0415
+
+        if len(by) > 1:
+            raise ParameterError(f"--by {' --by '.join(by)}; expected one of week, month, group")
+        log = self.data(model)
+        chosen, split = typed_ids(log.ids, ids) if ids else None, cast("By", by[0]) if by else None
+        forecaster = cast("EventForecaster", model)
+        return predict_totals(forecaster, self.horizon(horizon or "1mo", log), split, levels, chosen)
+
     def horizons(self, given: Sequence[str] | None, log: EventLog) -> list[str | int]:
         """Return the horizons of a forecast."""
         return [self.horizon(text, log) for text in given or ("7d", "30d", "90d")]
@@ -237,6 +256,26 @@ class Series(_Question):
             panel = panel.select(typed_ids(panel.ids, ids))
         return cast("SeriesForecaster", model).predict_blocks(panel, horizon=steps, levels=levels)
 
+    def totals(
+        self,
+        model: Model,
+        horizon: str,
+        by: Sequence[str],
+        levels: Sequence[float],
+        ids: Sequence[str] | None,
+    ) -> pl.DataFrame:
+        """Return sums over series and steps."""
+        from foretell.series.support import Support  # noqa: PLC0415
+        from foretell.series.totals import Forecaster, predict_totals  # noqa: PLC0415
+
+        panel, forecaster = self.data(model), cast("SeriesForecaster", model)
+        steps = forecaster.horizon if horizon is None else cast("int", self.horizon(horizon, panel))
+        chosen = typed_ids(panel.ids, ids) if ids else None
+        if forecaster.is_ours:
+            return forecaster.predict_totals(steps, by, levels, chosen)
+        rule = Forecaster(panel, forecaster.forecast, Support.of(panel), model.name)
+        return predict_totals(rule, steps, by, levels, chosen)
+
     def comparison(self, evaluation: Evaluation) -> Charts:
         """Draw the error by step, and of ours a forecast beside what came."""
         from foretell import plotting  # noqa: PLC0415
@@ -273,20 +312,6 @@ def predict_groups(model: Model, horizons: Sequence[str] | None) -> pl.DataFrame
         raise ParameterError(f"--by-group: {model.name} knows no groups; expected a model of ours")
     forecaster = cast("EventForecaster", model)
     return forecaster.predict_groups(Events().horizons(horizons, forecaster.log_))
-
-
-def predict_totals(
-    model: Model, horizon: str, by: By | None, levels: Sequence[float], ids: Sequence[str] | None
-) -> pl.DataFrame:
-    """Return the expected visits of many customers together."""
-    from foretell.events.totals import predict_totals as totals_of  # noqa: PLC0415
-
-    forecaster, events = cast("EventForecaster", model), Events()
-    if model.kind != "events":
-        raise ParameterError("totals belongs to logs of visits, and this is a model of regular series")
-    log = forecaster.log_
-    chosen = typed_ids(log.ids, ids) if ids else None
-    return totals_of(forecaster, events.horizon(horizon, log), by, levels, chosen)
 
 
 def kind_of_directory(place: Path) -> Kind | None:

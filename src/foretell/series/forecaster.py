@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -252,6 +252,53 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
             spread = np.std(self._member_medians(panel, steps), axis=0)
             table = table.with_columns(pl.Series(f"{self.name}-sd", np.moveaxis(spread, -1, 0).ravel()))
         return table
+
+    def predict_totals(
+        self,
+        horizon: int | None = None,
+        by: str | Sequence[str] | None = None,
+        levels: Sequence[float] = (80,),
+        ids: Collection[object] | None = None,
+    ) -> pl.DataFrame:
+        """Forecast sums over steps and series, such as what to order for four weeks in all stores.
+
+        A total's mean is the sum of those of its parts, whichever way it is split. Its interval comes from
+        paths of all series together: how the errors of neighbouring steps, and of series, go together is seen
+        in the last horizons of the panel, as the prior would have forecast them.
+
+        Parameters
+        ----------
+        horizon : int, optional
+            Steps ahead, by default the trained horizon.
+        by : str or sequence of str, optional
+            Rows: ``"step"``, ``"series"``, the names of static covariates, or several of them; by default
+            one of all series over the whole horizon.
+        levels : sequence of float
+            Percentages of the central intervals.
+        ids : collection, optional
+            The series that count; by default all.
+
+        Returns
+        -------
+        polars.DataFrame
+            What it is split by; ``ds`` and ``end``, the first and the last step; ``foretell``, the mean;
+            ``foretell-lo-80``, ``foretell-hi-80`` …; with several targets a row for each.
+
+        Examples
+        --------
+        >>> import foretell as ft
+        >>> stores = ft.Panel.from_arrays({"a": [3, 5] * 9, "b": [8, 7] * 9}, static={"town": ["x", "y"]})
+        >>> model = ft.SeriesForecaster(horizon=4, model="prior").fit(stores)
+        >>> model.predict_totals(by="town").columns
+        ['town', 'ds', 'end', 'foretell', 'foretell-lo-80', 'foretell-hi-80']
+        """
+        from foretell.series.totals import Forecaster, predict_totals  # noqa: PLC0415  # seldom wanted
+
+        self._check_fitted("model_")
+        steps = self.horizon if horizon is None else horizon
+        check("horizon", steps, Whole(of="steps"))
+        ours = Forecaster(self.panel_, self._spread, self.support_, self.name, int(self.seed))
+        return predict_totals(ours, int(steps), by, levels, ids)
 
     def _member_medians(self, panel: Panel, horizon: int) -> FloatArray:
         """Return each member's median by itself, shape (n_members, n_series, horizon, n_targets)."""
