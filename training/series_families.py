@@ -22,6 +22,10 @@ UP: Final = 0.68  # most of what has a trend grows
 # Levels change more, beside the error, the more time a step holds: by the first season.
 PACE: Final = {1: (2.0, 50.0), 4: (1.0, 15.0), 12: (0.6, 8.0), 52: (0.4, 4.0), 7: (0.15, 1.3), 5: (0.15, 1.3)}
 OTHER_PACE: Final = (0.3, 1.5)
+# What is recorded by the year mostly grows, and by a share of its level: how often a fall is turned over, and
+# how often the parts multiply, by the first season.
+TURNED: Final = {1: 0.5, 4: 0.15}
+MULTIPLIED: Final = {1: 0.7}
 
 
 def spread(rng: Rng, low: float, high: float, n: int) -> FloatArray:
@@ -66,8 +70,8 @@ def wandering(rng: Rng, n: int, length: int) -> FloatArray:
 
 def damped(rng: Rng, n: int, length: int) -> FloatArray:
     """A local trend whose slope is forgotten by a factor φ each step: exponential smoothing's own series."""
-    keep = 1.0 - spread(rng, 0.003, 0.4, n)
-    keep = np.where(chosen(rng, 0.2, n), 1.0, keep)
+    keep = 1.0 - spread(rng, 0.008, 0.4, n)
+    keep = np.where(chosen(rng, 0.15, n), 1.0, keep)
     slope_size = spread(rng, 0.02, 0.5, n)
     shocks = rng.standard_normal((n, length)) * slope_size * np.sqrt(1.0 - np.minimum(keep, 0.995) ** 2)
     slopes = recursion(rng.standard_normal(n) * slope_size[:, 0] * 1.5, shocks, keep)
@@ -346,6 +350,8 @@ def draw(rng: Rng, n: int, length: int, seasons: Seasons) -> FloatArray:
     level = mixed(rng, SLOW_LEVELS if slow else LEVELS, n, length)
     level += chosen(rng, 0.3, n) * mixed(rng, LEVELS, n, length) * rng.uniform(0.1, 1.0, (n, 1))
     level *= spread(rng, *PACE.get(seasons.first, OTHER_PACE), n)
+    falls = level[:, -1:] < level[:, :1]
+    level *= np.where(falls & chosen(rng, TURNED.get(seasons.first, 0.0), n), -1.0, 1.0)
     season = seasonal(rng, n, length, seasons)
     error = mixed(rng, ERRORS, n, length)
     late = np.arange(length) > rng.uniform(0.3, 1.0, (n, 1)) * length
@@ -360,7 +366,7 @@ def draw(rng: Rng, n: int, length: int, seasons: Seasons) -> FloatArray:
     factors *= np.maximum(1.0 + season / reach, 0.02) * np.exp(np.clip(size * error / reach, -3.0, 3.0))
     offset = np.where(chosen(rng, 0.8, n), np.abs(sums.min(axis=1, keepdims=True)), 0.0)
     added = sums + offset * rng.uniform(0.8, 1.2, (n, 1)) + spread(rng, 0.3, 60.0, n)
-    values = np.where(chosen(rng, 0.5, n), factors * 10.0, added)
+    values = np.where(chosen(rng, MULTIPLIED.get(seasons.first, 0.5), n), factors * 10.0, added)
     return supported(rng, values)
 
 

@@ -38,7 +38,7 @@ class Kind(NamedTuple):
 
 
 KINDS: Final = {
-    Seasons(1): Kind(0.22, 125, 18),
+    Seasons(1): Kind(0.3, 80, 18),
     Seasons(4): Kind(0.15, 125, 18),
     Seasons(12): Kind(0.2, 250, 36),
     Seasons(52): Kind(0.06, 320, 52),
@@ -219,6 +219,9 @@ def resumed(options: argparse.Namespace) -> tuple[dict[str, Weights], int, list[
     example = make_batch(np.random.default_rng(0), 2)
     sizes = shapes(*(part.shape[-1] for part in example[:3]), options.units, options.width)
     weights = initial(np.random.default_rng(options.seed), sizes)
+    if options.start is not None:
+        with np.load(options.start) as kept:
+            weights = {name: jnp.asarray(kept[name], dtype=jnp.float32) for name in weights}
     print(sum(int(part.size) for part in weights.values()), "weights")
     nothing = {name: jnp.zeros_like(value) for name, value in weights.items()}
     return {"weights": weights, "first": nothing, "second": nothing, "average": weights}, 0, [], 0.0
@@ -232,7 +235,7 @@ def saved(out: Path, memory: dict[str, Weights], curve: list[Any], options: argp
     np.savez_compressed(
         out / "weights.npz", **{name: np.asarray(v, np.float16) for name, v in memory["average"].items()}
     )
-    settings = {name: value for name, value in vars(options).items() if name != "out"}
+    settings = {name: value for name, value in vars(options).items() if name not in {"out", "start"}}
     card = {"trained_on": "synthetic series alone", "command": "python -m training.series_prior", **settings}
     (out / "card.json").write_text(json.dumps(card | {"curve": curve}, indent=1) + "\n")
 
@@ -245,6 +248,7 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="directory of the checkpoint, weights and card"
     )
+    parser.add_argument("--start", type=Path, help="weights to go on from")
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--batch", type=int, default=256)

@@ -21,6 +21,7 @@ from foretell.nn.settings import EVENTS, LEAST_CUSTOMERS, Defaults, as_config
 from foretell.storage.forecaster import FittedTo
 
 if TYPE_CHECKING:
+    from foretell.events.auto import EventChoice  # noqa: F401  # in the text of the base
     from foretell.nn.training import Progress
 
 
