@@ -41,7 +41,7 @@ def main() -> None:
         print(f"partition: {time.perf_counter() - began:.1f} s\n")
         sample = visits.log(0)
         assert sample is not None
-        model = ft.EventForecaster(training=ft.TrainConfig(epochs=2)).fit(sample)
+        model = ft.EventForecaster(model="network", training=ft.TrainConfig(epochs=2)).fit(sample)
         print("| workers | seconds | CPU seconds | customers |\n|---|---|---|---|")
         seconds = {}
         for workers in (1, 2):

@@ -33,7 +33,7 @@ if question == "series":
 else:
     rows = ft.datasets.load_cdnow(sample=True)
     data = ft.read_events(rows, id="customer_id", time="date", as_of="1997-09-30")
-    model = ft.EventForecaster(ensemble=1, training=ft.TrainConfig(epochs=12, patience=12))
+    model = ft.EventForecaster(model="network", ensemble=1, training=ft.TrainConfig(epochs=12, patience=12))
 together = 16 if way == "together" else 1
 search = ft.SearchConfig(method="grid", together=together, prune=False)
 forget = (lambda news: jax.clear_caches()) if way == "each anew" else None

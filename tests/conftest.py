@@ -47,7 +47,9 @@ def sample():
 @pytest.fixture(scope="session")
 def fitted(sample):
     """A model of the sample, trained no longer than it takes to leave its anchor."""
-    return ft.EventForecaster(ensemble=2, training=ft.TrainConfig(epochs=2, max_steps=8)).fit(sample)
+    return ft.EventForecaster(
+        model="network", ensemble=2, training=ft.TrainConfig(epochs=2, max_steps=8)
+    ).fit(sample)
 
 
 def small_events(seed=0):
@@ -84,6 +86,7 @@ def small_log():
 
 def small_forecaster(**params):
     defaults = {
+        "model": "network",
         "ensemble": 2,
         "network": ft.NetworkConfig(units=4, dense=4, components=1),
         "training": ft.TrainConfig(

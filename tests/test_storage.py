@@ -475,7 +475,7 @@ def test_a_network_that_was_not_chosen_stays_so_and_goes_on(small, small_log, tm
     training = ft.TrainConfig(epochs=1, max_steps=2)
     log = small_log.take(range(20))
     for network in (None, ft.NetworkConfig(units=4)):
-        model = ft.EventForecaster(ensemble=1, network=network, training=training)
+        model = ft.EventForecaster(model="network", ensemble=1, network=network, training=training)
         loaded = ft.load(model.fit(log).save(tmp_path / "model"))
         assert loaded.network == network
         model.fit(log, warm_start=loaded)

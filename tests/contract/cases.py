@@ -25,7 +25,7 @@ def visits(head="mixture", cell="rnn", **params):
     network = ft.NetworkConfig(cell, units=4, dense=4, components=1)
     training = ft.TrainConfig(**QUICK, batch_size=16, validation_fraction=0.0)
     given = {"ensemble": 1, "network": network, "training": training, "head": ft.HeadConfig(head, paths=4)}
-    return ft.EventForecaster(**given | params)
+    return ft.EventForecaster(**{"model": "network"} | given | params)
 
 
 def stores():

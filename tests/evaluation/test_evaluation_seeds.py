@@ -68,7 +68,7 @@ def test_one_seed_has_no_spread(small_log):
 
 
 def test_seeds_are_farther_apart_than_the_members_of_an_ensemble():
-    seeds = [one.seed for one in other_seeds(ft.EventForecaster(ensemble=50, seed=3), 3)]
+    seeds = [one.seed for one in other_seeds(ft.EventForecaster(model="network", ensemble=50, seed=3), 3)]
     assert seeds == [1_003, 2_003]
     assert other_seeds(ft.baselines.Naive(), 3) == []
     assert len(spread_table(pl.DataFrame({"model": []}), None)) == 0

@@ -224,7 +224,9 @@ def test_old_events_are_no_update(small, small_model):
 
 def test_a_second_forecaster_is_built_from_its_parameters():
     network = ft.NetworkConfig(units=4)
-    one = ft.EventForecaster(ensemble=2, seed=7, network=network, head=ft.HeadConfig(drop_out="bg"))
+    one = ft.EventForecaster(
+        model="network", ensemble=2, seed=7, network=network, head=ft.HeadConfig(drop_out="bg")
+    )
     params = one.get_params()
     other = ft.EventForecaster(**params)
     assert other.get_params() == params
@@ -272,7 +274,7 @@ def test_nothing_is_known_after_the_end_of_the_log(sample):
 def test_a_log_to_which_nobody_returned_is_refused():
     log = ft.read_events(pl.DataFrame({"unique_id": [1, 2], "ds": ["2024-01-01", "2024-01-05"]}))
     with pytest.raises(EmptyLogError, match="none of the 2 customers came back by 2024-01-05"):
-        ft.EventForecaster().fit(log)
+        ft.EventForecaster(model="network").fit(log)
 
 
 @pytest.mark.parametrize("level", [0, 100, -5])

@@ -163,7 +163,7 @@ def test_a_series_network_of_ones_own_may_read_parts_by_name(as_dictionary):
 
 @pytest.mark.parametrize("network", ["lstm", 7, keras.Sequential])
 def test_what_can_be_no_network_is_refused_before_anything_is_read(network):
-    for model in (ft.EventForecaster(network=network), ft.SeriesForecaster(network=network)):
+    for model in (ft.EventForecaster(model="network", network=network), ft.SeriesForecaster(network=network)):
         with pytest.raises(ParameterError, match=r"network=.*expected a foretell\.NetworkConfig"):
             model._check_parameters()
 
@@ -173,7 +173,7 @@ def test_what_can_be_no_network_is_refused_before_anything_is_read(network):
 def test_a_forecaster_of_any_cell_is_fitted_and_answers_without_gaps(cell, sample):
     network = NetworkConfig(cell, layers=2, units=8, dense=8)
     training = ft.TrainConfig(epochs=3, max_steps=16)
-    model = ft.EventForecaster(network=network, training=training, ensemble=1).fit(sample)
+    model = ft.EventForecaster(model="network", network=network, training=training, ensemble=1).fit(sample)
     assert not model.predict(["30d"])["p_return_30d"].is_nan().any()
     panel = ft.Panel.from_arrays([np.sin(np.arange(90) / 3.0)])
     series = ft.SeriesForecaster(

@@ -28,11 +28,11 @@ _OPTIONS = {
 }
 
 
-def build(question: Question, learn: TrainOptions, name: str = "network") -> Model:
+def build(question: Question, learn: TrainOptions, name: str = "foretell") -> Model:
     """Return the forecaster that the options describe: ours, or a statistic or rule by its name."""
     name = _known_model(question, name)
     model: Model = question.task.build("foretell" if name in _OURS else name)
-    return configured(model.set_params(model="auto") if name == "auto" else model, learn)
+    return configured(model.set_params(model=name) if name in {"auto", "network"} else model, learn)
 
 
 def compared(question: Question, names: Sequence[str] | None, learn: TrainOptions) -> list[Model | str]:

@@ -62,12 +62,13 @@ class EventForecaster(CountForecasts):
         What the network says of the next gap, and what it starts from; only the mixture knows everything,
         see the page on heads. ``"horizon"`` says of any horizon how many visits there will be; it starts from
         the prior for customers and has one network of a shape of its own.
-    model : {"network", "auto", "prior"}
-        ``"prior"`` answers at once, without training, by a network that has learned from simulated shops.
+    model : {"auto", "network", "prior"}
         ``"auto"`` gives the prior and the network equal shares in counts, chances and dates, and a part of
         them to buy-till-you-die statistics and rules of thumb where these would have made the prior better at
         earlier origins of the log; simulated futures stay the network's. With fewer than 200 customers it
-        warns, and prior and statistics answer alone.
+        warns, and prior and statistics answer alone. ``"network"`` is the trained network alone, as it is
+        with other heads than the mixture. ``"prior"`` answers at once, without training, by a network that
+        has learned from simulated shops.
 
     Attributes
     ----------
@@ -84,7 +85,7 @@ class EventForecaster(CountForecasts):
     --------
     >>> import foretell as ft
     >>> log = ft.read_events(ft.datasets.load_cdnow(sample=True), id="customer_id", time="date")
-    >>> quick = ft.EventForecaster(ensemble=1, training=ft.TrainConfig(epochs=1))
+    >>> quick = ft.EventForecaster(model="network", ensemble=1, training=ft.TrainConfig(epochs=1))
     >>> table = quick.fit(log, as_of="1997-09-30").predict(horizons=["30d"])
     >>> table.columns[:6]
     ['unique_id', 'as_of', 'n_events', 'last_event', 'p_active', 'next_event']
@@ -112,7 +113,7 @@ class EventForecaster(CountForecasts):
         network: object = None,
         training: TrainConfig | None = None,
         head: str | HeadConfig = "mixture",
-        model: str = "network",
+        model: str = "auto",
     ) -> None:
         self.ensemble = ensemble
         self.head = head
@@ -151,11 +152,11 @@ class EventForecaster(CountForecasts):
             raise ParameterError(
                 f"loss={self.training.loss!r}; expected None: the next gap is trained by its likelihood"
             )
-        if self.model == "auto" and as_head(self.head).kind != "mixture":
-            raise ParameterError(
-                f"model='auto' with head={as_head(self.head).kind!r}; expected head='mixture': counts "
-                "are blended, and other heads know none"
-            )
+
+    @property
+    def _by(self) -> str:
+        # Counts are blended, and other heads know none.
+        return self.model if as_head(self.head).kind == "mixture" else "network"
 
     def _choose(
         self, data: EventLog, model: GapModel, plain: Self | None, earlier: EventChoice | None
@@ -416,7 +417,9 @@ class EventForecaster(CountForecasts):
     def from_state(cls, state: State) -> Self:
         """Return the fitted forecaster that `state` described."""
         state = of_today(state)
-        model = cls(**settings(state.described))
+        model = cls(
+            **{"model": "network", **settings(state.described)}
+        )  # the first formats say nothing of it
         return model._restored(state)
 
 

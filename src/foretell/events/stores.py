@@ -130,7 +130,9 @@ class StoreForecaster(EventForecaster):
         training: TrainConfig | None = None,
         head: str | HeadConfig = "mixture",
     ) -> None:
-        super().__init__(ensemble=ensemble, seed=seed, network=network, training=training, head=head)
+        super().__init__(
+            ensemble=ensemble, seed=seed, network=network, training=training, head=head, model="network"
+        )
         self.models = models
         self.stores = stores
 

@@ -97,7 +97,7 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
         """
         self._check_parameters()
         data = self._training_data(data, as_of)
-        untrained = self.model == "prior" or (self.model == "auto" and self._is_small(data))
+        untrained = self._by == "prior" or (self._by == "auto" and self._is_small(data))
         if warm_start is not None:
             self._check_alike(warm_start, data)
             if warm_start.auto_ is not None and warm_start.auto_.too_little_data != untrained:
@@ -105,7 +105,7 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
         start = None if warm_start is None else warm_start.model_
         model = self._fit_model(data, start=start, train=not untrained, progress=progress)
         chosen = None
-        if self.model != "network":
+        if self._by != "network":
             plain = (
                 None if untrained else type(self)(**self.get_params() | {"model": "network", "ensemble": 1})
             )
@@ -113,6 +113,11 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
         self.auto_ = chosen
         self.model_ = model
         return self._keep(data)
+
+    @property
+    def _by(self) -> str:
+        """By what the settings let it answer: a forecaster may have parts that nothing is weighed beside."""
+        return self.model
 
     @abc.abstractmethod
     def _training_data(self, data: Data, as_of: object) -> Data:
