@@ -48,7 +48,9 @@ def fitted(visits, tmp_path_factory):
     """The model's directory, and what fit printed."""
     out = tmp_path_factory.mktemp("fitted") / "model"
     marks = ["--mark", "amount", "--group", "store", "--as-of", "1997-09-30"]
-    return out, foretell("fit", visits, *COLUMNS, *marks, *QUICK, "--json", "--out", out)
+    return out, foretell(
+        "fit", visits, *COLUMNS, *marks, *QUICK, "--model", "network", "--json", "--out", out
+    )
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from foretell.baselines import EVENT_BASELINES
-from foretell.baselines.statistic import EventFormulas
 from foretell.core import FloatArray, IntArray
 from foretell.core.contracts import Arrays, Described, Outlook
 from foretell.core.time import UNIT_SECONDS, interval_ticks
@@ -18,19 +16,28 @@ from foretell.data.holdout import Holdout, hold_out
 from foretell.data.log import EventLog
 from foretell.data.tables import YEARS_AHEAD, EventAnswers
 from foretell.errors import EmptyLogError
-from foretell.events.horizon.counts import at_least
-from foretell.events.horizon.forecaster import HorizonForecaster
 from foretell.events.simulation import Expected
 from foretell.nn.settings import LEAST_CUSTOMERS
 from foretell.stats.blending import blend_weights, check_weights
+
+if TYPE_CHECKING:
+    from foretell.baselines.statistic import EventFormulas
+    from foretell.events.horizon.forecaster import HorizonForecaster
 
 NETWORK, PRIOR = "network", "prior"
 # Each inner origin lies such a part of the observed time before its end, which is held back to choose by.
 _PARTS: Final = (2, 3, 4, 6)
 _DAYS: Final = np.unique(np.r_[1:29, np.geomspace(29, 365 * YEARS_AHEAD, 60).astype(np.int64)])
 
-Statistic: TypeAlias = EventFormulas[Any]
-Makers: Final[Mapping[str, Callable[[], Statistic]]] = {PRIOR: HorizonForecaster, **EVENT_BASELINES}
+Statistic: TypeAlias = "EventFormulas[Any]"
+
+
+def _makers() -> Mapping[str, type[Statistic]]:
+    """Return what answers beside the network, which is imported where there is a choice."""
+    from foretell.baselines import EVENT_BASELINES  # noqa: PLC0415
+    from foretell.events.horizon.forecaster import HorizonForecaster  # noqa: PLC0415
+
+    return {PRIOR: HorizonForecaster, **EVENT_BASELINES}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,14 +134,13 @@ class EventChoice:
         They are those of the blended chances of a return, in any time or within some ticks, so that both
         agree; without the prior among them they stay ours. Shape (n_levels, n).
         """
-        prior = self.statistics.get(PRIOR)
-        if not isinstance(prior, HorizonForecaster) or PRIOR not in self.chances:
+        if self._prior is None or PRIOR not in self.chances:
             return ours
         ticks = _DAYS * (UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit])
         if within is not None:
             ticks = np.append(ticks[ticks < within], within)
         chances = self.p_return(_array(p_returns(ticks)), log, ticks, rows)
-        return prior.moments(log, ticks, chances, _array(levels)[:, None] * chances[:, -1])
+        return self._prior.moments(log, ticks, chances, _array(levels)[:, None] * chances[:, -1])
 
     def outlook(
         self,
@@ -159,24 +165,25 @@ class EventChoice:
 
         How counts spread about them is the prior's; None without it. A k of shape (n_k, 1) asks for many.
         """
-        prior = self.statistics.get(PRIOR)
-        if not isinstance(prior, HorizonForecaster):
+        from foretell.events.horizon.counts import at_least  # noqa: PLC0415  # seldom wanted
+
+        if self._prior is None:
             return None
         returned = _array(outlook.p_return)
         more = np.maximum(outlook.counts / np.maximum(returned, 1e-12) - 1.0, 1e-6)
-        return at_least(returned, more, np.exp(prior.log_shape(log)), k)
+        return at_least(returned, more, np.exp(self._prior.log_shape(log)), k)
 
     def refitted(self, log: EventLog) -> EventChoice:
         """Return the same choice with its statistics fitted to another log."""
         return dataclasses.replace(
-            self, statistics={name: Makers[name]().fit(log) for name in self.statistics}
+            self, statistics={name: _makers()[name]().fit(log) for name in self.statistics}
         )
 
     def moved(self, log: EventLog) -> EventChoice:
         """Return the same choice where the log has gone on: the prior looks at its shop again."""
         if PRIOR not in self.statistics:
             return self
-        prior = HorizonForecaster().fit(log)
+        prior = _makers()[PRIOR]().fit(log)
         return dataclasses.replace(self, statistics={**self.statistics, PRIOR: prior})
 
     def describe(self) -> Described:
@@ -187,20 +194,19 @@ class EventChoice:
 
     def arrays(self) -> Arrays:
         """Return what the prior has learned, under names of its own."""
-        prior = self.statistics.get(PRIOR)
-        learned = prior.learned() if isinstance(prior, HorizonForecaster) else {}
+        learned = {} if self._prior is None else self._prior.learned()
         return {f"{_ARRAYS}{name}": values for name, values in learned.items()}
 
     @classmethod
     def from_description(cls, described: Described, arrays: Arrays, unit: str) -> EventChoice:
         """Return the choice that `describe` and `arrays` described."""
         learned = {k.removeprefix(_ARRAYS): values for k, values in arrays.items() if k.startswith(_ARRAYS)}
+        makers = _makers()
         statistics = {
-            name: HorizonForecaster().recall(learned, unit)
-            if name == PRIOR
-            else EVENT_BASELINES[name].of_params(params)
-            for name, params in described["statistics"].items()
+            name: makers[name].of_params(params) for name, params in described["statistics"].items()
         }
+        if PRIOR in statistics:
+            cast("HorizonForecaster", statistics[PRIOR]).recall(learned, unit)
         counts, chances = described["counts"], described["chances"]
         for weights in (counts, chances):
             check_weights(weights, {NETWORK, *statistics})
@@ -221,6 +227,10 @@ class EventChoice:
         if self.too_little_data:
             lines.append(f"the network was not trained: fewer than {LEAST_CUSTOMERS} customers")
         return "\n".join(lines)
+
+    @property
+    def _prior(self) -> HorizonForecaster | None:
+        return cast("HorizonForecaster | None", self.statistics.get(PRIOR))
 
     def _answers(
         self,
@@ -263,7 +273,7 @@ def choose(log: EventLog, *, with_network: bool) -> EventChoice:
     if with_network:
         for shares in weights.values():
             shares[NETWORK] = shares[PRIOR] = shares[PRIOR] / 2
-    fitted = {name: Makers[name]().fit(log) for name in used}
+    fitted = {name: _makers()[name]().fit(log) for name in used}
     return EventChoice(weights["counts"], weights["chances"], losses, not with_network, fitted)
 
 
@@ -316,18 +326,20 @@ def _judged(log: EventLog) -> _Judged | None:
     held_out = [one for part in _PARTS if (one := _held_out(log, max(span // part, 1))) is not None]
     if not held_out:
         return None
-    names = list(dict.fromkeys(cls.name.lower() for cls in EVENT_BASELINES.values()))
+    # Some have two spellings.
+    makers = {maker: name for name, maker in reversed(_makers().items())}
+    names = list(reversed(makers.values()))
     answers = [
-        {name: _ask(Makers[name]().fit(one.train), one) for name in (PRIOR, *names)} for one in held_out
+        {name: _ask(maker().fit(one.train), one) for maker, name in makers.items()} for one in held_out
     ]
     counts = [_array(one.count) for one in held_out]
     returned = [_array(one.next_event <= one.end) for one in held_out]
     actual = {"counts": np.concatenate(counts), "chances": np.concatenate(returned)}
     forecasts = {
-        "counts": {name: np.concatenate([one[name].counts for one in answers]) for name in (PRIOR, *names)},
+        "counts": {name: np.concatenate([one[name].counts for one in answers]) for name in names},
         "chances": {
             name: np.concatenate([_array(one[name].p_return) for one in answers])
-            for name in (PRIOR, *names)
+            for name in names
             if answers[0][name].p_return is not None
         },
     }
