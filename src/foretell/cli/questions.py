@@ -149,7 +149,7 @@ class Events(_Question):
     def totals(
         self,
         model: Model,
-        horizon: str,
+        horizon: str | None,
         by: Sequence[str],
         levels: Sequence[float],
         ids: Sequence[str] | None,
@@ -259,7 +259,7 @@ class Series(_Question):
     def totals(
         self,
         model: Model,
-        horizon: str,
+        horizon: str | None,
         by: Sequence[str],
         levels: Sequence[float],
         ids: Sequence[str] | None,
