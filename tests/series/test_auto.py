@@ -87,7 +87,7 @@ def test_one_short_series_is_left_to_the_prior(tmp_path):
     with pytest.warns(SmallDataWarning, match="32 observed values are too few"):
         model = tiny(horizon=4, window=window).fit(panel)
     assert model.auto_.too_little_data
-    assert model.auto_.weights == {"prior": 1.0}  # what one series says is no more than chance
+    assert model.auto_.weights["prior"] >= 0.5  # what one series says is next to chance
     np.testing.assert_allclose(model.predict()["foretell"], [1.0, 2.0, 4.0, 3.0], atol=0.2)
     assert ft.load(model.save(tmp_path / "model")).predict().equals(model.predict())
 

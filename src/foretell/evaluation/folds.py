@@ -169,7 +169,7 @@ def _of_counts(model: EventModel, truth: Holdout, n: int) -> dict[str, pl.Series
     """Return how well the distribution of the number of events did: its randomised PIT and its CRPS."""
     ask, ticks, y = getattr(model, "at_least", None), truth.end - truth.cutoff, truth.count
     reached = None if ask is None else ask(truth.train, ticks, np.stack([y, y + 1]))
-    if reached is None:
+    if ask is None or reached is None:
         return {name: _or_null(None, n, pl.Float64) for name in ("count_pit", "count_crps")}
     drawn = np.random.default_rng(0).random(n)
     crps, step = np.zeros(n), 0

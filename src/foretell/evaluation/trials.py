@@ -122,6 +122,8 @@ class Trainee:
             raise ParameterError(
                 f"model={model!r}; expected a foretell.{type(ours).__name__}(…) for these data"
             )
+        if model.model == "auto":  # the settings are the network's: what answers beside it would hide them
+            model = type(model)(**model.get_params() | {"model": "network"})
         known = {**task.figures, **_SECONDS}
         objective = objective or task.rank[0]
         check("objective", objective, OneOf(tuple(known)))

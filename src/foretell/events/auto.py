@@ -327,7 +327,7 @@ def _judged(log: EventLog) -> _Judged | None:
     if not held_out:
         return None
     # Some have two spellings.
-    makers = {maker: name for name, maker in reversed(_makers().items())}
+    makers = {maker: name for name, maker in reversed(list(_makers().items()))}
     names = list(reversed(makers.values()))
     answers = [
         {name: _ask(maker().fit(one.train), one) for maker, name in makers.items()} for one in held_out

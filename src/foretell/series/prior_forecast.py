@@ -22,8 +22,8 @@ from foretell.series.quantiles import MIDDLE, QUANTILES, at_levels
 WEIGHTS: Final = Path(__file__).with_name("prior.npz")
 # Series that the network answers for at once; lengths are rounded up to multiples.
 _BATCH, _ROOM = 64, 16
-# Values by the year or the quarter mostly grow by a share of themselves, more than synthetic ones have taught:
-# by the first season, chosen on the last horizons of training parts.
+# Values by the year or the quarter mostly grow by a share of themselves, more than synthetic ones taught: how
+# much more, by the first season, chosen on the last horizons of training parts.
 _GROWTH: Final = {1: 0.5, 4: 0.25}
 _LOG_THETA: Final = ANCHORS.index("log theta")
 # What bare numbers may be, by their season: days of weeks and years; hours, half and quarter hours of days.
