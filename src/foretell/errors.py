@@ -18,6 +18,7 @@ and all that it warns of::
 
     ForetellWarning (UserWarning)
     ├── CalendarWarning               dates are those of months, or years apart from all others
+    ├── CovariateWarning              covariates of the steps ahead are not given
     ├── LeakageWarning                what a model is tested on was seen in training
     └── SmallDataWarning              there is too little for the network to learn from
 """
@@ -75,6 +76,10 @@ class ForetellWarning(UserWarning):
 
 class CalendarWarning(ForetellWarning):
     """Dates are coarser than the clock, or lie years apart from all others."""
+
+
+class CovariateWarning(ForetellWarning):
+    """Covariates that are known ahead are not given for the steps that are forecast."""
 
 
 class LeakageWarning(ForetellWarning):

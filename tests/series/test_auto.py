@@ -9,7 +9,8 @@ import pytest
 from tests.data.panels import small_forecaster
 
 import foretell as ft
-from foretell.errors import ParameterError, SmallDataWarning
+from foretell.errors import CovariateWarning, ParameterError, SmallDataWarning
+from foretell.series.auto import SeriesChoice
 from foretell.series.prior_forecast import prior_quantiles
 from foretell.stats.blending import blend_weights
 
@@ -128,3 +129,21 @@ def test_a_blend_that_is_better_by_chance_only_leaves_the_weight_with_the_best()
     assert blend_weights(lambda x: (x - truth) ** 2, parts) == {"good": 1.0}
     # Of one unit nothing is known of chance.
     assert len(blend_weights(lambda x: np.atleast_1d(((x - truth) ** 2).mean()), parts)) == 1
+
+
+def test_the_prior_answers_where_future_covariates_are_not_given():
+    values = waves(3)
+    panel = ft.Panel.from_arrays(values, future={"promo": [np.zeros(len(row) + 2) for row in values]})
+    choice = SeriesChoice({"network": 1.0}, {}, too_little_data=False, season=12)
+    ours = np.zeros((3, H, 1, len(LEVELS)))
+    found = choice.forecast(ours, panel, H, LEVELS)
+    assert (found[:, :2] == 0).all()
+    np.testing.assert_allclose(found[:, 2:], prior_quantiles(panel, H, LEVELS, 12)[:, 2:])
+
+
+def test_future_covariates_that_are_not_given_are_named():
+    values = waves(3)
+    panel = ft.Panel.from_arrays(values, future={"promo": [np.zeros(len(row) + 2) for row in values]})
+    network = tiny(model="network", training=ft.TrainConfig(epochs=1)).fit(panel)
+    with pytest.warns(CovariateWarning, match=r"promo: not known ahead for 12 of 18 steps"):
+        network.predict()

@@ -9,9 +9,10 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from foretell.baselines.rules import Drift, Naive, SeasonalNaive
-from foretell.core import FloatArray
+from foretell.core import BoolArray, FloatArray
 from foretell.core.constraints import Whole, check
 from foretell.core.contracts import Described
+from foretell.core.ragged import flat_ranges
 from foretell.data.panel import Panel
 from foretell.data.periodicity import find_season
 from foretell.errors import DataError, ParameterError
@@ -64,14 +65,40 @@ class SeriesChoice:
     def forecast(
         self, ours: FloatArray, panel: Panel, horizon: int, quantiles: Sequence[float]
     ) -> FloatArray:
-        """Return blended quantiles; what another does not know of a series is taken from the network."""
+        """Return blended quantiles; what another does not know of a series is taken from the network.
+
+        At steps whose future covariates are not given the prior stands for the network: it never read any,
+        and its intervals hold without.
+        """
         rules = _rules(self.season)
+        unknown = not_given(panel, horizon)
+        if self.weights.get(NETWORK) and unknown.any():
+            prior = rules[PRIOR].fit(panel).forecast(panel, horizon, quantiles)
+            ours = np.where(unknown.any(axis=-1)[..., None, None] & ~np.isnan(prior), prior, ours)
         blended = self.weights.get(NETWORK, 0.0) * ours
         for name, share in self.weights.items():
             if name != NETWORK:
                 rule = rules[name].fit(panel).forecast(panel, horizon, quantiles)
                 blended = blended + share * np.where(np.isnan(rule), ours, rule)
         return blended
+
+
+def not_given(panel: Panel, horizon: int) -> BoolArray:
+    """Return which future covariates of the steps ahead are not known, shape (n_series, horizon, n_columns).
+
+    Examples
+    --------
+    >>> panel = Panel.from_arrays([[1.0, 2.0]], future={"promo": [[0, 1, 1]]})
+    >>> not_given(panel, 2)[0, :, 0].tolist()
+    [False, True]
+    """
+    known = np.full((panel.n_series, horizon, len(panel.future.names)), np.nan)
+    n_ahead = np.diff(panel.ahead_offsets)
+    used = np.minimum(n_ahead, horizon)
+    place = np.repeat(np.arange(panel.n_series), used), flat_ranges(np.zeros_like(used), used)
+    known[place] = panel.ahead.values[flat_ranges(panel.ahead_offsets[:-1], used)]
+    missing: BoolArray = np.isnan(known)
+    return missing
 
 
 def choose(panel: Panel, horizon: int, network: _Model | None, season: int | None) -> SeriesChoice:

@@ -17,11 +17,11 @@ from foretell.core.contracts import Kind, State
 from foretell.data.panel import Panel, check_panel, training_panel
 from foretell.data.state import panel_from_state
 from foretell.data.tables import SeriesBlocks, forecast_table, quantiles_for
-from foretell.errors import DataError, SmallDataWarning
+from foretell.errors import CovariateWarning, DataError, SmallDataWarning
 from foretell.nn.forecaster import NetworkForecaster
 from foretell.nn.settings import SERIES, Defaults, NetworkConfig, TrainConfig, check_network, resolved
 from foretell.nn.training import Progress
-from foretell.series.auto import LEAST_VALUES, PRIOR, SeriesChoice, choose
+from foretell.series.auto import LEAST_VALUES, NETWORK, PRIOR, SeriesChoice, choose, not_given
 from foretell.series.fitting import (
     SeriesModel,
     choose_shape,
@@ -244,6 +244,8 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
         panel = self.panel_ if panel is None else panel
         steps = self.horizon if horizon is None else horizon
         values = self.forecast(panel, steps, quantiles_for(levels))
+        if self.auto_ is None or self.auto_.weights.get(NETWORK):
+            _say_what_is_not_given(panel, steps, instead="average" if self.auto_ is None else "prior")
         table = forecast_table(panel, values, self.name, levels)
         if any(self.support_.intermittent):
             mean = means(self._spread(panel, steps, QUANTILES), panel, self.support_)
@@ -391,6 +393,22 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_network(self.network)
+
+
+def _say_what_is_not_given(panel: Panel, steps: int, instead: str) -> None:
+    """Warn where future covariates, which a network reads, are not known for steps that are forecast."""
+    missing = not_given(panel, steps)
+    if not missing.any():
+        return
+    names = [name for name, any_ in zip(panel.future.names, missing.any(axis=(0, 1)), strict=True) if any_]
+    lacking = int(missing.any(axis=2).sum())
+    done = "the network takes them for average" if instead == "average" else "the prior answers in its place"
+    warnings.warn(
+        f"{', '.join(names)}: not known ahead for {lacking:,} of {missing[..., 0].size:,} steps that are "
+        f"forecast, where {done}; give the rows after the end of each series, with empty targets",
+        CovariateWarning,
+        stacklevel=3,
+    )
 
 
 def _say_what_is_short(panel: Panel, steps: int) -> None:
