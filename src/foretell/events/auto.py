@@ -240,9 +240,9 @@ class EventChoice:
         rows: IntArray | None,
     ) -> dict[str, EventAnswers]:
         rows = np.arange(log.n_customers) if rows is None else rows
-        prior = self.statistics.get(PRIOR)
+        prior = self._prior
         open_ticks = ticks
-        if isinstance(prior, HorizonForecaster) and prior.shop_.clock.closes:
+        if prior is not None and prior.shop_.clock.closes:
             # Statistics know no calendar: they are asked for as much time as the shop is open.
             day = UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit]
             open_ticks = prior.shop_.clock.ahead(log.as_of, ticks) * day

@@ -74,7 +74,7 @@ class SeriesChoice:
         unknown = not_given(panel, horizon)
         if self.weights.get(NETWORK) and unknown.any():
             prior = rules[PRIOR].fit(panel).forecast(panel, horizon, quantiles)
-            ours = np.where(unknown.any(axis=-1)[..., None, None] & ~np.isnan(prior), prior, ours)
+            ours = np.where(np.asarray(unknown.any(axis=-1))[..., None, None] & ~np.isnan(prior), prior, ours)
         blended = self.weights.get(NETWORK, 0.0) * ours
         for name, share in self.weights.items():
             if name != NETWORK:

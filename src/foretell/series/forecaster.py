@@ -400,7 +400,11 @@ def _say_what_is_not_given(panel: Panel, steps: int, instead: str) -> None:
     missing = not_given(panel, steps)
     if not missing.any():
         return
-    names = [name for name, any_ in zip(panel.future.names, missing.any(axis=(0, 1)), strict=True) if any_]
+    names = [
+        name
+        for name, any_ in zip(panel.future.names, np.asarray(missing.any(axis=(0, 1))), strict=True)
+        if any_
+    ]
     lacking = int(missing.any(axis=2).sum())
     done = "the network takes them for average" if instead == "average" else "the prior answers in its place"
     warnings.warn(
