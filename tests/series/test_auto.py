@@ -10,7 +10,7 @@ from tests.data.panels import small_forecaster
 
 import foretell as ft
 from foretell.errors import CovariateWarning, ParameterError, SmallDataWarning
-from foretell.series.auto import SeriesChoice
+from foretell.series.auto import SeriesChoice, choose
 from foretell.series.prior_forecast import prior_quantiles
 from foretell.stats.blending import blend_weights
 
@@ -98,6 +98,14 @@ def test_a_series_too_short_to_hold_anything_back_is_left_to_the_prior():
     with pytest.warns(SmallDataWarning):
         model = tiny(horizon=4, window=ft.WindowConfig(lookback=4, patch=4, season=1)).fit(panel)
     np.testing.assert_array_equal(model.forecast(panel, 4, LEVELS), prior_quantiles(panel, 4, LEVELS, 1))
+
+
+@pytest.mark.parametrize("length", [7, 15, 60])
+def test_series_of_unequal_lengths_are_judged_where_they_reach(length):
+    panel = ft.Panel.from_arrays([*waves(4), np.arange(float(length))])
+    alone = choose(panel, H, None, 12)
+    assert alone.losses
+    assert sum(alone.weights.values()) == pytest.approx(1.0)
 
 
 def test_the_prior_alone_answers_for_a_single_value_and_is_saved(tmp_path):

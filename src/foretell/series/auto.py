@@ -130,9 +130,9 @@ def choose(panel: Panel, horizon: int, network: _Model | None, season: int | Non
     forecasts = {name: np.concatenate([part[1][name] for part in parts]) for name in candidates}
     lowest = np.stack([forecast[:, 0] for forecast in forecasts.values()])
     known = ~np.isnan(truth) & ~np.isnan(lowest).any(axis=0)
-    # The steps of one series in one fold err together: they are one unit.
+    # The steps of one series in one fold err together: they are one unit. Short series are not in all folds.
     n_targets = len(panel.targets)
-    columns = np.arange(n_folds * panel.n_series)[:, None, None] * n_targets + np.arange(n_targets)
+    columns = np.arange(len(truth) // (horizon * n_targets))[:, None, None] * n_targets + np.arange(n_targets)
     units = np.repeat(columns, horizon, axis=1).ravel()
     units = np.unique(units[known], return_inverse=True)[1]
     truth, forecasts = truth[known], {name: forecast[known] for name, forecast in forecasts.items()}
