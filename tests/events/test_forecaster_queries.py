@@ -1,5 +1,8 @@
 """A question never changes the forecaster; a warm start agrees on all that the networks are built from."""
 
+import copy
+
+import numpy as np
 import pytest
 from polars.testing import assert_frame_equal
 
@@ -22,3 +25,14 @@ def test_a_warm_start_from_another_head_is_refused(head, small, small_log, small
     cold = small.forecaster(head=head)
     with pytest.raises(ft.errors.ParameterError, match="warm_start differs in head"):
         cold.fit(small_log, as_of=small.cutoff, warm_start=small_model)
+
+
+@pytest.mark.parametrize("by", ["network", "prior"])
+@pytest.mark.parametrize("n", [1, 5, 20, 30])
+def test_customers_answer_to_the_last_bit_whoever_stands_beside_them(small_model, by, n):
+    log = small_model.log_
+    model = small_model if by == "network" else ft.EventForecaster(model="prior").fit(log)
+    whole = model.predict(horizons=["30d"])
+    rows = np.sort(np.random.default_rng(n).choice(log.n_customers, n, replace=False))
+    among_few = copy.deepcopy(model).attach(log.take(rows)).predict(horizons=["30d"])
+    assert_frame_equal(among_few, whole[rows], check_exact=True)

@@ -92,9 +92,7 @@ def histories(log: EventLog, table: ClockTable) -> Histories:
     lower = np.where(last, silence, table.at(following - 1) - origin)
     upper = np.where(last, silence, table.at(following) - origin)
     marks = np.log1p(log.marks)
-    total = np.cumsum(marks, axis=0)
-    before = total[starts] - marks[starts]
-    mean_marks = (total - np.repeat(before, counts, axis=0)) / (count + 1.0)[:, None]
+    mean_marks = running_sum(marks, starts, counts) / (count + 1.0)[:, None]
     return Histories(
         ticks=log.times,
         gap=gap,
@@ -209,12 +207,34 @@ def running_median(values: FloatArray, first: BoolArray) -> FloatArray:
     return out
 
 
+def running_sum(values: FloatArray, starts: IntArray, counts: IntArray) -> FloatArray:
+    """Return the sum of each customer's values so far, to the last bit whoever stands beside it.
+
+    Parameters
+    ----------
+    values : array, shape (n_events, ...)
+    starts, counts : array, shape (n_customers,)
+        The customers' first rows, and how many they have.
+
+    Examples
+    --------
+    >>> running_sum(np.array([1.0, 2, 3, 10, 20]), np.array([0, 3]), np.array([3, 2]))
+    array([ 1.,  3.,  6., 10., 30.])
+    """
+    total = np.array(values)
+    order = np.argsort(-counts, kind="stable")
+    starts, longest = starts[order], counts[order]
+    for position in range(1, int(longest[0]) if len(longest) else 0):
+        rows = starts[: np.searchsorted(-longest, -position)] + position
+        total[rows] += total[rows - 1]
+    return total
+
+
 def running_mean(values: FloatArray, count: FloatArray) -> FloatArray:
     """Return the mean of each customer's values so far, of which the first, at count 0, is left out."""
     first = np.flatnonzero(count == 0)
     sizes = np.diff(np.append(first, len(count)))
-    total = np.cumsum(np.where(count == 0, 0.0, values))
-    mean: FloatArray = (total - np.repeat(total[first], sizes)) / np.maximum(count, 1.0)
+    mean: FloatArray = running_sum(np.where(count == 0, 0.0, values), first, sizes) / np.maximum(count, 1.0)
     return mean
 
 

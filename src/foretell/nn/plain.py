@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.core import FloatArray
-from foretell.nn.arrays import ACTIVATIONS, Array, log_sigmoid, namespace, sigmoid
+from foretell.nn.arrays import ACTIVATIONS, Array, log_sigmoid, namespace, product, sigmoid
 from foretell.nn.backend import jax, jnp
 from foretell.nn.settings import NetworkConfig
 
@@ -53,7 +53,7 @@ class PlainWeight(NamedTuple):
 
 def _gate_sums(parts: Parts, inputs: Array, h: Array) -> list[Array]:
     """Return W x + R h + b of the gates of an LSTM, in Keras' order: input, forget, candidate, output."""
-    sums = inputs @ parts["kernel"] + h @ parts["recurrent_kernel"] + parts["bias"]
+    sums = product(inputs, parts["kernel"]) + product(h, parts["recurrent_kernel"]) + parts["bias"]
     gates: list[Array] = namespace(sums).split(sums, 4, axis=-1)
     return gates
 
@@ -71,8 +71,8 @@ def gru(parts: Parts, inputs: Array, memory: Sequence[Array], act: Activation, g
     """Return h, and [h], of Keras' GRU."""
     (h,) = memory
     xp = namespace(inputs)
-    x_z, x_r, x_h = xp.split(inputs @ parts["kernel"] + parts["bias"][0], 3, axis=-1)
-    h_z, h_r, h_h = xp.split(h @ parts["recurrent_kernel"] + parts["bias"][1], 3, axis=-1)
+    x_z, x_r, x_h = xp.split(product(inputs, parts["kernel"]) + parts["bias"][0], 3, axis=-1)
+    h_z, h_r, h_h = xp.split(product(h, parts["recurrent_kernel"]) + parts["bias"][1], 3, axis=-1)
     z = gate(x_z + h_z)
     h = z * h + (1.0 - z) * act(x_h + gate(x_r + h_r) * h_h)
     return h, [h]
@@ -82,7 +82,7 @@ def rnn(parts: Parts, inputs: Array, memory: Sequence[Array], act: Activation, g
     """Return h, and [h], of Keras' simple RNN."""
     del gate
     (h,) = memory
-    h = act(inputs @ parts["kernel"] + parts["bias"] + h @ parts["recurrent_kernel"])
+    h = act(product(inputs, parts["kernel"]) + parts["bias"] + product(h, parts["recurrent_kernel"]))
     return h, [h]
 
 
@@ -116,7 +116,7 @@ def depth_gated(
         units = before.shape[-1]
         inputs, below = inputs[..., :-units], inputs[..., -units:]
         w_c, w_b = parts["depth_links"][0], parts["depth_links"][1]
-        sums = inputs @ parts["depth_kernel"] + w_c * before + w_b * below + parts["depth_bias"]
+        sums = product(inputs, parts["depth_kernel"]) + w_c * before + w_b * below + parts["depth_bias"]
         from_below = gate(sums) * below
     _, after = peephole(parts, inputs, memory, act, gate, from_below)
     return namespace(before).concatenate(after, axis=-1), after
@@ -139,7 +139,9 @@ def clockwork(parts: Parts, inputs: Array, memory: Sequence[Array], act: Activat
     read, before, t = memory
     xp = namespace(inputs)
     reads = (period[:, None] >= period).astype(period.dtype)  # from (row), to (column)
-    h = act(inputs @ parts["kernel"] + read @ (parts["recurrent_kernel"] * reads) + parts["bias"])
+    h = act(
+        product(inputs, parts["kernel"]) + product(read, parts["recurrent_kernel"] * reads) + parts["bias"]
+    )
     h = xp.where(xp.floor(t / period) * period == t, h, before)
     return h, [h, t + 1.0]
 
@@ -168,7 +170,7 @@ def slstm(parts: Parts, inputs: Array, memory: Sequence[Array], act: Activation,
 
 def minlstm_gates(parts: Parts, inputs: Array) -> tuple[Array, Array]:
     """Return the kept share of the memory, and what is added to it: (..., features) → (..., units)."""
-    sums = inputs @ parts["kernel"] + parts["bias"]
+    sums = product(inputs, parts["kernel"]) + parts["bias"]
     f, i, candidate = namespace(sums).split(sums, 3, axis=-1)
     odds = log_sigmoid(f) - log_sigmoid(i)  # f / (f + i) = sigmoid(log f − log i)
     return sigmoid(odds), sigmoid(-odds) * candidate
@@ -375,11 +377,11 @@ class PlainNetwork:
         joined = xp.concatenate([state, features], axis=-1) if config.layers else features
         for _ in config.dense_widths:
             parts = next(layers)
-            joined = ACTIVATIONS[config.dense_activation](joined @ parts["kernel"] + parts["bias"])
+            joined = ACTIVATIONS[config.dense_activation](product(joined, parts["kernel"]) + parts["bias"])
         if config.dense_widths:
             joined = xp.concatenate([joined, features], axis=-1)
         parts = next(layers)
-        raw = ACTIVATIONS[config.output_activation](joined @ parts["kernel"] + parts["bias"])
+        raw = ACTIVATIONS[config.output_activation](product(joined, parts["kernel"]) + parts["bias"])
         return raw, list(next(layers).values())
 
     def _parts(self, weights: Sequence[Array]) -> Iterator[Parts]:

@@ -21,7 +21,7 @@ from foretell.events.distribution import GridGap
 from foretell.events.heads.base import GapData, HistoryNetwork, Settings
 from foretell.events.history import Histories, running_mean
 from foretell.nn import arrays
-from foretell.nn.arrays import log_sigmoid, log_softmax, namespace, softplus
+from foretell.nn.arrays import log_sigmoid, log_softmax, namespace, product, softplus
 from foretell.nn.backend import Array, Layer, jax, jnp
 from foretell.nn.mixture import TINY
 from foretell.nn.settings import NetworkConfig
@@ -181,7 +181,9 @@ class GridNetwork(HistoryNetwork):
     def next_gap(self, packed: FloatArray, residuals: FloatArray) -> GridGap:
         """Return the mean of the members' probabilities."""
         del residuals
-        return GridGap(np.array(self.grid.fine), namespace(packed).exp(packed).mean(axis=0) @ self._spread)
+        return GridGap(
+            np.array(self.grid.fine), product(namespace(packed).exp(packed).mean(axis=0), self._spread)
+        )
 
 
 def bins_grid(bins: Bins, history: Histories, min_gap: int) -> tuple[FloatArray, FloatArray]:

@@ -12,6 +12,7 @@ from foretell.core import FloatArray
 from foretell.events.horizon.counts import CountCurves
 from foretell.events.horizon.features import GRID, Float32Array, Inputs, log_odds
 from foretell.events.horizon.rates import Curves
+from foretell.nn.arrays import product
 
 Weights: TypeAlias = dict[str, Any]
 """Arrays by name: of numpy, or of JAX while they are trained."""
@@ -46,7 +47,7 @@ def initial_weights(
 def lstm_step(weights: Weights, state: tuple[Any, Any], projected: Any, xp: ModuleType) -> tuple[Any, Any]:
     """Return hidden and cell state after a step, of its projected features."""
     hidden, cell = state
-    i, f, g, o = xp.split(projected + hidden @ weights["memory"], 4, axis=-1)
+    i, f, g, o = xp.split(projected + product(hidden, weights["memory"]), 4, axis=-1)
     cell = _sigmoid(f, xp) * cell + _sigmoid(i, xp) * xp.tanh(g)
     return _sigmoid(o, xp) * xp.tanh(cell), cell
 
@@ -54,10 +55,10 @@ def lstm_step(weights: Weights, state: tuple[Any, Any], projected: Any, xp: Modu
 def corrections(weights: Weights, hidden: Any, context: Any, xp: ModuleType) -> Any:
     """Return the outputs of the dense layers, shape (n, N_OUTPUTS)."""
     x = xp.concatenate([hidden, xp.clip(context, -4.0, 4.0)], axis=-1)
-    x = _silu(x @ weights["dense1"] + weights["dense1_bias"], xp)
+    x = _silu(product(x, weights["dense1"]) + weights["dense1_bias"], xp)
     for name in ("dense2", "dense3"):
-        x = x + _silu(x @ weights[name] + weights[f"{name}_bias"], xp)
-    return x @ weights["output"] + weights["output_bias"]
+        x = x + _silu(product(x, weights[name]) + weights[f"{name}_bias"], xp)
+    return product(x, weights["output"]) + weights["output_bias"]
 
 
 def anchor_knots(anchor: Curves) -> tuple[FloatArray, FloatArray]:
@@ -97,7 +98,7 @@ def forward(weights: Weights, given: Inputs) -> CountCurves:
     features = given.steps[order]
     for step, m in enumerate(begun):  # who has a long history begins first
         if m:
-            projected = features[:m, step] @ weights["input"] + weights["gates"]
+            projected = product(features[:m, step], weights["input"]) + weights["gates"]
             hidden[:m], cell[:m] = lstm_step(weights, (hidden[:m], cell[:m]), projected, np)
     last = np.empty_like(hidden)
     last[order] = hidden
