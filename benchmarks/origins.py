@@ -129,12 +129,10 @@ def measured(
 
 def _ks(model: Any, seen: ft.EventLog, horizon: int, y: np.ndarray) -> float | None:
     """Return the distance of the randomised PIT of counts from uniform; None of a model without one."""
-    at_least = getattr(model, "at_least", None)
+    at_least = model.outlook(seen, horizon, period=horizon, window=horizon).at_least
     if at_least is None:
         return None
-    reached = at_least(seen, horizon, np.stack([y, y + 1]))
-    if reached is None:
-        return None
+    reached = at_least(np.stack([y, y + 1]))
     return uniform_distance(
         1 - reached[0] + np.random.default_rng(0).random(len(y)) * (reached[0] - reached[1])
     )

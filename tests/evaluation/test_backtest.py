@@ -340,8 +340,11 @@ class Geometric(Silent):
 
     name = "geometric"
 
-    def at_least(self, log, ticks, k):
-        return 0.5 ** np.broadcast_to(k, (len(k), log.n_customers))
+    def outlook(self, log, horizon, *, period, window):
+        def at_least(k):
+            return 0.5 ** np.broadcast_to(k, (len(k), log.n_customers))
+
+        return Outlook(p_return=np.full(log.n_customers, 0.5), at_least=at_least)
 
 
 def test_a_model_without_counts_has_null_figures_in_a_backtest(small_log):

@@ -100,8 +100,8 @@ class TestChoice:
 
     def test_chances_of_numbers_agree_with_the_expected_number(self, auto, held):
         k = np.arange(1, 400)[:, None]
-        chances = auto.at_least(held.train, 100, k)
         outlook = auto.outlook(held.train, 100, period=100, window=100)
+        chances = outlook.at_least(k)
         np.testing.assert_allclose(chances[0], outlook.p_return)
         # Where fewer are expected than one for sure who returns, it is one.
         expected = np.maximum(outlook.expected, outlook.p_return)

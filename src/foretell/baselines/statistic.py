@@ -186,7 +186,7 @@ class EventFormulas(_Statistic, CustomerBlocks, ABC, Generic[Read]):
         named, tails = named_horizons(self.log_, horizons), interval_tails(levels)
         customers = asked_customers(self.log_, ids)
         answers = self.answers(self.log_, [ticks for _, ticks in named], customers.places)
-        moments = self._next_event(self._histories(self.log_).at(customers.places), np.array([0.5, *tails]))
+        moments = self._next_event(self._read(self.log_, customers.places), np.array([0.5, *tails]))
         if moments is not None:
             intervals = moments[1:].reshape(len(levels), 2, len(customers.ids))
             answers = answers._replace(next_event=moments[0], intervals=intervals)
@@ -194,7 +194,7 @@ class EventFormulas(_Statistic, CustomerBlocks, ABC, Generic[Read]):
 
     def answers(self, log: EventLog, ticks: npt.ArrayLike, places: IntArray) -> EventAnswers:
         """Return what is read at the end of a log of the customers at some places; -1 is a new one."""
-        histories, ends = self._histories(log).at(places), np.asarray(ticks, dtype=np.float64)
+        histories, ends = self._read(log, places), np.asarray(ticks, dtype=np.float64)
         return EventAnswers(
             p_active=self._further_event(histories),
             p_return=self._chances(histories, ends) if len(ends) else None,
@@ -207,8 +207,7 @@ class EventFormulas(_Statistic, CustomerBlocks, ABC, Generic[Read]):
         self._check_fitted("log_")
         as_quantiles(levels)
         customers = asked_customers(self.log_, ids)
-        histories = self._histories(self.log_).at(customers.places)
-        moments = self._next_event(histories, np.array(levels))
+        moments = self._next_event(self._read(self.log_, customers.places), np.array(levels))
         unknown = np.full((len(levels), len(customers.ids)), np.nan)
         return quantile_table(customers, unknown if moments is None else moments, levels)
 
@@ -222,12 +221,21 @@ class EventFormulas(_Statistic, CustomerBlocks, ABC, Generic[Read]):
         self.log_, _ = self.log_.extended(new_events)
         return self
 
-    def return_chances(self, log: EventLog, ticks: npt.ArrayLike) -> FloatArray | None:
-        """Return P(an event within so many ticks after the log's end), shape (n_customers, n_ticks).
+    def return_chances(
+        self, log: EventLog, ticks: npt.ArrayLike, places: IntArray | None = None
+    ) -> FloatArray | None:
+        """Return P(an event within so many ticks after the log's end), shape (n, n_ticks).
 
-        None of a model that forecasts no probabilities.
+        Of all customers of the log, or of those at some places. None of a model that forecasts no
+        probabilities.
         """
-        return self._chances(self._histories(log), np.asarray(ticks, dtype=np.float64))
+        return self._chances(self._read(log, places), np.asarray(ticks, dtype=np.float64))
+
+    def counts_within(
+        self, log: EventLog, ticks: npt.ArrayLike, places: IntArray | None = None
+    ) -> FloatArray:
+        """Return the expected number of events within so many ticks, of the same customers, (n, n_ticks)."""
+        return self._expected(self._read(log, places), np.asarray(ticks, dtype=np.float64))
 
     @abstractmethod
     def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
@@ -276,6 +284,10 @@ class EventFormulas(_Statistic, CustomerBlocks, ABC, Generic[Read]):
     @abstractmethod
     def _learn(self, log: EventLog) -> None:
         """Learn the parameters."""
+
+    def _read(self, log: EventLog, places: IntArray | None = None) -> Read:
+        """Return what is read of the customers at some places, by default of all of the log."""
+        return self._histories(log).at(np.arange(log.n_customers) if places is None else places)
 
     @abstractmethod
     def _histories(self, log: EventLog) -> Read:

@@ -162,6 +162,9 @@ class Outlook:
     interval : array, shape (n_customers, 2), or None
         First and last tick, both inclusive, between which the next event falls with probability 0.8,
         given that it falls within the horizon.
+    at_least : callable, or None
+        Returns each customer's chance of at least k events within the horizon; k is a number, or an array of
+        shape (n_customers,) or (n_k, n_customers).
     """
 
     expected: FloatArray | None = None
@@ -169,6 +172,7 @@ class Outlook:
     p_return: FloatArray | None = None
     p_active: FloatArray | None = None
     interval: IntArray | None = None
+    at_least: Callable[[npt.ArrayLike], FloatArray] | None = None
 
     @property
     def counts(self) -> FloatArray:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foretell.core import FloatArray
+from foretell.core import FloatArray, IntArray
 from foretell.core.constraints import check_whole
 from foretell.core.contracts import EventModel, Outlook
 from foretell.core.ragged import flat_ranges
@@ -114,7 +114,7 @@ class EventFolds:
             dates = None if forecast.interval is None else log.time_of(forecast.interval[:, side])
             columns[f"next_event-{edge}-80"] = _or_null(dates, n, columns["next_event"].dtype)
         columns |= self._distribution(model, truth, n)
-        columns |= _of_counts(model, truth, n)
+        columns |= _of_counts(forecast, truth.count)
         return pl.DataFrame(columns)
 
     def totals(self, fold: int, forecast: Outlook) -> pl.DataFrame:
@@ -165,18 +165,18 @@ class EventFolds:
         return {"crps": crps, "pit_lo": pit[0], "pit_hi": pit[1]}
 
 
-def _of_counts(model: EventModel, truth: Holdout, n: int) -> dict[str, pl.Series]:
+def _of_counts(forecast: Outlook, y: IntArray) -> dict[str, pl.Series]:
     """Return how well the distribution of the number of events did: its randomised PIT and its CRPS."""
-    ask, ticks, y = getattr(model, "at_least", None), truth.end - truth.cutoff, truth.count
-    reached = None if ask is None else ask(truth.train, ticks, np.stack([y, y + 1]))
-    if ask is None or reached is None:
+    n, at_least = len(y), forecast.at_least
+    if at_least is None:
         return {name: _or_null(None, n, pl.Float64) for name in ("count_pit", "count_crps")}
+    reached = at_least(np.stack([y, y + 1]))
     drawn = np.random.default_rng(0).random(n)
     crps, step = np.zeros(n), 0
     # ∫ (F(k) − 1{y ≤ k})² over the numbers k = step …, until hardly anybody comes so often.
     while step < _MOST_EVENTS:
         k = np.arange(step, step + _STEP)[:, None]
-        beyond = ask(truth.train, ticks, k + 1)
+        beyond = at_least(k + 1)
         crps += ((beyond - (y > k)) ** 2).sum(axis=0)
         step += _STEP
         if step > y.max(initial=0) and beyond[-1].max(initial=0.0) < _RARE:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import numpy as np
@@ -79,15 +80,12 @@ class EventChoice:
         Ours are the network's, of the customers in some rows of the log, by default all; the row of one that
         the log does not know is -1. The last period may be shorter.
         """
-        theirs = {
-            name: answers.expected for name, answers in self._answers(self.counts, log, edges, rows).items()
-        }
-        counts = _mixed(self.counts, ours.counts, theirs)
+        counts = _mixed(self.counts, ours.counts, self._counts_within(log, edges, rows))
         if not len(periods):
             return Expected(counts, ours.cohort)
         cohorts = {
-            name: np.diff(_array(answers.expected).sum(axis=0), prepend=0.0)
-            for name, answers in self._answers(self.counts, log, periods, None).items()
+            name: np.diff(by_period.sum(axis=0), prepend=0.0)
+            for name, by_period in self._counts_within(log, periods, None).items()
         }
         return Expected(counts, _mixed(self.counts, ours.cohort, cohorts))
 
@@ -95,17 +93,23 @@ class EventChoice:
         self, ours: FloatArray, log: EventLog, ticks: Sequence[int] | IntArray, rows: IntArray | None = None
     ) -> FloatArray:
         """Return blended chances of a return within some ticks, shape (n, n_ticks)."""
-        theirs = self._answers(self.chances, log, ticks, rows)
-        return _mixed(self.chances, ours, {name: answers.p_return for name, answers in theirs.items()})
+        theirs = {
+            name: statistic.return_chances(log, at, rows)
+            for name, statistic, at in self._asked(self.chances, log, ticks)
+        }
+        return _mixed(self.chances, ours, theirs)
 
     def table(
         self, ours: EventAnswers, log: EventLog, ticks: Sequence[int], rows: IntArray | None = None
     ) -> EventAnswers:
         """Return answers with blended probabilities; their counts are blended already."""
-        theirs = self._answers(self.chances, log, ticks, rows)
+        places = np.arange(log.n_customers) if rows is None else rows
+        theirs = {
+            name: statistic.answers(log, at, places)
+            for name, statistic, at in self._asked(self.chances, log, ticks)
+        }
         active = {name: one.p_active for name, one in theirs.items()}
         if PRIOR not in self.chances:  # as models of the first versions had it: the chance of not being lost
-            places = np.arange(log.n_customers) if rows is None else rows
             outlooks = {name: self.statistics[name].outlook(log, 1, period=1, window=1) for name in theirs}
             active = {name: _array(one.p_active)[places] for name, one in outlooks.items()}
         p_active = _mixed(self.chances, ours.p_active, active)
@@ -150,28 +154,29 @@ class EventChoice:
         horizon: int,
         window: int,
     ) -> Outlook:
-        """Return an outlook with blended probabilities; its counts are blended already."""
+        """Return an outlook with blended probabilities; its counts are blended already.
+
+        How the counts spread about what is expected is the prior's.
+        """
         answers = EventAnswers(p_active=ours.p_active, p_return=_array(ours.p_return)[:, None])
         answers = self.table(answers, log, [window])
-        interval = ours.interval
+        interval, reached = ours.interval, None
         if PRIOR in self.chances:
             low, high = self.next_events(np.zeros(0), p_returns, log, [0.1, 0.9], within=horizon)
             interval = interval_ticks(np.minimum(low, horizon), np.minimum(high, horizon), log.as_of)
-        p_return = _array(answers.p_return)[:, 0]
-        return dataclasses.replace(ours, p_return=p_return, p_active=answers.p_active, interval=interval)
+        if self._prior is not None:
+            from foretell.events.horizon.counts import at_least  # noqa: PLC0415  # seldom wanted
 
-    def at_least(self, outlook: Outlook, log: EventLog, k: npt.ArrayLike) -> FloatArray | None:
-        """Return the chance of at least k visits, by the blended chance of a return and expected number.
-
-        How counts spread about them is the prior's; None without it. A k of shape (n_k, 1) asks for many.
-        """
-        from foretell.events.horizon.counts import at_least  # noqa: PLC0415  # seldom wanted
-
-        if self._prior is None:
-            return None
-        returned = _array(outlook.p_return)
-        more = np.maximum(outlook.counts / np.maximum(returned, 1e-12) - 1.0, 1e-6)
-        return at_least(returned, more, np.exp(self._prior.log_shape(log)), k)
+            returned = self.p_return(_array(p_returns(np.array([horizon]))), log, [horizon])[:, 0]
+            more = np.maximum(ours.counts / np.maximum(returned, 1e-12) - 1.0, 1e-6)
+            reached = functools.partial(at_least, returned, more, np.exp(self._prior.log_shape(log)))
+        return dataclasses.replace(
+            ours,
+            p_return=_array(answers.p_return)[:, 0],
+            p_active=answers.p_active,
+            interval=interval,
+            at_least=reached,
+        )
 
     def refitted(self, log: EventLog) -> EventChoice:
         """Return the same choice with its statistics fitted to another log."""
@@ -232,25 +237,27 @@ class EventChoice:
     def _prior(self) -> HorizonForecaster | None:
         return cast("HorizonForecaster | None", self.statistics.get(PRIOR))
 
-    def _answers(
-        self,
-        weights: Mapping[str, float],
-        log: EventLog,
-        ticks: npt.ArrayLike,
-        rows: IntArray | None,
-    ) -> dict[str, EventAnswers]:
-        rows = np.arange(log.n_customers) if rows is None else rows
+    def _counts_within(
+        self, log: EventLog, ticks: npt.ArrayLike, rows: IntArray | None
+    ) -> dict[str, FloatArray]:
+        return {
+            name: statistic.counts_within(log, at, rows)
+            for name, statistic, at in self._asked(self.counts, log, ticks)
+        }
+
+    def _asked(
+        self, weights: Mapping[str, float], log: EventLog, ticks: npt.ArrayLike
+    ) -> Iterator[tuple[str, Statistic, npt.ArrayLike]]:
+        """Yield who answers beside the network, and for which ticks to ask them."""
         prior = self._prior
         open_ticks = ticks
         if prior is not None and prior.shop_.clock.closes:
             # Statistics know no calendar: they are asked for as much time as the shop is open.
             day = UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit]
             open_ticks = prior.shop_.clock.ahead(log.as_of, ticks) * day
-        return {
-            name: self.statistics[name].answers(log, ticks if name == PRIOR else open_ticks, rows)
-            for name in weights
-            if name != NETWORK
-        }
+        for name in weights:
+            if name != NETWORK:
+                yield name, self.statistics[name], ticks if name == PRIOR else open_ticks
 
 
 _ARRAYS: Final = "prior."

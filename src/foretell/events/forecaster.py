@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from foretell.core import FloatArray, IntArray
@@ -391,15 +390,6 @@ class EventForecaster(CountForecasts):
             interval=at.within(horizon),
         )
         return ours if self.auto_ is None else self.auto_.outlook(ours, at.p_returns, log, horizon, window)
-
-    def at_least(self, log: EventLog, ticks: int, k: npt.ArrayLike) -> FloatArray | None:
-        """Return each customer's chance of at least k visits in the ticks after a log's end, shape (n,).
-
-        None of a network by itself, which knows the next gap only.
-        """
-        if self.auto_ is None or "prior" not in self.auto_.statistics:
-            return None
-        return self.auto_.at_least(self.outlook(log, ticks, period=ticks, window=ticks), log, k)
 
     def summary(self) -> str:
         """Return who answers, the settings as they are resolved, and Keras' summary of the network."""

@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, NoReturn, Self
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from foretell.core import FloatArray, IntArray
@@ -105,10 +104,6 @@ class HorizonEvents(EventForecaster):
     def return_chances(self, log: EventLog, ticks: Sequence[int] | IntArray) -> FloatArray | None:
         """Return P(an event within so many ticks after the log's end), shape (n_customers, n_ticks)."""
         return self._fitted.return_chances(log, ticks)
-
-    def at_least(self, log: EventLog, ticks: int, k: npt.ArrayLike) -> FloatArray:
-        """Return each customer's chance of at least k visits in the ticks after a log's end, shape (n,)."""
-        return self._fitted.at_least(log, ticks, k)
 
     def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
         """Look ahead from the end of a log; see `Outlook`."""

@@ -162,13 +162,9 @@ class HorizonForecaster(EventFormulas[Standing]):
         columns |= {f"p_{k}": reached[k] - reached[k + 1] for k in range(most)}
         return pl.DataFrame(columns | {f"p_{most}+": reached[most]})
 
-    def return_chances(self, log: EventLog, ticks: npt.ArrayLike) -> FloatArray:
-        """Return P(an event within so many ticks after the log's end), shape (n_customers, n_ticks)."""
-        return self._chances(self._of_all(log), np.asarray(ticks))
-
     def log_shape(self, log: EventLog) -> FloatArray:
         """Return the logarithm of the shape of the visits after the next one, see `CountCurves`."""
-        return self._of_all(log).curves.log_shape
+        return self._read(log).curves.log_shape
 
     def moments(self, log: EventLog, ticks: IntArray, chances: FloatArray, wanted: FloatArray) -> FloatArray:
         """Return when a chance of a return is reached, in ticks after a log's end, on the clock of the shop.
@@ -194,14 +190,9 @@ class HorizonForecaster(EventFormulas[Standing]):
             moments.append(np.where(days[k] <= GRID[-1], on_clock, later))
         return np.array(moments)
 
-    def at_least(self, log: EventLog, ticks: int, k: npt.ArrayLike) -> FloatArray:
-        """Return each customer's chance of at least k visits in the ticks after a log's end, shape (n,)."""
-        standing = self._of_all(log)
-        return standing.curves.at_least(float(standing.days(np.array([ticks]))[0]), k)
-
     def outlook(self, log: EventLog, horizon: int, *, period: int, window: int) -> Outlook:
         """Look ahead from the end of a log; see `Outlook`."""
-        standing = self._of_all(log)
+        standing = self._read(log)
         curves = standing.curves
         totals = curves.expected(standing.days(period_edges(horizon, period))).sum(axis=0)
         days = standing.days(np.array([horizon, window]))
@@ -212,6 +203,7 @@ class HorizonForecaster(EventFormulas[Standing]):
             p_return=curves.p_return(days[1:])[:, 0],
             p_active=curves.p_active,
             interval=interval_ticks(lower, np.minimum(upper, horizon), log.as_of),
+            at_least=functools.partial(curves.at_least, float(days[0])),
         )
 
     def state(self) -> State:
@@ -272,10 +264,6 @@ class HorizonForecaster(EventFormulas[Standing]):
             self._asked = log, self._standing_of(log)
         return self._asked[1]
 
-    def _of_all(self, log: EventLog) -> Standing:
-        """Return where the customers of a log stand, without the one who is new."""
-        return self._histories(log).at(np.arange(log.n_customers))
-
     def _standing_of(self, log: EventLog) -> Standing:
         visits = _visits(log)
         # Somebody who is new stands at the end.
@@ -333,7 +321,7 @@ class PriorCounts(NamedTuple):
 
 def prior_counts(log: EventLog, ticks: IntArray) -> PriorCounts:
     """Return what the prior expects within some ticks after the end of a log."""
-    standing = HorizonForecaster().fit(log)._of_all(log)  # noqa: SLF001  # of this module
+    standing = HorizonForecaster().fit(log)._read(log)  # noqa: SLF001  # of this module
     days = standing.days(ticks)
     expected = standing.curves.expected(days)
     beyond = standing.curves.variance(days[-1:])[:, 0] - expected[:, -1]
