@@ -12,16 +12,6 @@ from foretell.events.horizon.forecaster import prior
 
 
 @pytest.fixture(scope="module")
-def log(small_log):
-    return small_log.until("2023-06-30")
-
-
-@pytest.fixture(scope="module")
-def model(log):
-    return ft.EventForecaster(model="prior").fit(log)
-
-
-@pytest.fixture(scope="module")
 def trained(log):
     better = itertools.count(0, -1)
     with pytest.MonkeyPatch.context() as patch:

@@ -12,16 +12,6 @@ from foretell.events.totals import TotalError, count_quantile
 
 
 @pytest.fixture(scope="module")
-def log(small_log):
-    return small_log.until("2023-06-30")
-
-
-@pytest.fixture(scope="module")
-def model(log):
-    return ft.EventForecaster(model="prior").fit(log)
-
-
-@pytest.fixture(scope="module")
 def with_stores(log):
     frame = log.to_polars()
     rng = np.random.default_rng(0)
