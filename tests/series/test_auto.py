@@ -108,6 +108,17 @@ def test_series_of_unequal_lengths_are_judged_where_they_reach(length):
     assert sum(alone.weights.values()) == pytest.approx(1.0)
 
 
+def test_the_prior_of_the_blend_is_asked_with_the_season_that_it_takes_by_itself():
+    # A trend hides the season of quarters from a rule of thumb, but not from the prior.
+    trends = [np.arange(30.0) * slope + 50 for slope in (1, 2, 3)]
+    panel = ft.Panel.from_arrays(trends, freq="3mo", start="2010-01-01")
+    assert choose(panel, 4, None, None).season == 4
+    assert choose(panel, 4, None, 2).season == 2
+    with pytest.warns(SmallDataWarning):
+        model = tiny(horizon=4, window=ft.WindowConfig(lookback=8, patch=4)).fit(panel)
+    assert model.auto_.season == 4
+
+
 def test_the_prior_alone_answers_for_a_single_value_and_is_saved(tmp_path):
     panel = ft.Panel.from_arrays({"a": [7.0]})
     model = tiny(model="prior").fit(panel)

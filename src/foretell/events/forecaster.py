@@ -157,13 +157,10 @@ class EventForecaster(CountForecasts):
         # Counts are blended, and other heads know none.
         return self.model if as_head(self.head).kind == "mixture" else "network"
 
-    def _choose(
-        self, data: EventLog, model: GapModel, plain: Self | None, earlier: EventChoice | None
-    ) -> EventChoice:
+    def _choose(self, data: EventLog, earlier: EventChoice | None, *, with_network: bool) -> EventChoice:
         from foretell.events.auto import choose  # noqa: PLC0415  # a network alone needs no other models
 
-        del model
-        return choose(data, with_network=plain is not None) if earlier is None else earlier.refitted(data)
+        return choose(data, with_network=with_network) if earlier is None else earlier.refitted(data)
 
     def predict(
         self,

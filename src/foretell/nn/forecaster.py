@@ -106,10 +106,8 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
         model = self._fit_model(data, start=start, train=not untrained, progress=progress)
         chosen = None
         if self._by != "network":
-            plain = (
-                None if untrained else type(self)(**self.get_params() | {"model": "network", "ensemble": 1})
-            )
-            chosen = self._choose(data, model, plain, None if warm_start is None else warm_start.auto_)
+            earlier = None if warm_start is None else warm_start.auto_
+            chosen = self._choose(data, earlier, with_network=not untrained)
         self.auto_ = chosen
         self.model_ = model
         return self._keep(data)
@@ -142,8 +140,8 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
         """Train from the start, or further; or only build what forecasts the anchor."""
 
     @abc.abstractmethod
-    def _choose(self, data: Data, model: Model, plain: Self | None, earlier: Chosen | None) -> Chosen:
-        """Choose or blend by an inner backtest of a plain forecaster, or take over an earlier choice."""
+    def _choose(self, data: Data, earlier: Chosen | None, *, with_network: bool) -> Chosen:
+        """Choose or blend by an inner backtest, with or without a network, or take over an earlier choice."""
 
     @abc.abstractmethod
     def _keep(self, data: Data) -> Self:

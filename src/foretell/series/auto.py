@@ -14,9 +14,9 @@ from foretell.core.constraints import Whole, check
 from foretell.core.contracts import Described
 from foretell.core.ragged import flat_ranges
 from foretell.data.panel import Panel
-from foretell.data.periodicity import find_season
 from foretell.errors import DataError, ParameterError
 from foretell.series.prior import Prior
+from foretell.series.prior_forecast import first_season
 from foretell.stats.blending import blend_weights, check_weights
 from foretell.stats.metrics import naive_scale
 
@@ -111,13 +111,13 @@ def choose(panel: Panel, horizon: int, network: _Model | None, season: int | Non
     network : SeriesForecaster or None
         Unfitted; None where there is too little for it to learn from.
     season : int, optional
-        By default found in the part that is not held back.
+        By default the one that the prior takes by itself: the shortest natural one of the panel's step.
     """
     only = NETWORK if network is not None else PRIOR  # where nothing can be held back
     n_folds = int(np.clip(_HELD_BACK * np.median(panel.lengths) // horizon, 1, _MOST_FOLDS))
     try:
         train = panel.tail_split(n_folds * horizon)[0]
-        season = season or find_season(train)
+        season = season or first_season(train)
         candidates: dict[str, Any] = dict(_rules(season))
         if network is not None:
             candidates[NETWORK] = network

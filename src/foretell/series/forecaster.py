@@ -196,12 +196,14 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
             progress=progress,
         )
 
-    def _choose(
-        self, data: Panel, model: SeriesModel, plain: Self | None, earlier: SeriesChoice | None
-    ) -> SeriesChoice:
+    def _choose(self, data: Panel, earlier: SeriesChoice | None, *, with_network: bool) -> SeriesChoice:
+        season = (self.window or WindowConfig()).season
         if self.model == PRIOR:
-            return SeriesChoice({PRIOR: 1.0}, {}, too_little_data=True, season=first_season(data))
-        return earlier or choose(data, int(self.horizon), plain, model.network.shape.season)
+            season = season or first_season(data)
+            return SeriesChoice({PRIOR: 1.0}, {}, too_little_data=True, season=season)
+        plain = {"model": NETWORK, "ensemble": 1}
+        network = type(self)(**self.get_params() | plain) if with_network else None
+        return earlier or choose(data, int(self.horizon), network, season)
 
     def _keep(self, data: Panel) -> Self:
         self.panel_ = data
