@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import itertools
 import re
@@ -187,6 +188,63 @@ def test_the_map_of_activity_counts_every_customer_once(model):
     cells = values(plotting.plot_activity(model), "p_active", "customers")
     assert sum(row["customers"] for row in cells) == model.log_.n_customers
     assert all(0.0 <= row["p_active"] <= 1.0 for row in cells)
+
+
+def busy(chart, who):
+    """Return how busy each place of a week is, as a clock has it."""
+    rows = [row for row in values(chart, "who", "at", "busy") if row["who"] == who]
+    return [row["busy"] for row in sorted(rows, key=lambda row: row["at"])]
+
+
+def test_a_network_shows_its_week_and_who_comes_back(small_model):
+    chart = plotting.plot_shop(small_model)
+    week = busy(chart, "network")
+    assert week[6] < 0.01  # closed on Sundays
+    assert week[5] > 1.2  # busy on Saturdays
+    assert np.mean(week) == pytest.approx(1.0)
+    assert not values(chart, "week", "busy")  # of the level it knows nothing
+    returns = values(chart, "days", "chance", "visits")
+    once = np.flatnonzero(small_model.log_.counts == 1)
+    expected = small_model.return_chances(small_model.log_, [365])[once].mean()
+    last = next(row for row in returns if row["visits"] == "1" and row["days"] == 365)
+    assert last["chance"] == pytest.approx(expected)
+    assert {row["visits"] for row in returns} == {"1", "2", "3 to 4", "5 or more"}
+
+
+def test_the_prior_shows_the_level_of_whole_weeks_too(small_log, small):
+    model = ft.EventForecaster(model="prior").fit(small_log, as_of=small.cutoff)
+    chart = plotting.plot_shop(model)
+    level = values(chart, "week", "busy")
+    assert len(level) == (model.log_.as_of + 1 - model.log_.first.min()) // 7
+    assert level[-1]["busy"] == pytest.approx(np.exp(model.horizon_.shop_.weeks[-1]))
+    assert busy(chart, "prior")[6] == 0.0
+
+
+def test_the_default_shows_the_year_that_its_network_knows_beside_the_prior(small_log, small):
+    with pytest.warns(ft.errors.SmallDataWarning):
+        model = small.forecaster(model="auto").fit(small_log)
+    busy_december = (*[0.9] * 48, *[2.0] * 4, 1.0)
+    clock = dataclasses.replace(model.model_.clock, year=busy_december)
+    model.model_ = dataclasses.replace(model.model_, clock=clock)
+    rows = values(plotting.plot_shop(model), "who", "at", "busy")
+    year = {row["at"]: row["busy"] for row in rows if row["at"] < "2024"}
+    assert len(year) == 52
+    assert max(year, key=year.get) >= "2023-12"
+    assert {row["who"] for row in rows if row["at"] < "2024"} == {"network"}
+    assert {row["who"] for row in rows if row["at"] >= "2024"} == {"network", "prior"}  # the week
+
+
+def test_visits_that_are_dated_by_month_have_no_week():
+    rows = [
+        {"unique_id": f"c{k}", "ds": dt.date(2022 + m // 12, m % 12 + 1, 1)}
+        for k in range(40)
+        for m in range(k % 9, 20)
+    ]
+    with pytest.warns(ft.errors.CalendarWarning):
+        log = ft.read_events(pl.DataFrame(rows))
+    chart = plotting.plot_shop(ft.EventForecaster(model="prior").fit(log))
+    assert not values(chart, "who", "busy")
+    assert values(chart, "days", "chance")
 
 
 def network_rows(chart):

@@ -445,7 +445,7 @@ def plot(
     ] = None,
     horizon: Annotated[str, typer.Option(help="How far ahead, for the kind tracking."), EVENTS] = "26w",
 ) -> None:
-    """Draw a customer's next visit, the weekly visits of all, who is active, or a series' next steps."""
+    """Draw a customer's next visit, all weekly visits, who is active, the shop, or a series' next steps."""
     # The endings are plotting.FORMATS; altair takes a second to import, a wrong name should not.
     terminal.check_file(out, _PICTURES, "picture")
     if kind == "reliability":

@@ -45,7 +45,7 @@ Merge = Literal["auto", "none", "hour", "day", "week"]
 Closed = Literal["infer", "keep"]
 Duplicates = Literal["error", "mean", "sum", "last"]
 HeadName = Literal["mixture", "bins", "gap", "hazard"]
-Picture = Literal["next", "tracking", "activity", "reliability"]
+Picture = Literal["next", "tracking", "activity", "shop", "reliability"]
 IfExists = Literal["append", "replace", "fail"]
 
 

@@ -185,7 +185,7 @@ class Events(_Question):
     def picture(
         self, model: Model, kind: Picture, key: str | None, *, actual: str | None, horizon: str
     ) -> Chart:
-        """Draw a customer's next visit, the weekly visits of all, or who is active."""
+        """Draw a customer's next visit, the weekly visits of all, who is active, or what was learned."""
         from foretell import plotting  # noqa: PLC0415
 
         log, forecaster = self.data(model), cast("EventForecaster", model)
@@ -193,7 +193,7 @@ class Events(_Question):
             return plotting.plot_next_event(forecaster, typed_ids(log.ids, [str(key)])[0], actual=actual)
         if kind == "tracking":
             return plotting.plot_tracking(forecaster, horizon=self.horizon(horizon, log))
-        return plotting.plot_activity(forecaster)
+        return plotting.plot_shop(forecaster) if kind == "shop" else plotting.plot_activity(forecaster)
 
 
 class Series(_Question):

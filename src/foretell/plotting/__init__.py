@@ -23,6 +23,7 @@ from foretell.plotting.customers import plot_activity, plot_tracking
 from foretell.plotting.forecast import plot_error_by_step, plot_explanation, plot_forecast, plot_importances
 from foretell.plotting.gaps import plot_next_event, plot_predicted, plot_qq
 from foretell.plotting.network import plot_network, plot_training
+from foretell.plotting.shop import plot_shop
 
 __all__ = [
     "FORMATS",
@@ -40,6 +41,7 @@ __all__ = [
     "plot_quantiles",
     "plot_recalibration",
     "plot_reliability",
+    "plot_shop",
     "plot_tracking",
     "plot_training",
     "save",
