@@ -133,3 +133,19 @@ def test_backtest_of_series_steps_in_whole_steps(place: Path) -> None:
     out = runner.invoke(app, [*fit_words(place, "backtest"), "--step", "3h"])
     assert out.exit_code == 2
     assert "--step 3h: '3h' is shorter than a step" in out.output
+
+
+def test_a_forecast_goes_by_covariates_that_are_known_ahead(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    promo = rng.random(126) < 0.15
+    promo[-7:] = [True, False] * 3 + [True]
+    sales = 20.0 * 2.0**promo * np.exp(rng.normal(0, 0.05, 126))
+    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 5, 5), eager=True)
+    table = pl.DataFrame({"day": days, "sales": sales, "promo": promo.astype(int)})
+    known = pl.col("day") <= pl.date(2024, 4, 28)
+    table.with_columns(pl.when(known).then("sales")).write_csv(tmp_path / "sales.csv")
+    words = ["forecast", str(tmp_path / "sales.csv"), "--time", "day", "--target", "sales"]
+    out = runner.invoke(app, [*words, "--future", "promo", "--horizon", "7"])
+    assert out.exit_code == 0, out.output
+    found = pl.read_csv(out.stdout.encode())["foretell"].to_numpy()
+    np.testing.assert_allclose(found, np.where(promo[-7:], 40.0, 20.0), rtol=0.15)

@@ -15,10 +15,11 @@ import foretell as ft
 from foretell.nn.settings import SERIES
 from foretell.nn.training import Trainer
 from foretell.series.calibration import Calibration
+from foretell.series.covariates import CovariateCode
 from foretell.series.fitting import SeriesModel, choose_shape, train_further
 from foretell.series.network import SeriesNetwork
 from foretell.series.quantiles import QUANTILES
-from foretell.series.reading import CovariateCode, Reading
+from foretell.series.reading import Reading
 from foretell.series.windows import NORMALISATIONS, Windows, gather
 
 QUICK = ft.TrainConfig(epochs=16, learning_rate=3e-3)

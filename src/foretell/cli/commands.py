@@ -149,7 +149,10 @@ def forecast(
         Path | None, typer.Option("--plot", help="Picture of the first series: .png, .svg or .html.")
     ] = None,
 ) -> None:
-    """Forecast regular series at once, by the prior that comes with foretell: nothing is trained."""
+    """Forecast regular series at once, by the prior that comes with foretell: nothing is trained.
+
+    What covariates that are known ahead (--future) add is told by a regression.
+    """
     if not question.needs_horizon:
         raise ParameterError(
             "forecast answers for regular series: name a column with --target; visits need a model first: "
@@ -165,10 +168,16 @@ def forecast(
     panel = cast("Panel", _read_single(question, read))
     steps = cast("int", question.horizon(str(horizon), panel))
     from foretell.data.tables import forecast_table, quantiles_for  # noqa: PLC0415
-    from foretell.series.prior_forecast import prior_quantiles  # noqa: PLC0415  # needs no engine
+    from foretell.series.covariate_effect import CovariateEffect, prior_with  # noqa: PLC0415
+    from foretell.series.covariates import AS_USUAL, say_what_is_not_given  # noqa: PLC0415
+    from foretell.series.prior_forecast import first_season  # noqa: PLC0415  # they need no engine
 
     with terminal.busy("forecasting"):
-        values = prior_quantiles(panel, steps, quantiles_for(levels))
+        season = first_season(panel)
+        effect = CovariateEffect.fit(panel, season)
+        values = prior_with(effect, panel, steps, quantiles_for(levels), season)
+    if effect is not None:
+        say_what_is_not_given(panel, steps, AS_USUAL)
     write.write([forecast_table(panel, values, "foretell", levels)])
     if plot is not None:
         from foretell import plotting  # noqa: PLC0415

@@ -15,10 +15,10 @@ from foretell.data.panel import Panel
 from foretell.errors import DataError
 from foretell.explanations.explanation import Explanation, Part, integrated_gradients, what_moves_it
 from foretell.nn.backend import jitted
+from foretell.series.covariates import CovariateCode
 from foretell.series.fitting import SeriesModel
 from foretell.series.network import SeriesNetwork
 from foretell.series.quantiles import QUANTILES
-from foretell.series.reading import CovariateCode
 from foretell.series.rollout import tails
 from foretell.series.windows import Flat, Windows, gather
 

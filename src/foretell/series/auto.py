@@ -9,12 +9,13 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from foretell.baselines.rules import Drift, Naive, SeasonalNaive
-from foretell.core import BoolArray, FloatArray
+from foretell.core import FloatArray
 from foretell.core.constraints import Whole, check
 from foretell.core.contracts import Described
-from foretell.core.ragged import flat_ranges
 from foretell.data.panel import Panel
 from foretell.errors import DataError, ParameterError
+from foretell.series.covariate_effect import CovariateEffect, prior_with
+from foretell.series.covariates import not_given
 from foretell.series.prior import Prior
 from foretell.series.prior_forecast import first_season
 from foretell.stats.blending import blend_weights, check_weights
@@ -48,57 +49,51 @@ class SeriesChoice:
         The network was not trained and has no weight: there were too few values, or it was not asked for.
     season : int
         Of the seasonal-naive rule.
+    effect : CovariateEffect or None
+        Of future covariates, beside the prior; None where there are none, or they do not help.
     """
 
     weights: dict[str, float]
     losses: dict[str, float]
     too_little_data: bool
     season: int
+    effect: CovariateEffect | None = None
 
     @classmethod
-    def from_description(cls, kept: Described) -> SeriesChoice:
-        """Return the choice that JSON describes."""
+    def from_description(cls, kept: Described, future: Sequence[str]) -> SeriesChoice:
+        """Return the choice that JSON describes, of a panel with future covariates of these names."""
         check("season", kept["season"], Whole())
         check_weights(kept["weights"], {NETWORK, *_rules(kept["season"])})
-        return cls(kept["weights"], dict(kept["losses"]), bool(kept["too_little_data"]), kept["season"])
+        effect = CovariateEffect.from_description(kept.get("effect"), future)
+        return cls(
+            kept["weights"], dict(kept["losses"]), bool(kept["too_little_data"]), kept["season"], effect
+        )
 
     def forecast(
         self, ours: FloatArray, panel: Panel, horizon: int, quantiles: Sequence[float]
     ) -> FloatArray:
         """Return blended quantiles; what another does not know of a series is taken from the network.
 
-        At steps whose future covariates are not given the prior stands for the network: it never read any,
-        and its intervals hold without.
+        At steps whose future covariates are not given the prior stands for the network: its intervals hold
+        without.
         """
         rules = _rules(self.season)
+
+        def answer(name: str) -> FloatArray:
+            if name == PRIOR:
+                return prior_with(self.effect, panel, horizon, quantiles, self.season)
+            return rules[name].fit(panel).forecast(panel, horizon, quantiles)
+
         unknown = not_given(panel, horizon)
         if self.weights.get(NETWORK) and unknown.any():
-            prior = rules[PRIOR].fit(panel).forecast(panel, horizon, quantiles)
+            prior = answer(PRIOR)
             ours = np.where(np.asarray(unknown.any(axis=-1))[..., None, None] & ~np.isnan(prior), prior, ours)
         blended = self.weights.get(NETWORK, 0.0) * ours
         for name, share in self.weights.items():
             if name != NETWORK:
-                rule = rules[name].fit(panel).forecast(panel, horizon, quantiles)
+                rule = answer(name)
                 blended = blended + share * np.where(np.isnan(rule), ours, rule)
         return blended
-
-
-def not_given(panel: Panel, horizon: int) -> BoolArray:
-    """Return which future covariates of the steps ahead are not known, shape (n_series, horizon, n_columns).
-
-    Examples
-    --------
-    >>> panel = Panel.from_arrays([[1.0, 2.0]], future={"promo": [[0, 1, 1]]})
-    >>> not_given(panel, 2)[0, :, 0].tolist()
-    [False, True]
-    """
-    known = np.full((panel.n_series, horizon, len(panel.future.names)), np.nan)
-    n_ahead = np.diff(panel.ahead_offsets)
-    used = np.minimum(n_ahead, horizon)
-    place = np.repeat(np.arange(panel.n_series), used), flat_ranges(np.zeros_like(used), used)
-    known[place] = panel.ahead.values[flat_ranges(panel.ahead_offsets[:-1], used)]
-    missing: BoolArray = np.isnan(known)
-    return missing
 
 
 def choose(panel: Panel, horizon: int, network: _Model | None, season: int | None) -> SeriesChoice:

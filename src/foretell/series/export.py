@@ -15,8 +15,8 @@ from foretell.errors import ParameterError
 from foretell.nn.backend import Array
 from foretell.nn.export import Dimensions, Program
 from foretell.series.calibration import calibrated
+from foretell.series.covariates import CovariateCode
 from foretell.series.fitting import SeriesModel
-from foretell.series.reading import CovariateCode
 from foretell.series.scale import last_observed
 from foretell.series.support import Support
 from foretell.series.windows import Batch

@@ -21,8 +21,9 @@ from foretell.nn.settings import NetworkConfig, TrainConfig
 from foretell.nn.training import Progress, Trained, Trainer, gentle, reporter
 from foretell.series.architecture import Shape
 from foretell.series.calibration import Calibration, clusters_of, reach_of_rule
+from foretell.series.covariates import CovariateCode
 from foretell.series.network import SeriesNetwork
-from foretell.series.reading import CovariateCode, Reading
+from foretell.series.reading import Reading
 from foretell.series.windows import Flat, Spans, WindowConfig, Windows, all_windows, gather, roomy, split
 
 # Steps of one compiled round, after which the held-out windows are looked at: the first of these in which so

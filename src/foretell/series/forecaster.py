@@ -17,11 +17,13 @@ from foretell.core.contracts import Kind, State
 from foretell.data.panel import Panel, check_panel, training_panel
 from foretell.data.state import panel_from_state
 from foretell.data.tables import SeriesBlocks, forecast_table, quantiles_for
-from foretell.errors import CovariateWarning, DataError, SmallDataWarning
+from foretell.errors import DataError, SmallDataWarning
 from foretell.nn.forecaster import NetworkForecaster
 from foretell.nn.settings import SERIES, Defaults, NetworkConfig, TrainConfig, check_network, resolved
 from foretell.nn.training import Progress
-from foretell.series.auto import LEAST_VALUES, NETWORK, PRIOR, SeriesChoice, choose, not_given
+from foretell.series.auto import LEAST_VALUES, NETWORK, PRIOR, SeriesChoice, choose
+from foretell.series.covariate_effect import CovariateEffect
+from foretell.series.covariates import AS_USUAL, say_what_is_not_given
 from foretell.series.fitting import (
     SeriesModel,
     choose_shape,
@@ -72,7 +74,8 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
         Same seed, same machine, same answers.
     model : {"auto", "prior", "network"}
         ``"prior"`` trains nothing: a network that comes with the package, trained on synthetic series alone,
-        forecasts each series by itself, however short; it reads no covariates. ``"auto"`` holds back the last
+        forecasts each series by itself, however short; what covariates that are known ahead add is told by a
+        regression. ``"auto"`` holds back the last
         horizons once, and by them moves the shares of the network and of the prior, equal ones to begin with,
         and of the rules (seasonal naive, naive, drift), half-way to what would have been best, where that is
         more than chance. With fewer than 200 observed values it warns and trains no network.
@@ -200,10 +203,12 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
         season = (self.window or WindowConfig()).season
         if self.model == PRIOR:
             season = season or first_season(data)
-            return SeriesChoice({PRIOR: 1.0}, {}, too_little_data=True, season=season)
-        plain = {"model": NETWORK, "ensemble": 1}
-        network = type(self)(**self.get_params() | plain) if with_network else None
-        return earlier or choose(data, int(self.horizon), network, season)
+            chosen = SeriesChoice({PRIOR: 1.0}, {}, too_little_data=True, season=season)
+        else:
+            plain = {"model": NETWORK, "ensemble": 1}
+            network = type(self)(**self.get_params() | plain) if with_network else None
+            chosen = earlier or choose(data, int(self.horizon), network, season)
+        return dataclasses.replace(chosen, effect=CovariateEffect.fit(data, chosen.season))
 
     def _keep(self, data: Panel) -> Self:
         self.panel_ = data
@@ -246,8 +251,12 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
         panel = self.panel_ if panel is None else panel
         steps = self.horizon if horizon is None else horizon
         values = self.forecast(panel, steps, quantiles_for(levels))
-        if self.auto_ is None or self.auto_.weights.get(NETWORK):
-            _say_what_is_not_given(panel, steps, instead="average" if self.auto_ is None else "prior")
+        if self.auto_ is None:
+            say_what_is_not_given(panel, steps, "the network takes them for average")
+        elif self.auto_.weights.get(NETWORK):
+            say_what_is_not_given(panel, steps, "the prior answers in the network's place")
+        elif self.auto_.effect is not None:
+            say_what_is_not_given(panel, steps, AS_USUAL)
         table = forecast_table(panel, values, self.name, levels)
         if any(self.support_.intermittent):
             mean = means(self._spread(panel, steps, QUANTILES), panel, self.support_)
@@ -395,26 +404,6 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_network(self.network)
-
-
-def _say_what_is_not_given(panel: Panel, steps: int, instead: str) -> None:
-    """Warn where future covariates, which a network reads, are not known for steps that are forecast."""
-    missing = not_given(panel, steps)
-    if not missing.any():
-        return
-    names = [
-        name
-        for name, any_ in zip(panel.future.names, np.asarray(missing.any(axis=(0, 1))), strict=True)
-        if any_
-    ]
-    lacking = int(missing.any(axis=2).sum())
-    done = "the network takes them for average" if instead == "average" else "the prior answers in its place"
-    warnings.warn(
-        f"{', '.join(names)}: not known ahead for {lacking:,} of {missing[..., 0].size:,} steps that are "
-        f"forecast, where {done}; give the rows after the end of each series, with empty targets",
-        CovariateWarning,
-        stacklevel=3,
-    )
 
 
 def _say_what_is_short(panel: Panel, steps: int) -> None:

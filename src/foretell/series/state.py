@@ -17,10 +17,11 @@ from foretell.nn.state import member_arrays, members_of_arrays, network_of_state
 from foretell.series.architecture import Shape
 from foretell.series.auto import SeriesChoice
 from foretell.series.calibration import Calibration
+from foretell.series.covariates import CovariateCode
 from foretell.series.fitting import SeriesModel
 from foretell.series.network import SeriesNetwork
 from foretell.series.quantiles import QUANTILES
-from foretell.series.reading import CovariateCode, Reading
+from foretell.series.reading import Reading
 from foretell.series.support import SUPPORTS, Support
 from foretell.series.windows import WindowConfig
 
@@ -66,7 +67,9 @@ def forecaster_state(model: SeriesForecaster, read_as: Described) -> State:
 def choice_of(state: State) -> SeriesChoice | None:
     """Return what an inner backtest chose, if there was one."""
     described = state.described["auto"]
-    return SeriesChoice.from_description(described) if described else None
+    return (
+        SeriesChoice.from_description(described, state.described["read_as"]["future"]) if described else None
+    )
 
 
 def support_of(state: State) -> Support:
@@ -94,9 +97,9 @@ def series_model_of(state: State) -> SeriesModel:
     described, arrays = state.described, state.arrays
     codes, about = described["codes"], described["reading"]
     reading = Reading(
-        past=_code(codes["past"]),
-        future=_code(codes["future"]),
-        static=_code(codes["static"]),
+        past=CovariateCode.from_description(codes["past"]),
+        future=CovariateCode.from_description(codes["future"]),
+        static=CovariateCode.from_description(codes["static"]),
         loc=arrays["reading.loc"],
         scale=arrays["reading.scale"],
         typical=arrays["reading.typical"],
@@ -173,19 +176,6 @@ def _check_model(model: SeriesModel, options: Described) -> None:
             "another normalisation": reading.kind != shape.normalise or reading.log != shape.log,
         },
     )
-
-
-def _code(kept: Described) -> CovariateCode:
-    categories = {name: tuple(map(str, known)) for name, known in kept["categories"].items()}
-    code = CovariateCode(tuple(kept["names"]), tuple(kept["mean"]), tuple(kept["deviation"]), categories)
-    spread = np.array(code.deviation, dtype=np.float64)
-    numbers = np.array(code.mean, dtype=np.float64)
-    wrong = not numbers.shape == spread.shape == (len(code.names),)
-    refuse(
-        "code of the covariates",
-        {"other numbers": wrong or not np.isfinite(numbers).all() or (spread <= 0).any()},
-    )
-    return code
 
 
 def of_today(state: State) -> State:
