@@ -61,7 +61,8 @@ def sales():
 def assert_is(panel, sales):
     assert_same(panel, sales)
     assert panel.report.left_out == sales.report.left_out
-    assert panel.report.noted == sales.report.noted
+    noted = {what: count for what, count in panel.report.noted.items() if "as people write" not in what}
+    assert noted == sales.report.noted
 
 
 @pytest.mark.parametrize(

@@ -94,8 +94,8 @@ def test_words_for_nothing_are_no_ids_in_csv(tmp_path):
 
 def test_words_for_nothing_are_no_times_and_no_marks_in_csv(tmp_path):
     log = read(put(tmp_path, "a.csv", CSV + "7,2024-01-09,NULL\n" * 5 + "7,null,2\n" * 9))
-    assert log.report.left_out == {"with an unreadable time": 9, "merged": 4}
-    assert list(log.report.adjusted.values()) == [5]
+    assert log.report.left_out == {"with an unreadable time": 9, "identical to another row, counted once": 4}
+    assert log.report.noted == {"without 'much', missing": 5}
 
 
 def test_broken_text_in_columns_that_nobody_asked_for_does_no_harm(tmp_path):

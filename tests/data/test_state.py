@@ -93,7 +93,7 @@ def test_a_panel_comes_back(panel, tmp_path):
         ({"times": pl.Series([[19_723], [19_727]])}, "marks or groups of other visits"),
         ({"times": pl.Series([[19_730, 19_723], [19_727]])}, "visits out of order"),
         ({"times": pl.Series([[19_723, 29_723], [19_727]])}, "visits out of the period"),
-        ({"mark-0": pl.Series([[np.nan, 1.0], [1.0]])}, "marks that are no numbers"),
+        ({"mark-0": pl.Series([[np.inf, 1.0], [1.0]])}, "marks that are infinite or below 0"),
         ({"groups": pl.Series([[0, 2], [1]])}, "groups without a name"),
     ],
 )

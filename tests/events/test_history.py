@@ -157,3 +157,15 @@ def test_reading_a_log_gives_the_histories_of_its_rows():
     assert h.count.tolist() == [0, 1, 0, 1]
     assert h.gap.tolist() == [0, 3, 0, 7]
     assert h.upper.tolist() == [3, 6, 7, 1]
+
+
+def test_missing_marks_are_the_mean_of_training_to_the_network():
+    log = make_log([[19_001, 19_002, 19_003], [19_004, 19_005]])
+    h = measured(dataclasses.replace(log, marks=np.array([[1.0], [np.nan], [3.0], [np.nan], [np.nan]])))
+    np.testing.assert_allclose(h.mean_marks.ravel(), [np.log(2), np.log(2), np.log(8) / 2, np.nan, np.nan])
+    raw = features_of(h)
+    scale = FeatureScale.fit(raw)
+    scaled = np.asarray(standardised(scale.arrays(), raw))[:, -2:]
+    assert scale.mean[-2] == pytest.approx(np.log(8) / 2)
+    assert np.isfinite(scaled).all()
+    assert (scaled[np.isnan(raw[:, -2:])] == 0).all()

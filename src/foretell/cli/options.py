@@ -43,7 +43,8 @@ EVENTS, SERIES = Belongs("events"), Belongs("series")
 Unit = Literal["day", "hour"]
 Merge = Literal["auto", "none", "hour", "day", "week"]
 Closed = Literal["infer", "keep"]
-Duplicates = Literal["error", "mean", "sum", "last"]
+Duplicates = Literal["drop", "keep", "sum", "error", "mean", "last"]
+Refunds = Literal["net", "drop", "keep"]
 HeadName = Literal["mixture", "bins", "gap", "hazard"]
 Picture = Literal["next", "tracking", "activity", "shop", "reliability"]
 IfExists = Literal["append", "replace", "fail"]
@@ -141,8 +142,18 @@ class ReadOptions(RowOptions):
         Closed, _series("--closed", help="Slots of the week that never occur: none, or missing."), SERIES
     ] = "infer"
     duplicates: Annotated[
-        Duplicates, _series("--duplicates", help="Rows of the same series and time."), SERIES
-    ] = "error"
+        Duplicates | None,
+        _read(
+            "--duplicates",
+            help="Identical rows of visits: drop (the default), sum or keep; rows of the same series and "
+            "time: error (the default), mean, sum or last.",
+        ),
+    ] = None
+    refunds: Annotated[
+        Refunds,
+        _visits("--refunds", help="Rows with a negative mark: netted with what was bought before, or not."),
+        EVENTS,
+    ] = "net"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -89,16 +89,21 @@ class Events(_Question):
             merge=None if options.merge == "none" else options.merge,
             start=options.start,
             min_events=options.min_events,
+            refunds=options.refunds,
+            duplicates=options.duplicates or "drop",
             holidays=options.holidays,
         )
 
     def update(self, model: Model, options: RowOptions) -> None:
-        """Read what came after a model's as-of date, with its own unit, merging and marks."""
+        """Read what came after a model's as-of date, with its own unit, merging, marks and rules."""
         log = self.data(model)
         start = log.date(log.as_of + 1)
         options = dataclasses.replace(options, time_zone=options.time_zone or log.time_zone)
         try:
-            later = self._read(options, marks=log.mark_names, unit=log.unit, merge=log.merge, start=start)
+            own: dict[str, object] = {
+                name: getattr(log, name) for name in ("unit", "merge", "refunds", "duplicates")
+            }
+            later = self._read(options, marks=log.mark_names, start=start, **own)
         except EmptyLogError:
             if options.as_of is None:
                 raise
@@ -213,7 +218,7 @@ class Series(_Question):
             "time": options.time,
             "freq": options.freq,
             "closed": options.closed,
-            "duplicates": options.duplicates,
+            "duplicates": options.duplicates or "error",
             "start": options.start,
         }
         with terminal.busy("reading"):

@@ -11,7 +11,8 @@ import polars as pl
 
 from foretell.core import IntArray
 from foretell.core.time import UNIT_SECONDS, Unit
-from foretell.data.log import EventLog, Merge, first_of_period
+from foretell.data.event_values import distinct, merged, netted, with_marks, without_refunds
+from foretell.data.log import EventLog, Merge, RefundRule, RepeatRule
 from foretell.data.report import Tally
 from foretell.data.rows import (
     GROUP,
@@ -28,7 +29,7 @@ from foretell.data.rows import (
     within,
 )
 from foretell.data.sources import read_rows
-from foretell.errors import CalendarWarning, ColumnError, DataError
+from foretell.errors import CalendarWarning, DataError
 
 _YEAR_US: Final = 365 * 86_400_000_000
 _FEW = 1e-3  # of all events, or one: so many may be stray
@@ -44,10 +45,12 @@ def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventL
     frame = with_times(frame, columns, options, tally)
     frame = within(frame, None, options.end, tally)
     frame = _without_strays(frame, columns, options, tally)
-    frame = _with_marks(frame, columns, tally)
+    frame = with_marks(frame, columns, tally, decimal_comma=rows.decimal_comma)
     ids, codes = encode(frame[ID], untyped=rows.untyped)
     frame = in_order(frame.with_columns(codes.alias(ID)))
-    frame = _merged(frame, ids, columns, options.merge_rule, tally)
+    frame = distinct(frame, rows, columns, options.duplicates, tally)
+    frame, returned = without_refunds(frame, columns, options.refunds, tally)
+    frame = merged(frame, ids, columns, options.merge_rule, tally)
     frame = _frequent(frame, ids, options.min_events, tally)
     owner, moments = frame[ID].to_numpy(), frame[TIME].to_numpy()
     counts = np.bincount(owner, minlength=len(ids))
@@ -64,11 +67,12 @@ def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventL
             f"common cannot be learned from one; is {columns.id!r} the right id column? To read one customer "
             "on purpose, name it by ids="
         )
+    marks, refunded = netted(frame, returned, columns, options, as_of, tally)
     return EventLog(
         ids=ids.filter(pl.Series(counts > 0)),
         offsets=np.concatenate([[0], np.cumsum(counts[counts > 0])]).astype(np.int64),
         times=times,
-        marks=np.column_stack([np.zeros((len(times), 0)), *(frame[role] for role in columns.value_roles())]),
+        marks=marks,
         mark_names=columns.marks,
         groups=groups,
         group_names=group_names,
@@ -79,6 +83,9 @@ def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventL
         report=tally.report(len(times)),
         holidays=options.holidays,
         time_zone=options.time_zone,
+        refunds=options.refunds,
+        duplicates=options.duplicates,
+        refunded=refunded,
     )
 
 
@@ -142,48 +149,6 @@ def _tell_coarse_dates(days: IntArray) -> None:
     )
 
 
-def _with_marks(frame: pl.DataFrame, columns: EventColumns, tally: Tally) -> pl.DataFrame:
-    """Return the rows with finite, non-negative marks: what is missing or negative counts as 0."""
-    for role in columns.value_roles():
-        raw, name = frame[role], columns.by_role()[role]
-        if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype == pl.Object:
-            raise ColumnError(f"the mark column {name!r} is of type {raw.dtype}; expected numbers")
-        text = raw.str.strip_chars() if raw.dtype == pl.String else raw
-        values = text.cast(pl.Float64, strict=False)
-        given = len(raw) - raw.null_count()
-        if 2 * (len(values) - values.null_count()) < given:
-            bad = raw.filter(values.is_null() & raw.is_not_null()).head(3).to_list()
-            raise ColumnError(
-                f"the mark column {name!r} holds text, such as {', '.join(map(repr, bad))}; expected numbers "
-                "(a place or a kind of event goes to group=)"
-            )
-        missing = ~values.is_finite().fill_null(value=False)
-        tally.adjust(f"with no number in {name!r}, counted as 0", missing, raw)
-        negative = (values < 0).fill_null(value=False) & ~missing
-        tally.adjust(f"with a negative {name!r}, counted as 0", negative, raw)
-        if missing.any() or negative.any():
-            values = pl.select(pl.when(missing | negative).then(0.0).otherwise(values)).to_series()
-        frame = frame.with_columns(values.alias(role))
-    return frame
-
-
-def _merged(
-    frame: pl.DataFrame, ids: pl.Series, columns: EventColumns, merge: Merge | None, tally: Tally
-) -> pl.DataFrame:
-    """Return one row per customer and period: the first one's time and group, the sum of the marks."""
-    owner, moments = frame[ID].to_numpy(), frame[TIME].to_numpy()
-    first = first_of_period(owner, moments, merge)
-    if first.all():
-        return frame
-    heads, later = np.flatnonzero(first), np.flatnonzero(~first)
-    examples = (
-        f"{ids[int(owner[k])]} on {np.datetime64(int(moments[k]), 'us').item():%Y-%m-%d}" for k in later[:3]
-    )
-    tally.leave_out("merged", len(later), examples)
-    sums = [pl.Series(role, np.add.reduceat(frame[role].to_numpy(), heads)) for role in columns.value_roles()]
-    return frame.filter(pl.Series(first)).with_columns(sums)
-
-
 def _frequent(frame: pl.DataFrame, ids: pl.Series, min_events: int, tally: Tally) -> pl.DataFrame:
     """Return the events of customers with at least ``min_events``."""
     owner = frame[ID].to_numpy()
@@ -230,6 +195,8 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
     as_of: object = None,
     ids: Collection[object] | None = None,
     min_events: int = 1,
+    refunds: RefundRule = "net",
+    duplicates: RepeatRule = "drop",
     holidays: str | None = None,
     chunk_rows: int = 100_000,
 ) -> EventLog:
@@ -252,8 +219,10 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
         such as 19970930. Years outside of 1900 to 2199 count as unreadable. In CSV, NULL, null, NaN, nan
         and \N mean nothing.
     marks : sequence of str
-        Numeric columns, such as the amount. An event without a number, or with a negative one (returned
-        goods), still is a visit: it stays, its mark counts as 0, and the report says how many did.
+        Numeric columns, such as the amount; in text with thousands marks, decimal commas, currencies, and a
+        minus or brackets for what is negative. Whether the point of ``1.234`` stands before decimals, the
+        whole column decides. An event without a number still is a visit; what cannot be read is missing
+        (NaN), and counted apart.
     group : str, optional
         Column of the place of the event (the store).
     query, table : str, optional
@@ -278,6 +247,14 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
         Read these customers only.
     min_events : int
         Leave out customers with fewer events, after merging.
+    refunds : {"net", "drop", "keep"}
+        What becomes of rows with a negative mark. ``"net"``: they are no visits, and are taken from what the
+        customer bought before, the latest first; a log as of an earlier date does not know of them.
+        ``"drop"``: they are left out. ``"keep"``: they are visits, without that mark.
+    duplicates : {"drop", "sum", "keep"}
+        What becomes of rows that are identical in all columns of the source (of a database: in those that are
+        read). ``"drop"``: they count once. ``"sum"``: they are one event with the sum of the marks.
+        ``"keep"``: they are events of their own, merged as others are.
     holidays : str, optional
         Country (and part of it) of the shop, such as ``"DE"`` or ``"US-CA"``: if next to nobody comes on
         its public holidays, forecasts have no visits on those to come (pip install 'foretell[holidays]').
@@ -312,7 +289,8 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
     EventLog(23,570 customers, 67,591 events, 1997-01-01 to 1998-06-30, unit='day', merge='day')
     >>> print(log.report)
     69,659 rows read, 67,591 kept
-      2,068 merged (for example 2 on 1997-01-12, 8 on 1997-11-16, 29 on 1997-07-13)
+      255 identical to another row, counted once (for example row 1382, row 1666, row 1668)
+      1,813 merged (for example 2 on 1997-01-12, 8 on 1997-11-16, 29 on 1997-07-13)
     """
     columns = EventColumns(id, time, (marks,) if isinstance(marks, str) else tuple(marks), group)
     options = EventOptions(
@@ -324,6 +302,8 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
         as_of=as_of,
         ids=ids,
         min_events=min_events,
+        refunds=refunds,
+        duplicates=duplicates,
         holidays=holidays,
         chunk_rows=chunk_rows,
     )

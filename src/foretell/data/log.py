@@ -14,10 +14,13 @@ from foretell.core.contracts import Kind
 from foretell.core.grid import Grid
 from foretell.core.ragged import Positions, Ragged, to_offsets
 from foretell.core.time import UNIT_SECONDS, Clock, Unit
+from foretell.data.refunds import Refunds
 from foretell.data.report import ReadReport
 from foretell.errors import DataError, EmptyLogError, ParameterError
 
 Merge = Literal["hour", "day", "week"]
+RefundRule = Literal["drop", "keep", "net"]
+RepeatRule = Literal["drop", "keep", "sum"]
 
 
 class Gaps(NamedTuple):
@@ -52,7 +55,7 @@ class EventLog(Ragged):
     offsets : int64 array, shape (n_customers + 1,)
     times : int64 array, shape (n_events,)
     marks : float64 array, shape (n_events, n_marks)
-        Numeric marks; those of merged events are summed.
+        Numeric marks, NaN where missing; those of merged events are summed.
     mark_names : tuple of str
     groups : int64 array, shape (n_events,), or None
         Index into ``group_names`` (the store of each event).
@@ -68,6 +71,12 @@ class EventLog(Ragged):
         Country whose public holidays the shop may be closed on.
     time_zone : str or None
         Zone whose days count, where one was named.
+    refunds : {"net", "drop", "keep"}
+        What became of rows with a negative mark.
+    duplicates : {"drop", "keep", "sum"}
+        What became of identical rows.
+    refunded : Refunds
+        What marks were before refunds.
     """
 
     kind: ClassVar[Kind] = "events"
@@ -87,6 +96,9 @@ class EventLog(Ragged):
     report: ReadReport
     holidays: str | None = None
     time_zone: str | None = None
+    refunds: RefundRule = "net"
+    duplicates: RepeatRule = "drop"
+    refunded: Refunds = dataclasses.field(default_factory=Refunds.none)
 
     def __repr__(self) -> str:
         return (
@@ -200,10 +212,11 @@ class EventLog(Ragged):
             ids=ids,
             offsets=offsets,
             times=self.times[events],
-            marks=self.marks[events],
+            marks=self.refunded.undone(self.marks, as_of)[events],
             groups=groups,
             group_names=names,
             as_of=as_of,
+            refunded=self.refunded.part(events, self.n_events, as_of),
         )
 
     def quiet_until(self, as_of: int) -> EventLog:
@@ -217,6 +230,7 @@ class EventLog(Ragged):
             groups=None if self.groups is None else self.groups[:0],
             start=self.as_of + 1,
             as_of=as_of,
+            refunded=Refunds.none(),
         )
 
     def extended(self, later: EventLog) -> tuple[EventLog, IntArray]:
@@ -250,8 +264,10 @@ class EventLog(Ragged):
         groups = None if groups is None else groups[order]
         first = first_of_period(owner, self.axis.numbers_of(times), self.merge)
         run = np.cumsum(first) - 1
-        summed = np.zeros((run[-1] + 1, marks.shape[1]))
-        np.add.at(summed, run, marks)
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = run
+        refunded = self.refunded.moved(place[: self.n_events])
+        refunded = refunded.followed_by(later.refunded.moved(place[self.n_events :]))
         counts = np.bincount(owner[first], minlength=len(ids))
         kept = np.zeros(len(ids), dtype=np.int64)
         kept[parts[0][1]] = self.counts
@@ -262,11 +278,12 @@ class EventLog(Ragged):
             ids=ids,
             offsets=to_offsets(counts),
             times=times[first],
-            marks=summed,
+            marks=summed(marks, np.flatnonzero(first)),
             groups=None if groups is None else groups[first],
             group_names=group_names,
             as_of=later.as_of,
             report=later.report,
+            refunded=refunded,
         )
         return merged, kept
 
@@ -309,12 +326,16 @@ class EventLog(Ragged):
         return np.concatenate(codes).astype(np.int64), names
 
     def to_polars(self) -> pl.DataFrame:
-        """Return one row per event: ``unique_id``, ``ds``, the marks, and ``group`` where there is one."""
+        """Return one row per event: ``unique_id``, ``ds``, the marks, and ``group`` where there is one.
+
+        What is missing is null.
+        """
         columns: dict[str, object] = {
             "unique_id": self.ids.gather(self.owner),
             "ds": self.time_of(self.times),
         }
-        columns |= {name: self.marks[:, k] for k, name in enumerate(self.mark_names)}
+        marks = (pl.Series(mark, nan_to_null=True) for mark in self.marks.T)
+        columns |= dict(zip(self.mark_names, marks, strict=True))
         if self.groups is not None and self.group_names is not None:
             columns["group"] = self.group_names.gather(self.groups)
         return pl.DataFrame(columns)
@@ -360,9 +381,32 @@ def first_of_period(owner: IntArray, moments: IntArray, merge: Merge | None) -> 
     """Tell which events, in order, are the first of their customer in a period; moments are microseconds."""
     first = np.ones(len(owner), dtype=bool)
     if merge is not None:
-        period = _PERIODS[merge].last_step(moments)
+        period = period_of(moments, merge)
         first[1:] = (owner[1:] != owner[:-1]) | (period[1:] != period[:-1])
     return first
+
+
+def period_of(moments: IntArray, merge: Merge | None) -> IntArray:
+    """Return numbers that are the same for events in the same period, of which one customer's are merged."""
+    return moments if merge is None else _PERIODS[merge].last_step(moments)
+
+
+def summed(marks: FloatArray, heads: IntArray) -> FloatArray:
+    """Return the sums of the marks of runs of events, NaN where none of a run has one.
+
+    Examples
+    --------
+    >>> summed(np.array([[1.0], [np.nan], [2.0], [np.nan]]), np.array([0, 3])).ravel().tolist()
+    [3.0, nan]
+    """
+    if len(heads) == len(marks):
+        return marks
+    given = ~np.isnan(marks)
+    if given.all():
+        total: FloatArray = np.add.reduceat(marks, heads)
+        return total
+    any_given = np.logical_or.reduceat(given, heads)
+    return np.where(any_given, np.add.reduceat(np.where(given, marks, 0.0), heads), np.nan)
 
 
 def training_log(log: object, as_of: object = None) -> EventLog:

@@ -76,21 +76,30 @@ class Tally:
         """Count what stays as it came."""
         self._count(self.noted, what, count, examples)
 
-    def drop(self, frame: pl.DataFrame, mask: pl.Series, reason: str, shown: pl.Series) -> pl.DataFrame:
-        """Return the frame without the rows of the mask; ``shown`` holds what names each row."""
+    def drop(
+        self,
+        frame: pl.DataFrame,
+        mask: pl.Series,
+        reason: str,
+        shown: pl.Series,
+        rows: pl.Series | None = None,
+    ) -> pl.DataFrame:
+        """Return the frame without the rows of the mask.
+
+        ``shown`` holds what names each row; ``rows`` its number in the source, where that helps to find it.
+        """
         if not mask.any():
             return frame
-        examples = shown.filter(mask).head(1_000).unique(maintain_order=True)
-        self.leave_out(reason, int(mask.sum()), examples.head(3))
+        self.leave_out(reason, int(mask.sum()), _examples(mask, shown, rows))
         left = frame.filter(~mask)
         if left.is_empty():
             raise self.nothing_left()
         return left
 
-    def adjust(self, reason: str, mask: pl.Series, shown: pl.Series) -> None:
+    def adjust(self, reason: str, mask: pl.Series, shown: pl.Series, rows: pl.Series | None = None) -> None:
         """Count rows that stay with a value changed."""
         if mask.any():
-            self._count(self.adjusted, reason, int(mask.sum()), shown.filter(mask).head(3))
+            self._count(self.adjusted, reason, int(mask.sum()), _examples(mask, shown, rows))
 
     def report(self, rows: int) -> ReadReport:
         """Return the report of a source of which so many rows are kept."""
@@ -105,6 +114,30 @@ class Tally:
     def _count(self, counts: dict[str, int], reason: str, rows: int, examples: Iterable[object]) -> None:
         if rows:
             counts[reason] = rows
-            shown = tuple(map(str, examples))
+            shown = tuple(map(brief, examples))
             if shown:
                 self.examples[reason] = shown
+
+
+def _examples(mask: pl.Series, shown: pl.Series, rows: pl.Series | None) -> list[object]:
+    """Return the first few values of the rows of a mask, and where each was found first."""
+    table = pl.DataFrame({"shown": shown, "row": mask if rows is None else rows}, strict=False).filter(mask)
+    few = table.head(1_000).unique("shown", keep="first", maintain_order=True).head(3)
+    if rows is None:
+        return few["shown"].to_list()
+    return [f"{brief(value)} in row {row:,}" for value, row in few.iter_rows()]
+
+
+_LONGEST = 40
+
+
+def brief(value: object) -> str:
+    r"""Return a value for a message, on one line and of no more than 40 characters.
+
+    Examples
+    --------
+    >>> brief("a field with a line\nbreak that goes on and on and on")
+    'a field with a line break that goes on …'
+    """
+    text = " ".join(str(value).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1].rstrip()} …"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import ClassVar, Final, Literal
 
 import polars as pl
@@ -14,7 +14,7 @@ from foretell.core.constraints import OneOf, Whole, as_ids, check, did_you_mean,
 from foretell.core.grid import Frequency
 from foretell.core.holidays import public_holidays
 from foretell.core.time import Clock, Unit, begin_us, end_us, to_moment
-from foretell.data.log import Merge
+from foretell.data.log import Merge, RefundRule, RepeatRule
 from foretell.data.report import Tally
 from foretell.data.times import TimeReader
 from foretell.errors import ColumnError, EmptyLogError, ParameterError
@@ -93,11 +93,15 @@ class EventOptions(ReadOptions):
     merge: Merge | Literal["auto"] | None = "auto"
     min_events: int = 1
     holidays: str | None = None
+    refunds: RefundRule = "net"
+    duplicates: RepeatRule = "drop"
 
     def __post_init__(self) -> None:
         check("unit", self.unit, OneOf(("day", "hour")))
         check("merge", self.merge, OneOf(("auto", "hour", "day", "week", None)))
         check("min_events", self.min_events, Whole())
+        check("refunds", self.refunds, OneOf(("drop", "keep", "net")))
+        check("duplicates", self.duplicates, OneOf(("drop", "keep", "sum")))
         if self.holidays is not None:
             public_holidays(self.holidays, 0, 0)
         super().__post_init__()
@@ -167,7 +171,7 @@ def _check_zone(zone: object) -> None:
         ) from error
 
 
-ID, TIME, GROUP = "id", "time", "group"
+ID, TIME, GROUP, ROW = "id", "time", "group", "row"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -300,11 +304,18 @@ class Rows:
         How messages call the source.
     untyped : bool
         The source knows text only (CSV): whole numbers have to be recognised.
+    decimal_comma : bool
+        Columns are parted by semicolons, so that a comma is likely to stand before decimals.
+    fingerprints : callable, optional
+        Gives a number for each row that tells it from all others by all columns of the source, where there
+        are more than those that were read.
     """
 
     frame: pl.DataFrame
     origin: str
     untyped: bool = False
+    decimal_comma: bool = False
+    fingerprints: Callable[[], pl.Series] | None = None
 
 
 def listed(names: Iterable[object], limit: int = 20) -> str:
@@ -328,8 +339,11 @@ def opened(rows: Rows, options: ReadOptions, one: str) -> Tally:
 
 
 def with_ids(rows: Rows, columns: Columns, options: ReadOptions, tally: Tally, whose: str) -> pl.DataFrame:
-    """Return the rows that have an id, and one that was asked for; ``whose`` says what has an id."""
-    frame, ids = rows.frame, rows.frame[ID]
+    """Return the rows that have an id, and one that was asked for; ``whose`` says what has an id.
+
+    They carry their number in the source.
+    """
+    frame, ids = rows.frame.with_row_index(ROW, offset=1), rows.frame[ID]
     if ids.dtype == pl.Object and all(isinstance(value, uuid.UUID) for value in ids.head(100)):
         ids = pl.Series(ID, [None if value is None else str(value) for value in ids], dtype=pl.String)
         frame = frame.with_columns(ids)
@@ -339,8 +353,7 @@ def with_ids(rows: Rows, columns: Columns, options: ReadOptions, tally: Tally, w
     if ids.dtype.is_float():
         missing |= ids.is_nan().fill_null(value=False)
     if missing.any():
-        numbers = pl.int_range(1, len(ids) + 1, eager=True)
-        frame = tally.drop(frame, missing, "without an id", "row " + numbers.cast(pl.String))
+        frame = tally.drop(frame, missing, "without an id", "row " + frame[ROW].cast(pl.String))
     if options.ids is None:
         return frame
     others = ~frame[ID].is_in(_as_ids(options.ids, frame[ID].dtype, columns.id).to_list())
@@ -365,7 +378,7 @@ def with_times(frame: pl.DataFrame, columns: Columns, options: ReadOptions, tall
     raw = frame[TIME]
     wall = TimeReader(columns.time, options.time_format, options.time_zone).read(raw)
     frame = frame.with_columns(wall.cast(pl.Int64).alias(TIME))
-    frame = tally.drop(frame, wall.is_null(), "with an unreadable time", raw)
+    frame = tally.drop(frame, wall.is_null(), "with an unreadable time", raw, frame[ROW])
     return within(frame, options.begin, None, tally)
 
 

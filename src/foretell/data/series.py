@@ -50,7 +50,7 @@ def assemble_panel(rows: Rows, columns: SeriesColumns, options: SeriesOptions) -
     frame = with_ids(rows, columns, options, tally, "series")
     frame, whole_numbers = with_steps(frame, columns, options, tally)
     dates = not whole_numbers
-    frame = with_values(frame, columns, tally, untyped=rows.untyped)
+    frame = with_values(frame, columns, tally, untyped=rows.untyped, decimal_comma=rows.decimal_comma)
     frame = observed(frame, columns, options, tally, dates=dates)
     ids, codes = encode(frame[ID], untyped=rows.untyped)
     frame = in_order(frame.with_columns(codes.alias(ID)))
@@ -293,7 +293,8 @@ def read_series(  # noqa: PLR0913  # one keyword for each way that rows are writ
         Column of the time of each step: dates, date-times, text or numbers as for
         :func:`foretell.read_events`, or whole numbers that mean no date (1, 2, 3 …; years).
     target : str or sequence of str
-        Numeric columns to forecast. Infinities count as missing.
+        Numeric columns to forecast; text as for the marks of :func:`foretell.read_events`. What cannot be
+        read is missing and counted apart, as infinities are.
     past, future, static : str or sequence of str
         Covariates: those known up to a step (the weather), those known ahead (the planned promotions), and
         those that each series has one value of (the region). Text and booleans are categories.

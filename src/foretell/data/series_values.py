@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+import dataclasses
 
 import numpy as np
 import polars as pl
 
 from foretell.core.grid import Frequency
-from foretell.data.report import Tally
+from foretell.data.amounts import NOTHING, read_amounts
+from foretell.data.report import Tally, brief
 from foretell.data.rows import (
     ID,
+    ROW,
     TIME,
     Duplicates,
     SeriesColumns,
@@ -22,42 +24,49 @@ from foretell.data.rows import (
 from foretell.data.times import number_kind, with_days
 from foretell.errors import ColumnError, DataError, ParameterError
 
-# How tables write that there is no number.
-_NOTHING: Final = ("NA", "N/A", "n/a", "#N/A", "null", "NULL", "None", "NaN", "nan", "-", ".", "?")
 
-
-def with_values(frame: pl.DataFrame, columns: SeriesColumns, tally: Tally, *, untyped: bool) -> pl.DataFrame:
+def with_values(
+    frame: pl.DataFrame, columns: SeriesColumns, tally: Tally, *, untyped: bool, decimal_comma: bool
+) -> pl.DataFrame:
     """Return the rows with targets and numeric covariates as numbers, categories as text; null is missing."""
-    values = [
-        _numbers(frame[role], name, "target", tally) for role, name in columns.of_kind("target").items()
-    ]
+    read = _Numbers(frame[ROW], tally, decimal_comma)
+    values = [read(frame[role], name, "target") for role, name in columns.of_kind("target").items()]
     for kind in ("past", "future", "static"):
         for role, name in columns.of_kind(kind).items():
             forced = name in columns.categorical
-            values.append(_covariate(frame[role], name, kind, tally, forced=forced, untyped=untyped))
-    return frame.with_columns(values)
+            values.append(_covariate(frame[role], name, kind, read, forced=forced, untyped=untyped))
+    return frame.drop(ROW).with_columns(values)
 
 
-def _numbers(raw: pl.Series, name: str, kind: str, tally: Tally) -> pl.Series:
-    """Return finite numbers, null where nothing is given; refuse text."""
-    if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype in (pl.Object, pl.Binary):
-        raise ColumnError(f"the {kind} column {name!r} is of type {raw.dtype}; expected numbers")
-    if isinstance(raw.dtype, (pl.String, pl.Categorical, pl.Enum)):
-        raw = _text(raw, _NOTHING)
-        values = raw.cast(pl.Float64, strict=False)
-        bad = values.is_null() & raw.is_not_null()
-        if bad.any():
-            shown = ", ".join(map(repr, raw.filter(bad).unique(maintain_order=True).head(3)))
-            raise ColumnError(
-                f"the {kind} column {name!r} holds text, such as {shown} ({int(bad.sum()):,} of {len(raw):,} "
-                "rows); expected numbers: mend them, or leave them empty where there is no number"
-            )
-    else:
-        values = raw.cast(pl.Float64, strict=False)
-    infinite = values.is_infinite().fill_null(value=False)
-    tally.adjust(f"with an infinite {name!r}, kept as missing", infinite, raw)
-    values = values.fill_nan(None)
-    return values.set(infinite, None) if infinite.any() else values
+@dataclasses.dataclass(frozen=True)
+class _Numbers:
+    """Reads columns of numbers."""
+
+    rows: pl.Series
+    tally: Tally
+    decimal_comma: bool
+
+    def __call__(self, raw: pl.Series, name: str, kind: str) -> pl.Series:
+        """Return finite numbers, null where nothing is given or what is given cannot be read."""
+        if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype in (pl.Object, pl.Binary):
+            raise ColumnError(f"the {kind} column {name!r} is of type {raw.dtype}; expected numbers")
+        if isinstance(raw.dtype, (pl.String, pl.Categorical, pl.Enum)):
+            amounts = read_amounts(raw, decimal_comma=self.decimal_comma)
+            bad = raw.filter(amounts.unreadable)
+            if 2 * len(bad) > len(raw) - raw.null_count():
+                shown = ", ".join(repr(brief(value)) for value in bad.unique(maintain_order=True).head(3))
+                raise ColumnError(
+                    f"the {kind} column {name!r} holds text, such as {shown} ({len(bad):,} of {len(raw):,} "
+                    "rows); expected numbers: mend them, or leave them empty where there is no number"
+                )
+            amounts.tell(raw, name, self.rows, self.tally)
+            values = amounts.values
+        else:
+            values = raw.cast(pl.Float64, strict=False)
+        infinite = values.is_infinite().fill_null(value=False)
+        self.tally.adjust(f"with an infinite {name!r}, kept as missing", infinite, raw, self.rows)
+        values = values.fill_nan(None)
+        return (values.set(infinite, None) if infinite.any() else values).alias(raw.name)
 
 
 def _text(raw: pl.Series, no_values: tuple[str, ...] = ()) -> pl.Series:
@@ -68,7 +77,7 @@ def _text(raw: pl.Series, no_values: tuple[str, ...] = ()) -> pl.Series:
 
 
 def _covariate(
-    raw: pl.Series, name: str, kind: str, tally: Tally, *, forced: bool, untyped: bool
+    raw: pl.Series, name: str, kind: str, read: _Numbers, *, forced: bool, untyped: bool
 ) -> pl.Series:
     """Return a covariate as numbers or, where its values are names, as text."""
     named = raw.dtype == pl.Boolean or isinstance(raw.dtype, (pl.String, pl.Categorical, pl.Enum))
@@ -78,21 +87,21 @@ def _covariate(
     if forced and raw.dtype.is_float() and (raw.drop_nulls() % 1 == 0).all():
         raw = raw.cast(pl.Int64)
     if not forced and not named:
-        return _numbers(raw, name, kind, tally)
+        return read(raw, name, kind)
     if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype in (pl.Object, pl.Binary):
         raise ColumnError(f"the {kind} column {name!r} is of type {raw.dtype}; expected numbers or text")
     if forced or not untyped:
         return _text(raw)
     # CSV knows text only: what reads as a number is meant as one.
-    text = _text(raw, _NOTHING)
-    given, numbers = len(text) - text.null_count(), text.cast(pl.Float64, strict=False)
-    read = given - (numbers.null_count() - text.null_count())
-    if read == given:
-        return _numbers(raw, name, kind, tally)
-    if 2 * read > given:
-        bad = text.filter(numbers.is_null() & text.is_not_null()).unique(maintain_order=True).head(3)
+    amounts = read_amounts(raw, decimal_comma=read.decimal_comma)
+    text, bad = _text(raw, NOTHING), raw.filter(amounts.unreadable)
+    given = len(text) - text.null_count()
+    if not len(bad):
+        return read(raw, name, kind)
+    if 2 * len(bad) < given:
+        shown = ", ".join(repr(brief(value)) for value in bad.unique(maintain_order=True).head(3))
         raise ColumnError(
-            f"the {kind} column {name!r} holds text among numbers, such as {', '.join(map(repr, bad))}; mend "
+            f"the {kind} column {name!r} holds text among numbers, such as {shown}; mend "
             f"it, or take its values as names of categories by categorical=[{name!r}]"
         )
     return _text(raw)

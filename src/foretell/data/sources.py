@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import datetime as dt
 import glob
 import gzip
@@ -11,7 +12,7 @@ import itertools
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,7 +48,15 @@ def read_frame(source: Any, columns: Columns) -> Rows:
         raise
     except Exception as error:
         raise SourceError(f"{origin} cannot be read: {str(error).splitlines()[0]}") from error
-    return Rows(native.select(columns.expressions()), origin)
+    whole = None if isinstance(frame, nw.LazyFrame) else _fingerprints(frame, columns)
+    return Rows(native.select(columns.expressions()), origin, fingerprints=whole)
+
+
+def _fingerprints(frame: nw.DataFrame[Any], columns: Columns) -> Callable[[], pl.Series] | None:
+    """Return what tells the rows of a frame apart, where it has more columns than those that were read."""
+    if set(frame.columns) <= set(columns.names()):
+        return None
+    return lambda: pl.DataFrame([_series(frame, name).cast(pl.String) for name in frame.columns]).hash_rows()
 
 
 def _series(frame: nw.DataFrame[pl.DataFrame], name: str) -> pl.Series:
@@ -86,7 +95,6 @@ _MENDS: Final = {
 }
 _DELIMITERS: Final = ",;\t|"
 _NULLS: Final = ["NULL", "null", "NaN", "nan", "\\N"]
-_DECIMAL_COMMA: Final = r"^(\s*[-+]?\d*),(\d+\s*)$"
 _MAX_LINE: Final = 16 * 2**20
 _GZIP: Final = b"\x1f\x8b"
 _HEAD: Final = 2**16
@@ -106,10 +114,42 @@ def read_files(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
             raise _unreadable(path, kind, error) from error
     origin = str(paths[0]) if len(paths) == 1 else f"{len(paths):,} files ({paths[0]} …)"
     try:
-        frame = pl.concat(scans, how="vertical_relaxed").collect(engine="streaming")
+        frame = _collected([scan.rows.select(columns.expressions()) for scan in scans])
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(origin, kinds[0], error) from error
-    return Rows(frame, origin, untyped=set(kinds) == {"csv"})
+    return Rows(
+        frame,
+        origin,
+        untyped=set(kinds) == {"csv"},
+        decimal_comma=all(scan.decimal_comma for scan in scans),
+        fingerprints=_fingerprints_of_files(scans, columns),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scan:
+    """A file that is not read yet, with all its columns."""
+
+    rows: pl.LazyFrame
+    names: list[str]
+    decimal_comma: bool = False
+
+
+def _collected(scans: list[pl.LazyFrame]) -> pl.DataFrame:
+    return pl.concat(scans, how="vertical_relaxed").collect(engine="streaming")
+
+
+def _fingerprints_of_files(scans: list[_Scan], columns: Columns) -> Callable[[], pl.Series] | None:
+    """Return what tells the rows of files apart, where they have more columns than those that were read."""
+    if all(set(scan.names) <= set(columns.names()) for scan in scans):
+        return None
+
+    def read() -> pl.Series:
+        # By name: the same columns in another order are the same row.
+        rows = [scan.rows.select(pl.struct(sorted(set(scan.names))).hash().alias("row")) for scan in scans]
+        return _collected(rows)["row"]
+
+    return read
 
 
 def find_files(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -147,30 +187,27 @@ def _is_gzip(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 
 
-def _scan_csv(path: Path, columns: Columns) -> pl.LazyFrame:
+def _scan_csv(path: Path, columns: Columns) -> _Scan:
     header = _check_text(path)
     names, delimiter = _header(header, columns)
     columns.check(names, str(path))
     # Types are not inferred: ids keep their leading zeros, and no late row can contradict an early guess.
     frame = pl.scan_csv(path, separator=delimiter, infer_schema=False, null_values=_NULLS, glob=False)
-    frame = frame.select(columns.expressions())
-    if delimiter != ";":
-        return frame
     # Where semicolons part the columns, commas are decimal: spreadsheets of half of Europe write so.
-    values = [pl.col(role).str.replace(_DECIMAL_COMMA, "$1.$2") for role in columns.value_roles()]
-    return frame.with_columns(values)
+    return _Scan(frame, names, decimal_comma=delimiter == ";")
 
 
-def _scan_parquet(path: Path, columns: Columns) -> pl.LazyFrame:
+def _scan_parquet(path: Path, columns: Columns) -> _Scan:
     with path.open("rb") as file:
         if file.read(4) != b"PAR1":
             raise SourceError(f"{path} is not a Parquet file; name it after what it holds (.csv, .ndjson)")
     frame = pl.scan_parquet(path, glob=False)
-    columns.check(frame.collect_schema().names(), str(path))
-    return frame.select(columns.expressions())
+    names = frame.collect_schema().names()
+    columns.check(names, str(path))
+    return _Scan(frame, names)
 
 
-def _scan_ndjson(path: Path, columns: Columns) -> pl.LazyFrame:
+def _scan_ndjson(path: Path, columns: Columns) -> _Scan:
     head = _check_text(path).lstrip()
     if not head.startswith("{"):
         raise SourceError(
@@ -178,8 +215,9 @@ def _scan_ndjson(path: Path, columns: Columns) -> pl.LazyFrame:
             "an enclosing [ ]"
         )
     frame = pl.scan_ndjson(path, infer_schema_length=None)
-    columns.check(frame.collect_schema().names(), str(path))
-    return frame.select(columns.expressions())
+    names = frame.collect_schema().names()
+    columns.check(names, str(path))
+    return _Scan(frame, names)
 
 
 _SCANS: Final = {"csv": _scan_csv, "parquet": _scan_parquet, "ndjson": _scan_ndjson}
@@ -308,9 +346,11 @@ def read_slices(
         yield read_rows(source, columns, options, query=query, table=table)
         return
     for path in files:
-        rows = _scan_parquet(path, columns)
-        for begin in range(0, rows.select(pl.len()).collect().item(), _ROWS_OF_A_SLICE):
-            yield Rows(rows.slice(begin, _ROWS_OF_A_SLICE).collect(), str(path))
+        whole = _scan_parquet(path, columns)
+        for begin in range(0, whole.rows.select(pl.len()).collect().item(), _ROWS_OF_A_SLICE):
+            part = dataclasses.replace(whole, rows=whole.rows.slice(begin, _ROWS_OF_A_SLICE))
+            frame = part.rows.select(columns.expressions()).collect()
+            yield Rows(frame, str(path), fingerprints=_fingerprints_of_files([part], columns))
 
 
 def _is_database(source: object) -> bool:

@@ -17,6 +17,7 @@ from foretell.core.grid import Grid
 from foretell.core.ragged import to_offsets
 from foretell.data.log import EventLog
 from foretell.data.panel import Covariates, Panel
+from foretell.data.refunds import Refunds
 from foretell.data.report import ReadReport
 from foretell.errors import DataError
 
@@ -60,6 +61,8 @@ def log_state(log: EventLog) -> State:
         "report": dataclasses.asdict(log.report),
         "holidays": log.holidays,
         "time_zone": log.time_zone,
+        "refunds": log.refunds,
+        "duplicates": log.duplicates,
     }
     columns = {"unique_id": log.ids, "times": ragged_column(log.times, log.offsets)}
     columns |= {f"mark-{k}": ragged_column(mark, log.offsets) for k, mark in enumerate(log.marks.T)}
@@ -67,6 +70,8 @@ def log_state(log: EventLog) -> State:
     if log.groups is not None and log.group_names is not None:
         columns["groups"] = ragged_column(log.groups, log.offsets)
         tables["groups"] = pl.DataFrame({"group": log.group_names})
+    if len(log.refunded.events):
+        tables["refunds"] = pl.DataFrame(vars(log.refunded))
     return State(described, tables={CUSTOMERS: pl.DataFrame(columns)} | tables)
 
 
@@ -96,9 +101,31 @@ def log_from_state(state: State) -> EventLog:
         report=report_of_state(described["report"]),
         holidays=described.get("holidays"),
         time_zone=described.get("time_zone"),
+        # Logs of the first versions kept all rows.
+        refunds=described.get("refunds", "keep"),
+        duplicates=described.get("duplicates", "keep"),
+        refunded=_refunds(state.tables.get("refunds")),
     )
     _check_log(log)
     return log
+
+
+def _refunds(table: pl.DataFrame | None) -> Refunds:
+    if table is None:
+        return Refunds.none()
+    events, columns, ticks = (
+        table[name].to_numpy().astype(np.int64) for name in ("events", "columns", "ticks")
+    )
+    return Refunds(events, columns, ticks, table["before"].to_numpy().astype(np.float64))
+
+
+def _fits(refunded: Refunds, log: EventLog) -> bool:
+    """Tell whether refunds are of marks that a log has."""
+    return bool(
+        ((refunded.events >= 0) & (refunded.events < log.n_events)).all()
+        and ((refunded.columns >= 0) & (refunded.columns < len(log.mark_names))).all()
+        and (np.isfinite(refunded.before) & (refunded.before >= 0)).all()
+    )
 
 
 def _check_log(log: EventLog) -> None:
@@ -116,7 +143,10 @@ def _check_log(log: EventLog) -> None:
         "an unknown clock": log.unit not in {"day", "hour"} or log.merge not in {"hour", "day", "week", None},
         "visits out of order": (np.diff(log.times)[same] < 0).any(),
         "visits out of the period": ((log.times < log.start) | (log.times > log.as_of)).any(),
-        "marks that are no numbers": not np.isfinite(log.marks).all(),
+        "marks that are infinite or below 0": (np.isinf(log.marks) | (log.marks < 0)).any(),
+        "unknown rules of reading": log.refunds not in {"net", "drop", "keep"}
+        or log.duplicates not in {"drop", "keep", "sum"},
+        "refunds of other visits": not _fits(log.refunded, log),
         "groups without a name": ((groups < 0) | (groups >= max(len(_or_none(log.group_names)), 1))).any(),
     }
     refuse("log", faults)

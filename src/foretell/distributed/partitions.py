@@ -16,8 +16,9 @@ from foretell.core import IntArray
 from foretell.core.constraints import Whole, check
 from foretell.core.ragged import id_codes
 from foretell.core.time import Clock, Unit
+from foretell.data.amounts import read_amounts
 from foretell.data.events import assemble
-from foretell.data.log import EventLog, Merge
+from foretell.data.log import EventLog, Merge, RefundRule, RepeatRule
 from foretell.data.rows import ID, TIME, EventColumns, EventOptions, Rows, encode
 from foretell.data.sinks import beside
 from foretell.data.sources import read_slices
@@ -25,7 +26,7 @@ from foretell.data.times import TimeReader
 from foretell.errors import EmptyLogError, ParameterError, StorageError
 
 _MANIFEST: Final = "partitions.json"
-_PARTITION: Final = "partition"
+_PARTITION, _FINGERPRINT = "partition", "fingerprint"
 # Read by partition: a group of rows that holds no customer of it is skipped.
 _ROWS_OF_A_GROUP: Final = 65_536
 
@@ -44,6 +45,8 @@ class Reading(TypedDict, total=False):
     table: str | None
     unit: Unit
     merge: Merge | Literal["auto"] | None
+    refunds: RefundRule
+    duplicates: RepeatRule
     time_format: str | None
     time_zone: str | None
     start: object
@@ -73,7 +76,8 @@ class Partitions:
     count : int
         Partitions.
     options : dict
-        How the visits are read: ``marks``, ``group``, ``unit``, ``merge``, ``start``.
+        How the visits are read: ``marks``, ``group``, ``unit``, ``merge``, ``refunds``, ``duplicates``,
+        ``start``.
     batches : tuple of (int, int, int)
         Of each source that was added: its files, the last tick that it tells of, and its rows from before
         and after the time that it tells of, which are left out.
@@ -125,9 +129,9 @@ class Partitions:
             for number in range(n_files)
             if after is None or as_of > after
         ]
-        rows = (
-            pl.scan_parquet(files).filter(pl.col(_PARTITION).is_in(list(wanted))).drop(_PARTITION).collect()
-        )
+        # Batches of sources with no columns but those that were read have no fingerprints.
+        scans = [pl.scan_parquet(file).filter(pl.col(_PARTITION).is_in(list(wanted))) for file in files]
+        rows = pl.concat(scans, how="diagonal").drop(_PARTITION).collect()
         if rows.is_empty():
             return None
         names = self.options["marks"]
@@ -138,12 +142,17 @@ class Partitions:
         options = EventOptions(
             unit=clock.unit,
             merge=self.options["merge"],  # type: ignore[arg-type]  # checked when it was written
+            # What was written by the first versions was read as it is.
+            refunds=self.options.get("refunds", "keep"),  # type: ignore[arg-type]
+            duplicates=self.options.get("duplicates", "keep"),  # type: ignore[arg-type]
             start=_moment(clock, int(str(self.options["start"])) if after is None else after + 1),
             as_of=_moment(clock, self.as_of),
             ids=ids if len(ids) == 1 else None,  # of one customer on purpose
         )
         try:
-            return assemble(Rows(rows, f"the partitions in {self.place}"), columns, options)
+            prints = (lambda: rows[_FINGERPRINT]) if _FINGERPRINT in rows.columns else None
+            origin = f"the partitions in {self.place}"
+            return assemble(Rows(rows, origin, fingerprints=prints), columns, options)
         except EmptyLogError:
             return None
 
@@ -194,8 +203,9 @@ def partition(
         Some 20,000 to 100,000 customers in each are a good size: one is what is in memory of a worker, and
         what is done again where one is lost.
     **reading
-        ``id``, ``time``, ``marks``, ``group``, ``query``, ``table``, ``unit``, ``merge``, ``time_format``,
-        ``time_zone``, ``start``, ``as_of``, ``chunk_rows`` of `foretell.read_events`.
+        ``id``, ``time``, ``marks``, ``group``, ``query``, ``table``, ``unit``, ``merge``, ``refunds``,
+        ``duplicates``, ``time_format``, ``time_zone``, ``start``, ``as_of``, ``chunk_rows`` of
+        `foretell.read_events`. Numbers in text are read by what a slice says of them.
 
     Examples
     --------
@@ -266,10 +276,20 @@ def _placed(rows: Rows, columns: EventColumns, options: EventOptions, count: int
     ids, codes = encode(rows.frame[ID], untyped=rows.untyped)
     ids = ids.cast(pl.Int64) if ids.dtype.is_integer() else ids
     places = pl.Series(partition_of(ids, count)).gather(codes)
+    texts = [role for role in columns.value_roles() if rows.frame[role].dtype == pl.String]
     frame = rows.frame.with_columns(
-        ids.gather(codes).alias(ID), times.cast(pl.Datetime("us")).alias(TIME), places.alias(_PARTITION)
+        ids.gather(codes).alias(ID),
+        times.cast(pl.Datetime("us")).alias(TIME),
+        places.alias(_PARTITION),
+        *(_numbers(rows, role) for role in texts),
     )
+    if rows.fingerprints is not None:
+        frame = frame.with_columns(rows.fingerprints().alias(_FINGERPRINT))
     return frame.sort(_PARTITION, maintain_order=True)
+
+
+def _numbers(rows: Rows, role: str) -> pl.Series:
+    return read_amounts(rows.frame[role], decimal_comma=rows.decimal_comma).values.alias(role)
 
 
 def _asked(reading: Reading) -> tuple[EventColumns, EventOptions, dict[str, str | None]]:
@@ -288,7 +308,8 @@ def _asked(reading: Reading) -> tuple[EventColumns, EventOptions, dict[str, str 
         (marks,) if isinstance(marks, str) else tuple(marks),
         reading.get("group"),
     )
-    names = ("unit", "merge", "time_format", "time_zone", "start", "as_of", "chunk_rows")
+    rules = ("unit", "merge", "refunds", "duplicates")
+    names = (*rules, "time_format", "time_zone", "start", "as_of", "chunk_rows")
     options = EventOptions(**{name: given[name] for name in names if name in given})  # type: ignore[arg-type]
     return columns, options, {"query": reading.get("query"), "table": reading.get("table")}
 
@@ -301,6 +322,8 @@ def _shared(reading: Reading) -> dict[str, object]:
         "group": columns.group is not None,
         "unit": options.unit,
         "merge": options.merge_rule,
+        "refunds": options.refunds,
+        "duplicates": options.duplicates,
     }
 
 

@@ -203,7 +203,9 @@ def _inputs(model: GapModel, unit: Unit, history: _History, marks: Array | None)
     else:
         new_marks = jnp.asarray(model.new_marks, jnp.float32)
         marks = jnp.where(history.new[:, None, None], new_marks, jnp.log1p(marks))
-        mean_marks = jnp.cumsum(marks, axis=1) / (count[..., None] + 1.0)
+        known = ~jnp.isnan(marks)
+        total, given = (jnp.cumsum(part, axis=1) for part in (jnp.where(known, marks, 0.0), known))
+        mean_marks = jnp.where(given > 0, total / jnp.maximum(given, 1), jnp.nan)
     features = step_features(Steps(gap, mean_gap, count, age, history.ticks, marks, mean_marks), unit)
     network, second = model.network, age
     if network.paced:

@@ -159,7 +159,9 @@ class _Measured:
     def model(
         self, network: HistoryNetwork, members: tuple[list[Float32Array], ...], residuals: FloatArray
     ) -> GapModel:
-        new_marks = self.history.marks[self.log.offsets[:-1]].mean(axis=0)
+        firsts = self.history.marks[self.log.offsets[:-1]]
+        known = ~np.isnan(firsts)
+        new_marks = np.where(known, firsts, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
         return GapModel(network, members, self.clock, self.scale, new_marks, residuals)
 
 

@@ -43,7 +43,7 @@ class Histories:
     remaining : array, shape (n_events,)
         To the as-of date: no longer gap can have been seen to end.
     marks, mean_marks : array, shape (n_events, n_marks)
-        log(1 + mark), and their mean over the customer's events so far.
+        log(1 + mark), and their mean over the customer's events so far; NaN where missing.
     """
 
     ticks: IntArray
@@ -92,7 +92,6 @@ def histories(log: EventLog, table: ClockTable) -> Histories:
     lower = np.where(last, silence, table.at(following - 1) - origin)
     upper = np.where(last, silence, table.at(following) - origin)
     marks = np.log1p(log.marks)
-    mean_marks = running_sum(marks, starts, counts) / (count + 1.0)[:, None]
     return Histories(
         ticks=log.times,
         gap=gap,
@@ -104,8 +103,18 @@ def histories(log: EventLog, table: ClockTable) -> Histories:
         last=last,
         remaining=np.maximum(silence, 0.0),
         marks=marks,
-        mean_marks=mean_marks,
+        mean_marks=_mean_marks(marks, starts, counts, count),
     )
+
+
+def _mean_marks(marks: FloatArray, starts: IntArray, counts: IntArray, count: FloatArray) -> FloatArray:
+    """Return the means of the marks so far, NaN where none is known."""
+    given = ~np.isnan(marks)
+    if given.all():
+        return running_sum(marks, starts, counts) / (count + 1.0)[:, None]
+    known = running_sum(given.astype(float), starts, counts)
+    total = running_sum(np.where(given, marks, 0.0), starts, counts)
+    return np.where(known > 0, total / np.maximum(known, 1.0), np.nan)
 
 
 class Steps(NamedTuple):
@@ -166,13 +175,20 @@ class FeatureScale:
 
     @classmethod
     def fit(cls, features: FloatArray) -> FeatureScale:
-        """Learn from the features of all training events, shape (n_events, n_features)."""
-        deviation = features.std(axis=0)
+        """Learn from the features of all training events, shape (n_events, n_features), NaN where missing."""
+        missing = np.isnan(features)
+        if missing.any():
+            # Of a feature that is never known nothing is learned.
+            features = np.where(missing.all(axis=0), 0.0, features)
+            mean, spread, least, most = np.nanmean, np.nanstd, np.nanmin, np.nanmax
+        else:
+            mean, spread, least, most = np.mean, np.std, np.min, np.max
+        deviation = spread(features, axis=0)
         return cls(
-            features.mean(axis=0),
+            mean(features, axis=0),
             np.where(deviation > 1e-6, deviation, 1.0),
-            features.min(axis=0),
-            features.max(axis=0),
+            least(features, axis=0),
+            most(features, axis=0),
         )
 
     def arrays(self, xp: Any = jnp) -> tuple[Array, ...]:
@@ -181,10 +197,12 @@ class FeatureScale:
 
 
 def standardised(scale: tuple[Array, ...], features: Array) -> Array:
-    """Return features on the scale of `FeatureScale.arrays`."""
+    """Return features on the scale of `FeatureScale.arrays`; what is missing is the mean of training."""
     mean, deviation, low, high = scale
-    scaled: Array = (namespace(features).clip(features, low, high) - mean) / deviation
-    return scaled
+    xp = namespace(features)
+    scaled = (xp.clip(features, low, high) - mean) / deviation
+    known: Array = xp.where(xp.isnan(scaled), xp.zeros_like(scaled), scaled)
+    return known
 
 
 def running_median(values: FloatArray, first: BoolArray) -> FloatArray:

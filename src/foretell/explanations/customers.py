@@ -147,10 +147,9 @@ def _pieces(contributions: FloatArray, customer: EventLog) -> list[Part]:
     first, n_marks = 16 if hourly else 12, len(customer.mark_names)
     for k, name in enumerate(customer.mark_names):
         columns = [first + k, first + n_marks + k]
-        marks = customer.marks[:, k]
-        pieces.append(
-            (name, f"last {marks[-1]:,.4g}, mean {marks.mean():,.4g}", contributions[:, columns].sum())
-        )
+        marks = customer.marks[~np.isnan(customer.marks[:, k]), k]
+        said = f"last {marks[-1]:,.4g}, mean {marks.mean():,.4g}" if len(marks) else "not known"
+        pieces.append((name, said, contributions[:, columns].sum()))
     return [(what, value, float(moved)) for what, value, moved in pieces]
 
 
