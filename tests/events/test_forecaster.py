@@ -307,7 +307,7 @@ def hourly_model(small):
         "unique_id", ds=hour, amount="amount", shop="shop"
     )
     frame = pl.concat([frame, frame.filter(pl.int_range(pl.len()) % 7 == 0)])
-    log = small.read(frame, unit="hour", merge=None, as_of="2023-02-28")
+    log = small.read(frame, unit="hour", merge=None, duplicates="keep", as_of="2023-02-28")
     assert (np.diff(log.times)[np.diff(log.owner) == 0] == 0).sum() > 10
     return small.forecaster(ensemble=1, network=ft.NetworkConfig("gru", units=3, dense=0, components=0)).fit(
         log
@@ -342,3 +342,14 @@ def test_settings_of_the_wrong_kind_are_named(small_log, settings, expected):
 def test_ids_have_to_be_a_list_of_ids(small_model, ids):
     with pytest.raises(ParameterError, match="expected a list of"):
         small_model.predict(ids=ids)
+
+
+def test_marks_that_are_missing_leave_everyone_with_a_forecast_that_is_saved(small, tmp_path):
+    events = small.events().with_columns(
+        amount=pl.when(pl.int_range(pl.len()) % 3 > 0, pl.col("unique_id") != "c000").then("amount")
+    )
+    model = small.forecaster().fit(small.read(events), as_of=small.cutoff)
+    table = model.predict(horizons=["30d"])
+    assert table.select("p_active", "p_return_30d", "expected_events_30d").to_numpy().min() >= 0
+    model.save(tmp_path / "model")
+    assert ft.load(tmp_path / "model").predict(horizons=["30d"]).equals(table)

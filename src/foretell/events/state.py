@@ -185,10 +185,10 @@ def _states(data: State, log: EventLog, model: GapModel) -> States:
     """Return where the customers of a log stand; both have to fit."""
     customers, n, n_members = data.tables[CUSTOMERS], log.n_customers, len(model.members)
 
-    def wide(name: str, width: int, *, missing: bool = False) -> npt.NDArray[np.floating]:
+    def wide(name: str, width: int, unknown: npt.ArrayLike = 0) -> npt.NDArray[np.floating]:
         values = customers[name].to_numpy() if width else np.zeros((n, 0))
         known = np.abs(values) < _LARGEST
-        if values.shape != (n, width) or not (known | np.isnan(values) if missing else known).all():
+        if values.shape != (n, width) or not np.where(unknown, np.isnan(values), known).all():
             raise DataError(f"the states of the log's customers have no {name} of {width} numbers")
         return values
 
@@ -203,7 +203,9 @@ def _states(data: State, log: EventLog, model: GapModel) -> States:
         log.last,
         customers["count"].to_numpy(),
         customers["age"].to_numpy(),
-        wide("mean_marks", log.marks.shape[1], missing=True),
+        wide(
+            "mean_marks", log.marks.shape[1], np.logical_and.reduceat(np.isnan(log.marks), log.offsets[:-1])
+        ),
     )
     ages = np.asarray(states.age, dtype=np.float64)
     wrong = (states.count != log.counts - 1) | ~np.isfinite(ages) | (ages < 0)
