@@ -225,19 +225,44 @@ def save(chart: Chart, path: str | Path, *, scale: float = 1.5) -> Path:
 
 
 def _packed(png: bytes) -> bytes:
-    """Return a PNG with its image data compressed well: the renderer's are three times as large."""
-    signature, position = png[:8], 8
-    before: list[bytes] = []
-    image: list[bytes] = []
-    after: list[bytes] = []
+    """Return a picture of the renderer, of a third of its size and less: its colours as a palette.
+
+    The 256 most frequent colours stay as they are; what the edges of lines add takes the nearest. A picture
+    that shines through is compressed better alone.
+    """
+    header, data, others, position = png[16:29], b"", b"", 8
     while position < len(png):
         (length,) = struct.unpack(">I", png[position : position + 4])
-        chunk = png[position : position + 12 + length]
-        if chunk[4:8] == b"IDAT":
-            image.append(chunk[8:-4])
-        else:
-            (after if image else before).append(chunk)
-        position += len(chunk)
-    data = b"IDAT" + zlib.compress(zlib.decompress(b"".join(image)), 9)
-    packed = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
-    return b"".join([signature, *before, packed, *after])
+        kind, content = png[position + 4 : position + 8], png[position + 8 : position + 8 + length]
+        data += content if kind == b"IDAT" else b""
+        others += _chunk(kind, content) if kind == b"pHYs" else b""
+        position += 12 + length
+    width, height, *how = struct.unpack(">IIBBBBB", header)
+    data = zlib.decompress(data)
+    rows = np.frombuffer(data, dtype=np.uint8).reshape(height, -1)
+    if (
+        how == [8, 6, 0, 0, 0] and (rows[:, 0] == 1).all()
+    ):  # every byte is added to that of its left neighbour
+        pixels = np.cumsum(rows[:, 1:].reshape(height, width, 4), axis=1, dtype=np.uint8)
+        if (pixels[..., 3] == 255).all():
+            palette, places = _palette(pixels[..., :3].reshape(-1, 3))
+            header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+            others += _chunk(b"PLTE", palette.tobytes())
+            data = np.pad(places.reshape(height, width), ((0, 0), (1, 0))).tobytes()
+    image = _chunk(b"IDAT", zlib.compress(data, 9))
+    return b"".join([png[:8], _chunk(b"IHDR", header), others, image, _chunk(b"IEND", b"")])
+
+
+def _palette(colours: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Return the 256 most frequent colours, shape (n_colours, 3), and the nearest of them to each pixel."""
+    codes = colours.astype(np.int64) @ np.array([65536, 256, 1])
+    known, place, count = np.unique(codes, return_inverse=True, return_counts=True)
+    every = np.stack([known >> 16, known >> 8 & 255, known & 255], axis=1)
+    kept = every[np.argsort(-count, kind="stable")[:256]]
+    nearest = ((every[:, None] - kept[None]) ** 2).sum(axis=2).argmin(axis=1)
+    return kept.astype(np.uint8), nearest.astype(np.uint8)[place]
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    tagged = kind + content
+    return struct.pack(">I", len(content)) + tagged + struct.pack(">I", zlib.crc32(tagged))
