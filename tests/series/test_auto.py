@@ -51,6 +51,17 @@ def test_the_blend_errs_no_more_than_prior_and_network_where_it_was_chosen(fitte
     assert sum(fitted.auto_.weights.values()) == pytest.approx(1.0)
 
 
+def test_the_summary_starts_with_who_answers_and_why(fitted):
+    shares, losses, *_ = fitted.summary().splitlines()
+    assert shares.startswith("forecasts: prior ")
+    assert losses.startswith("scaled pinball loss in horizons that were held back: prior ")
+    untold = SeriesChoice({"prior": 1.0}, {}, too_little_data=True, season=1).report().splitlines()
+    assert untold[1:] == [
+        "nothing was held back to judge by",
+        "the network was not trained: fewer than 200 values, or not asked for",
+    ]
+
+
 def test_on_the_held_out_part_it_is_not_worse_than_its_best_member(fitted, whole):
     before = whole.tail_split(H)[0]
     rules = [ft.baselines.SeasonalNaive(season=12).fit(before), ft.baselines.Naive().fit(before)]

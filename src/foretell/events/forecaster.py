@@ -388,11 +388,6 @@ class EventForecaster(CountForecasts):
         )
         return ours if self.auto_ is None else self.auto_.outlook(ours, at.p_returns, log, horizon, window)
 
-    def summary(self) -> str:
-        """Return who answers, the settings as they are resolved, and Keras' summary of the network."""
-        summary = super().summary()
-        return summary if self.auto_ is None else f"{self.auto_.report()}\n{summary}"
-
     def _program(self, levels: Sequence[float], horizons: Sequence[str | int]) -> Program:
         from foretell.events.export import gap_program  # noqa: PLC0415  # seldom wanted
 

@@ -30,6 +30,9 @@ class Choice(Protocol):
     def too_little_data(self) -> bool:
         """Whether the network was not trained, and has no weight."""
 
+    def report(self) -> str:
+        """Return who answers, and why, in words."""
+
 
 class Ensemble(Protocol):
     """Trained members of one network."""
@@ -241,11 +244,12 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
         """Return what the model answers as one function of arrays; refuse what cannot be one."""
 
     def summary(self) -> str:
-        """Return the settings as they are resolved, and Keras' summary of the network."""
+        """Return who answers, the settings as they are resolved, and Keras' summary of the network."""
         self._check_fitted("model_")
         network = self.model_.network
         lines: list[str] = []
         network.whole.summary(print_fn=lines.append)
         configs = (network.config, self._settings()["training"])
         settings = [repr(config) for config in configs if not isinstance(config, OwnNetwork)]
-        return "\n".join(settings + lines)
+        chosen = [] if self.auto_ is None else [self.auto_.report()]
+        return "\n".join(chosen + settings + lines)

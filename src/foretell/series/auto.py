@@ -95,6 +95,18 @@ class SeriesChoice:
                 blended = blended + share * np.where(np.isnan(rule), ours, rule)
         return blended
 
+    def report(self) -> str:
+        """Return who answers, and why, in words."""
+        lines = ["forecasts: " + ", ".join(f"{name} {share:.0%}" for name, share in self.weights.items())]
+        if self.losses:
+            judged = ", ".join(f"{name} {loss:.3f}" for name, loss in self.losses.items())
+            lines.append(f"scaled pinball loss in horizons that were held back: {judged}")
+        else:
+            lines.append("nothing was held back to judge by")
+        if self.too_little_data:
+            lines.append(f"the network was not trained: fewer than {LEAST_VALUES} values, or not asked for")
+        return "\n".join(lines)
+
 
 def choose(panel: Panel, horizon: int, network: _Model | None, season: int | None) -> SeriesChoice:
     """Hold back the last horizons of a panel, and choose by them; models are fitted once, before all of them.
