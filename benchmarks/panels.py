@@ -54,7 +54,7 @@ def figures(panel: Set, *, model: str) -> dict[str, object]:
         took: dict[str, float] = {}
     else:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ft.SmallDataWarning)
+            warnings.simplefilter("ignore", ft.errors.SmallDataWarning)
             fitted = ft.SeriesForecaster(horizon=panel.h, model=model).fit(data)
         quantiles = fitted.forecast(data, panel.h, QUANTILES)
         took = {} if fitted.auto_ is None else fitted.auto_.weights

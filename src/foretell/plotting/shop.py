@@ -71,7 +71,8 @@ def plot_shop(model: EventForecaster) -> Chart:
     calendar = [part for part in (_season(learned, log), _week(learned, log)) if part is not None]
     if calendar:
         width = (_WIDTH - (_GAP + 40) * (len(calendar) - 1)) // len(calendar)
-        parts.append(alt.hconcat(*(part.properties(width=width) for part in calendar), spacing=_GAP))
+        side_by_side = alt.hconcat(*(part.properties(width=width) for part in calendar), spacing=_GAP)
+        parts.append(side_by_side.resolve_scale(color="independent"))
     returns = _returns(model)
     if returns is not None:
         parts.append(returns)

@@ -1,6 +1,6 @@
 """Training of the horizon head: on simulated shops for the prior, on earlier origins for one log.
 
-The prior is made by ``python -m foretell.events.horizon.training --rounds 3000 --out DIR``. It may be stopped
+The prior is made by ``python -m foretell.events.horizon.training --rounds 600 --out DIR``. It may be stopped
 at any time, and goes on from its last checkpoint in DIR when it is started again.
 """
 
