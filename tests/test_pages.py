@@ -23,6 +23,10 @@ DOORS = {"baselines", "datasets", "distributed", "errors", "evaluation", "plotti
         ("databases.md", 12),
         ("networks.md", 21),
         ("explain.md", 6),
+        ("prior.md", 7),
+        ("series-prior.md", 7),
+        ("shop.md", 4),
+        ("totals.md", 6),
         ("search.md", 6),
     ],
 )
