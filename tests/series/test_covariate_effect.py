@@ -11,7 +11,7 @@ import pytest
 import foretell as ft
 from foretell.errors import CovariateWarning, DataError
 from foretell.series.auto import SeriesChoice
-from foretell.series.covariate_effect import CovariateEffect, _Around, _drawn, _Sums, prior_with
+from foretell.series.covariate_effect import CovariateEffect, _Around, _drawn, _had, _Sums, prior_with
 from foretell.series.prior import Prior
 from foretell.series.prior_forecast import prior_quantiles
 from foretell.series.quantiles import QUANTILES, at_levels
@@ -92,13 +92,29 @@ def test_where_promotions_are_not_given_intervals_hold_without(promotions, panel
 
 def test_a_mixture_of_what_the_series_has_had_answers_where_nothing_is_given(promotions, effect):
     part = panel_of(*promotions[:1], 0, promo=promotions[1]).take([3])
-    answer = effect.quantiles(part, 2, LEVELS, 7)[0, :, 0]
-    alone = prior_quantiles(effect.without(part), 2, QUANTILES, 7)[0, :, 0]
+    answer = effect.quantiles(part, 8, LEVELS, 7)[0, :, 0]
+    alone = prior_quantiles(effect.without(part), 8, QUANTILES, 7)[0, :, 0]
     lift = (part.values / effect.without(part).values)[:, 0]
     levels = np.linspace(0.001, 0.999, 999)
-    for step in range(2):
+    for step in (6, 7):  # what was last known is forgotten
         drawn = np.sort(at_levels(alone[step], levels.tolist())) * lift[:, None]
         np.testing.assert_allclose(answer[step], np.quantile(drawn, LEVELS), rtol=0.03)
+
+
+def test_what_is_not_given_stays_for_as_long_as_it_is_wont_to():
+    rng = np.random.default_rng(0)
+    places = 400 + np.array([0, 9, 200])
+    for lasts in (1, 20):
+        drawn = rng.random(400) < 1.0 / lasts
+        price = rng.choice([0.0, 1.0, 2.0], 400)[np.maximum.accumulate(np.where(drawn, np.arange(400), 0))]
+        price[-1] = 1.5
+        path = np.concatenate([price, np.full(201, np.nan)])[:, None]
+        had = _had(path, np.array([0.5]), places)
+        likely = (had == 0.75).mean(axis=1)
+        stays = 1.0 - 1.0 / lasts
+        np.testing.assert_allclose(likely, [stays, stays**10, 0.0], atol=0.12)
+        assert had[2].mean() == pytest.approx(0.5, abs=0.15)
+    assert (_had(np.full((5, 1), np.nan), np.array([1.0]), np.array([3, 4])) == 0).all()
 
 
 def test_what_does_not_help_changes_nothing():

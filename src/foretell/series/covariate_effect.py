@@ -27,9 +27,10 @@ _BLOCKS: Final = 10  # periods of the panel, each held back once
 _AT_ONCE: Final = 512  # series that are answered at once
 _LEAST_ROWS, _MOST_ROWS = 30, 100_000  # of the regression
 _LEAST_SHARE: Final = 0.1  # of a series' level; in logarithms smaller values count as that
-# Levels at which a forecast and what a series has had are mixed, where covariates are not given.
+# Levels of a forecast, and draws of the effect, that are mixed where covariates are not given.
 _GRID: Final = tuple(((np.arange(39) + 0.5) / 39).tolist())
-_HAD: Final = (np.arange(101) + 0.5) / 101
+_DRAWS: Final = 101
+_SCATTERED: Final = np.arange(_DRAWS) * 37 % _DRAWS  # so that some of the draws are like all of them
 
 
 class TargetEffect(NamedTuple):
@@ -161,7 +162,7 @@ class CovariateEffect:
         """Return the prior's quantiles with the effect, shape (n_series, h, n_targets, n_quantiles).
 
         Series are forecast as they would have been with usual covariates, and the effect of those that are
-        known ahead is added. One that is not given is any that the series has had, each as likely.
+        known ahead is added. Where one is not given, the answer is over all that it may be, see `_had`.
         """
         blocks = [
             self._quantiles(
@@ -184,11 +185,11 @@ class CovariateEffect:
             away = _sum(ahead, coefficients[k][:, None])[..., None]
             answer[:, :, k] = _applied(target.form, answer[:, :, k], away, unit[:, None, None])
             for i, steps, columns in _not_given(ahead):
-                own = history[panel.offsets[i] : panel.offsets[i + 1], columns]
-                own = own[~np.isnan(own).any(axis=1)]
-                had = np.quantile(_sum(own, coefficients[k][i, columns]), _HAD) if len(own) else 0.0
+                rows = slice(panel.offsets[i], panel.offsets[i + 1])
+                both = np.concatenate([history[rows, columns], ahead[i][:, columns]])
+                had = _had(both, coefficients[k][i, columns], len(both) - h + steps)
                 alone = at_levels(trained[i, steps, k], _GRID)[:, :, None]
-                drawn = _applied(target.form, alone, away[i, steps, :, None] + had, unit[i])
+                drawn = _applied(target.form, alone, away[i, steps, :, None] + had[:, None], unit[i])
                 answer[i, steps, k] = np.quantile(drawn.reshape(len(steps), -1), quantiles, axis=1).T
         lowest = np.fmin.reduceat(panel.values, panel.offsets[:-1], axis=0)
         floor = np.where(lowest >= 0, 0.0, -np.inf)[:, None, :, None]
@@ -387,6 +388,26 @@ def _not_given(ahead: FloatArray) -> Iterator[tuple[int, IntArray, BoolArray]]:
         for number, columns in enumerate(patterns):
             if columns.any():
                 yield int(i), np.flatnonzero(of_step.reshape(-1) == number), columns
+
+
+def _had(design: FloatArray, coefficients: FloatArray, places: IntArray) -> FloatArray:
+    """Return effects that covariates may have at places where they are not given, shape (n_places, _DRAWS).
+
+    They stay as they were last known, and are drawn anew from what was known before, at a rate that the
+    correlation of neighbours tells: promotions of a day are soon forgotten, prices stay.
+    """
+    known: BoolArray = np.asarray(~np.isnan(design).any(axis=1))
+    if not known.any():
+        return np.zeros((len(places), _DRAWS))
+    effects = _sum(design, coefficients)
+    away = np.where(known, effects - effects[known].mean(), 0.0)
+    pairs = known[1:] & known[:-1]
+    variance = (away[1:][pairs] ** 2 + away[:-1][pairs] ** 2).sum() / 2.0
+    stays = max((away[1:] * away[:-1])[pairs].sum() / variance, 0.0) if variance > 0 else 0.0
+    last = np.maximum.accumulate(np.where(known, np.arange(len(known)), -1))[places]
+    share = np.where(last >= 0, stays ** (places - last), 0.0)[:, None]
+    anew = np.quantile(effects[known], (np.arange(_DRAWS) + 0.5) / _DRAWS)
+    return np.where(share > (_SCATTERED + 0.5) / _DRAWS, effects[last][:, None], anew)
 
 
 def _units(panel: Panel, k: int, cycle: int) -> dict[str, FloatArray]:
