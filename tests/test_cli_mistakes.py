@@ -95,7 +95,7 @@ MISTAKES = [
     (f"{FIT} --config nowhere.toml", 2, "--config nowhere.toml"),
     (f"{FIT} --config VISITS", 2, "not TOML"),
     # Files.
-    ("predict MODEL --out NEW.xlsx", 2, ".parquet"),
+    ("predict MODEL --out NEW.xls", 2, ".parquet"),
     ("plot MODEL --id 1 --out NEW.gif", 2, ".svg"),
     ("plot MODEL --out NEW.png", 2, "--id"),
     ("plot MODEL --kind reliability --out NEW.png", 2, "--kind reliability"),

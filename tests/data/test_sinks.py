@@ -104,7 +104,7 @@ def test_a_link_goes_on_pointing_to_what_it_did(tmp_path):
 @pytest.mark.parametrize(
     ("target", "settings", "error", "message"),
     [
-        ("scores.xls", {}, ParameterError, r"ends in \.csv, \.parquet, \.json or \.ndjson"),
+        ("scores.xls", {}, ParameterError, r"ends in \.csv, \.parquet, \.json, \.ndjson or \.xlsx"),
         ("scores", {}, ParameterError, "which kind of table"),
         ("nowhere/scores.csv", {}, StorageError, "directory .*nowhere is not there"),
         ("folder.csv", {}, StorageError, "it is a directory"),

@@ -114,13 +114,9 @@ def test_broken_text_in_columns_that_nobody_asked_for_does_no_harm(tmp_path):
         ("a.csv", gzip.compress(CSV.encode(), mtime=0), "compressed with gzip; name it a.csv.gz"),
         ("b.csv", b"PAR1" + bytes(range(1, 255)), "binary data"),
         ("c.csv", b"who,when,much\n" + bytes(range(256)), "binary data"),
-        ("d.csv", CSV.encode("utf-16"), "UTF-16; save it as UTF-8"),
-        ("e.csv", CSV.replace("12", "zwölf").encode("latin-1"), "save it as UTF-8"),
-        ("f.csv", CSV.replace("much", "größe").encode("latin-1"), "save it as UTF-8"),
         ("g.csv", CSV.replace("7,", '"7,', 1), "quotes"),
         ("a.jsonl", "[" + CSV, "no JSON object on its first line"),
         ("b.jsonl", TABLE.write_ndjson() + "{oops\n", "one JSON object a line"),
-        ("a.xlsx", CSV, "expected one of '.csv'"),
         ("shop", CSV, "expected one of '.csv'"),
     ],
 )
@@ -144,7 +140,7 @@ def test_a_file_that_is_not_there_is_refused_with_the_folder_it_was_looked_for_i
         read("nope.csv")
     with pytest.raises(SourceError, match="no file matches the pattern"):
         read("nope-*.csv")
-    with pytest.raises(SourceError, match="is a folder; name its files by a pattern"):
+    with pytest.raises(SourceError, match=r"holds no file that ends in one of '\.csv'"):
         read(tmp_path)
 
 

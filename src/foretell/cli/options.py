@@ -71,7 +71,8 @@ class RowOptions:
     source: Annotated[
         list[str],
         typer.Argument(
-            help="CSV, TSV, NDJSON or Parquet files, or one database URL (with --query or --table).",
+            help="CSV, TSV, NDJSON, Parquet or spreadsheet files, also in .gz or .zip, a folder of them, or "
+            "one database: a URL or a SQLite file (with --query or --table).",
             metavar="SOURCE",
         ),
     ]
@@ -90,6 +91,12 @@ class RowOptions:
     as_of: Annotated[str | None, _read("--as-of", help="Last observed day; by default the last event's.")] = (
         None
     )
+    encoding: Annotated[
+        str | None, _read("--encoding", help="Of text files, such as cp1252; by default it is guessed.")
+    ] = None
+    sheet: Annotated[str | None, _read("--sheet", help="Sheet of a spreadsheet; by default the first.")] = (
+        None
+    )
     chunk_rows: Annotated[
         int, _read("--chunk-rows", min=1, help="Rows that a database delivers at once.")
     ] = 100_000
@@ -102,7 +109,7 @@ class RowOptions:
 
     def shared(self) -> dict[str, object]:
         """Return the arguments that the readers of both questions take, the columns apart."""
-        names = ("query", "table", "time_format", "time_zone", "as_of", "chunk_rows")
+        names = ("query", "table", "time_format", "time_zone", "as_of", "encoding", "sheet", "chunk_rows")
         return {name: getattr(self, name) for name in names}
 
 
@@ -307,7 +314,7 @@ class TableOptions:
 
     out: Annotated[
         Path | None,
-        _show("--out", help="File: .csv, .parquet, .json or .ndjson; by default CSV on stdout."),
+        _show("--out", help="File: .csv, .parquet, .json, .ndjson or .xlsx; by default CSV on stdout."),
     ] = None
     as_json: Annotated[bool, _show("--json", help="JSON on stdout, instead of CSV.")] = False
     to_url: Annotated[

@@ -170,7 +170,7 @@ def database_slices(
 ) -> Iterator[Rows]:
     """Read what `read_database` reads, about ``size`` rows at a time."""
     if (query is None) == (table is None):
-        given = "neither is given" if query is None else "both are given"
+        given = "both are given" if query is not None else f"neither is given{_offered(source)}"
         raise ParameterError(f"a database needs one of query= and table=; {given}")
     with opened(source) as database, database.connected() as connection:
         origin = f"{'the query' if query is not None else f'table {table!r}'} of {database}"
@@ -182,6 +182,15 @@ def database_slices(
                 slices, waiting = slices + 1, []
         if waiting or not slices:
             yield Rows(_concat(waiting, columns).select(columns.expressions()), origin)
+
+
+def _offered(source: str | sa.URL | sa.Engine) -> str:
+    """Return the tables that a file has to choose from; a server is not asked for them."""
+    with opened(source) as database:
+        if database.file is None or not database.file.is_file():
+            return ""
+        with database.connected():
+            return f", and {database.tables('')}"
 
 
 @contextlib.contextmanager
@@ -207,6 +216,10 @@ def _engine(source: str | sa.URL) -> sa.Engine:
                 raise
             return sa.create_engine(url.set(drivername=f"{dialect}+{ours}"))
     except sa.exc.NoSuchModuleError as error:
+        if dialect == "duckdb":
+            raise MissingDependencyError(
+                "the driver of duckdb:// is missing: pip install 'foretell[duckdb]'"
+            ) from error
         raise SourceError(
             f"no database dialect {url.drivername!r} is installed; expected one such as sqlite, "
             "postgresql+psycopg or mysql+pymysql, or install the package that brings it"
@@ -258,9 +271,9 @@ class Database:
 
     @property
     def file(self) -> Path | None:
-        """The file of a SQLite database that is kept in one."""
+        """The file of a SQLite or DuckDB database that is kept in one."""
         name = self.engine.url.database or ""
-        is_file = self.engine.url.get_backend_name() == "sqlite" and name not in {"", ":memory:"}
+        is_file = self.engine.url.get_backend_name() in {"sqlite", "duckdb"} and name not in {"", ":memory:"}
         return Path(name) if is_file and not name.startswith("file:") else None
 
     @contextlib.contextmanager
@@ -296,10 +309,10 @@ class Database:
                 for chunk in _stream(connection, sa.select(*rows.c).where(condition), options.chunk_rows):
                     yield _frame(chunk, columns)
         except (sa.exc.SQLAlchemyError, OSError) as error:
-            mend = "it is run as a subquery of a SELECT" if query is not None else self._tables(str(table))
+            mend = "it is run as a subquery of a SELECT" if query is not None else self.tables(str(table))
             raise self.error(f"cannot read {what}", error, mend) from error
 
-    def _tables(self, table: str) -> str:
+    def tables(self, table: str) -> str:
         """Return the tables that there are, as a hint."""
         try:
             inspector = sa.inspect(self.engine)

@@ -194,6 +194,8 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
     start: object = None,
     as_of: object = None,
     ids: Collection[object] | None = None,
+    encoding: str | None = None,
+    sheet: str | None = None,
     min_events: int = 1,
     refunds: RefundRule = "net",
     duplicates: RepeatRule = "drop",
@@ -206,11 +208,13 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
 
     Parameters
     ----------
-    source : path, glob pattern, list of paths, frame, SQLAlchemy URL or Engine
+    source : path, folder, glob pattern, list of these, frame, SQLAlchemy URL or Engine
         Files: CSV or TSV (``.csv``, ``.tsv``, ``.txt``; delimiter ``,``, ``;``, tab or ``|``, found by
-        itself), NDJSON (``.ndjson``, ``.jsonl``), both also with ``.gz``, and Parquet (``.parquet``,
-        ``.pq``). Frames: pandas, polars (also lazy), pyarrow and others that narwhals knows. Databases:
-        a URL such as ``"sqlite:///shop.db"``, with ``query`` or ``table``; read in chunks.
+        itself), NDJSON (``.ndjson``, ``.jsonl``), both also with ``.gz``, Parquet (``.parquet``, ``.pq``),
+        spreadsheets (``.xlsx``, ``.xls``, ``.ods``; pip install 'foretell[excel]'), and any of them in
+        ``.zip``. Frames: pandas, polars (also lazy), pyarrow and others that narwhals knows. Databases:
+        a URL such as ``"duckdb:///shop.duckdb"``, or the path of a SQLite file, with ``query`` or ``table``;
+        read in chunks.
     id, time : str
         Columns of the customer and of the time of the event. Ids keep their type
         (UUIDs become text); in CSV they are whole numbers where all are written as such, without leading
@@ -245,6 +249,11 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
         Databases deliver only rows within them, give or take two days.
     ids : collection, optional
         Read these customers only.
+    encoding : str, optional
+        In which text files are written, such as ``"cp1252"``; by default it is guessed where it is not UTF-8,
+        and said in the report.
+    sheet : str, optional
+        Sheet of a spreadsheet; by default the first.
     min_events : int
         Leave out customers with fewer events, after merging.
     refunds : {"net", "drop", "keep"}
@@ -301,6 +310,8 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
         start=start,
         as_of=as_of,
         ids=ids,
+        encoding=encoding,
+        sheet=sheet,
         min_events=min_events,
         refunds=refunds,
         duplicates=duplicates,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import re
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import ClassVar, Final, Literal
@@ -14,8 +15,9 @@ from foretell.core.constraints import OneOf, Whole, as_ids, check, did_you_mean,
 from foretell.core.grid import Frequency
 from foretell.core.holidays import public_holidays
 from foretell.core.time import Clock, Unit, begin_us, end_us, to_moment
+from foretell.data.encodings import check_encoding
 from foretell.data.log import Merge, RefundRule, RepeatRule
-from foretell.data.report import Tally
+from foretell.data.report import Tally, brief
 from foretell.data.times import TimeReader
 from foretell.errors import ColumnError, EmptyLogError, ParameterError
 
@@ -32,10 +34,14 @@ class ReadOptions:
     start: object = None
     as_of: object = None
     ids: Collection[object] | None = None
+    encoding: str | None = None
+    sheet: str | None = None
     chunk_rows: int = 100_000
 
     def __post_init__(self) -> None:
         check("chunk_rows", self.chunk_rows, Whole())
+        if self.encoding is not None:
+            check_encoding(self.encoding)
         as_ids(self.ids)
         if self.time_zone is not None:
             _check_zone(self.time_zone)
@@ -171,6 +177,21 @@ def _check_zone(zone: object) -> None:
         ) from error
 
 
+# What columns are called in tables of many languages.
+_NAMES: Final = {
+    "id": "customer client kunde member user buyer account shopper card klant visitor unique_id store "
+    "filiale shop series 会员 會員 客户 客戶 顾客 顧客 用户 клиент 编号 id$ (?:^|[^a-z])(?:nr|no|key)$",
+    "time": "date time datum zeit fecha data$ day$ tag$ ^ds$ month week jour giorno created "
+    "日期 日付 时间 時間 дата",
+    "mark": "amount price value total revenue sales spend betrag umsatz preis summe montant importe prix qty "
+    "quantity menge 金额 金額 价格 сумма",
+    "target": "sales visits demand value quantity qty amount revenue umsatz menge absatz count load ^y$ "
+    "销量 金额 金額 сумма",
+    "group": "store shop branch filiale region place tienda magasin 门店 店",
+}
+_LIKELY: Final = {kind: re.compile("|".join(words.split()), re.IGNORECASE) for kind, words in _NAMES.items()}
+
+
 ID, TIME, GROUP, ROW = "id", "time", "group", "row"
 
 
@@ -229,11 +250,24 @@ class Columns:
         missing = [name for name in self.names() if name not in available]
         if not missing:
             return
-        hints = "".join(did_you_mean(name, available) for name in missing)
+        close = "".join(did_you_mean(name, available) for name in missing)
+        hints = close or f"{self._likely(missing, available)}; name them by {self.arguments}"
         raise ColumnError(
             f"{origin} has no column {' and no column '.join(map(repr, missing))}; its columns are "
-            f"{listed(available)}{hints or f'; name them by {self.arguments}'}"
+            f"{listed(map(brief, available))}{hints}"
         )
+
+    def _likely(self, missing: Sequence[str], available: Sequence[str]) -> str:
+        """Return which columns look like those that are missing, by their names."""
+        used, found = set(self.names()), []
+        for role, name in self.by_role().items():
+            kind = role.partition(" ")[0]
+            if name in missing and kind in _LIKELY:
+                like = [other for other in available if other not in used and _LIKELY[kind].search(other)]
+                if like:
+                    used.add(like[0])
+                    found.append(f"{brief(like[0])!r} looks like the {kind}")
+        return f"; {', '.join(found)}" if found else ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -309,6 +343,8 @@ class Rows:
     fingerprints : callable, optional
         Gives a number for each row that tells it from all others by all columns of the source, where there
         are more than those that were read.
+    told : mapping of str to int
+        What to say of how the source was read, and of how many of its parts that is true.
     """
 
     frame: pl.DataFrame
@@ -316,6 +352,7 @@ class Rows:
     untyped: bool = False
     decimal_comma: bool = False
     fingerprints: Callable[[], pl.Series] | None = None
+    told: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def listed(names: Iterable[object], limit: int = 20) -> str:
@@ -335,7 +372,10 @@ def opened(rows: Rows, options: ReadOptions, one: str) -> Tally:
     if not rows.frame.height:
         within = " within what start=, as_of= and ids= ask for" if options.narrowed else ""
         raise EmptyLogError(f"{rows.origin} holds no rows{within}; expected one row per {one}")
-    return Tally(rows.origin, rows.frame.height)
+    tally = Tally(rows.origin, rows.frame.height)
+    for what, count in rows.told.items():
+        tally.note(what, count)
+    return tally
 
 
 def with_ids(rows: Rows, columns: Columns, options: ReadOptions, tally: Tally, whose: str) -> pl.DataFrame:

@@ -276,6 +276,8 @@ def read_series(  # noqa: PLR0913  # one keyword for each way that rows are writ
     start: object = None,
     as_of: object = None,
     ids: Collection[object] | None = None,
+    encoding: str | None = None,
+    sheet: str | None = None,
     chunk_rows: int = 100_000,
 ) -> Panel:
     """Read regular series (weekly sales of stores, hourly load) from wherever they are kept.
@@ -311,7 +313,7 @@ def read_series(  # noqa: PLR0913  # one keyword for each way that rows are writ
     duplicates : {"error", "mean", "sum", "last"}
         What becomes of rows of the same series and time: the targets' mean, sum or last value, and the last
         of each covariate. With ``"error"`` the same row twice counts once, and different ones are refused.
-    query, table, time_format, time_zone, chunk_rows
+    query, table, time_format, time_zone, encoding, sheet, chunk_rows
         As for :func:`foretell.read_events`.
     start, as_of : date, datetime, str or int, optional
         First and last observed time, both inclusive; a day, month or year is meant whole. Of what comes
@@ -367,6 +369,8 @@ def read_series(  # noqa: PLR0913  # one keyword for each way that rows are writ
         start=start,
         as_of=as_of,
         ids=ids,
+        encoding=encoding,
+        sheet=sheet,
         chunk_rows=chunk_rows,
         reads_ahead=bool(columns.future),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime as dt
 import itertools
 import os
 import re
@@ -16,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Final, Literal
 import polars as pl
 
 from foretell.core.constraints import Maybe, OneOf, check
-from foretell.errors import ColumnError, ParameterError, StorageError
+from foretell.errors import ColumnError, MissingDependencyError, ParameterError, StorageError
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -100,8 +101,8 @@ def write_tables(
     tables : polars.DataFrame or iterable of polars.DataFrame
         Of the same columns.
     target : path, SQLAlchemy URL or Engine
-        A file, by its ending: ``.csv``, ``.parquet``, ``.json`` (a list of objects) or ``.ndjson``; or a
-        database, such as ``"sqlite:///scores.db"``, with ``table``.
+        A file, by its ending: ``.csv``, ``.parquet``, ``.json`` (a list of objects), ``.ndjson`` or ``.xlsx``
+        (pip install 'foretell[excel]'); or a database, such as ``"sqlite:///scores.db"``, with ``table``.
     table : str, optional
         The table (``"schema.table"`` where needed); made if it is not there, with an index by date and id
         that lets no row in twice.
@@ -264,10 +265,51 @@ def _write_parquet(tables: Iterator[pl.DataFrame], file: IO[bytes]) -> None:
             writer.write_table(rows)
 
 
+_SHEET_ROWS: Final = 1_048_576
+_DAY, _TIME = "yyyy-mm-dd", "yyyy-mm-dd hh:mm:ss"
+
+
+def _write_xlsx(tables: Iterator[pl.DataFrame], file: IO[bytes]) -> None:
+    """Write tables as one sheet under one header, a row at a time."""
+    try:
+        import xlsxwriter  # noqa: PLC0415  # an extra
+    except ImportError as error:
+        raise MissingDependencyError(
+            "the package xlsxwriter that writes .xlsx is not installed: pip install 'foretell[excel]', or "
+            "write .csv, which spreadsheets open as well"
+        ) from error
+    options = {"constant_memory": True, "nan_inf_to_errors": True, "strings_to_formulas": False}
+    with xlsxwriter.Workbook(file, options | {"strings_to_urls": False}) as book:
+        sheet = book.add_worksheet("foretell")
+        formats = {
+            pl.Date: book.add_format({"num_format": _DAY}),
+            pl.Datetime: book.add_format({"num_format": _TIME}),
+        }
+        at = 0
+        for frame in tables:
+            if at == 0:
+                sheet.write_row(0, 0, frame.columns)
+                for k, dtype in enumerate(frame.dtypes):
+                    sheet.set_column(k, k, 12, formats.get(dtype.base_type()))
+            if at + frame.height >= _SHEET_ROWS:
+                raise StorageError(
+                    f"a sheet of .xlsx has {_SHEET_ROWS - 1:,} rows, and there are more; write .csv or "
+                    ".parquet"
+                )
+            for row in frame.iter_rows():
+                at += 1
+                for k, value in enumerate(row):
+                    if value is not None:
+                        sheet.write(
+                            at, k, value if isinstance(value, (int, float, str, dt.date)) else str(value)
+                        )
+
+
 WRITERS: Final[dict[str, Callable[[Iterator[pl.DataFrame], IO[bytes]], None]]] = {
     ".csv": write_csv,
     ".parquet": _write_parquet,
     ".json": write_json,
     ".ndjson": _write_ndjson,
+    ".xlsx": _write_xlsx,
 }
 """How tables are written to a file, by its ending."""

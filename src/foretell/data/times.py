@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from foretell.core.grid import WEEK_US, Frequency
+from foretell.data.report import brief
 from foretell.errors import ColumnError, DataError, ParameterError
 
 # Unit → how many make a second.
@@ -229,7 +230,7 @@ class TimeReader:
         # A format that the user gave may fit few rows; one that was guessed may not.
         if not readable or (self.time_format is None and 2 * readable < given):
             unread = values.filter(wall.is_null() & values.is_not_null())
-            examples = ", ".join(repr(value) for value in unread.head(3))
+            examples = ", ".join(repr(brief(v) if isinstance(v, str) else v) for v in unread.head(3))
             fits = f"fits {self.time_format!r}" if self.time_format else "reads as a time"
             raise ColumnError(
                 f"{readable or 'none'} of the {given:,} values of the time column {self.column!r} {fits}: "

@@ -51,6 +51,8 @@ class Reading(TypedDict, total=False):
     time_zone: str | None
     start: object
     as_of: object
+    encoding: str | None
+    sheet: str | None
     chunk_rows: int
 
 
@@ -204,8 +206,8 @@ def partition(
         what is done again where one is lost.
     **reading
         ``id``, ``time``, ``marks``, ``group``, ``query``, ``table``, ``unit``, ``merge``, ``refunds``,
-        ``duplicates``, ``time_format``, ``time_zone``, ``start``, ``as_of``, ``chunk_rows`` of
-        `foretell.read_events`. Numbers in text are read by what a slice says of them.
+        ``duplicates``, ``time_format``, ``time_zone``, ``start``, ``as_of``, ``encoding``, ``sheet``,
+        ``chunk_rows`` of `foretell.read_events`. Numbers in text are read by what a slice says of them.
 
     Examples
     --------
@@ -309,7 +311,7 @@ def _asked(reading: Reading) -> tuple[EventColumns, EventOptions, dict[str, str 
         reading.get("group"),
     )
     rules = ("unit", "merge", "refunds", "duplicates")
-    names = (*rules, "time_format", "time_zone", "start", "as_of", "chunk_rows")
+    names = (*rules, "time_format", "time_zone", "start", "as_of", "encoding", "sheet", "chunk_rows")
     options = EventOptions(**{name: given[name] for name in names if name in given})  # type: ignore[arg-type]
     return columns, options, {"query": reading.get("query"), "table": reading.get("table")}
 

@@ -1,0 +1,469 @@
+"""Files of rows: which there are, what kind each is, and their columns, scanned by polars."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import glob
+import gzip
+import itertools
+import os
+import shutil
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Final, Literal
+
+import polars as pl
+
+from foretell.data import encodings
+from foretell.data.rows import Columns, ReadOptions, Rows, listed
+from foretell.errors import DataError, EmptyLogError, MissingDependencyError, ParameterError, SourceError
+
+_SHEETS: Final = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+_KINDS: Final = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    **dict.fromkeys(_SHEETS, "spreadsheet"),
+}
+_MENDS: Final = {
+    "csv": "check that it is whole, and its quotes and delimiters",
+    "parquet": "check that it is whole",
+    "ndjson": "expected one JSON object a line",
+    "spreadsheet": "check that it is whole, and opens without a password",
+}
+_TEXT: Final = ("csv", "ndjson")
+_DELIMITERS: Final = ",;\t|"
+_NULLS: Final = ["NULL", "null", "NaN", "nan", "\\N"]
+_MAX_LINE: Final = 16 * 2**20
+_GZIP: Final = b"\x1f\x8b"
+_HEAD: Final = 2**16
+_DOUBTFUL: Final = ("utf-8", "utf8")  # what polars says of text that is none
+
+
+@dataclasses.dataclass(frozen=True)
+class _File:
+    """A file to read: where it is, how messages call it, its kind, and what has to last until it is read."""
+
+    path: Path
+    origin: str
+    kind: str
+    lasts: object = None
+
+    @property
+    def packed(self) -> bool:
+        return self.path.suffix.lower() == ".gz"
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[IO[bytes]]:
+        """Open the file, unpacked."""
+        with gzip.open(self.path) if self.packed else self.path.open("rb") as file:
+            yield file  # type: ignore[misc]  # both give bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scan:
+    """A file that is not read yet, with all its columns.
+
+    Attributes
+    ----------
+    rows : polars.LazyFrame
+    names : list of str
+    whole : polars.LazyFrame
+        The same rows, as far as that is needed to tell them apart.
+    decimal_comma : bool
+        Columns are parted by semicolons.
+    told : str
+        What to say of how it was read.
+    lasts : object
+        What has to last until it is read.
+    """
+
+    rows: pl.LazyFrame
+    names: list[str]
+    whole: pl.LazyFrame
+    decimal_comma: bool = False
+    told: str = ""
+    lasts: object = None
+
+
+def read_files(
+    source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], columns: Columns, options: ReadOptions
+) -> Rows:
+    """Read the asked-for columns of one file, of a folder, of a glob pattern, or of several of these."""
+    files = [file for path in find_files(source) for file in _unpacked(path)]
+    kinds = [file.kind for file in files]
+    _check_options(files, options)
+    try:
+        frame, scans = _read(files, columns, options, doubtful=False)
+    except _NoUTF8:
+        frame, scans = _read(files, columns, options, doubtful=True)
+    told: dict[str, int] = {}
+    for scan in scans:
+        if scan.told:
+            told[scan.told] = told.get(scan.told, 0) + 1
+    return Rows(
+        frame,
+        _origin(files),
+        untyped=set(kinds) == {"csv"},
+        decimal_comma=all(scan.decimal_comma for scan in scans),
+        fingerprints=_fingerprints(scans, columns),
+        told=told,
+    )
+
+
+def parquet_slices(paths: Iterable[Path], columns: Columns, size: int) -> Iterator[Rows]:
+    """Read Parquet files so many rows at a time."""
+    for path in paths:
+        scan = _scan_parquet(_File(path, str(path), "parquet"), columns, ReadOptions(), doubtful=False)
+        for begin in range(0, scan.rows.select(pl.len()).collect().item(), size):
+            rows = scan.rows.slice(begin, size)
+            part = dataclasses.replace(scan, whole=rows)
+            frame = rows.select(columns.expressions()).collect()
+            yield Rows(frame, str(path), fingerprints=_fingerprints([part], columns))
+
+
+def _origin(files: list[_File]) -> str:
+    return files[0].origin if len(files) == 1 else f"{len(files):,} files ({files[0].origin} …)"
+
+
+def _check_options(files: list[_File], options: ReadOptions) -> None:
+    """Refuse what is said of kinds of files that are not among these."""
+    kinds = {file.kind for file in files}
+    if options.encoding is not None and not kinds & set(_TEXT):
+        raise ParameterError(f"encoding={options.encoding!r} is for text files, and {_origin(files)} is none")
+    if options.sheet is not None and "spreadsheet" not in kinds:
+        raise ParameterError(f"sheet={options.sheet!r} is for spreadsheets, and {_origin(files)} is none")
+
+
+class _NoUTF8(Exception):  # noqa: N818  # it is caught in this module
+    """Text turned out not to be UTF-8 while it was read."""
+
+
+def _read(
+    files: list[_File], columns: Columns, options: ReadOptions, *, doubtful: bool
+) -> tuple[pl.DataFrame, list[_Scan]]:
+    """Read files; where it is ``doubtful`` that text is UTF-8 all of it is looked at first."""
+    file = files[0]
+    try:
+        scans = []
+        for file in files:  # the last one is named where it fails
+            scans.append(_SCANS[file.kind](file, columns, options, doubtful=doubtful))
+    except DataError:
+        raise
+    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
+        raise _unreadable(file.origin, file.kind, error) from error
+    try:
+        frame = _collected([scan.rows.select(columns.expressions()) for scan in scans])
+    except (pl.exceptions.PolarsError, OSError) as error:
+        if not doubtful and any(word in str(error).lower() for word in _DOUBTFUL):
+            raise _NoUTF8 from error
+        raise _unreadable(_origin(files), files[0].kind, error) from error
+    return frame, scans
+
+
+def _collected(scans: list[pl.LazyFrame]) -> pl.DataFrame:
+    return pl.concat(scans, how="vertical_relaxed").collect(engine="streaming")
+
+
+def _fingerprints(scans: list[_Scan], columns: Columns) -> Callable[[], pl.Series] | None:
+    """Return what tells the rows of files apart, where they have more columns than those that were read."""
+    if all(set(scan.names) <= set(columns.names()) for scan in scans):
+        return None
+
+    def read() -> pl.Series:
+        # By name: the same columns in another order are the same row.
+        rows = [scan.whole.select(pl.struct(sorted(set(scan.names))).hash().alias("row")) for scan in scans]
+        return _collected(rows)["row"]
+
+    return read
+
+
+def find_files(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Return the files that a path, a folder, a glob pattern or a list of these names."""
+    if not isinstance(source, (str, os.PathLike)):
+        paths = [path for pattern in source for path in find_files(pattern)]
+        if not paths:
+            raise SourceError("the list of files is empty; name at least one file")
+        return paths
+    path = Path(source).expanduser()
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = [file for file in sorted(path.iterdir()) if file.is_file() and kind_of(file) is not None]
+        if not found:
+            raise SourceError(f"the folder {path} holds no file that ends in one of {listed(_KINDS)}")
+        return found
+    if not glob.has_magic(str(path)):
+        raise SourceError(f"there is no file {path} (working folder: {Path.cwd()}); check the path")
+    matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True)) if Path(match).is_file()]  # noqa: PTH207  # Path.glob takes no absolute pattern
+    if not matches:
+        raise SourceError(f"no file matches the pattern {path} (working folder: {Path.cwd()}); check it")
+    return matches
+
+
+def kind_of(path: Path) -> str | None:
+    """Return what kind of table a file's name promises; None where it says nothing."""
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    if suffixes[-1:] == [".zip"]:
+        return "zip"
+    packed = suffixes[-1:] == [".gz"]
+    kind = _KINDS.get((suffixes[-2:-1] if packed else suffixes[-1:] or [""])[0])
+    return None if packed and kind not in _TEXT else kind
+
+
+def _unpacked(path: Path) -> list[_File]:
+    kind = kind_of(path)
+    if kind is None:
+        raise SourceError(
+            f"{path}: the ending says nothing about what it holds; expected one of {listed(_KINDS)}, "
+            "for text also with .gz, or .zip"
+        )
+    return _members(path) if kind == "zip" else [_File(path, str(path), kind)]
+
+
+def _members(path: Path) -> list[_File]:
+    """Return the tables in a zip file, each unpacked into a file of its own."""
+    files = []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                name = Path(entry.filename)
+                hidden = name.name.startswith(".") or "__MACOSX" in name.parts
+                kind = kind_of(name)
+                if entry.is_dir() or hidden or kind in {None, "zip"}:
+                    continue
+                made = encodings.Temporary(
+                    "".join(name.suffixes[-2:]) if name.suffix == ".gz" else name.suffix
+                )
+                with archive.open(entry) as packed, made.path.open("wb") as file:
+                    shutil.copyfileobj(packed, file)
+                files.append(_File(made.path, f"{entry.filename} in {path}", str(kind), made))
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        reason = "it is locked by a password" if isinstance(error, RuntimeError) else str(error)
+        raise SourceError(f"{path} cannot be read as a zip file: {reason}; unpack it first") from error
+    if not files:
+        raise SourceError(f"{path} holds no file that ends in one of {listed(_KINDS)}")
+    return files
+
+
+def _scan_csv(file: _File, columns: Columns, options: ReadOptions, *, doubtful: bool) -> _Scan:
+    text = _utf8(file, options.encoding, doubtful=doubtful)
+    names, delimiter = _header(text.header, columns)
+    columns.check(names, file.origin)
+
+    def scan(encoding: Literal["utf8", "utf8-lossy"]) -> pl.LazyFrame:
+        # Types are not inferred: ids keep their leading zeros, and no late row can contradict an early guess.
+        return pl.scan_csv(
+            text.path,
+            separator=delimiter,
+            infer_schema=False,
+            null_values=_NULLS,
+            glob=False,
+            encoding=encoding,
+        )
+
+    # Where semicolons part the columns, commas are decimal: spreadsheets of half of Europe write so.
+    comma = delimiter == ";"
+    # Broken text in columns that nobody asked for does no harm.
+    return _Scan(scan("utf8"), names, scan("utf8-lossy"), comma, text.told, text)
+
+
+def _scan_parquet(file: _File, columns: Columns, options: ReadOptions, *, doubtful: bool) -> _Scan:
+    del options, doubtful
+    with file.path.open("rb") as opened:
+        if opened.read(4) != b"PAR1":
+            raise SourceError(
+                f"{file.origin} is not a Parquet file; name it after what it holds (.csv, .ndjson)"
+            )
+    frame = pl.scan_parquet(file.path, glob=False)
+    names = frame.collect_schema().names()
+    columns.check(names, file.origin)
+    return _Scan(frame, names, frame, lasts=file)
+
+
+def _scan_ndjson(file: _File, columns: Columns, options: ReadOptions, *, doubtful: bool) -> _Scan:
+    text = _utf8(file, options.encoding, doubtful=doubtful)
+    if not text.header.lstrip().startswith("{"):
+        raise SourceError(
+            f"{file.origin} holds no JSON object on its first line; expected one {{…}} a line (NDJSON), "
+            "without an enclosing [ ]"
+        )
+    frame = pl.scan_ndjson(text.path, infer_schema_length=None)
+    names = frame.collect_schema().names()
+    columns.check(names, file.origin)
+    return _Scan(frame, names, frame, told=text.told, lasts=text)
+
+
+def _scan_sheet(file: _File, columns: Columns, options: ReadOptions, *, doubtful: bool) -> _Scan:
+    del doubtful
+    try:
+        import fastexcel  # noqa: PLC0415  # an extra
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{file.origin} is a spreadsheet, and the package fastexcel that reads them is not installed: "
+            "pip install 'foretell[excel]', or save the sheet as CSV"
+        ) from error
+    try:
+        book = fastexcel.read_excel(file.path)
+        names = book.sheet_names
+        if options.sheet is not None and options.sheet not in names:
+            raise SourceError(f"{file.origin} has no sheet {options.sheet!r}; its sheets are {listed(names)}")
+        sheet = names[0] if options.sheet is None else options.sheet
+        frame = book.load_sheet(sheet, schema_sample_rows=None).to_polars()
+    except fastexcel.FastExcelError as error:
+        raise _unreadable(file.origin, file.kind, error) from error
+    # Spreadsheets know numbers of one kind only: the customer 17850 is none of 17850.0.
+    whole = [
+        c.name
+        for c in frame
+        if c.dtype.is_float() and (c.drop_nulls() % 1 == 0).all() and c.is_finite().all()
+    ]
+    frame = frame.with_columns(pl.col(whole).cast(pl.Int64, strict=False))
+    columns.check(frame.columns, f"sheet {sheet!r} of {file.origin}")
+    told = (
+        f"spreadsheets read by their first sheet, {sheet!r}"
+        if len(names) > 1 and options.sheet is None
+        else ""
+    )
+    return _Scan(frame.lazy(), frame.columns, frame.lazy(), told=told)
+
+
+_SCANS: Final = {
+    "csv": _scan_csv,
+    "parquet": _scan_parquet,
+    "ndjson": _scan_ndjson,
+    "spreadsheet": _scan_sheet,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Text:
+    """Text that polars can read: in UTF-8, with line feeds.
+
+    Attributes
+    ----------
+    path : Path
+    header : str
+        The first line.
+    told : str
+        What to say of how it was read.
+    lasts : object
+        What has to last until it is read.
+    """
+
+    path: Path
+    header: str
+    told: str = ""
+    lasts: object = None
+
+
+def _utf8(file: _File, encoding: str | None, *, doubtful: bool) -> _Text:
+    """Return a text file as polars can read it; refuse what is none before polars loads it whole."""
+    try:
+        with file.opened() as opened:
+            head = _head_of(file, opened)
+            guess = encodings.marked(head)
+            _check_head(file, head, encoding or guess)
+            _check_lines(file, opened)
+    except gzip.BadGzipFile as error:
+        with file.path.open("rb") as raw:
+            mend = (
+                "is damaged; get it again"
+                if raw.read(2) == _GZIP
+                else "is not one; drop the .gz from its name"
+            )
+        raise SourceError(f"{file.origin} should be a gzip file and {mend}") from error
+    if encoding is None and guess is None and (doubtful or not _is_text(head.partition(b"\n")[0])):
+        with file.opened() as opened:
+            guess = encodings.guess(opened, file.origin)
+    written = encoding or guess or "utf-8"
+    told = (
+        f"files guessed to be in {guess}"
+        if encoding is None and guess and not encodings.is_utf8(guess)
+        else ""
+    )
+    old_ends = b"\r" in head and b"\n" not in head
+    # What is said to be UTF-8 and is not fails where it is written anew, which says where.
+    if encodings.is_utf8(written) and not old_ends and not (doubtful and encoding):
+        return _Text(file.path, head.partition(b"\n")[0].decode("utf-8-sig").rstrip("\r"), told, file)
+    with file.opened() as opened:
+        made = encodings.rewritten(opened, written, f".{file.kind}", file.origin)
+    with made.path.open("rb") as opened:
+        header = opened.readline(_MAX_LINE).decode("utf-8-sig", "replace").rstrip("\n")
+    return _Text(made.path, header, told, made)
+
+
+def _head_of(file: _File, opened: IO[bytes]) -> bytes:
+    """Return the beginning of a file, with its first line if that is not endless."""
+    del file
+    head = opened.read(_HEAD)
+    while not _breaks(head) and len(head) <= _MAX_LINE and (more := opened.read(_HEAD)):
+        head += more
+    return head
+
+
+def _is_text(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _breaks(block: bytes) -> bool:
+    return b"\n" in block or b"\r" in block
+
+
+def _check_head(file: _File, head: bytes, encoding: str | None) -> None:
+    if not head.strip():
+        raise EmptyLogError(f"{file.origin} is empty; expected a header line and rows")
+    if head.startswith(_GZIP):
+        raise SourceError(f"{file.origin} is compressed with gzip; name it {file.path.name}.gz")
+    binary = b"\0" in head and (encoding is None or encodings.is_utf8(encoding))
+    if binary or head.startswith(b"PAR1"):
+        raise SourceError(f"{file.origin} holds binary data, not text; name it after what it holds")
+
+
+def _check_lines(file: _File, opened: IO[bytes]) -> None:
+    """Refuse a line that would have to be held in memory whole: each stretch has to have a line break.
+
+    Of a plain file only the beginning of each stretch is read.
+    """
+    for start in itertools.count(0, _MAX_LINE):
+        opened.seek(start)
+        block, seen = opened.read(_HEAD), 0
+        if not block:
+            return
+        while block and not _breaks(block):
+            seen += len(block)
+            if seen >= _MAX_LINE:
+                raise SourceError(
+                    f"{file.origin} holds a line of more than {_MAX_LINE // 2**20} MB; expected one row a "
+                    "line"
+                )
+            block = opened.read(_HEAD)
+
+
+def _header(line: str, columns: Columns) -> tuple[list[str], str]:
+    """Return the column names and the delimiter: the one that finds most of what was asked for."""
+    splits = {mark: next(csv.reader([line], delimiter=mark)) for mark in _DELIMITERS}
+
+    def score(mark: str) -> tuple[int, int]:
+        return len(set(columns.names()) & set(splits[mark])), len(splits[mark])
+
+    best = max(_DELIMITERS, key=score)
+    return splits[best], best
+
+
+def _unreadable(origin: object, kind: str, error: BaseException) -> SourceError:
+    reason = str(error).strip().partition("\n")[0]
+    mend = "name its encoding by encoding=" if "utf-8" in reason.lower() else _MENDS[kind]
+    return SourceError(f"{origin} cannot be read as {kind}: {reason[:200]}; {mend}")
