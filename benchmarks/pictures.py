@@ -40,11 +40,11 @@ def shop() -> Chart:
 def shop_season() -> Chart:
     """Draw what the default has learned about a simulated shop of two and a half years, closed on Sundays."""
     rng = np.random.default_rng(2)
-    made = shops.blank_shop(rng, 1500, 900, 1)
+    made = shops.blank_shop(rng, 2000, 900, 1)
     made.start = 17_532  # 2018-01-01
     made.rate = np.minimum(rng.gamma(1.2, 1 / 1.2, made.n) / 25, 0.8)
     shops.growing_base(made)
-    shops.lifetimes(made)
+    made.end = made.first + rng.exponential(400.0, made.n)
     days = made.start + np.arange(made.days)
     made.speed = np.where((days + 3) % 7 == 6, 0.0, 1.0 + 0.5 * ((days + 3) % 7 == 5))
     day_of_year = (days - 17_532) % 365.25
