@@ -157,10 +157,21 @@ class EventForecaster(CountForecasts):
         # Counts are blended, and other heads know none.
         return self.model if as_head(self.head).kind == "mixture" else "network"
 
-    def _choose(self, data: EventLog, earlier: EventChoice | None, *, with_network: bool) -> EventChoice:
+    def _learn(
+        self,
+        data: EventLog,
+        *,
+        earlier: Self | None,
+        train: bool,
+        progress: Callable[[Progress], None] | None,
+    ) -> tuple[GapModel, EventChoice | None]:
+        start, chosen = (None, None) if earlier is None else (earlier.model_, earlier.auto_)
+        model = self._fit_model(data, start=start, train=train, progress=progress)
+        if self._by == "network":
+            return model, None
         from foretell.events.auto import choose  # noqa: PLC0415  # a network alone needs no other models
 
-        return choose(data, with_network=with_network) if earlier is None else earlier.refitted(data)
+        return model, choose(data, with_network=train) if chosen is None else chosen.refitted(data)
 
     def predict(
         self,

@@ -105,14 +105,8 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
             self._check_alike(warm_start, data)
             if warm_start.auto_ is not None and warm_start.auto_.too_little_data != untrained:
                 warm_start = None  # it was not trained, or there is too little to train it further
-        start = None if warm_start is None else warm_start.model_
-        model = self._fit_model(data, start=start, train=not untrained, progress=progress)
-        chosen = None
-        if self._by != "network":
-            earlier = None if warm_start is None else warm_start.auto_
-            chosen = self._choose(data, earlier, with_network=not untrained)
-        self.auto_ = chosen
-        self.model_ = model
+        learned = self._learn(data, earlier=warm_start, train=not untrained, progress=progress)
+        self.model_, self.auto_ = learned
         return self._keep(data)
 
     @property
@@ -137,14 +131,14 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
         """Return the data of the fit."""
 
     @abc.abstractmethod
-    def _fit_model(
-        self, data: Data, *, start: Model | None, train: bool, progress: Callable[[Progress], None] | None
-    ) -> Model:
-        """Train from the start, or further; or only build what forecasts the anchor."""
+    def _learn(
+        self, data: Data, *, earlier: Self | None, train: bool, progress: Callable[[Progress], None] | None
+    ) -> tuple[Model, Chosen | None]:
+        """Return the model and, unless the network answers alone, who answers besides.
 
-    @abc.abstractmethod
-    def _choose(self, data: Data, earlier: Chosen | None, *, with_network: bool) -> Chosen:
-        """Choose or blend by an inner backtest, with or without a network, or take over an earlier choice."""
+        The model is trained from the start, or further from an earlier one, whose choice is taken over; or it
+        is only built, and forecasts its anchor.
+        """
 
     @abc.abstractmethod
     def _keep(self, data: Data) -> Self:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, Protocol, Self
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -30,8 +30,6 @@ _MOST_FOLDS, _HELD_BACK = 4, 0.25
 
 
 class _Model(Protocol):
-    def fit(self, panel: Panel) -> Self: ...
-
     def forecast(self, panel: Panel, horizon: int, quantiles: Sequence[float]) -> FloatArray: ...
 
 
@@ -108,15 +106,17 @@ class SeriesChoice:
         return "\n".join(lines)
 
 
-def choose(panel: Panel, horizon: int, network: _Model | None, season: int | None) -> SeriesChoice:
+def choose(
+    panel: Panel, horizon: int, network: Callable[[Panel], _Model] | None, season: int | None
+) -> SeriesChoice:
     """Hold back the last horizons of a panel, and choose by them; models are fitted once, before all of them.
 
     Parameters
     ----------
     panel : Panel
     horizon : int
-    network : SeriesForecaster or None
-        Unfitted; None where there is too little for it to learn from.
+    network : callable, optional
+        Fits one to a panel; None where there is too little for it to learn from.
     season : int, optional
         By default the one that the prior takes by itself: the shortest natural one of the panel's step.
     """
@@ -125,11 +125,9 @@ def choose(panel: Panel, horizon: int, network: _Model | None, season: int | Non
     try:
         train = panel.tail_split(n_folds * horizon)[0]
         season = season or first_season(train)
-        candidates: dict[str, Any] = dict(_rules(season))
+        candidates: dict[str, _Model] = {name: rule.fit(train) for name, rule in _rules(season).items()}
         if network is not None:
-            candidates[NETWORK] = network
-        for model in candidates.values():
-            model.fit(train)
+            candidates[NETWORK] = network(train)
     except (ParameterError, DataError):  # too short to hold anything back
         return SeriesChoice({only: 1.0}, {}, network is None, season or 1)
     parts = [_fold(panel, horizon, back, candidates, season) for back in range(n_folds, 0, -1)]
@@ -163,7 +161,7 @@ def choose(panel: Panel, horizon: int, network: _Model | None, season: int | Non
 
 
 def _fold(
-    panel: Panel, horizon: int, back: int, candidates: dict[str, Any], season: int
+    panel: Panel, horizon: int, back: int, candidates: dict[str, _Model], season: int
 ) -> tuple[FloatArray, dict[str, FloatArray]]:
     """Return the truth of one held-back horizon, scaled and flat, and each model's quantiles of it."""
     before, after = panel.tail_split(back * horizon)

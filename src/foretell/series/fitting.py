@@ -52,12 +52,15 @@ class SeriesModel:
     members : tuple of lists of arrays
     reading : Reading
     calibration : Calibration
+    rounds : int
+        After which the first member's held-out loss was least; 0 where that is not known.
     """
 
     network: SeriesNetwork
     members: tuple[list[npt.NDArray[np.float32]], ...]
     reading: Reading
     calibration: Calibration
+    rounds: int = 0
 
     @functools.cached_property
     def stacked(self) -> list[Array]:
@@ -108,14 +111,15 @@ def fit_series_model(
         trained = members.train(initial, windows.train)
         return SeriesModel(networks[0], _weights(trained), reading, Calibration.none(shape.steps))
     if training.refit:
-        scout = members.train(initial[:1], windows.train, windows.held_out)
-        trained = members.refit(scout[0], initial[1:], split(panel, shape.steps, 0.0).train)
+        judged = members.train(initial[:1], windows.train, windows.held_out)
+        everything = split(panel, shape.steps, 0.0).train
+        trained = members.refit(judged[0].weights, int(judged[0].epochs), initial[1:], everything)
     else:
-        trained = scout = members.train(initial, windows.train, windows.held_out)
+        trained = judged = members.train(initial, windows.train, windows.held_out)
     errors = rule_errors(networks[0], members.flat, all_windows(panel, shape.steps, shape.season))
     rule = reach_of_rule(errors, shape.season)
-    calibration = _calibrate(networks[0], _weights(scout), members.flat, windows.held_out, rule)
-    return SeriesModel(networks[0], _weights(trained), reading, calibration)
+    calibration = _calibrate(networks[0], _weights(judged), members.flat, windows.held_out, rule)
+    return SeriesModel(networks[0], _weights(trained), reading, calibration, int(judged[0].epochs))
 
 
 def sampled(panel: Panel) -> Panel:
@@ -125,6 +129,31 @@ def sampled(panel: Panel) -> Panel:
     order = np.random.default_rng(0).permutation(panel.n_series)
     within = int(np.searchsorted(np.cumsum(panel.lengths[order]), _MOST_ROWS))
     return panel.take(np.sort(order[: max(within, 1)]))
+
+
+def fit_from_scout(
+    panel: Panel,
+    scout: SeriesModel,
+    training: TrainConfig,
+    *,
+    ensemble: int,
+    seed: int,
+    progress: Callable[[Progress], None] | None = None,
+) -> SeriesModel | None:
+    """Fit as `fit_series_model` does, with a scout that was trained before, to an earlier part of the panel.
+
+    Returns None where it does not know after how many rounds to stop, or codes covariates differently.
+    """
+    config, shape = scout.network.config, scout.network.shape
+    reading = _read_alike(panel, scout)
+    if reading is None or not scout.rounds:
+        return None
+    panel = sampled(panel)
+    others = [SeriesNetwork(config, shape, seed + m, training.loss).initial() for m in range(1, ensemble)]
+    members = _Members(scout.network, reading, panel, training, seed, progress)
+    everything = split(panel, shape.steps, 0.0).train
+    trained = members.refit(scout.members[0], scout.rounds, others, everything)
+    return dataclasses.replace(scout, members=_weights(trained), reading=reading)
 
 
 def train_further(
@@ -140,16 +169,21 @@ def train_further(
     Trust and calibration stay: they came from windows that the earlier model had not been trained on. Returns
     None where the panel's covariates are coded differently now, so that the weights do not fit.
     """
-    network, earlier = start.network, start.reading
-    shape = network.shape
-    reading = Reading.fit(panel, shape.normalise, log=shape.log)
-    widths = (reading.past.width, reading.future.width, reading.static.width)
-    if widths != (earlier.past.width, earlier.future.width, earlier.static.width):
+    network, reading = start.network, _read_alike(panel, start)
+    if reading is None:
         return None
     panel = sampled(panel)
     members = _Members(network, reading, panel, gentle(training, _WARM_EPOCHS), seed, progress)
-    trained = members.train(start.members, split(panel, shape.steps, 0.0).train)
+    trained = members.train(start.members, split(panel, network.shape.steps, 0.0).train)
     return SeriesModel(network, _weights(trained), reading, start.calibration)
+
+
+def _read_alike(panel: Panel, model: SeriesModel) -> Reading | None:
+    """Return how a panel is read for a model's network; None where it codes covariates in other widths."""
+    shape, earlier = model.network.shape, model.reading
+    reading = Reading.fit(panel, shape.normalise, log=shape.log)
+    widths = (reading.past.width, reading.future.width, reading.static.width)
+    return reading if widths == (earlier.past.width, earlier.future.width, earlier.static.width) else None
 
 
 def untrained(panel: Panel, shape: Shape, network: NetworkConfig | OwnNetwork, seed: int) -> SeriesModel:
@@ -190,11 +224,11 @@ class _Members:
         jobs = [self._job(self.training, m, start, windows) for m, start in enumerate(initial)]
         return side_by_side(jobs)
 
-    def refit(self, scout: Trained, initial: Sequence[Weights], windows: Spans) -> list[Trained]:
+    def refit(self, scout: Weights, rounds: int, initial: Sequence[Weights], windows: Spans) -> list[Trained]:
         """Let the scout go on to all windows, and train the others on them for as many rounds as it took."""
-        further, epochs = gentle(self.training, _WARM_EPOCHS), max(int(scout.epochs), 1)
+        further, epochs = gentle(self.training, _WARM_EPOCHS), max(rounds, 1)
         jobs = [self._job(self.training, m, start, windows, epochs) for m, start in enumerate(initial, 1)]
-        *others, first = side_by_side([*jobs, self._job(further, 0, scout.weights, windows, further.epochs)])
+        *others, first = side_by_side([*jobs, self._job(further, 0, scout, windows, further.epochs)])
         return [first, *others]
 
     def _job(

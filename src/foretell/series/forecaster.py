@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -27,6 +28,7 @@ from foretell.series.covariates import AS_USUAL, say_what_is_not_given
 from foretell.series.fitting import (
     SeriesModel,
     choose_shape,
+    fit_from_scout,
     fit_series_model,
     train_further,
     untrained,
@@ -166,19 +168,23 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
     def _fitted_data(self) -> Panel:
         return self.panel_
 
-    def _fit_model(
-        self,
-        data: Panel,
-        *,
-        start: SeriesModel | None,
-        train: bool,
-        progress: Callable[[Progress], None] | None,
-    ) -> SeriesModel:
+    def _learn(
+        self, data: Panel, *, earlier: Self | None, train: bool, progress: Callable[[Progress], None] | None
+    ) -> tuple[SeriesModel, SeriesChoice | None]:
+        model, chosen = self._trained(data, earlier=earlier, train=train, progress=progress)
+        if chosen is not None:
+            chosen = dataclasses.replace(chosen, effect=CovariateEffect.fit(data, chosen.season))
+        return model, chosen
+
+    def _trained(
+        self, data: Panel, *, earlier: Self | None, train: bool, progress: Callable[[Progress], None] | None
+    ) -> tuple[SeriesModel, SeriesChoice | None]:
         training, seed = self.defaults.complete_training(self.training), int(self.seed)
-        if start is not None and train:
-            further = train_further(data, start, training, seed=seed, progress=progress)
+        chosen = None if earlier is None else earlier.auto_
+        if earlier is not None and train:
+            further = train_further(data, earlier.model_, training, seed=seed, progress=progress)
             if further is not None:
-                return further
+                return further, chosen
             warnings.warn(
                 "the panel's covariates are coded in other widths than those of warm_start, such as a "
                 "category more or less: the networks are trained from the start",
@@ -186,29 +192,28 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
             )
         shape = choose_shape(data, self.window or WindowConfig(), int(self.horizon))
         network = resolved(self.network or NetworkConfig(), shape)
-        if not train:
-            return untrained(data, shape, network, seed)
-        _say_what_is_short(data, shape.steps)
-        return fit_series_model(
-            data,
-            shape,
-            network,
-            training,
-            ensemble=self.ensemble,
-            seed=seed,
-            progress=progress,
-        )
-
-    def _choose(self, data: Panel, earlier: SeriesChoice | None, *, with_network: bool) -> SeriesChoice:
         season = (self.window or WindowConfig()).season
         if self.model == PRIOR:
-            season = season or first_season(data)
-            chosen = SeriesChoice({PRIOR: 1.0}, {}, too_little_data=True, season=season)
-        else:
-            plain = {"model": NETWORK, "ensemble": 1}
-            network = type(self)(**self.get_params() | plain) if with_network else None
-            chosen = earlier or choose(data, int(self.horizon), network, season)
-        return dataclasses.replace(chosen, effect=CovariateEffect.fit(data, chosen.season))
+            alone = SeriesChoice({PRIOR: 1.0}, {}, too_little_data=True, season=season or first_season(data))
+            return untrained(data, shape, network, seed), alone
+        if not train:
+            return untrained(data, shape, network, seed), chosen or choose(data, shape.horizon, None, season)
+        _say_what_is_short(data, shape.steps)
+        model = None
+        if self.model != NETWORK and chosen is None:
+            # What is trained to choose by is the ensemble's first member, so it is built for the whole panel.
+            names = ("lookback", "patch", "season", "normalise")
+            same = {name: getattr(shape, name) for name in names}
+            window = dataclasses.replace(self.window or WindowConfig(), **same)
+            scout = type(self)(**self.get_params() | {"model": NETWORK, "ensemble": 1, "window": window})
+            chosen = choose(data, shape.horizon, functools.partial(scout.fit, progress=progress), season)
+            if hasattr(scout, "model_"):
+                model = fit_from_scout(
+                    data, scout.model_, training, ensemble=self.ensemble, seed=seed, progress=progress
+                )
+        return model or fit_series_model(
+            data, shape, network, training, ensemble=self.ensemble, seed=seed, progress=progress
+        ), chosen
 
     def _keep(self, data: Panel) -> Self:
         self.panel_ = data
