@@ -22,10 +22,14 @@ from foretell.series.quantiles import MIDDLE, QUANTILES, at_levels
 WEIGHTS: Final = Path(__file__).with_name("prior.npz")
 # Series that the network answers for at once; lengths are rounded up to multiples.
 _BATCH, _ROOM = 64, 16
-# Values by the year or the quarter mostly grow by a share of themselves, more than synthetic ones taught: how
-# much more, by the first season, chosen on the last horizons of training parts.
-_GROWTH: Final = {1: 0.5, 4: 0.25}
-_LOG_THETA: Final = ANCHORS.index("log theta")
+# Series by the month and coarser are short, and their trends differ from those of synthetic ones: there the
+# location lies half-way to the mean of trended forecasts. Chosen on the last two horizons of training parts.
+_COMBINED: Final = 0.5
+_LONGEST_COMBINED: Final = 12
+_TRENDED: Final = [
+    ANCHORS.index(name)
+    for name in ("damped", "trend", "theta", "log damped", "log trend", "log theta", "change")
+]
 # What bare numbers may be, by their season: days of weeks and years; hours, half and quarter hours of days.
 _PAIRS: Final = ((7, 364), (24, 168), (48, 336), (96, 672))
 
@@ -113,15 +117,19 @@ def _batches(lengths: IntArray, late: IntArray) -> Iterator[tuple[IntArray, int,
             yield group[begin : begin + _BATCH], int(rooms[group[0]]), int(late[group[0]])
 
 
-def _scaled_quantiles(reading: Reading, growth: float) -> FloatArray:
+def _scaled_quantiles(reading: Reading, seasons: Seasons) -> FloatArray:
     """Return what the network says, always of as many series: sums of others round in other ways.
 
-    A share of the distance from its median to the Theta forecast of the logarithm is added.
+    Of steps without a second season, months and coarser ones, the median moves towards the mean of classical
+    forecasts that follow a trend, and all quantiles with it.
     """
     parts = [np.resize(part, (_BATCH, *part.shape[1:])) for part in reading[:4]]
     answer: FloatArray = forecast(prior_weights(), (parts[0], parts[1], parts[2], parts[3]))
     answer = answer[: len(reading.base)]
-    return answer + growth * (reading.anchors[..., _LOG_THETA] - answer[..., MIDDLE])[..., None]
+    if seasons.second > 1 or seasons.first > _LONGEST_COMBINED:
+        return answer
+    combined = reading.anchors[..., _TRENDED].mean(axis=-1)
+    return answer + _COMBINED * (combined - answer[..., MIDDLE])[..., None]
 
 
 def _rolled(values: FloatArray, seasons: Seasons, h: int) -> FloatArray:
@@ -138,7 +146,7 @@ def _rolled(values: FloatArray, seasons: Seasons, h: int) -> FloatArray:
     while reached < h:
         steps = min(seasons.ahead, h - reached)
         reading = read(values, seasons, steps)
-        scaled = _scaled_quantiles(reading, _GROWTH.get(seasons.first, 0.0))
+        scaled = _scaled_quantiles(reading, seasons)
         block = reading.base[:, None, None] + scaled * reading.scale[:, None, None]
         median = np.clip(block[..., MIDDLE : MIDDLE + 1], floor, ceiling)
         reach = np.sign(block - median) * np.hypot(block - median, spread)
