@@ -149,14 +149,31 @@ def _days(rng: np.random.Generator, n: int, level: FloatArray) -> FloatArray:
     return 200 * level * week[:, day % 7] * np.exp(0.05 * rng.standard_normal((n, len(day))))
 
 
-def _shifted(rng: np.random.Generator, n: int) -> FloatArray:
+def _shifted(rng: np.random.Generator, n: int, ago: int = 0) -> FloatArray:
+    """Return 200 days and 28 more, whose level changed so many days before the 200 were over."""
     after = np.exp(rng.choice([-1, 1], (n, 1)) * rng.uniform(0.2, 0.5, (n, 1)))
-    return _days(rng, n, np.where(np.arange(228) < 200, 1.0, after))
+    return _days(rng, n, np.where(np.arange(228) < 200 - ago, 1.0, after))
 
 
-def _part_of_a_year(rng: np.random.Generator, n: int) -> FloatArray:
-    angle = 2 * np.pi * (np.arange(290) / 365.25 + rng.random((n, 1)))
+def _yearly(rng: np.random.Generator, n: int, seen: int = 200) -> FloatArray:
+    """Return so many days of a year that rises and falls by 40 %, and 90 more."""
+    angle = 2 * np.pi * (np.arange(seen + 90) / 365.25 + rng.random((n, 1)))
     return _days(rng, n, 1.0 + 0.4 * np.sin(angle))
+
+
+def _forecast(values: FloatArray, seen: int, freq: str) -> pl.DataFrame:
+    """Return the prior's forecast of what follows the values that have been seen, beside what came, ``y``."""
+    panel = ft.Panel.from_arrays(dict(enumerate(values[:, :seen])), freq=freq, start="2016-01-01")
+    model = ft.SeriesForecaster(horizon=values.shape[1] - seen, model="prior").fit(panel)
+    return model.predict(levels=[80]).with_columns(y=pl.Series(values[:, seen:].ravel()))
+
+
+def _judged(table: pl.DataFrame) -> str:
+    """Return how often 80 % intervals held, and the mean error, in words."""
+    held = (pl.col("y") >= pl.col("foretell-lo-80")) & (pl.col("y") <= pl.col("foretell-hi-80"))
+    error = (pl.col("foretell") - pl.col("y")).abs() / pl.col("y")
+    shares = table.select(held=held.mean(), error=error.mean()).row(0)
+    return f"80% intervals held {shares[0]:.0%}, mean error {shares[1]:.0%} ({SERIES} series)"
 
 
 def prior_failures() -> Chart:
@@ -165,24 +182,26 @@ def prior_failures() -> Chart:
     for name, make, seen, freq, shown in (
         ("Eight years of growth by a share", _growing, 8, "1y", 0),
         ("A level that changes after the last value", _shifted, 200, "1d", 0),
-        ("A year of which 200 days are known", _part_of_a_year, 200, "1d", 1),
+        ("A year of which 200 days are known", _yearly, 200, "1d", 1),
     ):
         values = make(np.random.default_rng(1), SERIES)
-        panel = ft.Panel.from_arrays(dict(enumerate(values[:, :seen])), freq=freq, start="2016-01-01")
-        ahead = values.shape[1] - seen
-        model = ft.SeriesForecaster(horizon=ahead, model="prior").fit(panel)
-        table = model.predict(levels=[80]).with_columns(y=pl.Series(values[:, seen:].ravel()))
-        held = ((pl.col("y") >= pl.col("foretell-lo-80")) & (pl.col("y") <= pl.col("foretell-hi-80"))).mean()
-        error = ((pl.col("foretell") - pl.col("y")).abs() / pl.col("y")).mean()
-        figures = table.select(held=held, error=error).row(0)
-        title = f"{name}: 80% intervals held {figures[0]:.0%}, mean error {figures[1]:.0%} ({SERIES} series)"
-        past = pl.DataFrame({"ds": panel.time_of(panel.index[:seen]), "y": values[shown, :seen]})
-        parts.append(_fan(past, table.filter(pl.col("unique_id") == shown), title))
+        table = _forecast(values, seen, freq)
+        own = table.filter(pl.col("unique_id") == shown)
+        parts.append(_fan(values[shown, :seen], own, freq, f"{name}: {_judged(table)}"))
+    for days in (365, 450):
+        values = _yearly(np.random.default_rng(1), SERIES, days)
+        print(f"a year of which {days} days are known:", _judged(_forecast(values, days, "1d")))
+    for ago in (3, 7):
+        values = _shifted(np.random.default_rng(1), SERIES, ago)
+        print(f"a level that changed {ago} days ago:", _judged(_forecast(values, 200, "1d")))
     subtitle = ["Black: what came. Blue: median and 80% interval of the prior, from the dashed line on."]
     return finish(alt.vconcat(*parts, spacing=22), "Where the prior of series fails", subtitle)
 
 
-def _fan(past: pl.DataFrame, ahead: pl.DataFrame, title: str) -> alt.LayerChart:
+def _fan(seen: FloatArray, ahead: pl.DataFrame, freq: str, title: str) -> alt.LayerChart:
+    first, back = ahead["ds"].first(), pl.int_range(-len(seen), 0, eager=True)
+    dates = pl.select(ds=pl.lit(first).dt.offset_by(pl.format("{}" + freq[-1:], back)))["ds"]
+    past = pl.DataFrame({"ds": dates, "y": seen})
     x = alt.X("ds:T", title=None, axis=alt.Axis(grid=False, format="%b %Y", tickCount=8))
     base = alt.Chart(ahead).encode(x=x)
     actual = alt.Chart(pl.concat([past, ahead.select("ds", "y")])).mark_line(color=INK, strokeWidth=1.2)
