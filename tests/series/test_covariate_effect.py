@@ -68,6 +68,15 @@ def test_promotions_that_double_sales_are_found(panel, effect):
     np.testing.assert_allclose(lift[promoted].mean() / lift[~promoted].mean(), 2.0, rtol=0.05)
 
 
+def test_nothing_after_the_history_is_learned_from(promotions, panel, effect):
+    values, promo = promotions
+    ahead = promo.copy()
+    ahead[:, -H:] = 7.0
+    assert CovariateEffect.fit(panel_of(values, H, promo=ahead), 7) == effect
+    whole = ft.Panel.from_arrays(values, freq="1d", start="2024-01-01", future={"promo": list(ahead)})
+    assert CovariateEffect.fit(whole.up_to(int(panel.ends[0])), 7) == effect
+
+
 def test_promoted_steps_are_forecast_with_their_promotions(promotions, panel, effect):
     values, promo = promotions
     promoted = promo[:, -H:] == 1.0
@@ -254,6 +263,7 @@ def test_it_is_kept_with_the_model_and_what_is_not_given_is_named(make, panel, e
 
 def test_it_stands_beside_the_network_where_that_is_not_told_enough(panel, effect):
     choice = SeriesChoice({"network": 1.0}, {}, too_little_data=False, season=7, effect=effect)
+    assert choice.report().endswith("regression of what it does not read, on promo")
     ours = np.zeros((N, H + 1, 1, len(LEVELS)))
     found = choice.forecast(ours, panel, H + 1, LEVELS)
     assert (found[:, :H] == 0).all()

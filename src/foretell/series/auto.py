@@ -103,6 +103,9 @@ class SeriesChoice:
             lines.append("nothing was held back to judge by")
         if self.too_little_data:
             lines.append(f"the network was not trained: fewer than {LEAST_VALUES} values, or not asked for")
+        if self.effect is not None:
+            names = ", ".join(self.effect.code.names)
+            lines.append(f"beside the prior: a regression of what it does not read, on {names}")
         return "\n".join(lines)
 
 
