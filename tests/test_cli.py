@@ -357,7 +357,7 @@ def test_the_demo_makes_forecasts_a_leaderboard_and_pictures(tmp_path):
     made = {path.name for path in (tmp_path / "made").iterdir()}
     assert {"forecasts.csv", "leaderboard.json", "cdnow.csv", "model"} <= made
     assert {name for name in made if name.endswith(".png")} == {
-        "next_event.png", "tracking.png", "reliability.png", "activity.png", "forecast.png",
+        "next_event.png", "tracking.png", "reliability.png", "activity.png", "shop.png", "forecast.png",
         "error_by_step.png",
     }  # fmt: skip
     assert "foretell" in done.stdout

@@ -53,6 +53,12 @@ def test_every_picture_and_page_that_a_page_links_to_is_there():
     assert links > 10
 
 
+def test_every_picture_is_shown_by_a_page():
+    pages = [*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "benchmarks" / "README.md"]
+    shown = " ".join(page.read_text(encoding="utf-8") for page in pages)
+    assert [path.name for path in (DOCS / "images").iterdir() if f"images/{path.name}" not in shown] == []
+
+
 @pytest.mark.parametrize(
     "page",
     [*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "benchmarks" / "README.md"],

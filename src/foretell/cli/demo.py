@@ -42,7 +42,7 @@ def run_events(out: Path, forecaster: EventForecaster, *, sample: bool = False) 
     Parameters
     ----------
     out : Path
-        Directory for the log, the forecasts, the leaderboard, the model and four pictures.
+        Directory for the log, the forecasts, the leaderboard, the model and five pictures.
     forecaster : EventForecaster
     sample : bool
         Use the 1/10 sample of the customers.
@@ -69,6 +69,7 @@ def run_events(out: Path, forecaster: EventForecaster, *, sample: bool = False) 
         "tracking": plotting.plot_tracking(evaluation),
         "reliability": plotting.plot_reliability(evaluation),
         "activity": plotting.plot_activity(ours),
+        "shop": plotting.plot_shop(ours),
     }
     return Demo(evaluation, forecasts, files + _drawn(charts, place))
 
