@@ -149,3 +149,43 @@ def test_a_forecast_goes_by_covariates_that_are_known_ahead(tmp_path: Path) -> N
     assert out.exit_code == 0, out.output
     found = pl.read_csv(out.stdout.encode())["foretell"].to_numpy()
     np.testing.assert_allclose(found, np.where(promo[-7:], 40.0, 20.0), rtol=0.15)
+
+
+def test_visits_are_counted_and_added_up_by_step_and_group(tmp_path: Path) -> None:
+    days = np.datetime64("2024-01-01") + np.arange(900) * 7 % 90
+    table = {
+        "who": np.arange(900) % 40,
+        "day": days,
+        "paid": ["1.000,50 €"] * 900,
+        "shop": np.arange(900) % 2,
+    }
+    pl.DataFrame(table).write_csv(tmp_path / "visits.csv")
+    columns = [str(tmp_path / "visits.csv"), "--id", "who", "--time", "day", "--every", "1d"]
+    out = runner.invoke(
+        app,
+        [
+            "forecast",
+            *columns,
+            "--sum",
+            "paid",
+            "--count",
+            "--group",
+            "shop",
+            "--horizon",
+            "2",
+            "--level",
+            "80",
+        ],
+    )
+    assert out.exit_code == 0, out.output
+    rows = pl.read_csv(out.stdout.encode())
+    assert rows["unique_id"].unique().sort().to_list() == [0, 1]
+    assert rows["target"].unique().sort().to_list() == ["paid", "visits"]
+    assert rows["ds"].min() == "2024-03-31"
+    out = runner.invoke(
+        app,
+        ["fit", *columns, "--horizon", "7", "--model", "seasonal-naive", "--out", str(tmp_path / "model")],
+    )
+    assert out.exit_code == 0, out.output
+    total = runner.invoke(app, ["predict", str(tmp_path / "model")]).stdout
+    assert pl.read_csv(total.encode())["unique_id"].to_list() == ["visits"] * 7

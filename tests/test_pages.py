@@ -18,7 +18,7 @@ DOORS = {"baselines", "datasets", "distributed", "errors", "evaluation", "plotti
         ("backtest.md", 10),
         ("baselines.md", 20),
         ("saved-models.md", 13),
-        ("reading.md", 5),
+        ("reading.md", 8),
         ("read-series.md", 6),
         ("databases.md", 12),
         ("networks.md", 21),

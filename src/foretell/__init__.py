@@ -13,6 +13,7 @@ from foretell._version import __version__
 
 if TYPE_CHECKING:
     from foretell import baselines, datasets, errors, plotting, prep
+    from foretell.data.aggregation import aggregate
     from foretell.data.events import read_events
     from foretell.data.log import EventLog
     from foretell.data.panel import Panel
@@ -46,6 +47,7 @@ __all__ = [
     "TrainConfig",
     "WindowConfig",
     "__version__",
+    "aggregate",
     "anomalies",
     "backtest",
     "baselines",
@@ -66,6 +68,7 @@ __all__ = [
 # Where each name lives; imported on first use, so that `import foretell` stays cheap (PEP 562).
 _ROOMS = {
     "foretell": ("baselines", "datasets", "errors", "plotting", "prep"),
+    "foretell.data.aggregation": ("aggregate",),
     "foretell.data.events": ("read_events",),
     "foretell.data.log": ("EventLog",),
     "foretell.data.panel": ("Panel",),

@@ -122,7 +122,7 @@ def fit(
     ] = None,
     as_json: SummaryAsJson = False,
 ) -> None:
-    """Learn from a log of visits, or with --target from regular series; write the model to a directory."""
+    """Learn from a log of visits, or with --target or --every from regular series; write the model down."""
     question.check_horizon(horizon)
     _check_place(out)
     forecaster = build(question, learn, model)
@@ -155,7 +155,8 @@ def forecast(
     """
     if not question.needs_horizon:
         raise ParameterError(
-            "forecast answers for regular series: name a column with --target; visits need a model first: "
+            "forecast answers for regular series: name a column with --target, or a step to count visits by "
+            "with --every; what customers do needs a model first: "
             "foretell fit"
         )
     question.check_horizon(horizon)
@@ -194,7 +195,7 @@ def _read_single(question: Question, read: ReadOptions) -> Data:
     try:
         return question.read(read)
     except DataError:
-        if read.id != ReadOptions.id:
+        if read.id != ReadOptions.id or read.every is not None:
             raise
         return question.read(dataclasses.replace(read, id=""))
 

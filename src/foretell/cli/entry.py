@@ -38,12 +38,16 @@ _ALIASES = {
     "ids": "id",
 }
 _QUOTES = "'\""
-_WHOSE = {"events": "logs of visits", "series": "regular series"}
+_WHOSE = {
+    "events": "logs of visits",
+    "series": "regular series",
+    "steps": "visits that are counted by step, with --every",
+}
 
 
 def kind_of_source(given: Mapping[str, object]) -> Kind:
-    """Return the question that is asked of rows: with ``--target`` that of regular series."""
-    return "series" if given.get("target") else "events"
+    """Return the question that is asked of rows: with ``--target`` or ``--every`` that of regular series."""
+    return "series" if given.get("target") or given.get("every") else "events"
 
 
 def kind_of_model(given: Mapping[str, object]) -> Kind | None:
@@ -110,11 +114,13 @@ def _fields(kind: type[DataclassInstance]) -> list[inspect.Parameter]:
 def _question(ctx: typer.Context, kind: Kind | None, options: Mapping[str, inspect.Parameter]) -> Question:
     """Return what the commands do with a question, once no option of the other one was given."""
     if kind is not None:
+        kinds = {kind, "steps"} if ctx.params.get("every") else {kind}
         for name, parameter in options.items():
             marks = getattr(parameter.annotation, "__metadata__", ())
             whose = [mark.kind for mark in marks if isinstance(mark, Belongs)]
             source = ctx.get_parameter_source(name)
-            if whose and kind not in whose and source is not None and source.name == "COMMANDLINE":
+            given = source is not None and source.name == "COMMANDLINE"
+            if given and whose and kinds.isdisjoint(whose):
                 series = ", or name a column to forecast with --target" if "target" in options else ""
                 raise ParameterError(
                     f"{_spellings(ctx)[name]} belongs to {_WHOSE[whose[0]]}, and these are {_WHOSE[kind]}: "

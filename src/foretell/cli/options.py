@@ -30,13 +30,14 @@ class Belongs:
 
     Attributes
     ----------
-    kind : {"events", "series"}
+    kind : {"events", "series", "steps"}
+        ``"steps"``: visits that are counted by step, and then are regular series.
     """
 
-    kind: Literal["events", "series"]
+    kind: Literal["events", "series", "steps"]
 
 
-EVENTS, SERIES = Belongs("events"), Belongs("series")
+EVENTS, SERIES, STEPS = Belongs("events"), Belongs("series"), Belongs("steps")
 
 
 # What the readers, the heads and the pictures take by name.
@@ -56,6 +57,7 @@ def _of(panel: str) -> Callable[..., OptionInfo]:
 
 
 _read, _visits, _series = _of("What to read"), _of("Visits"), _of("Regular series, with --target")
+_steps = _of("Visits by step, as regular series")
 _learn, _show = _of("How to learn"), _of("What to write")
 _Names = list[str] | None
 
@@ -100,7 +102,12 @@ class RowOptions:
     chunk_rows: Annotated[
         int, _read("--chunk-rows", min=1, help="Rows that a database delivers at once.")
     ] = 100_000
-    group: Annotated[str | None, _visits("--group", help="Column of the place (store)."), EVENTS] = None
+    group: Annotated[
+        str | None,
+        _visits("--group", help="Column of the place (store); with --every a series each."),
+        EVENTS,
+        STEPS,
+    ] = None
 
     @property
     def rows(self) -> str | list[str]:
@@ -123,12 +130,15 @@ class ReadOptions(RowOptions):
     mark: Annotated[
         _Names, _visits("--mark", help="Numeric column, such as the amount; repeatable."), EVENTS
     ] = None
-    unit: Annotated[Unit, _visits("--unit", help="The clock's tick."), EVENTS] = "day"
+    unit: Annotated[Unit, _visits("--unit", help="The clock's tick."), EVENTS, STEPS] = "day"
     merge: Annotated[
-        Merge, _visits("--merge", help="One customer's events in the same period count as one."), EVENTS
+        Merge,
+        _visits("--merge", help="One customer's events in the same period count as one."),
+        EVENTS,
+        STEPS,
     ] = "auto"
     min_events: Annotated[
-        int, _visits("--min-events", min=1, help="Leave out customers with fewer."), EVENTS
+        int, _visits("--min-events", min=1, help="Leave out customers with fewer."), EVENTS, STEPS
     ] = 1
     holidays: Annotated[
         str | None, _visits("--holidays", help="Country whose holidays may be closed: DE, US-CA."), EVENTS
@@ -160,7 +170,17 @@ class ReadOptions(RowOptions):
         Refunds,
         _visits("--refunds", help="Rows with a negative mark: netted with what was bought before, or not."),
         EVENTS,
+        STEPS,
     ] = "net"
+    every: Annotated[
+        str | None,
+        _steps("--every", help="Make regular series of visits, with a step such as 1d, 1w, 1mo."),
+        STEPS,
+    ] = None
+    sum: Annotated[_Names, _steps("--sum", help="Numeric column to add up; repeatable."), STEPS] = None
+    count: Annotated[
+        bool, _steps("--count", help="Count visits, by default where nothing is added up."), STEPS
+    ] = False
 
 
 @dataclasses.dataclass(frozen=True)

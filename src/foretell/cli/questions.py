@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, cast
 
 from foretell.cli import terminal
 from foretell.cli.options import Picture, ReadOptions, RowOptions
@@ -82,9 +82,13 @@ class Events(_Question):
 
     def read(self, options: ReadOptions) -> EventLog:
         """Read a log of visits."""
+        return self.log(options, options.mark or ())
+
+    def log(self, options: ReadOptions, marks: Sequence[str]) -> EventLog:
+        """Read a log of visits with some marks."""
         return self._read(
             options,
-            marks=options.mark or (),
+            marks=marks,
             unit=options.unit,
             merge=None if options.merge == "none" else options.merge,
             start=options.start,
@@ -208,7 +212,9 @@ class Series(_Question):
     needs_horizon = True
 
     def read(self, options: ReadOptions) -> Panel:
-        """Read a panel, of one series if the id is empty."""
+        """Read a panel, of one series if the id is empty; with a step to count by, of visits."""
+        if options.every is not None:
+            return self._counted(options, options.every)
         from foretell.data.series import read_series  # noqa: PLC0415
 
         names = ("target", "past", "future", "static", "categorical")
@@ -223,6 +229,24 @@ class Series(_Question):
         }
         with terminal.busy("reading"):
             panel = read_series(options.rows, **how)  # type: ignore[arg-type]  # options of the same types
+        terminal.say(panel.report)
+        terminal.say(repr(panel))
+        return panel
+
+    @staticmethod
+    def _counted(options: ReadOptions, every: str) -> Panel:
+        """Read a log of visits, and make series of it: of each group where groups are named."""
+        for name in ("target", "past", "future", "static", "categorical", "freq"):
+            if getattr(options, name):
+                raise ParameterError(
+                    f"--{name} is for rows that are series, not for visits with --every: leave it out"
+                )
+        log = Events().log(options, options.sum or ())
+        from foretell.data.aggregation import aggregate  # noqa: PLC0415
+
+        by: Literal["group"] | None = None if options.group is None else "group"
+        count = True if options.count else None
+        panel = aggregate(log, every, sum=options.sum or (), count=count, by=by)
         terminal.say(panel.report)
         terminal.say(repr(panel))
         return panel
