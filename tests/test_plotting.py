@@ -274,6 +274,21 @@ def test_visits_that_are_dated_by_month_have_no_week():
     assert values(chart, "days", "chance")
 
 
+@pytest.mark.parametrize(
+    "draw",
+    [
+        plotting.plot_shop,
+        plotting.plot_activity,
+        plotting.plot_tracking,
+        lambda m: plotting.plot_next_event(m, 4),
+    ],
+    ids=["shop", "activity", "tracking", "next"],
+)
+def test_a_statistic_has_no_picture_of_its_own(board, draw):
+    with pytest.raises(ParameterError, match="ParetoNBD has no such picture; expected an EventForecaster"):
+        draw(board.models["Pareto/NBD"])
+
+
 def network_rows(chart):
     return {row["name"]: row for row in chart.layer[1].data.values}
 

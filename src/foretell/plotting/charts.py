@@ -111,8 +111,20 @@ def ours_first(evaluation: Evaluation) -> list[str]:
     return sorted(evaluation.table()["model"], key=lambda name: name not in evaluation.ours)
 
 
+def needs_forecaster(model: object) -> None:
+    """Refuse what is no forecaster of ours, such as a statistic."""
+    from foretell.events.forecaster import EventForecaster  # noqa: PLC0415  # not for charts of series
+
+    if not isinstance(model, EventForecaster):
+        raise ParameterError(
+            f"{type(model).__name__} has no such picture; expected an EventForecaster: foretell fit without "
+            "--model, or compare both by foretell evaluate --pictures"
+        )
+
+
 def needs_mixture(model: EventForecaster) -> None:
     """Refuse a forecaster whose head does not know who is still active."""
+    needs_forecaster(model)
     if model.model_.network.kind != "mixture":
         raise ParameterError(
             f"the head {model.model_.network.kind!r} does not know who is still active; expected a "

@@ -25,6 +25,7 @@ from foretell.plotting.charts import (
     apart,
     finish,
     moments,
+    needs_forecaster,
     needs_mixture,
     ours_first,
     spelled,
@@ -129,6 +130,7 @@ def _of_evaluation(
 
 
 def _band(model: EventForecaster, horizon: str | int) -> pl.DataFrame:
+    needs_forecaster(model)
     weeks = model.predict_totals(horizon, by="week")
     return weeks.rename(lambda name: name.replace("visits", "foretell"))
 

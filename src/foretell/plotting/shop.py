@@ -14,7 +14,17 @@ import polars as pl
 from foretell.core import IntArray
 from foretell.core.time import UNIT_SECONDS
 from foretell.data.log import EventLog
-from foretell.plotting.charts import BLUE, GREY, VERMILION, WIDTH, Chart, finish, moments, spelled
+from foretell.plotting.charts import (
+    BLUE,
+    GREY,
+    VERMILION,
+    WIDTH,
+    Chart,
+    finish,
+    moments,
+    needs_forecaster,
+    spelled,
+)
 
 if TYPE_CHECKING:
     from foretell.events.clock import OperationalClock
@@ -58,12 +68,18 @@ def plot_shop(model: EventForecaster) -> Chart:
     model : EventForecaster
         Fitted, of any kind and head.
 
+    Raises
+    ------
+    ParameterError
+        It is another model, such as a statistic.
+
     Examples
     --------
     >>> prior = ft.EventForecaster(model="prior").fit(log, as_of="1997-09-30")
     >>> plot_shop(prior).to_dict()["title"]["text"]
     'What was learned of the shop'
     """
+    needs_forecaster(model)
     log, learned = model.log_, _learned(model)
     parts: list[alt.Chart | alt.LayerChart | alt.HConcatChart] = []
     if learned.summary is not None:
