@@ -44,11 +44,13 @@ def test_units_do_not_matter(factor):
     np.testing.assert_allclose(scaled / factor, plain, rtol=1e-2)
 
 
-def test_an_answer_does_not_depend_on_who_else_is_asked():
-    series = [*waves(3, 90), *waves(2, 20), [4.0]]
-    together = prior_quantiles(daily(series), 5, LEVELS)
-    for i, values in enumerate(series):
-        np.testing.assert_allclose(prior_quantiles(daily([values]), 5, LEVELS)[0], together[i], rtol=1e-3)
+def test_an_answer_does_not_depend_to_the_last_bit_on_who_else_is_asked():
+    panel = daily([*waves(66, 40), *waves(3, 90), [4.0]])
+    together = prior_quantiles(panel, 9, LEVELS)
+    for chosen in ([3], [67], [69], [5, 6, 40, 68], [*range(0, 70, 2)]):
+        np.testing.assert_array_equal(
+            prior_quantiles(panel.take(np.array(chosen)), 9, LEVELS), together[chosen]
+        )
 
 
 def test_any_length_and_any_horizon_is_answered():

@@ -118,18 +118,18 @@ def _batches(lengths: IntArray, late: IntArray) -> Iterator[tuple[IntArray, int,
 
 
 def _scaled_quantiles(reading: Reading, seasons: Seasons) -> FloatArray:
-    """Return what the network says, always of as many series: sums of others round in other ways.
+    """Return what the network says.
 
     Of steps without a second season, months and coarser ones, the median moves towards the mean of classical
     forecasts that follow a trend, and all quantiles with it.
     """
-    parts = [np.resize(part, (_BATCH, *part.shape[1:])) for part in reading[:4]]
-    answer: FloatArray = forecast(prior_weights(), (parts[0], parts[1], parts[2], parts[3]))
-    answer = answer[: len(reading.base)]
+    parts = reading.tokens, reading.static, reading.steps, reading.anchors
+    answer: FloatArray = forecast(prior_weights(), parts)
     if seasons.second > 1 or seasons.first > _LONGEST_COMBINED:
         return answer
     combined = reading.anchors[..., _TRENDED].mean(axis=-1)
-    return answer + _COMBINED * (combined - answer[..., MIDDLE])[..., None]
+    answer += _COMBINED * (combined - answer[..., MIDDLE])[..., None]
+    return answer
 
 
 def _rolled(values: FloatArray, seasons: Seasons, h: int) -> FloatArray:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from foretell.nn.arrays import product
 from foretell.series.prior_features import ANCHORS
 from foretell.series.quantiles import QUANTILES
 from foretell.series.smoothing import Singles
@@ -49,7 +50,7 @@ def lstm(gates: Singles, recurrent: Singles) -> Singles:
     state = np.zeros((len(gates), units), gates.dtype)
     memory = np.zeros_like(state)
     for t in range(gates.shape[1]):
-        sums = state @ recurrent
+        sums = product(state, recurrent)
         sums += gates[:, t]
         i, f, g, o = np.split(sums, 4, axis=1)
         memory = _sigmoid(f) * memory + _sigmoid(i) * np.tanh(g)
@@ -83,7 +84,8 @@ def forecast(
     gates = embedded @ weights["lstm"] + weights["lstm.bias"]
     state = recurrence(gates, weights["lstm.recurrent"])
     read = ops.concatenate([state, static], axis=1)
-    context = swish(read @ weights["context"] + weights["context.bias"]) @ weights["from_context"]
+    context = swish(product(read, weights["context"]) + weights["context.bias"])
+    context = product(context, weights["from_context"])
     x = swish(context[:, None] + steps @ weights["from_steps"] + weights["first.bias"])
     for layer in ("second", "third"):
         x = x + swish(x @ weights[layer] + weights[layer + ".bias"])
