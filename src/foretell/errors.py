@@ -19,6 +19,7 @@ and all that it warns of::
     ForetellWarning (UserWarning)
     ├── CalendarWarning               dates are those of months, or years apart from all others
     ├── CovariateWarning              covariates of the steps ahead are not given
+    ├── OutlierWarning                a value or a customer is far from all others
     ├── LeakageWarning                what a model is tested on was seen in training
     └── SmallDataWarning              there is too little for the network to learn from
 """
@@ -80,6 +81,10 @@ class CalendarWarning(ForetellWarning):
 
 class CovariateWarning(ForetellWarning):
     """Covariates that are known ahead are not given for the steps that are forecast."""
+
+
+class OutlierWarning(ForetellWarning):
+    """A value is a thousand times as large as all others, or one customer has a third of all rows."""
 
 
 class LeakageWarning(ForetellWarning):

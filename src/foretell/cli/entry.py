@@ -10,16 +10,17 @@ import dataclasses
 import functools
 import inspect
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, get_type_hints
+from typing import TYPE_CHECKING, TextIO, get_type_hints
 
 import typer
 
 from foretell.cli import terminal
 from foretell.cli.options import Belongs
 from foretell.cli.questions import QUESTIONS, Question, kind_of_directory
-from foretell.errors import ForetellError, ParameterError
+from foretell.errors import ForetellError, ForetellWarning, ParameterError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -80,7 +81,7 @@ def command(
 
         @functools.wraps(function)
         def call(ctx: typer.Context, **given: object) -> None:
-            with _failures(ctx):
+            with _failures(ctx), _warnings(ctx):
                 first = [] if ask is None else [_question(ctx, ask(given), options)]
                 for name, kind in classes.items():
                     given[name] = kind(
@@ -145,6 +146,29 @@ def _failures(ctx: typer.Context) -> Iterator[None]:
         ]
         terminal.say(" ".join(["foretell:", *about[:1], in_options(str(error), spelled)]))
         raise typer.Exit(2 if isinstance(error, ParameterError) else 1) from error
+
+
+@contextlib.contextmanager
+def _warnings(ctx: typer.Context) -> Iterator[None]:
+    """Say in one line what foretell warns of."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def say(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, ForetellWarning):
+                terminal.say(f"note: {in_options(str(message), _spellings(ctx))}")
+            else:
+                show(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = say
+        yield
 
 
 def _spellings(ctx: typer.Context) -> dict[str, str]:

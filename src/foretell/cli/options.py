@@ -46,6 +46,7 @@ Merge = Literal["auto", "none", "hour", "day", "week"]
 Closed = Literal["infer", "keep"]
 Duplicates = Literal["drop", "keep", "sum", "error", "mean", "last"]
 Refunds = Literal["net", "drop", "keep"]
+Strays = Literal["keep", "missing"]
 HeadName = Literal["mixture", "bins", "gap", "hazard"]
 Picture = Literal["next", "tracking", "activity", "shop", "reliability"]
 IfExists = Literal["append", "replace", "fail"]
@@ -93,6 +94,12 @@ class RowOptions:
     as_of: Annotated[str | None, _read("--as-of", help="Last observed day; by default the last event's.")] = (
         None
     )
+    exclude: Annotated[
+        _Names, _read("--exclude", help="Customer or series to leave out, such as guests; repeatable.")
+    ] = None
+    strays: Annotated[
+        Strays, _read("--strays", help="Values 1,000 times as large as all others: keep, or missing.")
+    ] = "keep"
     encoding: Annotated[
         str | None, _read("--encoding", help="Of text files, such as cp1252; by default it is guessed.")
     ] = None
@@ -116,8 +123,9 @@ class RowOptions:
 
     def shared(self) -> dict[str, object]:
         """Return the arguments that the readers of both questions take, the columns apart."""
-        names = ("query", "table", "time_format", "time_zone", "as_of", "encoding", "sheet", "chunk_rows")
-        return {name: getattr(self, name) for name in names}
+        names = ("query", "table", "time_format", "time_zone", "as_of", "strays", "encoding", "sheet")
+        given = {name: getattr(self, name) for name in (*names, "chunk_rows")}
+        return given | {"exclude": self.exclude or None}
 
 
 @dataclasses.dataclass(frozen=True)

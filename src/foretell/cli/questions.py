@@ -102,7 +102,11 @@ class Events(_Question):
         """Read what came after a model's as-of date, with its own unit, merging, marks and rules."""
         log = self.data(model)
         start = log.date(log.as_of + 1)
-        options = dataclasses.replace(options, time_zone=options.time_zone or log.time_zone)
+        options = dataclasses.replace(
+            options,
+            time_zone=options.time_zone or log.time_zone,
+            exclude=options.exclude or [str(customer) for customer in log.excluded],
+        )
         try:
             own: dict[str, object] = {
                 name: getattr(log, name) for name in ("unit", "merge", "refunds", "duplicates")

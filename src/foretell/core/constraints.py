@@ -182,7 +182,7 @@ def as_quantiles(levels: object, name: str = "levels") -> tuple[float, ...]:
     return given
 
 
-def as_ids(ids: object) -> list[object] | None:
+def as_ids(ids: object, name: str = "ids") -> list[object] | None:
     """Return ids as a list, or None for all; a text or a number alone is refused.
 
     Examples
@@ -193,11 +193,11 @@ def as_ids(ids: object) -> list[object] | None:
     if ids is None:
         return None
     if isinstance(ids, (str, bytes)) or not isinstance(ids, (Collection, pl.Series, np.ndarray)):
-        raise ParameterError(f"ids={ids!r}; expected a list of ids: ids=[{ids!r}]")
+        raise ParameterError(f"{name}={ids!r}; expected a list of ids: {name}=[{ids!r}]")
     given = list(ids)
     if not given or any(key is None for key in given):
         raise ParameterError(
-            f"ids={given!r}; expected a list of at least one id and no None, such as ids=[42]"
+            f"{name}={given!r}; expected a list of at least one id and no None, such as {name}=[42]"
         )
     return given
 

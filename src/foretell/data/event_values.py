@@ -14,13 +14,14 @@ from foretell.data.refunds import Refunds, net
 from foretell.data.refunds import Rows as Amounts
 from foretell.data.report import Tally, brief
 from foretell.data.rows import GROUP, ID, ROW, TIME, EventColumns, EventOptions, Rows
+from foretell.data.strays import without_stray_values
 from foretell.errors import ColumnError, DataError
 
 _SURE: Final = 30  # rows, below which nothing is said of their signs
 
 
 def with_marks(
-    frame: pl.DataFrame, columns: EventColumns, tally: Tally, *, decimal_comma: bool
+    frame: pl.DataFrame, columns: EventColumns, options: EventOptions, tally: Tally, *, decimal_comma: bool
 ) -> pl.DataFrame:
     """Return the rows with marks as finite numbers, null where there is none."""
     for role in columns.value_roles():
@@ -43,7 +44,9 @@ def with_marks(
         tally.note(f"without {name!r}, missing", values.null_count() - unread)
         infinite = values.is_infinite().fill_null(value=False)
         tally.adjust(f"with an infinite {name!r}, missing", infinite, raw, frame[ROW])
-        frame = frame.with_columns((values.set(infinite, None) if infinite.any() else values).alias(role))
+        values = values.set(infinite, None) if infinite.any() else values
+        values = without_stray_values(values, name, frame[ROW], tally, missing=options.strays == "missing")
+        frame = frame.with_columns(values.alias(role))
     return frame
 
 

@@ -21,6 +21,7 @@ from foretell.data.rows import (
     EventColumns,
     EventOptions,
     Rows,
+    Strays,
     encode,
     in_order,
     opened,
@@ -29,6 +30,7 @@ from foretell.data.rows import (
     within,
 )
 from foretell.data.sources import read_rows
+from foretell.data.strays import tell_crowd
 from foretell.errors import CalendarWarning, DataError
 
 _YEAR_US: Final = 365 * 86_400_000_000
@@ -45,8 +47,10 @@ def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventL
     frame = with_times(frame, columns, options, tally)
     frame = within(frame, None, options.end, tally)
     frame = _without_strays(frame, columns, options, tally)
-    frame = with_marks(frame, columns, tally, decimal_comma=rows.decimal_comma)
+    frame = with_marks(frame, columns, options, tally, decimal_comma=rows.decimal_comma)
     ids, codes = encode(frame[ID], untyped=rows.untyped)
+    if options.ids is None:
+        tell_crowd(codes.to_numpy(), ids, tally)
     frame = in_order(frame.with_columns(codes.alias(ID)))
     frame = distinct(frame, rows, columns, options.duplicates, tally)
     frame, returned = without_refunds(frame, columns, options.refunds, tally)
@@ -86,6 +90,7 @@ def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventL
         refunds=options.refunds,
         duplicates=options.duplicates,
         refunded=refunded,
+        excluded=tuple(options.exclude or ()),
     )
 
 
@@ -194,6 +199,8 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
     start: object = None,
     as_of: object = None,
     ids: Collection[object] | None = None,
+    exclude: Collection[object] | None = None,
+    strays: Strays = "keep",
     encoding: str | None = None,
     sheet: str | None = None,
     min_events: int = 1,
@@ -249,6 +256,11 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
         Databases deliver only rows within them, give or take two days.
     ids : collection, optional
         Read these customers only.
+    exclude : collection, optional
+        Leave out these customers: guests, tills, words for nobody.
+    strays : {"keep", "missing"}
+        What becomes of marks that are more than 1,000 times as large as all others: they are said, and kept
+        or missing.
     encoding : str, optional
         In which text files are written, such as ``"cp1252"``; by default it is guessed where it is not UTF-8,
         and said in the report.
@@ -310,6 +322,8 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
         start=start,
         as_of=as_of,
         ids=ids,
+        exclude=exclude,
+        strays=strays,
         encoding=encoding,
         sheet=sheet,
         min_events=min_events,

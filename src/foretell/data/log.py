@@ -77,6 +77,8 @@ class EventLog(Ragged):
         What became of identical rows.
     refunded : Refunds
         What marks were before refunds.
+    excluded : tuple
+        Ids that were left out.
     """
 
     kind: ClassVar[Kind] = "events"
@@ -99,6 +101,7 @@ class EventLog(Ragged):
     refunds: RefundRule = "net"
     duplicates: RepeatRule = "drop"
     refunded: Refunds = dataclasses.field(default_factory=Refunds.none)
+    excluded: tuple[object, ...] = ()
 
     def __repr__(self) -> str:
         return (

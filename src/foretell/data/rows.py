@@ -22,6 +22,7 @@ from foretell.data.times import TimeReader
 from foretell.errors import ColumnError, EmptyLogError, ParameterError
 
 Closed = Literal["infer", "keep"]
+Strays = Literal["keep", "missing"]
 Duplicates = Literal["error", "mean", "sum", "last"]
 
 
@@ -34,6 +35,8 @@ class ReadOptions:
     start: object = None
     as_of: object = None
     ids: Collection[object] | None = None
+    exclude: Collection[object] | None = None
+    strays: Strays = "keep"
     encoding: str | None = None
     sheet: str | None = None
     chunk_rows: int = 100_000
@@ -43,6 +46,8 @@ class ReadOptions:
         if self.encoding is not None:
             check_encoding(self.encoding)
         as_ids(self.ids)
+        as_ids(self.exclude, "exclude")
+        check("strays", self.strays, OneOf(("keep", "missing")))
         if self.time_zone is not None:
             _check_zone(self.time_zone)
         if self.begin is not None and self.end is not None and self.begin >= self.end:
@@ -394,13 +399,16 @@ def with_ids(rows: Rows, columns: Columns, options: ReadOptions, tally: Tally, w
         missing |= ids.is_nan().fill_null(value=False)
     if missing.any():
         frame = tally.drop(frame, missing, "without an id", "row " + frame[ROW].cast(pl.String))
+    if options.exclude is not None:
+        excluded = _as_ids(options.exclude, frame[ID].dtype, columns.id, "exclude").to_list()
+        frame = tally.drop(frame, frame[ID].is_in(excluded), f"of {whose} that are excluded", frame[ID])
     if options.ids is None:
         return frame
-    others = ~frame[ID].is_in(_as_ids(options.ids, frame[ID].dtype, columns.id).to_list())
+    others = ~frame[ID].is_in(_as_ids(options.ids, frame[ID].dtype, columns.id, "ids").to_list())
     return tally.drop(frame, others, f"of {whose} that were not asked for", frame[ID])
 
 
-def _as_ids(ids: Collection[object], dtype: pl.DataType, column: str | None) -> pl.Series:
+def _as_ids(ids: Collection[object], dtype: pl.DataType, column: str | None, argument: str) -> pl.Series:
     """Return the asked-for ids in the type of the id column."""
     as_text = isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)) or len({*map(type, ids)}) > 1
     try:
@@ -408,7 +416,7 @@ def _as_ids(ids: Collection[object], dtype: pl.DataType, column: str | None) -> 
         return values if isinstance(dtype, (pl.Categorical, pl.Enum)) else values.cast(dtype)
     except (pl.exceptions.PolarsError, TypeError) as error:
         raise ParameterError(
-            f"ids holds values that cannot be ids of column {column!r}, which is of type {dtype}: "
+            f"{argument} holds values that cannot be ids of column {column!r}, which is of type {dtype}: "
             f"{list(ids)[:3]}"
         ) from error
 

@@ -23,12 +23,21 @@ from foretell.data.rows import (
     Rows,
     SeriesColumns,
     SeriesOptions,
+    Strays,
     encode,
     in_order,
     opened,
     with_ids,
 )
-from foretell.data.series_values import name_row, observed, single, static_values, with_steps, with_values
+from foretell.data.series_values import (
+    name_row,
+    observed,
+    single,
+    static_values,
+    with_steps,
+    with_values,
+    without_strays,
+)
 from foretell.data.sources import read_rows
 from foretell.errors import DataError, ParameterError
 
@@ -55,6 +64,7 @@ def assemble_panel(rows: Rows, columns: SeriesColumns, options: SeriesOptions) -
     ids, codes = encode(frame[ID], untyped=rows.untyped)
     frame = in_order(frame.with_columns(codes.alias(ID)))
     frame = single(frame, columns, ids, options.duplicates, tally, dates=dates)
+    frame = without_strays(frame, columns, ids, tally, missing=options.strays == "missing", dates=dates)
     owner, times = frame[ID].to_numpy().astype(np.int64), frame[TIME].to_numpy()
     grid = fit_grid(owner, times, options.freq, options.closed, whole_numbers=whole_numbers)
     index, on_grid = grid.locate(times)
@@ -276,6 +286,8 @@ def read_series(  # noqa: PLR0913  # one keyword for each way that rows are writ
     start: object = None,
     as_of: object = None,
     ids: Collection[object] | None = None,
+    exclude: Collection[object] | None = None,
+    strays: Strays = "keep",
     encoding: str | None = None,
     sheet: str | None = None,
     chunk_rows: int = 100_000,
@@ -320,6 +332,11 @@ def read_series(  # noqa: PLR0913  # one keyword for each way that rows are writ
         after ``as_of`` only future covariates are read.
     ids : collection, optional
         Read these series only.
+    exclude : collection, optional
+        Leave out these series.
+    strays : {"keep", "missing"}
+        What becomes of a target that is more than 1,000 times as large as all others of its series: it is
+        said, and kept or missing.
 
     Returns
     -------
@@ -369,6 +386,8 @@ def read_series(  # noqa: PLR0913  # one keyword for each way that rows are writ
         start=start,
         as_of=as_of,
         ids=ids,
+        exclude=exclude,
+        strays=strays,
         encoding=encoding,
         sheet=sheet,
         chunk_rows=chunk_rows,

@@ -21,6 +21,7 @@ from foretell.data.rows import (
     with_times,
     within,
 )
+from foretell.data.strays import FACTOR, REASON, SURE, tell_stray
 from foretell.data.times import number_kind, with_days
 from foretell.errors import ColumnError, DataError, ParameterError
 
@@ -208,6 +209,35 @@ def single(
     tally.leave_out(reason, repeated.height - merged.height, shown)
     alone = frame.filter(pl.Series(~(same[1:] | same[:-1])))
     return in_order(pl.concat([alone, merged.select(frame.columns)]))
+
+
+def without_strays(
+    frame: pl.DataFrame, columns: SeriesColumns, ids: pl.Series, tally: Tally, *, missing: bool, dates: bool
+) -> pl.DataFrame:
+    """Return the rows with targets that are far from all others of their series missing, or warn of them."""
+    for role, name in columns.of_kind("target").items():
+        size = pl.when(pl.col(role) != 0).then(pl.col(role).abs())
+        by_series = frame.group_by(ID).agg(size.count().alias("given"), size.top_k(2).alias("top"))
+        apart = by_series.filter(
+            pl.col("given") > SURE,
+            pl.col("top").list.first() > FACTOR * pl.col("top").list.get(1, null_on_oob=True),
+        )
+        if apart.is_empty():
+            continue
+        limits = frame.select(ID, role).join(
+            apart.select(ID, pl.col("top").list.get(0).alias("top")), on=ID, how="left", maintain_order="left"
+        )
+        mask = (limits[role].abs() >= limits["top"]).fill_null(value=False)
+        shown = [
+            name_row(ids, row, dates=dates) for row in frame.filter(mask).select(ID, TIME).head(3).iter_rows()
+        ]
+        if missing:
+            rows = pl.Series(shown + [""] * (int(mask.sum()) - len(shown)), dtype=pl.String)
+            tally.adjust(f"with {name!r} {REASON} of their series, missing", mask.filter(mask), rows)
+            frame = frame.with_columns(frame[role].set(mask, None))
+        else:
+            tell_stray(name, tally.origin, int(mask.sum()), shown[0])
+    return frame
 
 
 def _combined(values: pl.Expr, rule: Duplicates) -> pl.Expr:

@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from foretell.core import FloatArray, IntArray
+from foretell.core.constraints import plain
 from foretell.core.contracts import Arrays, Described, State
 from foretell.core.grid import Grid
 from foretell.core.ragged import to_offsets
@@ -63,6 +64,9 @@ def log_state(log: EventLog) -> State:
         "time_zone": log.time_zone,
         "refunds": log.refunds,
         "duplicates": log.duplicates,
+        "excluded": [
+            key if isinstance(key, (int, float, str)) else str(key) for key in map(plain, log.excluded)
+        ],
     }
     columns = {"unique_id": log.ids, "times": ragged_column(log.times, log.offsets)}
     columns |= {f"mark-{k}": ragged_column(mark, log.offsets) for k, mark in enumerate(log.marks.T)}
@@ -104,6 +108,7 @@ def log_from_state(state: State) -> EventLog:
         # Logs of the first versions kept all rows.
         refunds=described.get("refunds", "keep"),
         duplicates=described.get("duplicates", "keep"),
+        excluded=tuple(described.get("excluded", ())),
         refunded=_refunds(state.tables.get("refunds")),
     )
     _check_log(log)
