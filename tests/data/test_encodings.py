@@ -17,6 +17,7 @@ TEXTS = [
     ("客戶,日期,金額\n王小明,2024-01-01,台北市\n陳美玲,高雄", ["big5"], "big5"),
     ("陳美玲", ["big5"], "big5"),
     ("顧客,日付,金額\n田中太郎,2024-01-01,東京\nさくら,大阪カフェ", ["shift_jis"], "shift_jis"),
+    ("고객,날짜\n김철수,서울특별시\n이영희,부산광역시\n박민수,대구광역시", ["euc_kr"], "euc_kr"),
     ("клиент,дата,сумма\nИванов,2024-01-01,12\nМосква", ["cp1251"], "cp1251"),
 ]
 CASES = [(text, written, told) for text, names, told in TEXTS for written in names]

@@ -1,6 +1,7 @@
 """Files as people have them: encodings, packings, folders, spreadsheets, files that are databases."""
 
 import contextlib
+import datetime as dt
 import gzip
 import io
 import sqlite3
@@ -48,6 +49,10 @@ def zipped(**files):
         ("a.csv", CSV.encode("utf-16-le"), "utf-16-le"),
         ("a.csv", CSV.encode("utf-8-sig"), None),
         ("a.csv", CSV.replace("\n", "\r"), None),
+        ("a.csv", "sep=;\n" + CSV.replace(",", ";"), None),
+        ("a.csv", "\n\n" + CSV, None),
+        ("a.csv", CSV.replace("who,when,much", "who, when, much "), None),
+        ("a.csv", "\ufeff" + CSV.replace("who,when,much", '"who","when","much"'), None),
         ("a.csv", CSV.replace("\n", "\r\n").encode("cp1252"), "cp1252"),
         ("a.tsv", CSV.replace(",", "\t").encode("utf-16"), "utf-16"),
         ("a.csv.gz", gzip.compress(CSV.encode("cp1252")), "cp1252"),
@@ -70,6 +75,12 @@ def test_an_encoding_that_is_named_is_not_guessed(tmp_path):
     for name in ("ascii", "utf-8"):
         with pytest.raises(SourceError, match=f"not written in {name}"):
             read(path, encoding=name)
+    with pytest.raises(SourceError, match="not written in utf-16"):
+        read(path, encoding="utf-16")
+    with pytest.raises(ParameterError, match="encoding='hex' is not known"):
+        read(path, encoding="hex")
+    with pytest.raises(SourceError, match="there is no file 'yyy"):
+        read("y" * 5_000)
     with pytest.raises(ParameterError, match="is for files"):
         read(TABLE, encoding="cp1250")
     with pytest.raises(ParameterError, match=r"sheet='x' is for spreadsheets, and .*a.csv is none"):
@@ -122,6 +133,38 @@ def test_spreadsheets_are_read_by_sheet_and_written(tmp_path):
     ft.write_tables([TABLE, TABLE], tmp_path / "out.xlsx")
     again = read(tmp_path / "out.xlsx", duplicates="keep")
     assert again.marks.ravel().tolist() == [8.0, 3.0, 4.0]
+
+
+ODS = (
+    '<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" '
+    'xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0" '
+    'xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0" office:version="1.2"><office:body>'
+    '<office:spreadsheet><table:table table:name="Visits">{}</table:table></office:spreadsheet></office:body>'
+    "</office:document-content>"
+)
+
+
+def open_document_cell(value):
+    kinds = {float: "float", dt.date: "date"}
+    kind = kinds.get(type(value), "string")
+    attribute = {"float": "value", "date": "date-value"}.get(kind)
+    told = f' office:{attribute}="{value}"' if attribute else ""
+    return f'<table:table-cell office:value-type="{kind}"{told}><text:p>{value}</text:p></table:table-cell>'
+
+
+def test_sheets_of_open_documents_are_read(tmp_path):
+    pytest.importorskip("fastexcel")
+    rows = [TABLE.columns, *TABLE.cast({"much": pl.Float64}).rows()]
+    cells = ("".join(map(open_document_cell, row)) for row in rows)
+    body = "".join(f"<table:table-row>{row}</table:table-row>" for row in cells)
+    kind = "application/vnd.oasis.opendocument.spreadsheet"
+    manifest = '<m:manifest xmlns:m="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"></m:manifest>'
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("mimetype", kind)
+        archive.writestr("content.xml", ODS.format(body))
+        archive.writestr("META-INF/manifest.xml", manifest)
+    assert_is_the_shop(read(put(tmp_path, "a.ods", packed.getvalue()), sheet="Visits"))
 
 
 def test_without_the_reader_of_spreadsheets_it_is_said_how_to_install_it(tmp_path, monkeypatch):

@@ -228,7 +228,7 @@ def test_as_of_hides_what_came_later_but_for_what_is_known_ahead():
     [
         ({"target": "y"}, ColumnError, "no column 'y'; its columns are 'who', 'when', 'much', 'more'"),
         ({"target": "Much"}, ColumnError, "did you mean 'much'"),
-        ({"target": "more"}, ColumnError, "the target column 'more' holds text, such as 'x', 'y'"),
+        ({"target": "more"}, ColumnError, "the target column 'more' holds text, such as 'x' in row 1, 'y'"),
         ({"target": []}, ParameterError, "target is empty"),
         ({"target": ["much", "much"]}, ParameterError, "target names 'much' more than once"),
         ({"past": "much"}, ParameterError, "'much' is named by target= and by past="),

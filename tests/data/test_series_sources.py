@@ -123,7 +123,7 @@ def test_in_csv_what_reads_as_a_number_is_one_unless_it_names_a_category(tmp_pat
 def test_text_among_numbers_is_refused_as_a_covariate(tmp_path):
     rows = "".join(f"1,2024-01-0{k},1,{k}\n" for k in range(1, 8))
     (tmp_path / "a.csv").write_text("unique_id,ds,y,kind\n" + rows + "1,2024-01-08,1,free\n")
-    with pytest.raises(ColumnError, match=r"'kind' holds text among numbers, such as 'free'; .*categorical="):
+    with pytest.raises(ColumnError, match=r"text among numbers, such as 'free' in row 8; .*categorical="):
         ft.read_series(tmp_path / "a.csv", past="kind")
     panel = ft.read_series(tmp_path / "a.csv", past="kind", categorical="kind")
     assert "free" in panel.past.categories["kind"]

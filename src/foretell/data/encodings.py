@@ -29,7 +29,7 @@ _LIKELY: Final = 0.4  # of what is beyond ASCII
 def check_encoding(name: object) -> None:
     """Raise where there is no encoding of this name."""
     try:
-        codecs.lookup(name)  # type: ignore[arg-type]  # that is the question
+        "".encode(name)  # type: ignore[arg-type]  # that is the question
     except (LookupError, TypeError, ValueError) as error:
         raise ParameterError(
             f"encoding={name!r} is not known; expected a name such as 'utf-8', 'utf-16', 'cp1252', "
@@ -125,6 +125,8 @@ def _of_two_bytes(text: bytes, encoding: str, common: re.Pattern[bytes]) -> floa
 _GB: Final = re.compile(rb"[\xb0-\xd7][\xa1-\xfe]|[\xa1-\xa3][\xa1-\xfe]")
 _BIG5: Final = re.compile(rb"[\xa4-\xc6][\x40-\x7e\xa1-\xfe]|[\xa1-\xa3][\x40-\x7e\xa1-\xfe]")
 _JIS: Final = re.compile(rb"\x82[\x4f-\xf1]|\x83[\x40-\x96]|[\x88-\x97][\x40-\xfc]|\x81[\x40-\xac]")
+_KOREAN: Final = re.compile(rb"[\xb0-\xc8][\xa1-\xfe]")
+_ENOUGH: Final = 20
 _LETTERS: Final = re.compile(
     rb"[A-Za-z][\x8a\x8c\x8e\x9a\x9c\x9e\x9f\xc0-\xff]{1,2}|[\xc0-\xff]{1,2}[A-Za-z]"
 )
@@ -132,6 +134,14 @@ _ALONE: Final = re.compile(
     rb"(?<![\x80-\xff])(?:[\x80\x82-\x86\x89\x8b\x91-\x99\x9b\xa0-\xbf]|[\xc0-\xff])(?![\x80-\xff])"
 )
 _CYRILLIC: Final = re.compile(rb"(?<![\x80-\xff])[\xc0-\xff\xa8\xb8][\xe0-\xff\xb8]+(?![\x80-\xff])")
+
+
+def _korean(text: bytes) -> float:
+    """Return more than 1 where there are many characters, all of which may be Korean as well as Chinese."""
+    runs = re.findall(rb"[\x80-\xff]+", text)
+    many = sum(map(len, runs)) // 2
+    korean = sum(len(_KOREAN.findall(run)) for run in runs if len(run) % 2 == 0)
+    return 1.01 if korean == many >= _ENOUGH and _decodes(text, "euc_kr") else 0.0
 
 
 def _western(text: bytes) -> float:
@@ -151,6 +161,7 @@ def _cyrillic(text: bytes) -> float:
 _SCORES: Final[dict[str, Callable[[bytes], float]]] = {
     "gb18030": lambda text: _of_two_bytes(text, "gb18030", _GB),
     "big5": lambda text: _of_two_bytes(text, "big5hkscs", _BIG5),
+    "euc_kr": _korean,
     "shift_jis": lambda text: _of_two_bytes(text, "cp932", _JIS),
     "cp1252": _western,
     "cp1251": _cyrillic,
@@ -186,10 +197,11 @@ def _decoded(file: IO[bytes], encoding: str, origin: str) -> Iterator[str]:
         block = file.read(_BLOCK)
         try:
             text = held + decoder.decode(block, final=not block)
-        except UnicodeDecodeError as error:
+        except UnicodeError as error:
+            where = read + getattr(error, "start", 0)
             raise SourceError(
-                f"{origin} is not written in {encoding}: {error.reason} near byte {read + error.start:,}; "
-                "name the right one by encoding=, or leave it out to have it guessed"
+                f"{origin} is not written in {encoding} ({getattr(error, 'reason', error)}, near byte "
+                f"{where:,}); name the right one by encoding=, or leave it out to have it guessed"
             ) from error
         read += len(block)
         # A carriage return at the end of a block may have its line feed in the next one.

@@ -12,7 +12,7 @@ from foretell.data.amounts import read_amounts
 from foretell.data.log import Merge, RefundRule, RepeatRule, first_of_period, period_of, summed
 from foretell.data.refunds import Refunds, net
 from foretell.data.refunds import Rows as Amounts
-from foretell.data.report import Tally, brief
+from foretell.data.report import Tally, in_rows
 from foretell.data.rows import GROUP, ID, ROW, TIME, EventColumns, EventOptions, Rows
 from foretell.data.strays import without_stray_values
 from foretell.errors import ColumnError, DataError
@@ -32,7 +32,7 @@ def with_marks(
             amounts = read_amounts(raw, decimal_comma=decimal_comma)
             bad = raw.filter(amounts.unreadable)
             if 2 * len(bad) > len(raw) - raw.null_count():
-                shown = ", ".join(repr(brief(value)) for value in bad.head(3))
+                shown = in_rows(bad, frame[ROW].filter(amounts.unreadable))
                 raise ColumnError(
                     f"the mark column {name!r} holds text, such as {shown}; expected numbers "
                     "(a place or a kind of event goes to group=)"

@@ -9,6 +9,7 @@ import glob
 import gzip
 import itertools
 import os
+import re
 import shutil
 import zipfile
 import zlib
@@ -19,6 +20,7 @@ from typing import IO, Final, Literal
 import polars as pl
 
 from foretell.data import encodings
+from foretell.data.report import brief
 from foretell.data.rows import Columns, ReadOptions, Rows, listed
 from foretell.errors import DataError, EmptyLogError, MissingDependencyError, ParameterError, SourceError
 
@@ -193,10 +195,15 @@ def find_files(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
         if not paths:
             raise SourceError("the list of files is empty; name at least one file")
         return paths
-    path = Path(source).expanduser()
-    if path.is_file():
+    try:
+        path = Path(source).expanduser()
+        is_file, is_folder = path.is_file(), path.is_dir()
+    except (OSError, RuntimeError) as error:  # too long; the home of nobody
+        reason = getattr(error, "strerror", None) or error
+        raise SourceError(f"there is no file {brief(source)!r}: {reason}; check the path") from error
+    if is_file:
         return [path]
-    if path.is_dir():
+    if is_folder:
         found = [file for file in sorted(path.iterdir()) if file.is_file() and kind_of(file) is not None]
         if not found:
             raise SourceError(f"the folder {path} holds no file that ends in one of {listed(_KINDS)}")
@@ -256,24 +263,29 @@ def _members(path: Path) -> list[_File]:
 
 def _scan_csv(file: _File, columns: Columns, options: ReadOptions, *, doubtful: bool) -> _Scan:
     text = _utf8(file, options.encoding, doubtful=doubtful)
-    names, delimiter = _header(text.header, columns)
-    columns.check(names, file.origin)
+    names, delimiter = _header(text.header, columns, text.delimiter)
+    plain = {name: name.strip() for name in names}
+    spaced = len(set(plain.values())) < len(names) or list(plain.values()) == names
+    shown = names if spaced else list(plain.values())
+    columns.check(shown, file.origin)
 
     def scan(encoding: Literal["utf8", "utf8-lossy"]) -> pl.LazyFrame:
         # Types are not inferred: ids keep their leading zeros, and no late row can contradict an early guess.
-        return pl.scan_csv(
+        rows = pl.scan_csv(
             text.path,
             separator=delimiter,
             infer_schema=False,
             null_values=_NULLS,
             glob=False,
             encoding=encoding,
+            skip_lines=text.before,
         )
+        return rows if spaced else rows.rename(plain)
 
     # Where semicolons part the columns, commas are decimal: spreadsheets of half of Europe write so.
     comma = delimiter == ";"
     # Broken text in columns that nobody asked for does no harm.
-    return _Scan(scan("utf8"), names, scan("utf8-lossy"), comma, text.told, text)
+    return _Scan(scan("utf8"), shown, scan("utf8-lossy"), comma, text.told, text)
 
 
 def _scan_parquet(file: _File, columns: Columns, options: ReadOptions, *, doubtful: bool) -> _Scan:
@@ -352,7 +364,11 @@ class _Text:
     ----------
     path : Path
     header : str
-        The first line.
+        The first line that holds something.
+    before : int
+        Lines before it.
+    delimiter : str or None
+        What a line before it says of what parts the columns.
     told : str
         What to say of how it was read.
     lasts : object
@@ -361,6 +377,8 @@ class _Text:
 
     path: Path
     header: str
+    before: int
+    delimiter: str | None
     told: str = ""
     lasts: object = None
 
@@ -381,7 +399,7 @@ def _utf8(file: _File, encoding: str | None, *, doubtful: bool) -> _Text:
                 else "is not one; drop the .gz from its name"
             )
         raise SourceError(f"{file.origin} should be a gzip file and {mend}") from error
-    if encoding is None and guess is None and (doubtful or not _is_text(head.partition(b"\n")[0])):
+    if encoding is None and guess is None and (doubtful or not _is_text(head)):
         with file.opened() as opened:
             guess = encodings.guess(opened, file.origin)
     written = encoding or guess or "utf-8"
@@ -393,12 +411,28 @@ def _utf8(file: _File, encoding: str | None, *, doubtful: bool) -> _Text:
     old_ends = b"\r" in head and b"\n" not in head
     # What is said to be UTF-8 and is not fails where it is written anew, which says where.
     if encodings.is_utf8(written) and not old_ends and not (doubtful and encoding):
-        return _Text(file.path, head.partition(b"\n")[0].decode("utf-8-sig").rstrip("\r"), told, file)
+        with file.opened() as opened:
+            return _Text(file.path, *_header_line(opened), told, file)
     with file.opened() as opened:
         made = encodings.rewritten(opened, written, f".{file.kind}", file.origin)
     with made.path.open("rb") as opened:
-        header = opened.readline(_MAX_LINE).decode("utf-8-sig", "replace").rstrip("\n")
-    return _Text(made.path, header, told, made)
+        return _Text(made.path, *_header_line(opened), told, made)
+
+
+_SEPARATOR: Final = re.compile(r"sep=([,;\t|])")  # as spreadsheets begin files for themselves
+
+
+def _header_line(opened: IO[bytes]) -> tuple[str, int, str | None]:
+    """Return the first line that names columns, how many are before it, and the delimiter that they name."""
+    before, delimiter = 0, None
+    while line := opened.readline(_MAX_LINE):
+        text = line.decode("utf-8-sig", "replace").rstrip("\r\n")
+        said = _SEPARATOR.fullmatch(text.strip(' "'))
+        if text.strip() and not said:
+            return text, before, delimiter
+        delimiter = said[1] if said else delimiter
+        before += 1
+    return "", 0, delimiter
 
 
 def _head_of(file: _File, opened: IO[bytes]) -> bytes:
@@ -410,9 +444,12 @@ def _head_of(file: _File, opened: IO[bytes]) -> bytes:
     return head
 
 
-def _is_text(line: bytes) -> bool:
+def _is_text(head: bytes) -> bool:
+    """Tell whether the first line that names columns is UTF-8, and what is before it."""
+    lines = head.split(b"\n")
+    names = next((k for k, line in enumerate(lines) if line.strip() and not line.startswith(b"sep=")), 0)
     try:
-        line.decode("utf-8")
+        b"\n".join(lines[: names + 1]).decode("utf-8")
     except UnicodeDecodeError:
         return False
     return True
@@ -452,12 +489,14 @@ def _check_lines(file: _File, opened: IO[bytes]) -> None:
             block = opened.read(_HEAD)
 
 
-def _header(line: str, columns: Columns) -> tuple[list[str], str]:
+def _header(line: str, columns: Columns, delimiter: str | None) -> tuple[list[str], str]:
     """Return the column names and the delimiter: the one that finds most of what was asked for."""
+    if delimiter is not None:
+        return next(csv.reader([line], delimiter=delimiter)), delimiter
     splits = {mark: next(csv.reader([line], delimiter=mark)) for mark in _DELIMITERS}
 
     def score(mark: str) -> tuple[int, int]:
-        return len(set(columns.names()) & set(splits[mark])), len(splits[mark])
+        return len(set(columns.names()) & {name.strip() for name in splits[mark]}), len(splits[mark])
 
     best = max(_DELIMITERS, key=score)
     return splits[best], best

@@ -141,3 +141,19 @@ def brief(value: object) -> str:
     """
     text = " ".join(str(value).split())
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1].rstrip()} …"
+
+
+def in_rows(values: pl.Series, rows: pl.Series) -> str:
+    """Return the first few different values for a message, each with the row where it was found first.
+
+    Examples
+    --------
+    >>> in_rows(pl.Series(["free", "free", "n.a."]), pl.Series([3, 4, 9]))
+    "'free' in row 3, 'n.a.' in row 9"
+    """
+    few = (
+        pl.DataFrame({"value": values, "row": rows})
+        .unique("value", keep="first", maintain_order=True)
+        .head(3)
+    )
+    return ", ".join(f"{brief(value)!r} in row {row:,}" for value, row in few.iter_rows())

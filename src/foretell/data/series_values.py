@@ -9,7 +9,7 @@ import polars as pl
 
 from foretell.core.grid import Frequency
 from foretell.data.amounts import NOTHING, read_amounts
-from foretell.data.report import Tally, brief
+from foretell.data.report import Tally, in_rows
 from foretell.data.rows import (
     ID,
     ROW,
@@ -55,7 +55,7 @@ class _Numbers:
             amounts = read_amounts(raw, decimal_comma=self.decimal_comma)
             bad = raw.filter(amounts.unreadable)
             if 2 * len(bad) > len(raw) - raw.null_count():
-                shown = ", ".join(repr(brief(value)) for value in bad.unique(maintain_order=True).head(3))
+                shown = in_rows(bad, self.rows.filter(amounts.unreadable))
                 raise ColumnError(
                     f"the {kind} column {name!r} holds text, such as {shown} ({len(bad):,} of {len(raw):,} "
                     "rows); expected numbers: mend them, or leave them empty where there is no number"
@@ -100,7 +100,7 @@ def _covariate(
     if not len(bad):
         return read(raw, name, kind)
     if 2 * len(bad) < given:
-        shown = ", ".join(repr(brief(value)) for value in bad.unique(maintain_order=True).head(3))
+        shown = in_rows(bad, read.rows.filter(amounts.unreadable))
         raise ColumnError(
             f"the {kind} column {name!r} holds text among numbers, such as {shown}; mend "
             f"it, or take its values as names of categories by categorical=[{name!r}]"
