@@ -6,7 +6,10 @@ customers, but JAX takes a second to import, and longer to compile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -34,6 +37,41 @@ def in_single(values: npt.ArrayLike, xp: Any) -> Array:
     """Return numbers as float32, which numpy converts them to, so that nothing has to be compiled."""
     single = np.asarray(values, dtype=np.float32)
     return single if xp is np else jnp.asarray(single)
+
+
+class _OneThread:
+    """Limits BLAS to one thread for as long as anybody is inside, in whichever thread."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+
+    @functools.cached_property
+    def _pools(self) -> Any:
+        import threadpoolctl  # noqa: PLC0415  # formulas that are not run need none
+
+        return threadpoolctl.ThreadpoolController()
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._limit = self._pools.limit(limits=1, user_api="blas")
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if not self._inside:
+                    self._limit.restore_original_limits()
+
+
+one_thread: Final = _OneThread()
+"""Return a context in which numpy multiplies on one thread.
+
+The networks' products are small: to share them out takes longer than they do, and many times as long where
+the other cores are busy.
+"""
 
 
 def product(inputs: Array, kernel: Array) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 from foretell.core import FloatArray, IntArray
 from foretell.data.panel import Panel
 from foretell.data.periodicity import find_season
+from foretell.nn.arrays import one_thread
 from foretell.series.prior_features import ANCHORS, Reading, Seasons, read
 from foretell.series.prior_network import Weights, forecast
 from foretell.series.quantiles import MIDDLE, QUANTILES, at_levels
@@ -50,9 +51,11 @@ def prior_quantiles(
         The shorter of two seasons; by default the natural one of the panel's step, or what is found.
     """
     seasons = seasons_of(panel, first_season(panel) if season is None else season)
-    columns = [
-        _quantiles_of(column, panel.offsets, seasons, h) for column in np.ascontiguousarray(panel.values.T)
-    ]
+    with one_thread():
+        columns = [
+            _quantiles_of(column, panel.offsets, seasons, h)
+            for column in np.ascontiguousarray(panel.values.T)
+        ]
     return np.sort(at_levels(np.stack(columns, axis=2), quantiles), axis=-1)
 
 

@@ -25,6 +25,7 @@ from foretell.events.horizon.days import DayClock
 from foretell.events.horizon.features import GRID, Float32Array, ShopSummary, Visits, histories_of, inputs
 from foretell.events.horizon.network import forward, read_weights
 from foretell.events.horizon.rates import LOST, MEANS, RateClasses
+from foretell.nn.arrays import one_thread
 
 _BLOCK = 20_000  # customers whose inputs are in memory at once
 
@@ -271,7 +272,8 @@ class HorizonForecaster(EventFormulas[Standing]):
             np.append(visits.owner, log.n_customers), np.append(visits.time, log.as_of), log.as_of, log.unit
         )
         blocks = np.array_split(np.arange(log.n_customers + 1), log.n_customers // _BLOCK + 1)
-        parts = [forward(self.weights_, inputs(visits.take(block), self.shop_)) for block in blocks]
+        with one_thread():
+            parts = [forward(self.weights_, inputs(visits.take(block), self.shop_)) for block in blocks]
         curves = CountCurves(
             *(
                 np.concatenate([getattr(part, field.name) for part in parts])
