@@ -102,6 +102,25 @@ def test_a_folder_and_a_zip_file_are_all_their_tables_with_columns_in_any_order(
     assert_is_the_shop(read(put(tmp_path, "both.zip", zipped(**packed))))
 
 
+def test_rows_that_are_longer_than_the_header_are_told_apart_by_what_has_a_name(tmp_path):
+    rows = CSV.replace("much\n", "much,till\n").replace("\n", ",1\n").replace("till,1", "till")
+    twice = rows + "Groß,2024-01-03,4,1,and more\n"
+    log = read(put(tmp_path, "a.csv", twice))
+    assert log.report.left_out == {"identical to another row, counted once": 1}
+
+
+def test_a_row_that_is_longer_than_the_header_is_named(tmp_path):
+    with pytest.raises(
+        SourceError, match=r"row 2 has 4 for 3, 'Müller,2024-01-05,1.234,50'; put .* into quotes"
+    ):
+        read(put(tmp_path, "a.csv", CSV.replace("05,2", "05,1.234,50")))
+
+
+def test_a_header_that_is_no_line_is_refused(tmp_path):
+    with pytest.raises(SourceError, match="new-line character"):
+        read(put(tmp_path, "a.csv", "who,wh\ren" + CSV[6:]))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -80,8 +80,8 @@ class _Scan:
     names : list of str
     whole : polars.LazyFrame
         The same rows, as far as that is needed to tell them apart.
-    decimal_comma : bool
-        Columns are parted by semicolons.
+    delimiter : str
+        What parts the columns of CSV.
     told : str
         What to say of how it was read.
     lasts : object
@@ -91,9 +91,14 @@ class _Scan:
     rows: pl.LazyFrame
     names: list[str]
     whole: pl.LazyFrame
-    decimal_comma: bool = False
+    delimiter: str = ""
     told: str = ""
     lasts: object = None
+
+    @property
+    def decimal_comma(self) -> bool:
+        """Whether columns are parted by semicolons, as spreadsheets do that write decimal commas."""
+        return self.delimiter == ";"
 
 
 def read_files(
@@ -167,6 +172,8 @@ def _read(
     except (pl.exceptions.PolarsError, OSError) as error:
         if not doubtful and any(word in str(error).lower() for word in _DOUBTFUL):
             raise _NoUTF8 from error
+        if "more fields" in str(error):
+            raise _too_long(scans, _origin(files)) from error
         raise _unreadable(_origin(files), files[0].kind, error) from error
     return frame, scans
 
@@ -183,7 +190,10 @@ def _fingerprints(scans: list[_Scan], columns: Columns) -> Callable[[], pl.Serie
     def read() -> pl.Series:
         # By name: the same columns in another order are the same row.
         rows = [scan.whole.select(pl.struct(sorted(set(scan.names))).hash().alias("row")) for scan in scans]
-        return _collected(rows)["row"]
+        try:
+            return _collected(rows)["row"]
+        except pl.exceptions.PolarsError:  # a file that is broken where nobody asked
+            return pl.Series([], dtype=pl.UInt64)
 
     return read
 
@@ -263,7 +273,10 @@ def _members(path: Path) -> list[_File]:
 
 def _scan_csv(file: _File, columns: Columns, options: ReadOptions, *, doubtful: bool) -> _Scan:
     text = _utf8(file, options.encoding, doubtful=doubtful)
-    names, delimiter = _header(text.header, columns, text.delimiter)
+    try:
+        names, delimiter = _header(text.header, columns, text.delimiter)
+    except csv.Error as error:
+        raise _unreadable(file.origin, file.kind, error) from error
     plain = {name: name.strip() for name in names}
     spaced = len(set(plain.values())) < len(names) or list(plain.values()) == names
     shown = names if spaced else list(plain.values())
@@ -279,13 +292,13 @@ def _scan_csv(file: _File, columns: Columns, options: ReadOptions, *, doubtful: 
             glob=False,
             encoding=encoding,
             skip_lines=text.before,
+            # Nobody asked for what goes beyond the columns that have names.
+            truncate_ragged_lines=encoding == "utf8-lossy",
         )
         return rows if spaced else rows.rename(plain)
 
-    # Where semicolons part the columns, commas are decimal: spreadsheets of half of Europe write so.
-    comma = delimiter == ";"
     # Broken text in columns that nobody asked for does no harm.
-    return _Scan(scan("utf8"), shown, scan("utf8-lossy"), comma, text.told, text)
+    return _Scan(scan("utf8"), shown, scan("utf8-lossy"), delimiter, text.told, text)
 
 
 def _scan_parquet(file: _File, columns: Columns, options: ReadOptions, *, doubtful: bool) -> _Scan:
@@ -500,6 +513,28 @@ def _header(line: str, columns: Columns, delimiter: str | None) -> tuple[list[st
 
     best = max(_DELIMITERS, key=score)
     return splits[best], best
+
+
+def _too_long(scans: list[_Scan], origin: str) -> SourceError:
+    """Return the error for a row with more fields than the header, which it names."""
+    found = ""
+    for scan in scans:
+        if not isinstance(scan.lasts, _Text):
+            continue
+        opening = gzip.open if scan.lasts.path.suffix == ".gz" else open
+        with opening(scan.lasts.path, "rt", encoding="utf-8", errors="replace", newline="") as file:
+            rows = csv.reader(itertools.islice(file, scan.lasts.before, None), delimiter=scan.delimiter)
+            longer = ((k, row) for k, row in enumerate(rows) if len(row) > len(scan.names))
+            with contextlib.suppress(csv.Error):
+                for k, row in itertools.islice(longer, 1):
+                    line = brief(scan.delimiter.join(row))
+                    found = f": row {k:,} has {len(row)} for {len(scan.names)}, {line!r}"
+        if found:
+            break
+    return SourceError(
+        f"{origin} holds rows of more fields than its header{found}; put what holds the delimiter into "
+        "quotes, such as the decimal comma of an amount"
+    )
 
 
 def _unreadable(origin: object, kind: str, error: BaseException) -> SourceError:
