@@ -225,6 +225,10 @@ def test_a_duckdb_file_is_read_by_its_url(tmp_path):
             "客户编号,日期,金额",
             "'客户编号' looks like the id, '日期' looks like the time, '金额' looks like the mark",
         ),
+        (
+            "Kundennummer,whem,Betrag",
+            r"did you mean 'whem'.*'Kundennummer' looks like the id, 'Betrag' looks like the mark; name them",
+        ),
         ("a,b,c", "its columns are 'a', 'b', 'c'; name them by id=, time=, marks="),
     ],
 )

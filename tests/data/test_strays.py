@@ -67,6 +67,7 @@ def test_a_customer_with_half_of_the_log_is_said_and_may_be_left_out():
     log = read(crowded, exclude=[999])
     assert 999 not in log.ids
     assert log.report.left_out == {"of customers that are excluded": 200}
+    assert read(crowded, exclude=["GUEST", "999"]).ids.equals(log.ids)
     with pytest.raises(ParameterError, match="exclude='999'; expected a list"):
         read(crowded, exclude="999")
 

@@ -255,8 +255,11 @@ class Columns:
         missing = [name for name in self.names() if name not in available]
         if not missing:
             return
-        close = "".join(did_you_mean(name, available) for name in missing)
-        hints = close or f"{self._likely(missing, available)}; name them by {self.arguments}"
+        close = {name: did_you_mean(name, available) for name in missing}
+        far = [name for name in missing if not close[name]]
+        hints = "".join(close.values())
+        if far:
+            hints += f"{self._likely(far, available)}; name them by {self.arguments}"
         raise ColumnError(
             f"{origin} has no column {' and no column '.join(map(repr, missing))}; its columns are "
             f"{listed(map(brief, available))}{hints}"
@@ -400,23 +403,27 @@ def with_ids(rows: Rows, columns: Columns, options: ReadOptions, tally: Tally, w
     if missing.any():
         frame = tally.drop(frame, missing, "without an id", "row " + frame[ROW].cast(pl.String))
     if options.exclude is not None:
-        excluded = _as_ids(options.exclude, frame[ID].dtype, columns.id, "exclude").to_list()
+        excluded = _as_ids(options.exclude, frame[ID].dtype, columns.id, strict=False).to_list()
         frame = tally.drop(frame, frame[ID].is_in(excluded), f"of {whose} that are excluded", frame[ID])
     if options.ids is None:
         return frame
-    others = ~frame[ID].is_in(_as_ids(options.ids, frame[ID].dtype, columns.id, "ids").to_list())
+    others = ~frame[ID].is_in(_as_ids(options.ids, frame[ID].dtype, columns.id).to_list())
     return tally.drop(frame, others, f"of {whose} that were not asked for", frame[ID])
 
 
-def _as_ids(ids: Collection[object], dtype: pl.DataType, column: str | None, argument: str) -> pl.Series:
-    """Return the asked-for ids in the type of the id column."""
+def _as_ids(
+    ids: Collection[object], dtype: pl.DataType, column: str | None, *, strict: bool = True
+) -> pl.Series:
+    """Return ids in the type of the id column; what cannot be one is refused, or left out."""
     as_text = isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)) or len({*map(type, ids)}) > 1
     try:
         values = pl.Series([str(value) for value in ids] if as_text else list(ids))
-        return values if isinstance(dtype, (pl.Categorical, pl.Enum)) else values.cast(dtype)
+        if isinstance(dtype, (pl.Categorical, pl.Enum)):
+            return values
+        return values.cast(dtype, strict=strict).drop_nulls()
     except (pl.exceptions.PolarsError, TypeError) as error:
         raise ParameterError(
-            f"{argument} holds values that cannot be ids of column {column!r}, which is of type {dtype}: "
+            f"ids holds values that cannot be ids of column {column!r}, which is of type {dtype}: "
             f"{list(ids)[:3]}"
         ) from error
 
