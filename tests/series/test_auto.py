@@ -144,6 +144,27 @@ def test_an_unknown_model_is_refused(whole):
         tiny(model="best").fit(whole)
 
 
+def test_each_quantile_has_weights_of_its_own(whole):
+    train, _ = whole.tail_split(H)
+    alone = choose(train, H, None, 12)
+    mixed = dataclasses.replace(
+        alone,
+        weights={"prior": 0.5, "naive": 0.5},
+        by_level={"prior": [1.0, *[0.5] * 7, 0.0], "naive": [0.0, *[0.5] * 7, 1.0]},
+    )
+    prior, naive = (
+        dataclasses.replace(alone, weights={name: 1.0}, by_level=None).forecast(
+            np.zeros(1), train, H, [0.05, 0.1, 0.5, 0.9]
+        )
+        for name in ("prior", "naive")
+    )
+    asked = mixed.forecast(np.zeros_like(prior), train, H, [0.05, 0.1, 0.5, 0.9])
+    expected = np.stack(
+        [prior[..., 0], prior[..., 1], (prior[..., 2] + naive[..., 2]) / 2, naive[..., 3]], axis=-1
+    )
+    np.testing.assert_allclose(asked, np.sort(expected, axis=-1))
+
+
 def test_weights_find_the_true_blend():
     rng = np.random.default_rng(0)
     parts = {name: rng.normal(size=5_000) for name in "abc"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -40,7 +41,8 @@ class SeriesChoice:
     Attributes
     ----------
     weights : dict of str to float
-        Convex weights of the quantiles, by model; ``"network"`` is the trained one.
+        Convex weights of the quantiles, by model, the mean over their levels; ``"network"`` is the trained
+        one.
     losses : dict of str to float
         Mean scaled pinball loss in the held-back part, of each model and of the ``"blend"``.
     too_little_data : bool
@@ -49,6 +51,9 @@ class SeriesChoice:
         Of the seasonal-naive rule.
     effect : CovariateEffect or None
         Of future covariates, beside the prior; None where there are none, or they do not help.
+    by_level : dict of str to list of float, optional
+        The weights at the levels .1, .2 … .9; between them they change evenly. By default they are the same
+        at all levels.
     """
 
     weights: dict[str, float]
@@ -56,6 +61,7 @@ class SeriesChoice:
     too_little_data: bool
     season: int
     effect: CovariateEffect | None = None
+    by_level: dict[str, list[float]] | None = None
 
     @classmethod
     def from_description(cls, kept: Described, future: Sequence[str]) -> SeriesChoice:
@@ -63,9 +69,12 @@ class SeriesChoice:
         check("season", kept["season"], Whole())
         check_weights(kept["weights"], {NETWORK, *_rules(kept["season"])})
         effect = CovariateEffect.from_description(kept.get("effect"), future)
-        return cls(
-            kept["weights"], dict(kept["losses"]), bool(kept["too_little_data"]), kept["season"], effect
-        )
+        by_level = kept.get("by_level")
+        if by_level is not None:
+            for k in range(len(_LEVELS)):
+                check_weights({name: shares[k] for name, shares in by_level.items()}, set(kept["weights"]))
+        losses, too_little_data = dict(kept["losses"]), bool(kept["too_little_data"])
+        return cls(kept["weights"], losses, too_little_data, kept["season"], effect, by_level)
 
     def forecast(
         self, ours: FloatArray, panel: Panel, horizon: int, quantiles: Sequence[float]
@@ -86,12 +95,12 @@ class SeriesChoice:
         if self.weights.get(NETWORK) and unknown.any():
             prior = answer(PRIOR)
             ours = np.where(np.asarray(unknown.any(axis=-1))[..., None, None] & ~np.isnan(prior), prior, ours)
-        blended = self.weights.get(NETWORK, 0.0) * ours
+        blended = np.zeros_like(ours)
         for name, share in self.weights.items():
-            if name != NETWORK:
-                rule = answer(name)
-                blended = blended + share * np.where(np.isnan(rule), ours, rule)
-        return blended
+            by_level = share if self.by_level is None else np.interp(quantiles, _LEVELS, self.by_level[name])
+            theirs = ours if name == NETWORK else answer(name)
+            blended = blended + by_level * np.where(np.isnan(theirs), ours, theirs)
+        return np.sort(blended, axis=-1)
 
     def report(self) -> str:
         """Return who answers, and why, in words."""
@@ -145,22 +154,31 @@ def choose(
     units = np.unique(units[known], return_inverse=True)[1]
     truth, forecasts = truth[known], {name: forecast[known] for name, forecast in forecasts.items()}
 
-    def losses_of(forecast: FloatArray) -> FloatArray:
-        error = truth[:, None] - forecast
-        each = np.maximum(_LEVELS * error, (_LEVELS - 1.0) * error).mean(axis=1)
+    def loss(forecast: FloatArray, k: int) -> FloatArray:
+        error = truth - forecast
+        each = np.maximum(_LEVELS[k] * error, (_LEVELS[k] - 1.0) * error)
         return np.bincount(units, each) / np.bincount(units)
-
-    def loss(forecast: FloatArray) -> float:
-        return float(losses_of(forecast).mean())
 
     if not len(truth):
         return SeriesChoice({only: 1.0}, {}, network is None, season)
     # What the network has learned shows at few origins: the choice lies half-way to equal shares.
     start = {PRIOR: 1.0} if network is None else {PRIOR: 0.5, NETWORK: 0.5}
-    weights = blend_weights(losses_of, forecasts, start=start)
-    losses = {name: loss(forecast) for name, forecast in forecasts.items()}
-    losses["blend"] = loss(np.sum([share * forecasts[name] for name, share in weights.items()], axis=0))
-    return SeriesChoice(weights, losses, network is None, season)
+    levels = range(len(_LEVELS))
+    chosen = [
+        blend_weights(
+            functools.partial(loss, k=k), {name: part[:, k] for name, part in forecasts.items()}, start=start
+        )
+        for k in levels
+    ]
+    taken = [name for name in candidates if any(name in weights for weights in chosen)]
+    by_level = {name: [weights.get(name, 0.0) for weights in chosen] for name in taken}
+    weights = {name: float(np.mean(shares)) for name, shares in by_level.items()}
+    forecasts["blend"] = np.sum([shares * forecasts[name] for name, shares in by_level.items()], axis=0)
+    losses = {
+        name: float(np.mean([loss(forecast[:, k], k).mean() for k in levels]))
+        for name, forecast in forecasts.items()
+    }
+    return SeriesChoice(weights, losses, network is None, season, by_level=by_level)
 
 
 def _fold(
