@@ -324,7 +324,7 @@ EVENTS: Final = Defaults(
 SERIES: Final = Defaults(
     NetworkConfig(layers=2, units=64, dense=128, dense_activation="relu", dropout=0.1),
     TrainConfig(
-        epochs=30, learning_rate=4e-3, weight_decay=1e-2, patience=3, validation_fraction=0.1, max_steps=128
+        epochs=30, learning_rate=4e-3, weight_decay=1e-2, patience=6, validation_fraction=0.1, max_steps=128
     ),
 )
 # Many stores, each with little data: a narrow network, and how its copies are tuned to the stores.

@@ -33,6 +33,8 @@ ROUNDS, _ROUNDS_OF_ROWS = (25, 50, 100), 4
 _MOST_ROWS = 4_000_000
 # A warm start takes this share of the rounds, and so does the scout when it goes on to the last part.
 _WARM_EPOCHS = 0.1
+# A scout that saw an earlier part alone stops too soon: the others are trained for no less than this share.
+_LEAST_EPOCHS = 2 / 3
 # Windows of a step; where targets share the network each window counts for as many.
 _BATCH = 128
 # A lookback reaches back over so many horizons or, if that is more, so many seasons, where series are twice
@@ -152,7 +154,9 @@ def fit_from_scout(
     others = [SeriesNetwork(config, shape, seed + m, training.loss).initial() for m in range(1, ensemble)]
     members = _Members(scout.network, reading, panel, training, seed, progress)
     everything = split(panel, shape.steps, 0.0).train
-    trained = members.refit(scout.members[0], scout.rounds, others, everything)
+    rounds = max(scout.rounds, round(_LEAST_EPOCHS * training.epochs))
+    whole = dataclasses.replace(training, epochs=rounds)  # the learning rate falls to the end
+    trained = members.refit(scout.members[0], rounds, others, everything, whole)
     return dataclasses.replace(scout, members=_weights(trained), reading=reading)
 
 
@@ -224,10 +228,18 @@ class _Members:
         jobs = [self._job(self.training, m, start, windows) for m, start in enumerate(initial)]
         return side_by_side(jobs)
 
-    def refit(self, scout: Weights, rounds: int, initial: Sequence[Weights], windows: Spans) -> list[Trained]:
+    def refit(
+        self,
+        scout: Weights,
+        rounds: int,
+        initial: Sequence[Weights],
+        windows: Spans,
+        training: TrainConfig | None = None,
+    ) -> list[Trained]:
         """Let the scout go on to all windows, and train the others on them for as many rounds as it took."""
         further, epochs = gentle(self.training, _WARM_EPOCHS), max(rounds, 1)
-        jobs = [self._job(self.training, m, start, windows, epochs) for m, start in enumerate(initial, 1)]
+        training = training or self.training
+        jobs = [self._job(training, m, start, windows, epochs) for m, start in enumerate(initial, 1)]
         *others, first = side_by_side([*jobs, self._job(further, 0, scout, windows, further.epochs)])
         return [first, *others]
 
