@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import gzip
 import io
+import itertools
 import sqlite3
 import zipfile
 
@@ -60,6 +61,7 @@ def zipped(**files):
         ("a.zip", zipped(shop__csv=CSV.encode("cp1252"), read_me__md="hello"), "cp1252"),
         ("a.csv", CSV.replace("much", "much,größe").replace("\n2", "\n2,").encode("cp1252"), "cp1252"),
     ],
+    ids=itertools.count(),  # what is packed bears the time of packing, which workers would not agree on
 )
 def test_text_is_read_in_whatever_encoding_and_packing_and_that_is_said(tmp_path, name, content, told):
     log = read(put(tmp_path, name, content))
