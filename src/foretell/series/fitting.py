@@ -33,8 +33,6 @@ ROUNDS, _ROUNDS_OF_ROWS = (25, 50, 100), 4
 _MOST_ROWS = 4_000_000
 # A warm start takes this share of the rounds, and so does the scout when it goes on to the last part.
 _WARM_EPOCHS = 0.1
-# A scout that saw an earlier part alone stops too soon: the others are trained for no less than this share.
-_LEAST_EPOCHS = 2 / 3
 # Windows of a step; where targets share the network each window counts for as many.
 _BATCH = 128
 # A lookback reaches back over so many horizons or, if that is more, so many seasons, where series are twice
@@ -54,15 +52,12 @@ class SeriesModel:
     members : tuple of lists of arrays
     reading : Reading
     calibration : Calibration
-    rounds : int
-        After which the first member's held-out loss was least; 0 where that is not known.
     """
 
     network: SeriesNetwork
     members: tuple[list[npt.NDArray[np.float32]], ...]
     reading: Reading
     calibration: Calibration
-    rounds: int = 0
 
     @functools.cached_property
     def stacked(self) -> list[Array]:
@@ -113,15 +108,14 @@ def fit_series_model(
         trained = members.train(initial, windows.train)
         return SeriesModel(networks[0], _weights(trained), reading, Calibration.none(shape.steps))
     if training.refit:
-        judged = members.train(initial[:1], windows.train, windows.held_out)
-        everything = split(panel, shape.steps, 0.0).train
-        trained = members.refit(judged[0].weights, int(judged[0].epochs), initial[1:], everything)
+        scout = members.train(initial[:1], windows.train, windows.held_out)
+        trained = members.refit(scout[0], initial[1:], split(panel, shape.steps, 0.0).train)
     else:
-        trained = judged = members.train(initial, windows.train, windows.held_out)
+        trained = scout = members.train(initial, windows.train, windows.held_out)
     errors = rule_errors(networks[0], members.flat, all_windows(panel, shape.steps, shape.season))
     rule = reach_of_rule(errors, shape.season)
-    calibration = _calibrate(networks[0], _weights(judged), members.flat, windows.held_out, rule)
-    return SeriesModel(networks[0], _weights(trained), reading, calibration, int(judged[0].epochs))
+    calibration = _calibrate(networks[0], _weights(scout), members.flat, windows.held_out, rule)
+    return SeriesModel(networks[0], _weights(trained), reading, calibration)
 
 
 def sampled(panel: Panel) -> Panel:
@@ -131,33 +125,6 @@ def sampled(panel: Panel) -> Panel:
     order = np.random.default_rng(0).permutation(panel.n_series)
     within = int(np.searchsorted(np.cumsum(panel.lengths[order]), _MOST_ROWS))
     return panel.take(np.sort(order[: max(within, 1)]))
-
-
-def fit_from_scout(
-    panel: Panel,
-    scout: SeriesModel,
-    training: TrainConfig,
-    *,
-    ensemble: int,
-    seed: int,
-    progress: Callable[[Progress], None] | None = None,
-) -> SeriesModel | None:
-    """Fit as `fit_series_model` does, with a scout that was trained before, to an earlier part of the panel.
-
-    Returns None where it does not know after how many rounds to stop, or codes covariates differently.
-    """
-    config, shape = scout.network.config, scout.network.shape
-    reading = _read_alike(panel, scout)
-    if reading is None or not scout.rounds:
-        return None
-    panel = sampled(panel)
-    others = [SeriesNetwork(config, shape, seed + m, training.loss).initial() for m in range(1, ensemble)]
-    members = _Members(scout.network, reading, panel, training, seed, progress)
-    everything = split(panel, shape.steps, 0.0).train
-    rounds = max(scout.rounds, round(_LEAST_EPOCHS * training.epochs))
-    whole = dataclasses.replace(training, epochs=rounds)  # the learning rate falls to the end
-    trained = members.refit(scout.members[0], rounds, others, everything, whole)
-    return dataclasses.replace(scout, members=_weights(trained), reading=reading)
 
 
 def train_further(
@@ -173,21 +140,16 @@ def train_further(
     Trust and calibration stay: they came from windows that the earlier model had not been trained on. Returns
     None where the panel's covariates are coded differently now, so that the weights do not fit.
     """
-    network, reading = start.network, _read_alike(panel, start)
-    if reading is None:
+    network, earlier = start.network, start.reading
+    shape = network.shape
+    reading = Reading.fit(panel, shape.normalise, log=shape.log)
+    widths = (reading.past.width, reading.future.width, reading.static.width)
+    if widths != (earlier.past.width, earlier.future.width, earlier.static.width):
         return None
     panel = sampled(panel)
     members = _Members(network, reading, panel, gentle(training, _WARM_EPOCHS), seed, progress)
-    trained = members.train(start.members, split(panel, network.shape.steps, 0.0).train)
+    trained = members.train(start.members, split(panel, shape.steps, 0.0).train)
     return SeriesModel(network, _weights(trained), reading, start.calibration)
-
-
-def _read_alike(panel: Panel, model: SeriesModel) -> Reading | None:
-    """Return how a panel is read for a model's network; None where it codes covariates in other widths."""
-    shape, earlier = model.network.shape, model.reading
-    reading = Reading.fit(panel, shape.normalise, log=shape.log)
-    widths = (reading.past.width, reading.future.width, reading.static.width)
-    return reading if widths == (earlier.past.width, earlier.future.width, earlier.static.width) else None
 
 
 def untrained(panel: Panel, shape: Shape, network: NetworkConfig | OwnNetwork, seed: int) -> SeriesModel:
@@ -228,19 +190,11 @@ class _Members:
         jobs = [self._job(self.training, m, start, windows) for m, start in enumerate(initial)]
         return side_by_side(jobs)
 
-    def refit(
-        self,
-        scout: Weights,
-        rounds: int,
-        initial: Sequence[Weights],
-        windows: Spans,
-        training: TrainConfig | None = None,
-    ) -> list[Trained]:
+    def refit(self, scout: Trained, initial: Sequence[Weights], windows: Spans) -> list[Trained]:
         """Let the scout go on to all windows, and train the others on them for as many rounds as it took."""
-        further, epochs = gentle(self.training, _WARM_EPOCHS), max(rounds, 1)
-        training = training or self.training
-        jobs = [self._job(training, m, start, windows, epochs) for m, start in enumerate(initial, 1)]
-        *others, first = side_by_side([*jobs, self._job(further, 0, scout, windows, further.epochs)])
+        further, epochs = gentle(self.training, _WARM_EPOCHS), max(int(scout.epochs), 1)
+        jobs = [self._job(self.training, m, start, windows, epochs) for m, start in enumerate(initial, 1)]
+        *others, first = side_by_side([*jobs, self._job(further, 0, scout.weights, windows, further.epochs)])
         return [first, *others]
 
     def _job(

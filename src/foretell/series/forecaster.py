@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import functools
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -28,7 +27,6 @@ from foretell.series.covariates import AS_USUAL, say_what_is_not_given
 from foretell.series.fitting import (
     SeriesModel,
     choose_shape,
-    fit_from_scout,
     fit_series_model,
     train_further,
     untrained,
@@ -199,21 +197,17 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
         if not train:
             return untrained(data, shape, network, seed), chosen or choose(data, shape.horizon, None, season)
         _say_what_is_short(data, shape.steps)
-        model = None
         if self.model != NETWORK and chosen is None:
-            # What is trained to choose by is the ensemble's first member, so it is built for the whole panel.
+            # Built as for the whole panel, so that it is trained by the same compiled programs.
             names = ("lookback", "patch", "season", "normalise")
             same = {name: getattr(shape, name) for name in names}
             window = dataclasses.replace(self.window or WindowConfig(), **same)
-            scout = type(self)(**self.get_params() | {"model": NETWORK, "ensemble": 1, "window": window})
-            chosen = choose(data, shape.horizon, functools.partial(scout.fit, progress=progress), season)
-            if hasattr(scout, "model_"):
-                model = fit_from_scout(
-                    data, scout.model_, training, ensemble=self.ensemble, seed=seed, progress=progress
-                )
-        return model or fit_series_model(
+            plain = type(self)(**self.get_params() | {"model": NETWORK, "ensemble": 1, "window": window})
+            chosen = choose(data, shape.horizon, plain.fit, season)
+        model = fit_series_model(
             data, shape, network, training, ensemble=self.ensemble, seed=seed, progress=progress
-        ), chosen
+        )
+        return model, chosen
 
     def _keep(self, data: Panel) -> Self:
         self.panel_ = data
