@@ -96,7 +96,7 @@ def test_a_single_amount_before_the_date_does_change_weights_and_forecasts(small
     """So the changes above would have been seen."""
     frame = small.events().with_row_index()
     row = frame.filter(BEFORE)["index"][-1]
-    frame = frame.with_columns(amount=pl.when(pl.col("index") == row).then(1e5).otherwise("amount"))
+    frame = frame.with_columns(amount=pl.when(pl.col("index") == row).then(1e3).otherwise("amount"))
     changed = small.forecaster().fit(small.read(frame.drop("index")), as_of=small.cutoff)
     assert not np.array_equal(small_model.model_.members[0][0], changed.model_.members[0][0])
     was, now = (model.predict(horizons=[])["p_active"] for model in (small_model, changed))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
@@ -39,39 +38,23 @@ def in_single(values: npt.ArrayLike, xp: Any) -> Array:
     return single if xp is np else jnp.asarray(single)
 
 
-class _OneThread:
-    """Limits BLAS to one thread for as long as anybody is inside, in whichever thread."""
+@functools.cache
+def _pools() -> Any:
+    import threadpoolctl  # noqa: PLC0415  # formulas that are not run need none
 
-    def __init__(self) -> None:
-        self._lock, self._inside = threading.Lock(), 0
-
-    @functools.cached_property
-    def _pools(self) -> Any:
-        import threadpoolctl  # noqa: PLC0415  # formulas that are not run need none
-
-        return threadpoolctl.ThreadpoolController()
-
-    @contextlib.contextmanager
-    def __call__(self) -> Iterator[None]:
-        with self._lock:
-            self._inside += 1
-            if self._inside == 1:
-                self._limit = self._pools.limit(limits=1, user_api="blas")
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._inside -= 1
-                if not self._inside:
-                    self._limit.restore_original_limits()
+    return threadpoolctl.ThreadpoolController()
 
 
-one_thread: Final = _OneThread()
-"""Return a context in which numpy multiplies on one thread.
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let numpy multiply on one thread.
 
-The networks' products are small: to share them out takes longer than they do, and many times as long where
-the other cores are busy.
-"""
+    The networks' products are small: to share them out takes longer than they do, and many times as long
+    where the other cores are busy. Of several Python threads the first to ask has its way, the others go on
+    as they were (see threadpoolctl).
+    """
+    with _pools().limit(limits=1, user_api="blas"):
+        yield
 
 
 def product(inputs: Array, kernel: Array) -> Array:
