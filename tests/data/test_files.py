@@ -10,22 +10,13 @@ import zipfile
 
 import polars as pl
 import pytest
+from tests.data.sources import put, read
 
 import foretell as ft
 from foretell.errors import ColumnError, MissingDependencyError, ParameterError, SourceError
 
 CSV = "who,when,much\nMüller,2024-01-01,1.5\nMüller,2024-01-05,2\nGroß,2024-01-03,4\n"
 TABLE = pl.read_csv(io.StringIO(CSV), try_parse_dates=True)
-
-
-def read(source, **settings):
-    return ft.read_events(source, **({"id": "who", "time": "when", "marks": ["much"]} | settings))
-
-
-def put(folder, name, content):
-    path = folder / name
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
 
 
 def assert_is_the_shop(log, ids=("Groß", "Müller")):

@@ -6,8 +6,8 @@ import resource
 
 import polars as pl
 import pytest
+from tests.data.sources import put, read
 
-import foretell as ft
 from foretell.errors import ColumnError, EmptyLogError, SourceError
 
 CSV = "who,when,much\n7,2024-01-01,1.5\n7,2024-01-05,2\n12,2024-01-03,4\n"
@@ -15,16 +15,6 @@ TABLE = pl.DataFrame(
     {"who": [7, 7, 12], "when": ["2024-01-01", "2024-01-05", "2024-01-03"], "much": [1.5, 2, 4]}
 )
 NOISE = random.Random(0).randbytes(999)
-
-
-def read(source, **settings):
-    return ft.read_events(source, **({"id": "who", "time": "when", "marks": ["much"]} | settings))
-
-
-def put(folder, name, content):
-    path = folder / name
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
 
 
 def assert_is_the_shop(log):

@@ -86,6 +86,7 @@ class SeriesChoice:
         """
         rules = _rules(self.season)
 
+        @functools.cache  # the prior may be asked twice
         def answer(name: str) -> FloatArray:
             if name == PRIOR:
                 return prior_with(self.effect, panel, horizon, quantiles, self.season)

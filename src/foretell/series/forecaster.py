@@ -75,10 +75,10 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
     model : {"auto", "prior", "network"}
         ``"prior"`` trains nothing: a network that comes with the package, trained on synthetic series alone,
         forecasts each series by itself, however short; what covariates that are known ahead add is told by a
-        regression. ``"auto"`` holds back the last
-        horizons once, and by them moves the shares of the network and of the prior, equal ones to begin with,
-        and of the rules (seasonal naive, naive, drift), half-way to what would have been best, where that is
-        more than chance. With fewer than 200 observed values it warns and trains no network.
+        regression. ``"auto"`` holds back the last horizons once, and by them moves, for each quantile, the
+        shares of the network and of the prior, equal ones to begin with, and of the rules (seasonal naive,
+        naive, drift), half-way to what would have been best, where that is more than chance. With fewer than
+        200 observed values it warns and trains no network.
 
     Attributes
     ----------
