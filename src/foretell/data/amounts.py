@@ -8,7 +8,8 @@ from typing import Final, Literal
 
 import polars as pl
 
-from foretell.data.report import Tally
+from foretell.data.report import Tally, in_rows
+from foretell.errors import ColumnError
 
 # What tables write where there is no number.
 NOTHING: Final = ("NA", "N/A", "n/a", "#N/A", "null", "NULL", "None", "NaN", "nan", "-", ".", "?")
@@ -163,6 +164,54 @@ def read_amounts(raw: pl.Series, *, decimal_comma: bool = False) -> Amounts:
     named = table["currency"].drop_nulls().str.to_uppercase().str.strip_chars_end(".")
     currencies = named.replace(list(_ALIASES), list(_ALIASES.values())).unique().sort()
     return Amounts(values, unreadable, odd & ~unreadable, tuple(currencies))
+
+
+@dataclasses.dataclass(frozen=True)
+class Numbers:
+    """Reads columns of numbers, and says what was done.
+
+    Attributes
+    ----------
+    rows : Series
+        Their numbers in the source.
+    tally : Tally
+    mend : str
+        What ends the message of a column that holds text, about ``bad`` values of ``given``.
+    infinite : str
+        What becomes of values without end.
+    decimal_comma : bool
+    """
+
+    rows: pl.Series
+    tally: Tally
+    mend: str
+    infinite: str
+    decimal_comma: bool
+
+    def __call__(self, raw: pl.Series, name: str, kind: str) -> pl.Series:
+        """Return finite numbers, null where nothing is given or what is given cannot be read."""
+        return self.finite(self.given(raw, name, kind)[0], raw, name).alias(raw.name)
+
+    def given(self, raw: pl.Series, name: str, kind: str) -> tuple[pl.Series, int]:
+        """Return numbers, null where there is none, and how many are given that cannot be read."""
+        if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype in (pl.Object, pl.Binary):
+            raise ColumnError(f"the {kind} column {name!r} is of type {raw.dtype}; expected numbers")
+        if not isinstance(raw.dtype, (pl.String, pl.Categorical, pl.Enum)):
+            return raw.cast(pl.Float64, strict=False).fill_nan(None), 0
+        amounts = read_amounts(raw, decimal_comma=self.decimal_comma)
+        bad = raw.filter(amounts.unreadable)
+        if 2 * len(bad) > len(raw) - raw.null_count():
+            shown = in_rows(bad, self.rows.filter(amounts.unreadable))
+            mend = self.mend.format(bad=len(bad), given=len(raw))
+            raise ColumnError(f"the {kind} column {name!r} holds text, such as {shown}{mend}")
+        amounts.tell(raw, name, self.rows, self.tally)
+        return amounts.values, len(bad)
+
+    def finite(self, values: pl.Series, raw: pl.Series, name: str) -> pl.Series:
+        """Return numbers, null where they are infinite."""
+        infinite = values.is_infinite().fill_null(value=False)
+        self.tally.adjust(f"with an infinite {name!r}, {self.infinite}", infinite, raw, self.rows)
+        return values.set(infinite, None) if infinite.any() else values
 
 
 def _cleaned(text: pl.Series) -> pl.DataFrame:

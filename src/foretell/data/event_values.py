@@ -8,15 +8,16 @@ import numpy as np
 import polars as pl
 
 from foretell.core import BoolArray, FloatArray
-from foretell.data.amounts import read_amounts
+from foretell.data.amounts import Numbers
 from foretell.data.log import Merge, RefundRule, RepeatRule, first_of_period, period_of, summed
 from foretell.data.refunds import Refunds, net
 from foretell.data.refunds import Rows as Amounts
-from foretell.data.report import Tally, in_rows
+from foretell.data.report import Tally
 from foretell.data.rows import GROUP, ID, ROW, TIME, EventColumns, EventOptions, Rows
 from foretell.data.strays import without_stray_values
-from foretell.errors import ColumnError, DataError
+from foretell.errors import DataError
 
+_MEND: Final = "; expected numbers (a place or a kind of event goes to group=)"
 _SURE: Final = 30  # rows, below which nothing is said of their signs
 
 
@@ -24,27 +25,12 @@ def with_marks(
     frame: pl.DataFrame, columns: EventColumns, options: EventOptions, tally: Tally, *, decimal_comma: bool
 ) -> pl.DataFrame:
     """Return the rows with marks as finite numbers, null where there is none."""
+    read = Numbers(frame[ROW], tally, _MEND, "missing", decimal_comma=decimal_comma)
     for role in columns.value_roles():
         raw, name = frame[role], columns.by_role()[role]
-        if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype in (pl.Object, pl.Binary):
-            raise ColumnError(f"the mark column {name!r} is of type {raw.dtype}; expected numbers")
-        if isinstance(raw.dtype, (pl.String, pl.Categorical, pl.Enum)):
-            amounts = read_amounts(raw, decimal_comma=decimal_comma)
-            bad = raw.filter(amounts.unreadable)
-            if 2 * len(bad) > len(raw) - raw.null_count():
-                shown = in_rows(bad, frame[ROW].filter(amounts.unreadable))
-                raise ColumnError(
-                    f"the mark column {name!r} holds text, such as {shown}; expected numbers "
-                    "(a place or a kind of event goes to group=)"
-                )
-            amounts.tell(raw, name, frame[ROW], tally)
-            values, unread = amounts.values, len(bad)
-        else:
-            values, unread = raw.cast(pl.Float64, strict=False).fill_nan(None), 0
+        values, unread = read.given(raw, name, "mark")
         tally.note(f"without {name!r}, missing", values.null_count() - unread)
-        infinite = values.is_infinite().fill_null(value=False)
-        tally.adjust(f"with an infinite {name!r}, missing", infinite, raw, frame[ROW])
-        values = values.set(infinite, None) if infinite.any() else values
+        values = read.finite(values, raw, name)
         values = without_stray_values(values, name, frame[ROW], tally, missing=options.strays == "missing")
         frame = frame.with_columns(values.alias(role))
     return frame

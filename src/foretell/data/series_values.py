@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
+from typing import Final
 
 import numpy as np
 import polars as pl
 
 from foretell.core.grid import Frequency
-from foretell.data.amounts import NOTHING, read_amounts
+from foretell.data.amounts import NOTHING, Numbers, read_amounts
 from foretell.data.report import Tally, in_rows
 from foretell.data.rows import (
     ID,
@@ -25,49 +25,22 @@ from foretell.data.strays import FACTOR, REASON, SURE, tell_stray
 from foretell.data.times import number_kind, with_days
 from foretell.errors import ColumnError, DataError, ParameterError
 
+_MEND: Final = (
+    " ({bad:,} of {given:,} rows); expected numbers: mend them, or leave them empty where there is no number"
+)
+
 
 def with_values(
     frame: pl.DataFrame, columns: SeriesColumns, tally: Tally, *, untyped: bool, decimal_comma: bool
 ) -> pl.DataFrame:
     """Return the rows with targets and numeric covariates as numbers, categories as text; null is missing."""
-    read = _Numbers(frame[ROW], tally, decimal_comma)
+    read = Numbers(frame[ROW], tally, _MEND, "kept as missing", decimal_comma=decimal_comma)
     values = [read(frame[role], name, "target") for role, name in columns.of_kind("target").items()]
     for kind in ("past", "future", "static"):
         for role, name in columns.of_kind(kind).items():
             forced = name in columns.categorical
             values.append(_covariate(frame[role], name, kind, read, forced=forced, untyped=untyped))
     return frame.drop(ROW).with_columns(values)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Numbers:
-    """Reads columns of numbers."""
-
-    rows: pl.Series
-    tally: Tally
-    decimal_comma: bool
-
-    def __call__(self, raw: pl.Series, name: str, kind: str) -> pl.Series:
-        """Return finite numbers, null where nothing is given or what is given cannot be read."""
-        if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype in (pl.Object, pl.Binary):
-            raise ColumnError(f"the {kind} column {name!r} is of type {raw.dtype}; expected numbers")
-        if isinstance(raw.dtype, (pl.String, pl.Categorical, pl.Enum)):
-            amounts = read_amounts(raw, decimal_comma=self.decimal_comma)
-            bad = raw.filter(amounts.unreadable)
-            if 2 * len(bad) > len(raw) - raw.null_count():
-                shown = in_rows(bad, self.rows.filter(amounts.unreadable))
-                raise ColumnError(
-                    f"the {kind} column {name!r} holds text, such as {shown} ({len(bad):,} of {len(raw):,} "
-                    "rows); expected numbers: mend them, or leave them empty where there is no number"
-                )
-            amounts.tell(raw, name, self.rows, self.tally)
-            values = amounts.values
-        else:
-            values = raw.cast(pl.Float64, strict=False)
-        infinite = values.is_infinite().fill_null(value=False)
-        self.tally.adjust(f"with an infinite {name!r}, kept as missing", infinite, raw, self.rows)
-        values = values.fill_nan(None)
-        return (values.set(infinite, None) if infinite.any() else values).alias(raw.name)
 
 
 def _text(raw: pl.Series, no_values: tuple[str, ...] = ()) -> pl.Series:
@@ -78,7 +51,7 @@ def _text(raw: pl.Series, no_values: tuple[str, ...] = ()) -> pl.Series:
 
 
 def _covariate(
-    raw: pl.Series, name: str, kind: str, read: _Numbers, *, forced: bool, untyped: bool
+    raw: pl.Series, name: str, kind: str, read: Numbers, *, forced: bool, untyped: bool
 ) -> pl.Series:
     """Return a covariate as numbers or, where its values are names, as text."""
     named = raw.dtype == pl.Boolean or isinstance(raw.dtype, (pl.String, pl.Categorical, pl.Enum))
