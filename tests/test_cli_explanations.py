@@ -1,4 +1,4 @@
-"""The commands that look into models: tune, explain, anomalies."""
+"""The commands that look into models: tune, explain, anomalies, shortlist."""
 
 from __future__ import annotations
 
@@ -94,3 +94,25 @@ def test_wrong_use_is_told(place: Path) -> None:
     out = runner.invoke(app, ["tune", sales, "--space", "seed=1", "--out", sales])
     assert out.exit_code == 1
     assert "not a foretell model" in out.output
+
+
+def test_the_customers_to_write_to_are_listed(place: Path) -> None:
+    words = ["shortlist", str(place / "visits"), "--top", "3", "--where", "n_events>=2", "--language", "zh"]
+    out = runner.invoke(app, [*words, "--out", str(place / "letters.csv")])
+    assert out.exit_code == 0, out.output
+    table = pl.read_csv(place / "letters.csv")
+    assert table.height == 3
+    assert table["reason"].str.contains("来过").all()
+    refused = runner.invoke(app, [*words, "--value", "money"])
+    assert refused.exit_code == 2
+    assert "--value" in refused.stderr
+
+
+def test_a_forecast_shows_the_rows_that_were_asked_for(place: Path, small_model: ft.EventForecaster) -> None:
+    words = ["predict", str(place / "visits"), "--horizon", "30d", "--sort", "p_return_30d", "--top", "4"]
+    out = runner.invoke(app, [*words, "--json"])
+    assert out.exit_code == 0, out.output
+    rows = json.loads(out.stdout)
+    best = small_model.predict(horizons=["30d"]).sort("p_return_30d", descending=True)["unique_id"][:4]
+    assert [row["unique_id"] for row in rows] == best.to_list()
+    assert runner.invoke(app, [*words, "--where", "nothing=1"]).exit_code == 2

@@ -26,6 +26,7 @@ DOORS = {"baselines", "datasets", "distributed", "errors", "evaluation", "plotti
         ("prior.md", 7),
         ("series-prior.md", 7),
         ("shop.md", 4),
+        ("shortlist.md", 6),
         ("totals.md", 6),
         ("search.md", 6),
     ],

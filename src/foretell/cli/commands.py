@@ -35,6 +35,7 @@ from foretell.cli.options import (
     ReadOptions,
     RowOptions,
     SearchOptions,
+    ShortlistOptions,
     SummaryAsJson,
     TableOptions,
     TrainOptions,
@@ -231,6 +232,9 @@ def predict(
     from foretell.core.constraints import as_levels  # noqa: PLC0415
 
     as_levels(ask.level or [])  # before the model is loaded
+    from foretell.data.selection import Selection  # noqa: PLC0415
+
+    chosen = Selection(ask.where or (), ask.sort, ask.top)
     cluster.check(write, ask)
     if cluster.on is not None:
         terminal.say(_predict_on(cluster, _load(model), write, ask))
@@ -241,7 +245,20 @@ def predict(
         tables = iter([predict_groups(fitted, ask.horizon)])
     else:
         tables = question.predict(fitted, ask.horizon, ask.level or [50, 80, 95], ask.id)
-    write.write(terminal.each("forecasting", tables), part=bool(ask.id))
+    tables = chosen.of_all(terminal.each("forecasting", tables))
+    write.write(tables, part=bool(ask.id or ask.where or ask.top))
+
+
+@command(app, kind_of_model)
+def shortlist(
+    question: Question, model: ModelDirectory, choose: ShortlistOptions, write: TableOptions
+) -> None:
+    """List the customers worth writing to now, by the visits that a contact may win, each with its reason."""
+    write.check()
+    fitted = _load(model)
+    with terminal.busy("ranking"):
+        table = question.shortlist(fitted, choose.top, choose.horizon, choose.how())
+    write.write([table], part=True, shown=["unique_id", "reason"])
 
 
 @command(app, kind_of_model)

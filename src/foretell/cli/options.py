@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -281,8 +281,44 @@ class SearchOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class AskOptions:
+class ChosenOptions:
+    """Which rows of a forecast are shown."""
+
+    top: Annotated[int | None, typer.Option(min=1, help="No more rows than that.")] = None
+    where: Annotated[
+        _Names,
+        typer.Option(help="Condition on a column: 'n_events>=3', group=north; repeatable, all hold."),
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ShortlistOptions(ChosenOptions):
+    """Whom to write to, and why."""
+
+    horizon: Annotated[str, typer.Option(help="Time in which a contact works, such as 30d.")] = "30d"
+    min_chance: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave out whose chance to come back at all is smaller.")
+    ] = 0.0
+    value: Annotated[
+        str | None,
+        typer.Option(help="Mark that a visit is worth; by default amount if there; visits ranks without it."),
+    ] = None
+    language: Annotated[str, typer.Option(help="Of the reasons: en or zh.")] = "en"
+
+    def how(self) -> dict[str, object]:
+        """Return the options as arguments of the library."""
+        names = ("where", "min_chance", "value", "language")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+@dataclasses.dataclass(frozen=True)
+class AskOptions(ChosenOptions):
     """What is forecast."""
+
+    sort: Annotated[
+        str | None,
+        typer.Option(help="Column to sort by, the largest first; with - before it the smallest."),
+    ] = None
 
     horizon: Annotated[
         _Names,
@@ -330,8 +366,11 @@ class ClusterOptions:
             raise ParameterError("--workers, --partitions and --visits go with --on ray")
         if self.on is not None and write.out is None and write.to_url is None:
             raise ParameterError("--on ray needs --out, a directory, or --to-url and --to-table")
-        if self.on is not None and (ask.id or ask.by_group or write.as_json or write.if_exists):
-            raise ParameterError("--on ray goes with none of --id, --by-group, --json and --if-exists")
+        some = ask.id or ask.by_group or ask.top or ask.where or ask.sort
+        if self.on is not None and (some or write.as_json or write.if_exists):
+            raise ParameterError(
+                "--on ray goes with none of --id, --by-group, --top, --where, --sort, --json and --if-exists"
+            )
         if self.partitions and self.visits:
             raise ParameterError("--visits are in partitions already; leave --partitions out")
 
@@ -342,7 +381,11 @@ class TableOptions:
 
     out: Annotated[
         Path | None,
-        _show("--out", help="File: .csv, .parquet, .json, .ndjson or .xlsx; by default CSV on stdout."),
+        _show(
+            "--out",
+            help="File: .csv, .parquet, .json, .ndjson or .xlsx; by default CSV on stdout, on a terminal a "
+            "table of the first rows.",
+        ),
     ] = None
     as_json: Annotated[bool, _show("--json", help="JSON on stdout, instead of CSV.")] = False
     to_url: Annotated[
@@ -374,13 +417,19 @@ class TableOptions:
         if sink is not None:
             sink.check()
 
-    def write(self, tables: Iterable[pl.DataFrame], *, part: bool = False) -> None:
-        """Write tables one after the other; ``part`` says that they are those of some customers only."""
+    def write(self, tables: Iterable[pl.DataFrame], *, part: bool = False, shown: Sequence[str] = ()) -> None:
+        """Write tables one after the other; ``part`` says that they are those of some customers only.
+
+        A terminal shows the columns of ``shown``, by default as many as fit.
+        """
         from foretell.data import sinks  # noqa: PLC0415
 
         sink = self._sink(part=part)
         if sink is not None:
             terminal.say(sink.write(sinks.alike(tables)))
+            return
+        if sys.stdout.isatty() and not self.as_json:
+            terminal.show_rows(sinks.alike(tables), shown)
             return
         sys.stdout.flush()
         write = sinks.write_json if self.as_json else sinks.write_csv

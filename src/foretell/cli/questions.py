@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
 
 from foretell.cli import terminal
 from foretell.cli.options import Picture, ReadOptions, RowOptions
@@ -50,6 +50,11 @@ class _Question:
         raise ParameterError(
             "update takes a model of visits, and this is one of regular series: fit it again"
         )
+
+    def shortlist(self, model: Model, top: int | None, horizon: str, how: Mapping[str, Any]) -> pl.DataFrame:
+        """Return the customers worth writing to."""
+        del model, top, horizon, how
+        raise ParameterError("shortlist takes a model of visits, and this is one of regular series")
 
     def check_horizon(self, text: str | None) -> None:
         """Refuse to do without a horizon where models have to know it."""
@@ -158,6 +163,11 @@ class Events(_Question):
         if strangers:
             terminal.say(f"not in the log, forecast as new customers: {', '.join(strangers)}")
         return cast("EventForecaster", model).predict_blocks(self.horizons(horizons, log), levels, chosen)
+
+    def shortlist(self, model: Model, top: int | None, horizon: str, how: Mapping[str, Any]) -> pl.DataFrame:
+        """Return the customers worth writing to, the best first."""
+        length = self.horizon(horizon, self.data(model))
+        return cast("EventForecaster", model).shortlist(top or 200, length, **how)
 
     def totals(
         self,

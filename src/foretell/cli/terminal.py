@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -152,6 +154,38 @@ def draw_all(charts: Mapping[str, Callable[[], Chart]], place: Path) -> None:
     with busy("drawing"):
         for name, draw in charts.items():
             say(f"{plotting.save(draw(), place / f'{name}.png')} written")
+
+
+def show_rows(tables: Iterable[pl.DataFrame], columns: Sequence[str] = (), most: int = 40) -> None:
+    """Write the first rows of tables for people to stdout, rounded, and say what is left out.
+
+    Of the columns those named, by default as many as the terminal is wide.
+    """
+    first: pl.DataFrame | None = None
+    rows = 0
+    for table in tables:
+        rows += table.height
+        if first is None or first.height < most:
+            first = table.head(most) if first is None else first.vstack(table.head(most - first.height))
+    if first is None or not first.height:
+        say("no rows")
+        return
+    seen = first.select(columns or _fitting(first, shutil.get_terminal_size().columns))
+    show_table(seen)
+    if rows > seen.height or first.width > seen.width:
+        say(
+            f"{seen.height} of {rows:,} rows and {seen.width} of {first.width} columns; all of them with "
+            "--out FILE or through a pipe"
+        )
+
+
+def _fitting(table: pl.DataFrame, width: int) -> list[str]:
+    """Return the names of the first columns that fit in a width."""
+    from foretell.evaluation.evaluation import shown  # noqa: PLC0415
+
+    widths = [3 + max(map(len, [*name.split("_"), *map(shown, table[name])])) for name in table.columns]
+    fitting = [name for name, end in zip(table.columns, accumulate(widths), strict=True) if end <= width]
+    return fitting or table.columns[:1]
 
 
 def show_table(frame: pl.DataFrame, *, title: str = "") -> None:

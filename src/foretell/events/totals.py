@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
-from collections.abc import Collection, Iterator, Sequence
-from typing import Final, Literal, Protocol
+from collections.abc import Collection, Sequence
+from typing import Final, Literal
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,7 @@ from foretell.core import FloatArray, IntArray
 from foretell.core.constraints import OneOf, as_levels, check
 from foretell.core.time import UNIT_SECONDS, period_edges
 from foretell.data.log import EventLog
-from foretell.data.tables import asked_customers
+from foretell.data.tables import CountModel, asked_customers
 from foretell.errors import DataError, EmptyLogError, ParameterError
 from foretell.events.count_forecasts import group_totals
 from foretell.events.horizon.forecaster import prior_counts
@@ -33,19 +33,6 @@ _WORTH: Final = 2.0
 _WORTH_WEEKS: Final = 4.0
 _FORGETS: Final = 1000.0  # days after which the error of the level is correlated by 1 / e
 _LARGEST: Final = 4.0  # squared relative errors beyond it say no more
-
-
-class CountModel(Protocol):
-    """A fitted forecaster of events that knows how many to expect."""
-
-    @property
-    def log_(self) -> EventLog:
-        """The log up to the as-of date."""
-
-    def predict_blocks(
-        self, horizons: Sequence[int], levels: Sequence[float], ids: Collection[object] | None
-    ) -> Iterator[pl.DataFrame]:
-        """Answer in tables of some customers each."""
 
 
 @dataclasses.dataclass(frozen=True)
