@@ -3,22 +3,27 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format bench clean setup
+.PHONY: demo test lint format docs bench clean setup
 
 demo: setup  ## the main job on real data: forecasts, leaderboard, pictures
 	$(BIN)/foretell demo --out demo-output
 
-test: setup  ## everything that must hold: style, types, tests
+test: setup  ## everything that must hold: style, types, tests, pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy & types=$$!; $(BIN)/pytest -q -n 2 --dist worksteal; tests=$$?; wait $$types && exit $$tests
+	$(MAKE) docs
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache && $(BIN)/mypy
 
 format: setup
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+docs: setup  ## the site, in build/site; a dead link or an unknown name is an error
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/site
+	@echo "the site is in build/site/index.html"
 
 bench: setup  ## the accuracy and speed tables of benchmarks/README.md
 	$(BIN)/python -m benchmarks

@@ -1,0 +1,79 @@
+"""How the site is built: `make docs`. It needs no network, neither to build nor to read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from foretell import __version__
+
+if TYPE_CHECKING:
+    from docutils.nodes import Element
+    from sphinx.addnodes import pending_xref
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+project = "foretell"
+release = version = __version__
+copyright = "the authors of foretell, Apache License 2.0"  # noqa: A001  # Sphinx' own name for it
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
+html_theme = "furo"
+html_title = f"foretell {release}"
+html_show_sourcelink = False
+html_copy_source = False
+exclude_patterns = ["_build"]
+
+# A link to a heading, a page or a name that is not there stops the build.
+nitpicky = True
+default_role = "py:obj"
+nitpick_ignore = [  # named in docstrings, without a page of their own
+    ("py:obj", name)
+    for name in (
+        "EVENTS", "NetworkForecaster.fit", "Outlook", "Progress", "SERIES", "STORES", "SearchProgress",
+        "Simulation.cohort", "foretell.forecasters.load_keras", "foretell.nn.settings", "jax.export",
+    )
+]  # fmt: skip
+myst_heading_anchors = 3
+suppress_warnings = ["config.cache"]
+
+autodoc_typehints = "none"  # the docstrings say it in words
+autodoc_member_order = "groupwise"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+
+
+# What docstrings name as it is known in its own room, and where the reference shows it.
+_DOORS = {
+    "foretell.evaluation.referee.judge": "foretell.evaluation.judge",
+    "predict_totals": "foretell.EventForecaster.predict_totals",
+}
+
+
+def setup(app: Sphinx) -> None:
+    """Show what lies outside of this folder, and resolve names as docstrings write them."""
+    app.connect("source-read", _inside)
+    app.connect("missing-reference", _from_the_door)
+
+
+def _inside(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Turn links to a page outside of this folder into links to the page that includes it.
+
+    The blank line with which examples end is for those that run them.
+    """
+    del app
+    source[0] = source[0].replace("\n\n```\n", "\n```\n")
+    if docname != "measured":
+        source[0] = source[0].replace("](../benchmarks/README.md", "](measured.md")
+
+
+def _from_the_door(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Element
+) -> Element | None:
+    """Look for `EventForecaster.predict` in `foretell`, too."""
+    if node.get("refdomain") != "py":
+        return None
+    asked = node["reftarget"]
+    name = _DOORS.get(asked, f"foretell.{asked}")
+    return env.domains.python_domain.resolve_xref(
+        env, node["refdoc"], app.builder, "obj", name, node, content
+    )
