@@ -162,3 +162,17 @@ def test_an_endless_line_is_refused_before_it_fills_the_memory(tmp_path, header,
 def test_reading_leaves_nothing_behind(tmp_path):
     read(put(tmp_path, "a.csv", CSV))
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_carriage_return_within_quotes_stays_in_every_encoding(tmp_path):
+    content = 'who;when;much\n"a\rb";2024-01-01;1\n"Köln";2024-01-02;2\n'
+    for encoding in ("utf-8", "cp1252", "utf-16"):
+        log = read(put(tmp_path, f"{encoding}.csv", content.encode(encoding)))
+        assert sorted(log.ids) == ["Köln", "a\rb"]
+
+
+def test_a_spreadsheet_with_an_empty_column_is_read_without_a_word(tmp_path, caplog):
+    frame = pl.DataFrame({"who": ["a", "b"], "when": ["2024-01-01", "2024-01-02"], "much": [None, None]})
+    frame.write_excel(tmp_path / "rows.xlsx")
+    assert read(tmp_path / "rows.xlsx").n_events == 2
+    assert not caplog.records

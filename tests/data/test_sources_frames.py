@@ -84,3 +84,28 @@ def test_a_lazy_frame_that_fails_is_refused_as_a_source():
     broken = FRAME.lazy().with_columns(pl.col("who").str.to_date("%Y"))
     with pytest.raises(SourceError, match="polars frame cannot be read"):
         read(broken)
+
+
+@pytest.mark.parametrize("convert", KINDS_OF_FRAME.values(), ids=list(KINDS_OF_FRAME))
+def test_ids_of_nothing_but_spaces_are_none(convert):
+    frame = pl.DataFrame({"unique_id": ["a", "", "b", "  "], "ds": [f"2024-01-0{k}" for k in range(1, 5)]})
+    log = ft.read_events(convert(frame))
+    assert (log.ids.to_list(), log.report.left_out) == (["a", "b"], {"without an id": 2})
+
+
+def test_rows_are_told_apart_by_columns_of_lists_as_well():
+    frame = pl.DataFrame(
+        {"unique_id": ["a", "a", "a", "b"], "ds": "2024-01-01", "basket": [["x"], ["y"], ["y"], []]}
+    )
+    log = ft.read_events(frame, merge=None, as_of="2024-02-01")
+    assert log.report.left_out == {"identical to another row, counted once": 1}
+
+
+@pytest.mark.parametrize("dtype", [pl.Date, pl.Datetime("ms"), pl.Datetime("ms", "Europe/Berlin")])
+def test_dates_that_no_calendar_reaches_are_unreadable(dtype):
+    times = pl.Series("ds", [20_000 * (1 if dtype == pl.Date else 86_400_000)] * 3).cast(dtype)
+    far = pl.Series("ds", [2**31 - 2 if dtype == pl.Date else 2**62]).cast(dtype)
+    frame = pl.DataFrame({"unique_id": ["a", "b", "c", "d"], "ds": pl.concat([times, far]), "y": 1.0})
+    log = ft.read_events(frame, as_of="2024-12-31")
+    assert (log.n_events, log.report.left_out) == (3, {"with an unreadable time": 1})
+    assert ft.read_series(frame, freq="1d").n_series == 3

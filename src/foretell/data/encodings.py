@@ -181,7 +181,7 @@ class Temporary:
 
 
 def rewritten(file: IO[bytes], encoding: str, suffix: str, origin: str) -> Temporary:
-    """Write a text file anew in UTF-8 with line feeds, a block at a time."""
+    """Write a text file anew in UTF-8, a block at a time."""
     made = Temporary(suffix)
     with made.path.open("w", encoding="utf-8", newline="") as out:
         for text in _decoded(file, _WIDER.get(codecs.lookup(encoding).name, encoding), origin):
@@ -190,22 +190,22 @@ def rewritten(file: IO[bytes], encoding: str, suffix: str, origin: str) -> Tempo
 
 
 def _decoded(file: IO[bytes], encoding: str, origin: str) -> Iterator[str]:
-    """Yield text with line feeds at the ends of lines."""
+    """Yield text; where lines end with carriage returns alone, with line feeds in their place."""
     decoder = codecs.getincrementaldecoder(encoding)()
-    read, held = 0, ""
+    read, old_ends = 0, None
     while True:
         block = file.read(_BLOCK)
         try:
-            text = held + decoder.decode(block, final=not block)
+            text = decoder.decode(block, final=not block)
         except UnicodeError as error:
             where = read + getattr(error, "start", 0)
             raise SourceError(
                 f"{origin} is not written in {encoding} ({getattr(error, 'reason', error)}, near byte "
                 f"{where:,}); name the right one by encoding=, or leave it out to have it guessed"
             ) from error
+        if old_ends is None and ("\n" in text or "\r" in text[:-1]):
+            old_ends = "\n" not in text
         read += len(block)
-        # A carriage return at the end of a block may have its line feed in the next one.
-        held = "\r" if block and text.endswith("\r") else ""
-        yield text.removesuffix(held).replace("\r\n", "\n").replace("\r", "\n")
+        yield text.replace("\r", "\n") if old_ends else text
         if not block:
             return

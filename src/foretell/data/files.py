@@ -8,6 +8,7 @@ import dataclasses
 import glob
 import gzip
 import itertools
+import logging
 import os
 import re
 import shutil
@@ -336,6 +337,7 @@ def _scan_sheet(file: _File, columns: Columns, options: ReadOptions, *, doubtful
             f"{file.origin} is a spreadsheet, and the package fastexcel that reads them is not installed: "
             "pip install 'foretell[excel]', or save the sheet as CSV"
         ) from error
+    logging.getLogger("fastexcel").setLevel(logging.ERROR)  # of columns without values the report says it
     try:
         book = fastexcel.read_excel(file.path)
         names = book.sheet_names

@@ -18,7 +18,7 @@ from foretell.core.time import Clock, Unit, begin_us, end_us, to_moment
 from foretell.data.encodings import check_encoding
 from foretell.data.log import Merge, RefundRule, RepeatRule
 from foretell.data.report import Tally, brief
-from foretell.data.times import TimeReader
+from foretell.data.times import TimeReader, within_reach
 from foretell.errors import ColumnError, EmptyLogError, ParameterError
 
 Closed = Literal["infer", "keep"]
@@ -400,6 +400,8 @@ def with_ids(rows: Rows, columns: Columns, options: ReadOptions, tally: Tally, w
     missing = ids.is_null()
     if ids.dtype.is_float():
         missing |= ids.is_nan().fill_null(value=False)
+    elif isinstance(ids.dtype, (pl.String, pl.Categorical, pl.Enum)):
+        missing |= (ids.cast(pl.String).str.strip_chars() == "").fill_null(value=False)
     if missing.any():
         frame = tally.drop(frame, missing, "without an id", "row " + frame[ROW].cast(pl.String))
     if options.exclude is not None:
@@ -430,7 +432,7 @@ def _as_ids(
 
 def with_times(frame: pl.DataFrame, columns: Columns, options: ReadOptions, tally: Tally) -> pl.DataFrame:
     """Return the rows with a readable time, from the start on, with times in microseconds."""
-    raw = frame[TIME]
+    raw = within_reach(frame[TIME])
     wall = TimeReader(columns.time, options.time_format, options.time_zone).read(raw)
     frame = frame.with_columns(wall.cast(pl.Int64).alias(TIME))
     frame = tally.drop(frame, wall.is_null(), "with an unreadable time", raw, frame[ROW])

@@ -22,7 +22,7 @@ from foretell.data.rows import (
     within,
 )
 from foretell.data.strays import FACTOR, REASON, SURE, tell_stray
-from foretell.data.times import number_kind, with_days
+from foretell.data.times import number_kind, with_days, within_reach
 from foretell.errors import ColumnError, DataError, ParameterError
 
 _MEND: Final = (
@@ -88,7 +88,7 @@ def with_steps(
     if options.time_format is None and not options.whole_numbers:
         step = None if options.freq is None else Frequency.parse(options.freq)
         frame = frame.with_columns(with_days(frame[TIME], columns.time, step).alias(TIME))
-    raw = frame[TIME]
+    raw = within_reach(frame[TIME])
     numbers = _whole_numbers(raw, columns.time, options)
     if numbers is None:
         if options.whole_numbers:

@@ -50,7 +50,13 @@ def _fingerprints(frame: nw.DataFrame[Any], columns: Columns) -> Callable[[], pl
     """Return what tells the rows of a frame apart, where it has more columns than those that were read."""
     if set(frame.columns) <= set(columns.names()):
         return None
-    return lambda: pl.DataFrame([_series(frame, name).cast(pl.String) for name in frame.columns]).hash_rows()
+
+    def row_hashes() -> pl.Series:
+        columns = [_series(frame, name) for name in frame.columns]
+        comparable = [c.hash() if c.dtype.is_nested() else c.cast(pl.String) for c in columns]
+        return pl.DataFrame(comparable).hash_rows()
+
+    return row_hashes
 
 
 def _series(frame: nw.DataFrame[pl.DataFrame], name: str) -> pl.Series:

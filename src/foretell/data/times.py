@@ -132,9 +132,11 @@ def _best_format(text: pl.Series) -> str | None:
     best, most = None, 0
     for time_format in _FORMATS:
         twin = _month_first(time_format)
-        hits = max(_parse(sample, f).count() for f in (time_format, twin or time_format))
+        hits = max(_parse(sample, f).count() for f in (time_format, *([] if twin is None else [twin])))
         if hits > most:
             best, most = time_format, hits
+        if most == len(sample):  # no other reads more
+            break
     return best
 
 
@@ -197,6 +199,17 @@ def _minutes(offset: str) -> int:
 
 # Sentinels such as 0001-01-01 and 9999-12-31 mean "unknown" or "open": they are no times of events.
 _YEARS: Final = (1900, 2199)
+_REACH: Final = (-54_787, 106_484)  # days since 1970: the years 1820 to 2261, which nanoseconds reach
+_PER_DAY: Final = {"ms": 86_400 * 10**3, "us": 86_400 * 10**6, "ns": 86_400 * 10**9}
+
+
+def within_reach(values: pl.Series) -> pl.Series:
+    """Return times, null where a date lies so far away that polars itself can neither convert nor show it."""
+    if not isinstance(values.dtype, (pl.Date, pl.Datetime)):
+        return values
+    per_day = _PER_DAY[values.dtype.time_unit] if isinstance(values.dtype, pl.Datetime) else 1
+    near = (values.to_physical() // per_day).is_between(*_REACH)
+    return values if near.all() else pl.select(pl.when(near).then(values)).to_series()
 
 
 @dataclasses.dataclass(frozen=True)
