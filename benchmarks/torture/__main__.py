@@ -1,6 +1,6 @@
 """Torture foretell within a budget: python -m benchmarks.torture [parts] [--count N] [--seconds S] [--seed K]
 
-Prints a table: trials, faults, and what came of the others. A fault is an error outside of foretell's tree, or
+Prints a table: trials, faults, what came of the others. A fault is an error outside of foretell's tree, or
 an answer that is wrong; each is listed with the number of its trial, which --first K --count 1 repeats alone.
 """
 
