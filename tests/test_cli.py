@@ -408,7 +408,7 @@ def test_backtest_refuses_unknown_policies(visits):
 def test_ids_that_are_numbers_with_fractions_are_named_as_they_are_written():
     ids = pl.Series([17850.0, 13047.0])
     assert typed_ids(ids, ["17850", "13047.0"]) == [17850.0, 13047.0]
-    with pytest.raises(ParameterError, match="--id x: the ids of this model are numbers"):
+    with pytest.raises(ParameterError, match=r"ids=\['x'\]: the ids of this model are numbers"):
         typed_ids(ids, ["x"])
 
 

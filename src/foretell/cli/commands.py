@@ -42,7 +42,7 @@ from foretell.cli.options import (
 )
 from foretell.cli.questions import QUESTIONS, Question, predict_groups, typed_ids
 from foretell.cli.settings import build, compared, read_searched
-from foretell.errors import DataError, ParameterError
+from foretell.errors import DataError, MissingDependencyError, ParameterError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -486,6 +486,42 @@ def plot(
     with terminal.busy("drawing"):
         plotting.save(question.picture(fitted, kind, id, actual=actual, horizon=horizon), out)
     terminal.say(f"{out} written")
+
+
+@command(app)
+def serve(
+    models: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Directories that fit wrote, served by their names.", metavar="[MODEL]..."),
+    ] = None,
+    store: Annotated[
+        Path, typer.Option(help="Folder for files that are sent, models that are fitted, and jobs.")
+    ] = Path("foretell-store"),
+    host: Annotated[str, typer.Option(help="Where to listen; others than this machine need a token.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="0 takes one that is free.")] = 8000,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the token; by default the environment's FORETELL_TOKEN.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
+) -> None:
+    """Answer over HTTP, and show a page in the browser, on one port."""
+    token = os.environ.get("FORETELL_TOKEN") or None
+    if token_file is not None:
+        try:
+            token = token_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ParameterError(f"--token-file {token_file}: {error.strerror}") from error
+    try:
+        from foretell.serve.server import serve as run  # noqa: PLC0415  # an extra
+        from foretell.serve.settings import ServeConfig  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"the package {error.name} that serves is not installed: pip install 'foretell[serve]'"
+        ) from error
+    places = tuple(models or ())
+    run(ServeConfig(places, store, host, port, token, workers), terminal.say)
 
 
 def main() -> None:

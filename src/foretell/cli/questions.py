@@ -308,16 +308,12 @@ class Series(_Question):
         ids: Sequence[str] | None,
     ) -> pl.DataFrame:
         """Return sums over series and steps."""
-        from foretell.series.support import Support  # noqa: PLC0415
-        from foretell.series.totals import Forecaster, predict_totals  # noqa: PLC0415
+        from foretell.series.totals import totals_of  # noqa: PLC0415
 
         panel, forecaster = self.data(model), cast("SeriesForecaster", model)
         steps = forecaster.horizon if horizon is None else cast("int", self.horizon(horizon, panel))
         chosen = typed_ids(panel.ids, ids) if ids else None
-        if forecaster.is_ours:
-            return forecaster.predict_totals(steps, by, levels, chosen)
-        rule = Forecaster(panel, forecaster.forecast, Support.of(panel), model.name)
-        return predict_totals(rule, steps, by, levels, chosen)
+        return totals_of(forecaster, steps, by, levels, chosen)
 
     def comparison(self, evaluation: Evaluation) -> Charts:
         """Draw the error by step, and of ours a forecast beside what came."""
@@ -370,11 +366,6 @@ def kind_of_directory(place: Path) -> Kind | None:
 
 def typed_ids(ids: pl.Series, given: Sequence[str]) -> Sequence[str | float]:
     """Return ids from the command line in the type of the model's own."""
-    if not ids.dtype.is_numeric():
-        return given
-    whole = ids.dtype.is_integer()
-    try:
-        return [int(text) if whole else float(text) for text in given]
-    except ValueError as error:
-        kind = "whole numbers" if whole else "numbers"
-        raise ParameterError(f"--id {', '.join(given)}: the ids of this model are {kind}") from error
+    from foretell.data.tables import typed_ids as typed  # noqa: PLC0415  # brings numpy
+
+    return typed(ids, given)

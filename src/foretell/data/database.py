@@ -184,6 +184,29 @@ def database_slices(
             yield Rows(_concat(waiting, columns).select(columns.expressions()), origin)
 
 
+def head_of_table(
+    source: str | sa.URL | sa.Engine, rows: int, *, query: str | None = None, table: str | None = None
+) -> pl.DataFrame:
+    """Return the first rows of a table or of a query's result, with all columns."""
+    if (query is None) == (table is None):
+        raise ParameterError(f"a database needs one of query= and table={_offered(source)}")
+    with opened(source) as database, database.connected() as connection:
+        if query is not None:
+            text = sa.text(_BIND.sub(r"\\:", query.strip().rstrip(";")))
+            place: sa.FromClause = text.columns().subquery("foretell_rows")
+        else:
+            schema, name = schema_and_name(str(table))
+            place = sa.table(name, schema=schema)
+        try:
+            result = connection.execute(sa.select(sa.text("*")).select_from(place).limit(rows))
+            names, values = list(result.keys()), result.all()
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            mend = "it is run as a subquery of a SELECT" if query is not None else database.tables(str(table))
+            raise database.error("cannot be read", error, mend) from error
+    columns = zip(*values, strict=True) if values else [()] * len(names)
+    return pl.DataFrame([_series(n, list(v)) for n, v in zip(names, columns, strict=True)])
+
+
 def _offered(source: str | sa.URL | sa.Engine) -> str:
     """Return the tables that a file has to choose from; a server is not asked for them."""
     with opened(source) as database:

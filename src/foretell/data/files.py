@@ -14,9 +14,9 @@ import re
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Final, Literal
+from typing import IO, ClassVar, Final, Literal
 
 import polars as pl
 
@@ -125,6 +125,37 @@ def read_files(
         fingerprints=_fingerprints(scans, columns),
         told=told,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _AllColumns(Columns):
+    """Nothing is asked for by name."""
+
+    kinds: ClassVar[Mapping[str, str]] = {}
+    id: str | None = None
+    time: str = "any"
+
+    def names(self) -> list[str]:
+        return []
+
+    def check(self, available: Sequence[str], origin: str) -> None:
+        del available, origin
+
+
+def head_of_file(source: str | os.PathLike[str], rows: int, sheet: str | None = None) -> pl.DataFrame:
+    """Return the first rows of a file, with all columns as they are; of text the columns are text."""
+    file = _unpacked(find_files(source)[0])[0]
+    options = ReadOptions(sheet=sheet)
+    _check_options([file], options)
+    try:
+        try:
+            return _SCANS[file.kind](file, _AllColumns(), options, doubtful=False).rows.head(rows).collect()
+        except pl.exceptions.ComputeError as error:
+            if not any(word in str(error).lower() for word in _DOUBTFUL):
+                raise
+            return _SCANS[file.kind](file, _AllColumns(), options, doubtful=True).rows.head(rows).collect()
+    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
+        raise _unreadable(file.origin, file.kind, error) from error
 
 
 def parquet_slices(paths: Iterable[Path], columns: Columns, size: int) -> Iterator[Rows]:

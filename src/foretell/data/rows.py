@@ -197,6 +197,25 @@ _NAMES: Final = {
 _LIKELY: Final = {kind: re.compile("|".join(words.split()), re.IGNORECASE) for kind, words in _NAMES.items()}
 
 
+def likely_columns(available: Sequence[str]) -> dict[str, str]:
+    """Return which columns look, by their names, like the id, the time, a mark, a target and the group.
+
+    Examples
+    --------
+    >>> likely_columns(["customer_id", "date", "amount"])
+    {'id': 'customer_id', 'time': 'date', 'mark': 'amount', 'target': 'amount'}
+    """
+    found: dict[str, str] = {}
+    for kind, pattern in _LIKELY.items():
+        used = set() if kind == "target" else set(found.values())
+        like = [name for name in available if name not in used and pattern.search(name)]
+        if kind == "target":
+            like = [name for name in like if name not in {found.get("id"), found.get("time")}]
+        if like:
+            found[kind] = like[0]
+    return found
+
+
 ID, TIME, GROUP, ROW = "id", "time", "group", "row"
 
 

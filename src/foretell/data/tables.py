@@ -78,6 +78,24 @@ def asked_customers(log: EventLog, ids: Collection[object] | None) -> Customers:
     return Customers(names, places.fill_null(-1).to_numpy(), log)
 
 
+def typed_ids(ids: pl.Series, given: Sequence[str]) -> Sequence[str | float]:
+    """Return ids that were written as text, on a command line or in an address, in the type of a log's own.
+
+    Examples
+    --------
+    >>> typed_ids(pl.Series([7, 9]), ["9"]), typed_ids(pl.Series(["a", "b"]), ["9"])
+    ([9], ['9'])
+    """
+    if not ids.dtype.is_numeric():
+        return given
+    whole = ids.dtype.is_integer()
+    try:
+        return [int(text) if whole else float(text) for text in given]
+    except ValueError as error:
+        kind = "whole numbers" if whole else "numbers"
+        raise ParameterError(f"ids={list(given)!r}: the ids of this model are {kind}") from error
+
+
 def named_horizons(log: EventLog, horizons: object) -> list[tuple[str, int]]:
     """Return horizons by the names that columns carry, and in ticks: ``30`` is named ``"30t"``."""
     timed = [(given, log.ticks_of(given)) for given in as_durations(horizons)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Collection, Sequence
 from statistics import NormalDist
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,9 @@ from foretell.nn.streams import streams_of
 from foretell.series.prior_forecast import prior_quantiles
 from foretell.series.quantiles import QUANTILES, means
 from foretell.series.support import Support
+
+if TYPE_CHECKING:
+    from foretell.series.forecaster import SeriesForecaster
 
 _NORMAL: Final = np.array([NormalDist().inv_cdf(level) for level in QUANTILES])
 _PATHS: Final = 1000
@@ -142,6 +145,20 @@ def predict_totals(
         named = (pl.lit(value, dtype=owners.schema[key]).alias(key) for key, value in heading.items())
         tables.append(table.select(*named, pl.all()))
     return pl.concat(tables)
+
+
+def totals_of(
+    model: SeriesForecaster,
+    h: int,
+    by: str | Sequence[str] | None = None,
+    levels: Sequence[float] = (80,),
+    ids: Collection[object] | None = None,
+) -> pl.DataFrame:
+    """Return totals of any fitted forecaster of series: ours, or a rule, which knows no paths of its own."""
+    if model.is_ours:
+        return model.predict_totals(h, by, levels, ids)
+    rule = Forecaster(model.panel_, model.forecast, Support.of(model.panel_), model.name)
+    return predict_totals(rule, h, by, levels, ids)
 
 
 class _Shared:

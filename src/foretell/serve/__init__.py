@@ -1,0 +1,1 @@
+"""A service and a page on one port: models that answer, files that are fitted to (``foretell serve``)."""

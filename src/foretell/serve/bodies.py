@@ -1,0 +1,221 @@
+"""What requests hold, and what answers hold: the shapes of which the service's description is made."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from foretell.serve.store import KEY, NAME
+
+
+def _whole(value: object) -> object:
+    """Return 7 of 7.0, which is the same number in JSON."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_WHOLE: Final = BeforeValidator(_whole)
+# A duration, or a number of ticks or steps; what a model cannot count on its clock it refuses itself.
+Horizon: TypeAlias = (
+    Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,4}(h|d|w|mo|y)$")]
+    | Annotated[int, Field(ge=1, le=100_000), _WHOLE]
+)
+Level: TypeAlias = Annotated[float, Field(ge=1, lt=100, allow_inf_nan=False)]
+Id: TypeAlias = (
+    Annotated[str, StringConstraints(max_length=200)] | Annotated[int, Field(ge=-(2**63), lt=2**63), _WHOLE]
+)
+Column: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+ModelName: TypeAlias = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
+Key: TypeAlias = Annotated[str, StringConstraints(pattern=f"^{KEY}$")]
+Day: TypeAlias = Annotated[str, StringConstraints(max_length=40)]
+
+
+class Body(BaseModel):
+    """A request: nothing is guessed, and nothing that is not known is passed over."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Visit(Body):
+    """A visit that the model has not seen."""
+
+    id: Id
+    time: Day
+    marks: dict[Column, Annotated[float, Field(allow_inf_nan=False)]] = {}
+    group: Id | None = None
+
+
+Visits: TypeAlias = Annotated[list[Visit], Field(min_length=1, max_length=10_000)]
+
+
+class PredictAsk(Body):
+    """Whom to forecast, how far, and how sure."""
+
+    ids: Annotated[list[Id], Field(min_length=1)] | None = None
+    horizons: Annotated[list[Horizon], Field(min_length=1, max_length=20)] | None = None
+    levels: Annotated[list[Level], Field(max_length=20)] = [50, 80, 95]
+    visits: Visits | None = None
+    as_of: Day | None = None
+    offset: Annotated[int, Field(ge=0), _WHOLE] = 0
+    limit: Annotated[int, Field(ge=1), _WHOLE] = 1_000
+
+
+class TotalsAsk(Body):
+    """Which sums."""
+
+    horizon: Horizon | None = None
+    by: Annotated[list[Column], Field(max_length=3)] = []
+    levels: Annotated[list[Level], Field(max_length=20)] = [80]
+    ids: Annotated[list[Id], Field(min_length=1)] | None = None
+
+
+class ExplainAsk(Body):
+    """Which forecast."""
+
+    id: Id
+    horizon: Horizon = "30d"
+    target: Column | None = None
+
+
+class Reading(Body):
+    """How the rows of a source are read."""
+
+    kind: Literal["events", "series"] = "events"
+    id: Column | None = None
+    time: Column
+    marks: Annotated[list[Column], Field(max_length=20)] = []
+    group: Column | None = None
+    target: Annotated[list[Column], Field(max_length=20)] = []
+    freq: Day | None = None
+    time_format: Day | None = None
+    time_zone: Day | None = None
+    as_of: Day | None = None
+    sheet: Column | None = None
+
+
+class FitAsk(Body):
+    """What a model learns from."""
+
+    model: ModelName
+    source: Key
+    read: Reading
+    by: Column = "auto"
+    horizon: Horizon | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**31), _WHOLE] = 0
+
+
+class CompareAsk(Body):
+    """What models are compared on: the end of the data is held back from them."""
+
+    source: Key
+    read: Reading
+    models: Annotated[list[Column], Field(min_length=1, max_length=10)] | None = None
+    horizon: Horizon | None = None
+
+
+class UpdateAsk(Body):
+    """New visits, in a source or here; without any nobody came up to a date."""
+
+    source: Key | None = None
+    read: Reading | None = None
+    visits: Visits | None = None
+    as_of: Day | None = None
+
+
+class DatabaseAsk(Body):
+    """A table of a database on a server."""
+
+    url: Annotated[str, StringConstraints(max_length=2_000)]
+    table: Column | None = None
+    query: Annotated[str, StringConstraints(min_length=1, max_length=20_000)] | None = None
+
+
+class Failure(BaseModel):
+    """What went wrong."""
+
+    kind: str
+    message: str
+
+
+class Failed(BaseModel):
+    """The one shape of errors."""
+
+    error: Failure
+
+
+class Health(BaseModel):
+    """Whether the service is well."""
+
+    status: Literal["ok"]
+    version: str
+
+
+Cell: TypeAlias = str | int | float | bool | dt.date | dt.datetime | None
+Row: TypeAlias = dict[str, Cell]
+
+
+class Rows(BaseModel):
+    """A table: its rows, in the columns of the library's tables."""
+
+    rows: list[Row]
+
+
+class ModelAbout(BaseModel):
+    """A model that answers."""
+
+    name: str
+    kind: Literal["events", "series"]
+    fitted: str
+    size: int
+    columns: list[str]
+    start: str
+    as_of: str
+    own: bool
+
+
+class Models(BaseModel):
+    """All models."""
+
+    models: list[ModelAbout]
+
+
+class ExplanationAbout(BaseModel):
+    """Why a forecast is what it is."""
+
+    id: str | int | float
+    quantity: str
+    anchor: float
+    forecast: float
+    words: list[str]
+    parts: list[Row]
+
+
+class SourceAbout(BaseModel):
+    """Rows that can be read: their columns, the first few, and what they look like."""
+
+    source: str
+    label: str
+    columns: list[str]
+    head: list[Row]
+    likely: dict[str, str]
+
+
+class JobAbout(BaseModel):
+    """A job as it stands."""
+
+    job: str
+    kind: Literal["fit", "update", "compare"]
+    model: str
+    state: Literal["waiting", "running", "done", "failed", "cancelled"]
+    progress: float
+    message: str
+    created: str
+    finished: str | None
+    result: dict[str, object] | None = None
+
+
+class JobList(BaseModel):
+    """The jobs that were accepted last."""
+
+    jobs: list[JobAbout]

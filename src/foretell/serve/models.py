@@ -1,0 +1,161 @@
+"""Models that are kept in memory: read when they are first asked, and again when a newer version is there."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from foretell.errors import ParameterError
+from foretell.forecasters import load
+from foretell.serve.bodies import ModelAbout
+from foretell.serve.store import NAME, NotThereError, Store
+from foretell.storage.files import MANIFEST, read_manifest
+
+if TYPE_CHECKING:
+    from foretell.serve.answers import Model
+
+Version: TypeAlias = tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Loaded:
+    """One version of a model, in memory; nobody changes it.
+
+    Attributes
+    ----------
+    name : str
+    model : EventForecaster, SeriesForecaster or another
+    version : tuple
+        What tells its files from those of another version.
+    about : ModelAbout
+    """
+
+    name: str
+    model: Model
+    version: Version
+    about: ModelAbout
+
+
+def places_of(models: tuple[Path, ...]) -> dict[str, Path]:
+    """Return the models that a service is started with, by their names.
+
+    Raises
+    ------
+    StorageError
+        There is no model in a directory.
+    ParameterError
+        A name cannot be part of an address, or two are the same.
+    """
+    places: dict[str, Path] = {}
+    for place in models:
+        read_manifest(place)
+        name = place.resolve().name.lower()
+        if not re.fullmatch(NAME, name):
+            raise ParameterError(
+                f"{place} would be served as {name!r}, which cannot be part of an address; expected a "
+                "directory of small letters, digits, - and _"
+            )
+        if name in places:
+            raise ParameterError(f"{places[name]} and {place} would both be served as {name!r}; rename one")
+        places[name] = place.absolute()
+    return places
+
+
+class ModelShelf:
+    """The models of a service.
+
+    Parameters
+    ----------
+    store : Store
+        Where those are that it fits.
+    places : mapping of str to Path
+        Those that it was started with, by name.
+    """
+
+    def __init__(self, store: Store, places: Mapping[str, Path]) -> None:
+        self._store, self._places = store, dict(places)
+        self._loaded: dict[str, Loaded] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def names(self) -> list[str]:
+        """Return the names of all models."""
+        return sorted({*self._places, *self._store.model_names()})
+
+    def is_own(self, name: str) -> bool:
+        """Tell whether a name is free for models that the service fits."""
+        return name not in self._places
+
+    def place(self, name: str) -> Path:
+        """Return the directory of a model."""
+        place = self._places.get(name)
+        return self._store.model_place(name) if place is None else place
+
+    def ready(self, name: str) -> Loaded | None:
+        """Return the newest version of a model if it is in memory; this takes no time."""
+        loaded = self._loaded.get(name)
+        return loaded if loaded is not None and loaded.version == self._version(name) else None
+
+    def get(self, name: str) -> Loaded:
+        """Return the newest version of a model, which is read first if it is not in memory.
+
+        Raises
+        ------
+        NotThereError
+            There is no such model.
+        """
+        loaded = self.ready(name)
+        if loaded is not None:
+            return loaded
+        with self._lock:
+            lock = self._locks.setdefault(name, threading.Lock())
+        with lock:
+            loaded = self.ready(name)
+            if loaded is None:
+                version = self._version(name)
+                model = load(self.place(name))
+                about = describe(name, model, own=self.is_own(name))
+                loaded = self._loaded[name] = Loaded(name, model, version, about)
+            return loaded
+
+    def forget(self, name: str) -> None:
+        """Let go of a model that is gone."""
+        self._loaded.pop(name, None)
+
+    def _version(self, name: str) -> Version:
+        try:
+            stat = (self.place(name) / MANIFEST).stat()
+        except OSError as error:
+            self.forget(name)
+            raise NotThereError(f"there is no model {name!r}{self._hint()}") from error
+        return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+    def _hint(self) -> str:
+        names = self.names()
+        return f"; there are {', '.join(names[:5])}" if names else "; fit one first"
+
+
+def describe(name: str, model: Model, *, own: bool) -> ModelAbout:
+    """Say what a model is and what it was fitted to."""
+    if model.kind == "events":
+        log = model.log_  # type: ignore[union-attr]  # by its kind
+        size, columns = log.n_customers, list(log.mark_names)
+        start, as_of = log.date(log.start), log.date(log.as_of)
+    else:
+        panel = model.panel_  # type: ignore[union-attr]  # by its kind
+        size, columns = panel.n_series, list(panel.targets)
+        start, as_of = panel.time_of(panel.starts.min())[0], panel.time_of(panel.ends.max())[0]
+    return ModelAbout(
+        name=name,
+        kind=model.kind,
+        fitted=model.name,
+        size=size,
+        columns=columns,
+        start=str(start),
+        as_of=str(as_of),
+        own=own,
+    )
