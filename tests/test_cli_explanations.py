@@ -116,3 +116,11 @@ def test_a_forecast_shows_the_rows_that_were_asked_for(place: Path, small_model:
     best = small_model.predict(horizons=["30d"]).sort("p_return_30d", descending=True)["unique_id"][:4]
     assert [row["unique_id"] for row in rows] == best.to_list()
     assert runner.invoke(app, [*words, "--where", "nothing=1"]).exit_code == 2
+
+
+def test_the_shop_has_a_page(place: Path) -> None:
+    words = ["report", str(place / "visits"), "-o", str(place / "shop.html"), "--language", "zh"]
+    out = runner.invoke(app, words)
+    assert out.exit_code == 0, out.output
+    assert "该联系谁" in (place / "shop.html").read_text(encoding="utf-8")
+    assert runner.invoke(app, [*words[:3], str(place / "shop.pdf")]).exit_code == 2

@@ -25,6 +25,7 @@ RUN = {
     "series-prior.md": 7,
     "shop.md": 4,
     "shortlist.md": 6,
+    "shop-report.md": 5,
     "totals.md": 6,
     "tuning.md": 6,
     "index.md": 6,

@@ -262,6 +262,24 @@ def shortlist(
 
 
 @command(app, kind_of_model)
+def report(
+    question: Question,
+    model: ModelDirectory,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Page to write; ends in .html.")],
+    language: Annotated[str, typer.Option(help="en or zh.")] = "en",
+    since: Annotated[
+        Path | None, typer.Option(help="An earlier report to compare with; by default the one at --out.")
+    ] = None,
+) -> None:
+    """Write a page for the shop: what to expect, whom to write to, who is new, how good forecasts were."""
+    terminal.check_file(out, (".htm", ".html"), "page")
+    fitted = _load(model)
+    with terminal.busy("writing the report"):
+        question.report(fitted, out, language=language, since=since)
+    terminal.say(f"{out} written")
+
+
+@command(app, kind_of_model)
 def totals(
     question: Question,
     model: ModelDirectory,

@@ -56,6 +56,11 @@ class _Question:
         del model, top, horizon, how
         raise ParameterError("shortlist takes a model of visits, and this is one of regular series")
 
+    def report(self, model: Model, out: Path, *, language: str, since: Path | None) -> None:
+        """Write the page of a shop."""
+        del model, out, language, since
+        raise ParameterError("report takes a model of visits, and this is one of regular series")
+
     def check_horizon(self, text: str | None) -> None:
         """Refuse to do without a horizon where models have to know it."""
         if self.needs_horizon and text is None:
@@ -168,6 +173,12 @@ class Events(_Question):
         """Return the customers worth writing to, the best first."""
         length = self.horizon(horizon, self.data(model))
         return cast("EventForecaster", model).shortlist(top or 200, length, **how)
+
+    def report(self, model: Model, out: Path, *, language: str, since: Path | None) -> None:
+        """Write the page of a shop."""
+        from foretell.report import write_shop_report  # noqa: PLC0415
+
+        write_shop_report(cast("EventForecaster", model), out, language=language, since=since)
 
     def totals(
         self,

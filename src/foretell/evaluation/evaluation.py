@@ -370,9 +370,14 @@ def text_table(frame: pl.DataFrame) -> str:
     )
 
 
-def html_table(frame: pl.DataFrame, bold: Collection[str] = ()) -> str:
-    """Return a table for a page; rows whose first cell is among some names in bold."""
+def html_table(frame: pl.DataFrame, bold: Collection[str] = (), *, long: str = "") -> str:
+    """Return a table for a page; rows whose first cell is among some names in bold.
+
+    The cells of the column ``long`` may break into lines.
+    """
     classes = ["" if dtype.is_numeric() else ' class="text"' for dtype in frame.dtypes]
+    if long:
+        classes[frame.columns.index(long)] = ' class="text long"'
     names = [html.escape(name.replace("_", " ")) for name in frame.columns]
     head = "".join(f"<th{kind}>{name}</th>" for kind, name in zip(classes, names, strict=True))
     rows = []

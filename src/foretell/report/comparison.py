@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import html
-import io
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -12,27 +10,16 @@ from typing import TYPE_CHECKING, cast
 import polars as pl
 
 from foretell import plotting
-from foretell.errors import ParameterError, StorageError
+from foretell.errors import ParameterError
 from foretell.evaluation.evaluation import Evaluation, html_table
 from foretell.plotting.charts import Chart
+from foretell.report.pages import check_page, note, page, svg, write_page
 
 if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster
 
 _MOST_OVERDUE = 20
 _LATE = 0.5  # of the way through one's own distribution of gaps: later than usual
-
-_STYLE = """
-body { font: 15px/1.5 "Helvetica Neue", Helvetica, Arial, "DejaVu Sans", sans-serif; color: #222;
-       max-width: 880px; margin: 2.5em auto; padding: 0 1em; background: #fff; }
-h1 { font-size: 1.6em; margin-bottom: 0.2em; } h2 { font-size: 1.15em; margin: 2.2em 0 0.4em; }
-p.verdict { font-size: 1.15em; border-left: 4px solid #0072B2; padding: 0.4em 0.9em; background: #f3f8fb; }
-p.about, figcaption { color: #555; } figure { margin: 1em 0; } svg { max-width: 100%; height: auto; }
-div.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 0.83em; }
-th, td { padding: 0.3em 0.5em; text-align: right; border-bottom: 1px solid #e5e5e5; white-space: nowrap; }
-th { color: #555; font-weight: normal; border-bottom: 1px solid #aaa; } th.text, td.text { text-align: left; }
-tr.ours td { font-weight: bold; }
-"""
 
 
 def write_report(evaluation: Evaluation, path: str | Path) -> Path:
@@ -67,17 +54,7 @@ def write_report(evaluation: Evaluation, path: str | Path) -> Path:
     ...     write_report(evaluation, f"{place}/report.html").name
     'report.html'
     """
-    target = Path(path)
-    if target.suffix.lower() not in {".html", ".htm"}:
-        raise ParameterError(
-            f"{target.name!r} is not the name of a web page; expected one that ends in .html"
-        )
-    page = report_html(evaluation)
-    try:
-        target.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
-    return target
+    return write_page(report_html(evaluation), check_page(path))
 
 
 def report_html(evaluation: Evaluation) -> str:
@@ -87,29 +64,21 @@ def report_html(evaluation: Evaluation) -> str:
     labels = {figure.name: figure.label for figure in evaluation.task.figures.values()}
     missing = "The best first. A dash: the model does not forecast that, or the data cannot show it."
     legend = "".join(f"<dt>{name}</dt><dd>{html.escape(label)}</dd>" for name, label in labels.items())
-    leaders = html_table(table, table["model"].to_list()[:1]) + _note(missing)
+    leaders = html_table(table, table["model"].to_list()[:1]) + note(missing)
     sections = [
         ("Leaderboard", f"{leaders}<details><summary>The figures</summary><dl>{legend}</dl></details>"),
         *_pictures(evaluation),
     ]
     if evaluation.other_seeds is not None:
-        note = "The same model from other random starts: differences as small as these mean nothing."
-        sections.append(("Spread over seeds", html_table(evaluation.seed_spread()) + _note(note)))
+        hint = "The same model from other random starts: differences as small as these mean nothing."
+        sections.append(("Spread over seeds", html_table(evaluation.seed_spread()) + note(hint)))
     body = [
         f"<h1>{html.escape(title)}</h1>",
-        _note(evaluation.headline + "."),
+        note(evaluation.headline + "."),
         f'<p class="verdict">{html.escape(str(evaluation.verdict()))}</p>',
         *(f"<h2>{html.escape(heading)}</h2>{content}" for heading, content in sections),
     ]
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</body>\n</html>\n"
-    )
+    return page(title, body)
 
 
 # What can be drawn of rows that have a column.
@@ -143,11 +112,11 @@ def _overdue(evaluation: Evaluation) -> list[tuple[str, str]]:
     if not {"p_return_90d", "overdue"} <= set(customers.columns):
         return []
     late = customers.filter(pl.col("overdue") >= _LATE).sort("p_return_90d", descending=True, nulls_last=True)
-    note = (
+    hint = (
         f"As of {evaluation.cutoff}: those whose silence is longer than half of their own gaps (overdue of "
         f"at least {_LATE:g}; 1 is longer than any), the likeliest to return within 90 days first."
     )
-    return [("Overdue", html_table(late.select(shown).head(_MOST_OVERDUE)) + _note(note))]
+    return [("Overdue", html_table(late.select(shown).head(_MOST_OVERDUE)) + note(hint))]
 
 
 def _picture(name: str, draw: Callable[[Evaluation], Chart], evaluation: Evaluation) -> str:
@@ -155,15 +124,5 @@ def _picture(name: str, draw: Callable[[Evaluation], Chart], evaluation: Evaluat
     try:
         chart = draw(evaluation)
     except ParameterError as error:
-        return _note(str(error))
-    drawn = io.StringIO()
-    chart.save(drawn, format="svg")
-    svg = drawn.getvalue()
-    # Marks of several pictures in one page must not go by the same name.
-    for before in ('id="', "url(#", 'href="#'):
-        svg = svg.replace(before, f"{before}{name}-")
-    return f"<figure>{re.sub(r'<[?!][^>]*>', '', svg)}</figure>"
-
-
-def _note(text: str) -> str:
-    return f'<p class="about">{html.escape(text)}</p>'
+        return note(str(error))
+    return f"<figure>{svg(chart, name)}</figure>"

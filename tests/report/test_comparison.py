@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import re
-import shutil
-import subprocess
-import threading
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.browsing import browse, needs_browser
 
 import foretell as ft
 from foretell.baselines.rules import Naive
 from foretell.errors import ParameterError, StorageError
 from foretell.evaluation import Evaluation
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
-    "--disable-component-update", "--disable-sync", "--disable-extensions", "--hide-scrollbars",
-]  # fmt: skip
 
 
 class Nasty(Naive):
@@ -112,36 +103,7 @@ def test_wrong_names_and_places_are_told(series: Evaluation, tmp_path: Path) -> 
         ft.write_report(series, tmp_path / "nowhere" / "report.html")
 
 
-class Proxy(http.server.BaseHTTPRequestHandler):
-    """Writes down what is asked of it, and hands out nothing."""
-
-    asked: ClassVar[list[str]] = []
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        self.send_error(404)
-
-    do_CONNECT = do_POST = do_GET  # noqa: N815  # the server's names
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def browse(page: Path, profile: Path, *flags: str) -> tuple[str, set[str]]:
-    """Return the page as a browser shows it, and what it asked the network for on the page's behalf."""
-    Proxy.asked.clear()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        network = [f"--proxy-server=127.0.0.1:{server.server_port}", f"--user-data-dir={profile}"]
-        command = [str(CHROMIUM), *FLAGS, *network, *flags, page.as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-        server.shutdown()
-    # The browser looks for updates of its own accord.
-    own = r"\b(google|googleapis|gvt1)\.com\b"
-    return done.stdout, {url for url in Proxy.asked if not re.search(own, url)}
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+@needs_browser
 def test_a_browser_shows_everything_and_fetches_nothing(page: Path, tmp_path: Path) -> None:
     shown, asked = browse(page, tmp_path / "profile", "--dump-dom")
     for part in ("Leaderboard", "Visits by week", "Overdue", "Spread over seeds", "repeat rate", "foretell"):
@@ -153,7 +115,7 @@ def test_a_browser_shows_everything_and_fetches_nothing(page: Path, tmp_path: Pa
     assert picture.stat().st_size > 30_000
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+@needs_browser
 def test_a_page_that_fetches_something_would_be_found_out(tmp_path: Path) -> None:
     other = tmp_path / "other.html"
     other.write_text('<img src="http://shop.test/pixel.png">', encoding="utf-8")

@@ -1,0 +1,200 @@
+"""The figures of a shop's report: what to expect, who is new, and how good earlier forecasts were."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Final, Protocol, cast
+
+import numpy as np
+import polars as pl
+
+from foretell.baselines.statistic import EventStatistic
+from foretell.core import IntArray
+from foretell.core.time import UNIT_SECONDS
+from foretell.data.log import EventLog
+from foretell.data.tables import CountModel
+from foretell.errors import EmptyLogError
+from foretell.events.forecaster import EventForecaster
+from foretell.events.totals import predict_totals
+
+_WEEK, _MONTH = 7, 30  # days
+_PAST_WEEKS, _WEEKS = 52, 13  # shown
+_MONTHS: Final = 12
+_ORIGINS: Final = 6  # months before the as-of date, at whose ends is looked how good the forecast was
+_LEAST: Final = 60  # days of visits before such an origin
+
+
+class ShopModel(CountModel, Protocol):
+    """A fitted forecaster of events that ranks its customers."""
+
+    def shortlist(self, top: int | None, horizon: str | int, **how: object) -> pl.DataFrame:
+        """See `EventForecaster.shortlist`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Expectation:
+    """The visits of the next days, and of as many days before.
+
+    Attributes
+    ----------
+    days : int
+    visits, low, high : float
+        Expected, and the 80 % interval.
+    before : int
+        Visits of the same customers in as many days before the as-of date.
+    year_ago : int or None
+        Of all customers in the same days a year ago; None where the log does not reach so far.
+    """
+
+    days: int
+    visits: float
+    low: float
+    high: float
+    before: int
+    year_ago: int | None
+
+
+def expectations(model: CountModel) -> list[Expectation]:
+    """Return what to expect in the next week and the next thirty days."""
+    log, per_day = model.log_, ticks_a_day(model.log_)
+    found = []
+    for days in (_WEEK, _MONTH):
+        row = predict_totals(model, days * per_day).row(0, named=True)
+        end = log.as_of - (365 - days) * per_day
+        known = log.start <= end - days * per_day
+        found.append(
+            Expectation(
+                days,
+                row["visits"],
+                row["visits-lo-80"],
+                row["visits-hi-80"],
+                visits_within(log, log.as_of, days * per_day),
+                visits_within(log, end, days * per_day) if known else None,
+            )
+        )
+    return found
+
+
+def weeks(model: CountModel) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the visits of whole weeks up to the as-of date, and those to come: ``ds``, ``visits`` …."""
+    log, width = model.log_, _WEEK * ticks_a_day(model.log_)
+    count = min((log.as_of - log.start + 1) // width, _PAST_WEEKS)
+    ago = (log.as_of - log.times) // width
+    past = np.bincount(ago[ago < count], minlength=count)[::-1]
+    starts = log.as_of + 1 - width * np.arange(count, 0, -1)
+    ahead = predict_totals(model, _WEEKS * width, by="week")
+    columns = {"ds": log.time_of(starts), "visits": pl.Series(past, dtype=pl.Float64)}
+    return pl.DataFrame(columns), ahead.drop("end")
+
+
+def newcomers(model: CountModel) -> pl.DataFrame:
+    """Return who came first in each of the last months, and how they develop.
+
+    ``month``, ``customers``; ``back_30d`` and ``back_90d``, the share who came again within so many days
+    of their first visit, of those whom that is known of (null for none); ``expected_90d``, the visits to
+    expect of one of them in the next 90 days.
+    """
+    log, per_day = model.log_, ticks_a_day(model.log_)
+    customer = pl.DataFrame({"place": np.arange(log.n_customers), "month": log.time_of(log.first)})
+    second = np.full(log.n_customers, np.iinfo(np.int64).max)
+    again = log.counts > 1
+    second[again] = log.times[log.offsets[:-1][again] + 1]
+    columns = {}
+    for days in (30, 90):
+        # Who has been here for less long can still come.
+        seen = log.first + days * per_day <= log.as_of
+        back = (second - log.first <= days * per_day).astype(np.float64)
+        columns[f"back_{days}d"] = pl.Series(np.where(seen, back, np.nan)).fill_nan(None)
+    customer = customer.with_columns(pl.col("month").dt.truncate("1mo").cast(pl.Date), **columns)
+    recent = customer["month"].unique().sort().tail(_MONTHS)
+    customer = customer.filter(pl.col("month").is_in(recent.implode()))
+    expected = _expected(model, customer["place"].to_numpy(), 90 * per_day)
+    return (
+        customer.with_columns(expected_90d=expected)
+        .group_by("month")
+        .agg(pl.len().alias("customers"), pl.col("back_30d", "back_90d", "expected_90d").mean())
+        .sort("month")
+    )
+
+
+def earlier_forecasts(model: CountModel) -> pl.DataFrame:
+    """Return what would have been forecast at the ends of earlier months, and what came.
+
+    ``ds``, ``visits`` with its 80 % interval for the next thirty days, ``actual``. A statistic is fitted
+    anew at each origin; of ours the prior answers, which takes a moment.
+    """
+    log, per_day = model.log_, ticks_a_day(model.log_)
+    rows: list[dict[str, object]] = []
+    for months in range(_ORIGINS, 0, -1):
+        origin = log.as_of - months * _MONTH * per_day
+        if origin - log.start < _LEAST * per_day:
+            continue
+        seen = log.up_to(origin)
+        try:
+            then = _again(model).fit(seen)
+            table = predict_totals(cast("CountModel", then), _MONTH * per_day)
+        except EmptyLogError:
+            continue
+        known = log.ids.is_in(seen.ids.implode()).to_numpy()
+        later = (log.times > origin) & (log.times <= origin + _MONTH * per_day) & known[log.owner]
+        rows.append(table.drop("end").row(0, named=True) | {"actual": int(later.sum())})
+    return pl.DataFrame(rows)
+
+
+def _again(model: CountModel) -> EventForecaster | EventStatistic:
+    """Return an unfitted forecaster that answers like a model, within a moment."""
+    if isinstance(model, EventStatistic):
+        return type(model)(**model.get_params())
+    return EventForecaster(model="prior")
+
+
+def changes(model: CountModel, earlier: Mapping[str, object]) -> dict[str, object] | None:
+    """Return what came since an earlier report, beside what it forecast; None if it is not earlier.
+
+    ``since``, ``days``, ``visits`` of its customers, ``expected`` by it (None where it did not look so
+    far), ``new`` customers, ``returned`` of how many ``listed`` as worth writing to.
+    """
+    log, per_day = model.log_, ticks_a_day(model.log_)
+    try:
+        then = log.last_tick(str(earlier["as_of"]))
+        listed = {str(name) for name in cast("list[object]", earlier["shortlist"])}
+        by_week = [float(count) for count in cast("list[float]", earlier["weeks"])]
+    except (KeyError, TypeError, ValueError):
+        return None
+    if not log.start <= then < log.as_of:
+        return None
+    known = log.first <= then
+    later = (log.times > then) & known[log.owner]
+    came = np.zeros(log.n_customers, dtype=bool)
+    came[log.owner[later]] = True
+    names = log.ids.cast(pl.String).is_in(list(listed)).to_numpy()
+    days = (log.as_of - then) / per_day
+    reach = len(by_week) * _WEEK
+    edges = np.arange(len(by_week) + 1) * float(_WEEK)
+    expected = float(np.interp(days, edges, np.cumsum([0.0, *by_week]))) if days <= reach else None
+    return {
+        "since": str(earlier["as_of"]),
+        "days": days,
+        "visits": int(later.sum()),
+        "expected": expected,
+        "new": int((~known).sum()),
+        "returned": int((came & names).sum()),
+        "listed": int(names.sum()),
+    }
+
+
+def _expected(model: CountModel, places: IntArray, ticks: int) -> pl.Series:
+    ids = model.log_.ids.gather(places)
+    blocks: Iterator[pl.DataFrame] = model.predict_blocks([ticks], [], ids.to_list())
+    return pl.concat(table[f"expected_events_{ticks}t"] for table in blocks)
+
+
+def visits_within(log: EventLog, end: int, ticks: int) -> int:
+    """Return the visits of the last ticks up to an end."""
+    return int(((log.times > end - ticks) & (log.times <= end)).sum())
+
+
+def ticks_a_day(log: EventLog) -> int:
+    """Return how many ticks of the log's clock a day has."""
+    return UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit]

@@ -1,0 +1,241 @@
+"""A shop's own page: what to expect, whom to write to, who is new, what changed, how far to trust it."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from foretell.data.log import EventLog
+from foretell.evaluation.evaluation import html_table
+from foretell.i18n import Translator
+from foretell.plotting.expectations import plot_earlier, plot_newcomers, plot_weeks
+from foretell.report import outlook
+from foretell.report.outlook import Expectation, ShopModel
+from foretell.report.pages import check_page, live_picture, note, page, read_data, write_page
+
+_LISTED: Final = 20
+
+
+def write_shop_report(
+    model: ShopModel, path: str | Path, *, language: str = "en", since: str | Path | None = None
+) -> Path:
+    """Write what a model says of its shop as one HTML file that needs nothing else, not even a network.
+
+    Parameters
+    ----------
+    model : EventForecaster or statistic of visits
+        Fitted; it has to say how many visits to expect.
+    path : str or Path
+        Ends in ``.html``.
+    language : {"en", "zh"}
+    since : str or Path, optional
+        An earlier report of the shop, by default the one that stood at ``path``: what came since then is
+        held against what it forecast.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ParameterError
+        The name does not end in .html, the language is not known, or the model says no numbers of visits.
+    StorageError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import foretell as ft
+    >>> log = ft.read_events(ft.datasets.load_cdnow(sample=True), id="customer_id", time="date")
+    >>> model = ft.baselines.ParetoNBD().fit(log, as_of="1997-09-30")
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     write_shop_report(model, f"{place}/shop.html").name
+    'shop.html'
+    """
+    target, say = check_page(path), Translator(language)
+    earlier = read_data(target if since is None else Path(since))
+    return write_page(_shop_page(model, say, earlier), target)
+
+
+def _shop_page(model: ShopModel, say: Translator, earlier: dict[str, object] | None) -> str:
+    log = model.log_
+    expected = outlook.expectations(model)
+    past, ahead = outlook.weeks(model)
+    listed = model.shortlist(_LISTED, "30d", language=say.language)
+    title = say("The shop as of {date}", date=_date(log, log.as_of, say))
+    body = [
+        f"<h1>{html.escape(title)}</h1>",
+        note(say("{customers:,} customers, {visits:,} visits since {date}; forecasts by {model}.",
+                 customers=log.n_customers, visits=log.n_events, date=_date(log, log.start, say),
+                 model=model.name)),
+        "".join(f'<p class="verdict">{html.escape(_sentence(one, say))}</p>' for one in expected),
+        *_section(say("What to expect"), _expected(expected, say), _weeks(past, ahead, say)),
+        *_changed(None if earlier is None else outlook.changes(model, earlier), say),
+        *_section(say("Whom to write to"), _late(listed, say)),
+        *_section(say("Who is new"), *_new(outlook.newcomers(model), say)),
+        *_section(say("How good earlier forecasts were"), *_before(outlook.earlier_forecasts(model), say)),
+        *_section(say("What the words mean"), _glossary(say)),
+    ]  # fmt: skip
+    data: dict[str, object] = {
+        "as_of": str(log.date(log.as_of)),
+        "weeks": ahead["visits"].to_list(),
+        "shortlist": listed["unique_id"].to_list(),
+    }
+    return page(title, body, language=say.language, live=True, data=data)
+
+
+def _section(heading: str, *parts: str) -> list[str]:
+    return [f"<section><h2>{html.escape(heading)}</h2>", *parts, "</section>"]
+
+
+def _sentence(one: Expectation, say: Translator) -> str:
+    """Say what to expect of some days, and whether that is more than before."""
+    text = say(
+        "In the next {days} days expect about {visits:,.0f} visits of today's customers; "
+        "four times out of five it is between {low:,.0f} and {high:,.0f}.",
+        days=one.days, visits=one.visits, low=one.low, high=one.high,
+    )  # fmt: skip
+    if not one.before:
+        return text
+    change = one.visits / one.before - 1
+    if abs(change) < 0.02:
+        return text + say(" That is as many as in the {days} days before.", days=one.days)
+    much = 100 * abs(change)
+    if change > 0:
+        return text + say(
+            " That is {much:.0f} % more than in the {days} days before.", much=much, days=one.days
+        )
+    return text + say(" That is {much:.0f} % less than in the {days} days before.", much=much, days=one.days)
+
+
+def _expected(expected: list[Expectation], say: Translator) -> str:
+    rows = [
+        {
+            say("next days"): one.days,
+            say("visits"): round(one.visits),
+            say("at least (90 % sure)"): round(one.low),
+            say("at most (90 % sure)"): round(one.high),
+            say("days before"): one.before,
+            say("a year ago"): one.year_ago,
+        }
+        for one in expected
+    ]
+    hint = say(
+        "Expected are the visits of the customers known today; who comes for the first time is not among "
+        "them, but is counted in the columns of the past."
+    )
+    return html_table(pl.DataFrame(rows)) + note(hint)
+
+
+def _weeks(past: pl.DataFrame, ahead: pl.DataFrame, say: Translator) -> str:
+    caption = say(
+        "Black: all visits of each week so far. Blue: those to expect of today's customers; the band holds "
+        "four weeks out of five."
+    )
+    return live_picture(plot_weeks(past, ahead, say), "weeks", caption)
+
+
+def _changed(change: dict[str, object] | None, say: Translator) -> list[str]:
+    """Return what came since the last report, if there was one."""
+    if change is None:
+        return []
+    sentences = [
+        say(
+            "Since the report of {since}, {days:.0f} days ago, its customers came {visits:,} times.",
+            **change,
+        )
+    ]
+    if change["expected"] is not None:
+        sentences.append(say("It expected {expected:,.0f}.", **change))
+    sentences.append(say("{new:,} customers are new.", **change))
+    if change["listed"]:
+        sentences.append(
+            say("Of the {listed} customers it listed as worth writing to, {returned} have come.", **change)
+        )
+    body = f"<p>{html.escape(say(' ').join(sentences))}</p>"
+    return _section(say("What changed since the last report"), body)
+
+
+def _late(listed: pl.DataFrame, say: Translator) -> str:
+    if not listed.height:
+        return note(say("Nobody is late."))
+    names = {
+        "unique_id": say("customer"),
+        "reason": say("why"),
+        "last_event": say("last visit"),
+        "visits_to_win": say("visits to win"),
+        "value_to_win": say("value to win"),
+    }
+    kept = [name for name in names if name in listed.columns]
+    hint = say(
+        "The {count} customers by whom a contact may win most: late by their own rhythm, and not lost yet. "
+        "It is a ranking, not the effect of a letter.",
+        count=listed.height,
+    )
+    won = pl.col("^(visits|value)_to_win$").round(2)
+    table = listed.select(kept).with_columns(won).rename({name: names[name] for name in kept})
+    return html_table(table, long=names["reason"]) + note(hint)
+
+
+def _new(months: pl.DataFrame, say: Translator) -> list[str]:
+    shown = months.select(
+        pl.col("month").dt.strftime("%Y-%m").alias(say("month of the first visit")),
+        pl.col("customers").alias(say("new customers")),
+        *(
+            (pl.col(f"back_{days}d") * 100).round(0).alias(say("back within {days} days, %", days=days))
+            for days in (30, 90)
+        ),
+        pl.col("expected_90d").round(2).alias(say("visits to expect of each in 90 days")),
+    )
+    hint = say("A dash: not enough days have passed since then to say.")
+    caption = say("Whose first visit fell into the month.")
+    chart = live_picture(plot_newcomers(months, say), "newcomers", caption)
+    return [chart, html_table(shown.reverse()) + note(hint)]
+
+
+def _before(origins: pl.DataFrame, say: Translator) -> list[str]:
+    if not origins.height:
+        return [note(say("The log is too short to look back."))]
+    inside = int(origins["actual"].is_between(origins["visits-lo-80"], origins["visits-hi-80"]).sum())
+    off = float((origins["visits"] / origins["actual"].clip(1) - 1).abs().to_numpy().mean())
+    text = say(
+        "{inside} of {count} times what came in the next 30 days lay within the interval, which should hold "
+        "four of five; on average the forecast was {off:.0f} % off.",
+        inside=inside, count=origins.height, off=100 * off,
+    )  # fmt: skip
+    how = say("Each is made anew from what was known on its day, of ours by the built-in prior.")
+    chart = live_picture(
+        plot_earlier(origins, say),
+        "earlier",
+        say("Visits in the 30 days after each date; bars hold four of five."),
+    )
+    return [f"<p>{html.escape(text)}</p>", chart, note(how)]
+
+
+def _glossary(say: Translator) -> str:
+    terms = {
+        say("visit"): say("What one row of the log is; of one customer on one day it counts once."),
+        say("expected visits"): say(
+            "The mean over what may happen. Half a visit of one customer means: about every other one comes."
+        ),
+        say("interval"): say("Four times out of five the truth lies within it, once below or above."),
+        say("late"): say(
+            "Silent for longer than most of the gaps to expect of this customer, by their own rhythm."
+        ),
+        say("visits to win"): say(
+            "Visits of the usual rhythm in 30 days, if the customer is still reachable, less those expected "
+            "anyway, times how late the customer is."
+        ),
+    }
+    entries = (f"<dt>{html.escape(term)}</dt><dd>{html.escape(what)}</dd>" for term, what in terms.items())
+    return f"<dl>{''.join(entries)}</dl>"
+
+
+def _date(log: EventLog, tick: int, say: Translator) -> str:
+    moment = log.date(tick).astype("datetime64[s]").item()
+    return str(moment.strftime(say("%d %b %Y"))).lstrip("0")
