@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 import foretell as ft
-from foretell.report import write_shop_report
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=4000"]
 
@@ -36,7 +35,7 @@ def main() -> None:
     log = ft.read_events(rows, id="household_id", time="timestamp", group="store_id")
     model = ft.EventForecaster(model="prior").fit(log, as_of="2017-09-30")
     with tempfile.TemporaryDirectory() as place:
-        page = write_shop_report(model, Path(place) / "shop.html")
+        page = ft.write_report(model, Path(place) / "shop.html")
         photograph(page, (out / "shop_report.png").absolute(), 960, 1180)
 
 

@@ -9,7 +9,7 @@ from tests.browsing import browse, needs_browser
 
 import foretell as ft
 from foretell.errors import ParameterError
-from foretell.report import outlook, write_shop_report
+from foretell.report import outlook
 from foretell.report.pages import json_script, page, read_data
 
 
@@ -20,7 +20,7 @@ def model(small_log, small):
 
 @pytest.fixture(scope="module")
 def written(model, tmp_path_factory):
-    return write_shop_report(model, tmp_path_factory.mktemp("shop") / "shop.html")
+    return ft.write_report(model, tmp_path_factory.mktemp("shop") / "shop.html")
 
 
 def headings(text):
@@ -51,7 +51,7 @@ def test_it_stands_alone(written):
 @needs_browser
 def test_a_browser_draws_every_chart_anew_and_fetches_nothing(written, tmp_path):
     shown, asked = browse(written, tmp_path / "profile", "--virtual-time-budget=3000", "--dump-dom")
-    assert shown.count('class="vega-embed"') == 3
+    assert shown.count('class="vega-bindings"') == 3
     assert asked == set()
 
 
@@ -68,10 +68,10 @@ def test_the_next_report_says_what_came_since_then(written, model, small_log, tm
     assert change["expected"] == pytest.approx(weeks[3] + (weeks[4] - weeks[3]) * 3 / 7)
     came = set(log.ids.gather(np.unique(log.owner[after])).to_list())
     assert change["returned"] == len(came & set(earlier["shortlist"]))
-    text = write_shop_report(later, tmp_path / "next.html", since=written).read_text(encoding="utf-8")
+    text = ft.write_report(later, tmp_path / "next.html", since=written).read_text(encoding="utf-8")
     assert f"Since the report of {earlier['as_of']}, 31 days ago, its customers came" in text
     # The one that stands at the place is the earlier one; the same date again is no change.
-    again = write_shop_report(later, tmp_path / "next.html").read_text(encoding="utf-8")
+    again = ft.write_report(later, tmp_path / "next.html").read_text(encoding="utf-8")
     assert "What changed" not in again
 
 
@@ -106,7 +106,7 @@ def test_earlier_forecasts_are_made_from_what_was_known_then(model):
 
 
 def test_it_speaks_chinese(model, tmp_path):
-    text = write_shop_report(model, tmp_path / "shop.html", language="zh").read_text(encoding="utf-8")
+    text = ft.write_report(model, tmp_path / "shop.html", language="zh").read_text(encoding="utf-8")
     assert 'lang="zh"' in text
     words = re.sub(r"<(script|svg|style).*?</\1>", "", text, flags=re.DOTALL)
     left = set(re.findall(r"[A-Za-z]{4,}", re.sub(r"<[^>]*>", "", words)))
@@ -116,7 +116,7 @@ def test_it_speaks_chinese(model, tmp_path):
 def test_a_model_that_counts_nothing_is_refused(small_log, tmp_path):
     gap = ft.baselines.MeanGap().fit(small_log)
     with pytest.raises(ParameterError, match="no chances of a return"):
-        write_shop_report(gap, tmp_path / "shop.html")
+        ft.write_report(gap, tmp_path / "shop.html")
 
 
 def test_data_of_a_page_cannot_end_early_and_are_read_again(tmp_path):

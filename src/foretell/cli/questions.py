@@ -176,9 +176,9 @@ class Events(_Question):
 
     def report(self, model: Model, out: Path, *, language: str, since: Path | None) -> None:
         """Write the page of a shop."""
-        from foretell.report import write_shop_report  # noqa: PLC0415
+        from foretell.report import write_report  # noqa: PLC0415
 
-        write_shop_report(cast("EventForecaster", model), out, language=language, since=since)
+        write_report(cast("EventForecaster", model), out, language=language, since=since)
 
     def totals(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import polars as pl
@@ -13,7 +12,7 @@ from foretell import plotting
 from foretell.errors import ParameterError
 from foretell.evaluation.evaluation import Evaluation, html_table
 from foretell.plotting.charts import Chart
-from foretell.report.pages import check_page, note, page, svg, write_page
+from foretell.report.pages import note, page, svg
 
 if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster
@@ -22,43 +21,8 @@ _MOST_OVERDUE = 20
 _LATE = 0.5  # of the way through one's own distribution of gaps: later than usual
 
 
-def write_report(evaluation: Evaluation, path: str | Path) -> Path:
-    """Write a comparison as one HTML file that needs nothing else: no network, no scripts.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        See `foretell.evaluate`.
-    path : str or Path
-        Ends in ``.html``.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    ParameterError
-        The name does not end in .html.
-    StorageError
-        The file cannot be written.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import foretell as ft
-    >>> panel = ft.Panel.from_arrays({"a": [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 4]})
-    >>> evaluation = ft.evaluate(panel, horizon=3, models=["naive", "drift"], season=3)
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     write_report(evaluation, f"{place}/report.html").name
-    'report.html'
-    """
-    return write_page(report_html(evaluation), check_page(path))
-
-
 def report_html(evaluation: Evaluation) -> str:
-    """Return the page of `write_report`."""
+    """Return the page of a comparison: verdict, leaderboard, pictures, whom to write to."""
     title = f"{evaluation.task.question}: how good are the forecasts?"
     table = evaluation.table()
     labels = {figure.name: figure.label for figure in evaluation.task.figures.values()}

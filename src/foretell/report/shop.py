@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -14,55 +13,13 @@ from foretell.i18n import Translator
 from foretell.plotting.expectations import plot_earlier, plot_newcomers, plot_weeks
 from foretell.report import outlook
 from foretell.report.outlook import Expectation, ShopModel
-from foretell.report.pages import check_page, live_picture, note, page, read_data, write_page
+from foretell.report.pages import live_picture, note, page
 
 _LISTED: Final = 20
 
 
-def write_shop_report(
-    model: ShopModel, path: str | Path, *, language: str = "en", since: str | Path | None = None
-) -> Path:
-    """Write what a model says of its shop as one HTML file that needs nothing else, not even a network.
-
-    Parameters
-    ----------
-    model : EventForecaster or statistic of visits
-        Fitted; it has to say how many visits to expect.
-    path : str or Path
-        Ends in ``.html``.
-    language : {"en", "zh"}
-    since : str or Path, optional
-        An earlier report of the shop, by default the one that stood at ``path``: what came since then is
-        held against what it forecast.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    ParameterError
-        The name does not end in .html, the language is not known, or the model says no numbers of visits.
-    StorageError
-        The file cannot be written.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import foretell as ft
-    >>> log = ft.read_events(ft.datasets.load_cdnow(sample=True), id="customer_id", time="date")
-    >>> model = ft.baselines.ParetoNBD().fit(log, as_of="1997-09-30")
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     write_shop_report(model, f"{place}/shop.html").name
-    'shop.html'
-    """
-    target, say = check_page(path), Translator(language)
-    earlier = read_data(target if since is None else Path(since))
-    return write_page(_shop_page(model, say, earlier), target)
-
-
-def _shop_page(model: ShopModel, say: Translator, earlier: dict[str, object] | None) -> str:
+def shop_html(model: ShopModel, say: Translator, earlier: dict[str, object] | None) -> str:
+    """Return the page of a shop; ``earlier`` is what its last one held as data."""
     log = model.log_
     expected = outlook.expectations(model)
     past, ahead = outlook.weeks(model)
