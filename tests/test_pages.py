@@ -25,7 +25,7 @@ RUN = {
     "series-prior.md": 7,
     "shop.md": 4,
     "shortlist.md": 6,
-    "shop-report.md": 5,
+    "shop-report.md": 4,
     "totals.md": 6,
     "tuning.md": 6,
     "index.md": 6,
