@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import doctest
+import os
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,7 +68,7 @@ def run_console(name, at_least):
 def _sessions(code):
     """Return commands with what they print."""
     for part in re.split(r"^\$ ", code, flags=re.MULTILINE)[1:]:
-        command, shown = re.match(r"((?:.*\\\n)*.*)\n?(.*)", part, re.DOTALL).groups()
+        command, shown = re.match(r"((?:[^\n]*\\\n)*[^\n]*)\n?(.*)", part, re.DOTALL).groups()
         yield command.replace("\\\n", " "), shown
 
 
@@ -75,9 +77,13 @@ def _said(command):
     words = shlex.split(command)
     if words[0] == "foretell" and not set(words) & {"|", ">", "&&", "||", ";"}:
         done = CliRunner().invoke(app, words[1:])
-        return done.output
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    return done.stdout + done.stderr
+        return done.stderr + done.stdout  # messages come first
+    paths = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", f"{command}\n"], env={**os.environ, "PATH": paths}, check=False, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    return done.stdout
 
 
 def commands(code):

@@ -4,14 +4,14 @@ import importlib
 import re
 
 import pytest
-from tests.pages import DOCS, blocks, check_command, check_names, commands, run_page
+from tests.pages import DOCS, blocks, check_command, check_names, commands, run_console, run_page
 
 ROOT = DOCS.parent
 DOORS = {"baselines", "datasets", "distributed", "errors", "evaluation", "plotting", "prep"}
 PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "benchmarks" / "README.md"]
 RUN = {
     "tutorial.md": 35,
-    "questions.md": 20,
+    "questions.md": 90,
     "heads.md": 17,
     "backtest.md": 10,
     "baselines.md": 20,
@@ -30,6 +30,7 @@ RUN = {
     "tuning.md": 6,
     "index.md": 6,
     "gallery.md": 24,
+    "quickstart.md": 18,
 }
 ELSEWHERE = {"export.md": "events/test_export.py", "README.md": "test_cli.py"}
 CHINESE = {page.name.replace(".zh.", "."): page.name for page in DOCS.glob("*.zh.md")}
@@ -42,6 +43,24 @@ page_by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name
 def test_the_code_of_the_page_runs(page, at_least, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where its pictures go
     run_page(page, at_least)
+
+
+def test_the_shell_sessions_of_the_page_print_what_it_shows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_console("cli.md", at_least=13)
+
+
+@pytest.mark.parametrize("page", ["questions.md", "questions.zh.md"])
+def test_every_question_is_answered_with_code_that_runs(page):
+    answers = re.split(r"^## ", (DOCS / page).read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    assert len(answers) == 12
+    assert all("\n>>> " in answer for answer in answers)
+
+
+def test_every_page_is_in_the_index():
+    listed = re.findall(r"^[\w./-]+$", (DOCS / "index.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    pages = {str(page.relative_to(DOCS).with_suffix("")) for page in DOCS.rglob("*.md")}
+    assert pages - {"index"} == set(listed)
 
 
 @pytest.mark.parametrize(("page", "translated"), CHINESE.items())

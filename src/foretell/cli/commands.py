@@ -116,7 +116,7 @@ def fit(
     learn: ModelOptions,
     out: ModelOut,
     model: Annotated[
-        str, typer.Option(help="auto, network, or a rule or statistic: pareto-nbd, ….")
+        str, typer.Option(help="auto, network, prior, or a rule or statistic: pareto-nbd, ….")
     ] = "foretell",
     horizon: Annotated[
         str | None, typer.Option(help="How far to forecast: steps, or a duration such as 4w."), SERIES

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 Value: TypeAlias = bool | int | float | str | None
 
-_OURS = {"foretell", "network", "auto"}
+_WAYS = ("network", "auto", "prior")  # in which ours answers
+_OURS = {"foretell", *_WAYS}
 _OPTIONS = {
     "ensemble": "ensemble",
     "seed": "seed",
@@ -32,7 +33,7 @@ def build(question: Question, learn: TrainOptions, name: str = "foretell") -> Mo
     """Return the forecaster that the options describe: ours, or a statistic or rule by its name."""
     name = _known_model(question, name)
     model: Model = question.task.build("foretell" if name in _OURS else name)
-    return configured(model.set_params(model=name) if name in {"auto", "network"} else model, learn)
+    return configured(model.set_params(model=name) if name in _WAYS else model, learn)
 
 
 def compared(question: Question, names: Sequence[str] | None, learn: TrainOptions) -> list[Model | str]:
@@ -46,7 +47,7 @@ def _known_model(question: Question, name: str) -> str:
     models, name = question.task.models, name.lower()
     if name not in {*_OURS, *models}:
         spelled = [known for known in models if not {"/", " "} & set(known)]
-        known = list(dict.fromkeys(["network", "auto", *spelled]))
+        known = list(dict.fromkeys([*_WAYS, *spelled]))
         raise ParameterError(f"--model {name}: there is no such model{_hint(name, known)}")
     return name
 
