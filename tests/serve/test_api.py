@@ -91,6 +91,13 @@ def test_totals_are_those_of_the_model(client, model):
     assert_frame_equal(table(answer), as_read(model.predict_totals("8w", "week")), check_exact=True)
 
 
+def test_the_shortlist_is_that_of_the_model(client, model):
+    body = {"top": 5, "value": "visits", "where": ["n_events>=3"], "language": "zh"}
+    expected = model.shortlist(5, value="visits", where=["n_events>=3"], language="zh")
+    assert_frame_equal(table(ask(client, "shop/shortlist", body)), as_read(expected), check_exact=True)
+    assert "这样的顾客" in expected["reason"][0]
+
+
 def test_series_are_answered_step_by_step(client, stores):
     panel_model = ft.load(stores)
     answer = ask(client, "stores/predict", {"ids": ["a", "b"], "horizons": [3], "levels": [80]})
@@ -113,6 +120,8 @@ def test_series_are_answered_step_by_step(client, stores):
         ("shop/explain", {"id": 4}, 409, "ParameterError", "the head 'horizon' knows"),
         ("shop/totals", {"by": ["town"]}, 409, "ParameterError", "by='town'; expected"),
         ("shop/update", {}, 409, "ParameterError", "nothing new; expected visits="),
+        ("stores/shortlist", {}, 409, "ParameterError", "a shortlist is one of customers"),
+        ("shop/shortlist", {"where": ["x=1"]}, 409, "ParameterError", "where names 'x'"),
         ("stores/predict", {"horizons": [3, 4]}, 409, "ParameterError", "expected one: all steps"),
         ("stores/update", {"as_of": "2025-01-01"}, 409, "ParameterError", "fit it again"),
     ],

@@ -19,7 +19,7 @@ from foretell.data.events import read_events
 from foretell.data.log import EventLog
 from foretell.data.tables import asked_customers
 from foretell.errors import EmptyLogError, ParameterError
-from foretell.serve.bodies import ExplainAsk, Horizon, PredictAsk, TotalsAsk, Visit
+from foretell.serve.bodies import ExplainAsk, Horizon, PredictAsk, ShortlistAsk, TotalsAsk, Visit
 from foretell.serve.settings import Limits
 
 if TYPE_CHECKING:
@@ -126,6 +126,14 @@ def totals(model: Model, ask: TotalsAsk, limits: Limits) -> pl.DataFrame:
     return predict_totals(
         cast("EventForecaster", model), ask.horizon or "1mo", by, whole(ask.levels), ask.ids
     )
+
+
+def shortlist(model: Model, ask: ShortlistAsk, limits: Limits) -> pl.DataFrame:
+    """Say whom to write to."""
+    check_reach(data_of(model), [ask.horizon], limits)
+    if model.kind != "events":
+        raise ParameterError("a shortlist is one of customers; this is a model of regular series")
+    return cast("EventForecaster", model).shortlist(**ask.model_dump())
 
 
 def explain(model: Model, ask: ExplainAsk, limits: Limits) -> Explanation:

@@ -35,6 +35,7 @@ from foretell.serve.bodies import (
     PredictAsk,
     Row,
     Rows,
+    ShortlistAsk,
     SourceAbout,
     TotalsAsk,
     UpdateAsk,
@@ -158,6 +159,12 @@ async def post_predict(request: Request, model: Name, ask: PredictAsk) -> Respon
 async def post_totals(request: Request, model: Name, ask: TotalsAsk) -> Response:
     """Answer for many customers or series together."""
     return await _table(request, model, functools.partial(answers.totals, ask=ask))
+
+
+@api.post("/models/{model}/shortlist", summary="Whom to write to", response_model=Rows, responses=_TABLE)
+async def post_shortlist(request: Request, model: Name, ask: ShortlistAsk) -> Response:
+    """List the customers by whom a contact may win most, each with the reason."""
+    return await _table(request, model, functools.partial(answers.shortlist, ask=ask))
 
 
 @api.post("/models/{model}/explain", summary="Why a forecast is what it is")

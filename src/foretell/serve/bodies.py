@@ -70,6 +70,17 @@ class TotalsAsk(Body):
     ids: Annotated[list[Id], Field(min_length=1)] | None = None
 
 
+class ShortlistAsk(Body):
+    """Whom to write to, and within which time a contact works."""
+
+    top: Annotated[int, Field(ge=1, le=10_000), _WHOLE] = 200
+    horizon: Horizon = "30d"
+    where: Annotated[list[Column], Field(max_length=10)] = []
+    min_chance: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    value: Column | None = None
+    language: Literal["en", "zh"] = "en"
+
+
 class ExplainAsk(Body):
     """Which forecast."""
 
