@@ -85,10 +85,8 @@ class Clients:
         """Return a line of the table."""
         taken = np.array(self.milliseconds)
         p50, p99 = np.quantile(taken, [0.5, 0.99])
-        return (
-            f"| {what} | {len(taken):,} | {self.wrong} | {len(taken) / seconds:,.0f} | {p50:.0f} | {p99:.0f} | "
-            f"{taken.max():.0f} |"
-        )
+        times = f"{p50:.0f} | {p99:.0f} | {taken.max():.0f}"
+        return f"| {what} | {len(taken):,} | {self.wrong} | {len(taken) / seconds:,.0f} | {times} |"
 
 
 class Service:
