@@ -121,7 +121,7 @@ def test_series_are_answered_step_by_step(client, stores):
         ("shop/totals", {"by": ["town"]}, 409, "ParameterError", "by='town'; expected"),
         ("shop/update", {}, 409, "ParameterError", "nothing new; expected visits="),
         ("stores/shortlist", {}, 409, "ParameterError", "a shortlist is one of customers"),
-        ("shop/shortlist", {"where": ["x=1"]}, 409, "ParameterError", "where names 'x'"),
+        ("shop/shortlist", {"where": ["x=1"]}, 409, "ParameterError", "there is no column 'x'"),
         ("stores/predict", {"horizons": [3, 4]}, 409, "ParameterError", "expected one: all steps"),
         ("stores/update", {"as_of": "2025-01-01"}, 409, "ParameterError", "fit it again"),
     ],
