@@ -197,6 +197,16 @@ def test_the_next_visit_is_drawn_as_a_distribution(model):
     assert "5 Oct 1997" in chart.to_dict()["title"]["subtitle"][0]
 
 
+def test_a_model_that_answers_at_once_draws_what_it_answers(model):
+    prior = ft.EventForecaster(model="prior").fit(model.log_)
+    chart = plotting.plot_next_event(prior, REGULAR)
+    answer = prior.predict(["30d"], [80], [REGULAR]).row(0, named=True)
+    bars = values(chart, "from", "chance")
+    month = sum(row["chance"] for row in bars if row["from"] < "1997-10-31")
+    assert month * answer["p_active"] == pytest.approx(answer["p_return_30d"], abs=1e-3)
+    assert f"{answer['p_return_30d']:.0%}" in chart.to_dict()["title"]["subtitle"][0]
+
+
 def test_a_customer_of_one_visit_has_a_picture_too(model, tmp_path):
     once = model.log_.ids.filter(pl.Series(model.log_.counts == 1))[0]
     chart = plotting.plot_next_event(model, once)

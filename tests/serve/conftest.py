@@ -6,9 +6,9 @@ from starlette.testclient import TestClient
 
 import foretell as ft
 from foretell.serve.app import make_app
-from foretell.serve.settings import ServeConfig
+from foretell.serve.settings import Limits, ServeConfig
 
-TOKEN = "a token for tests only"
+TOKEN = "a token for the tests alone"
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +46,12 @@ def app(config):
 def client(app):
     """Asks the service; nobody does its jobs."""
     return TestClient(app, "http://127.0.0.1:8000", raise_server_exceptions=False)
+
+
+@pytest.fixture
+def guarded(tmp_path):
+    """Asks a service that others can reach, without models."""
+    config = ServeConfig(store=tmp_path, host="0.0.0.0", token=TOKEN, limits=Limits(body=1000, upload=5000))
+    client = TestClient(make_app(config), "http://shop.example", raise_server_exceptions=False)
+    client.token = TOKEN
+    return client

@@ -177,12 +177,17 @@ def test_models_are_compared_with_simple_rules_in_words(client, app):
     read = {"id": "customer", "time": "day"}
     source = send(client).json()["source"]
     models = ["repeat rate", "mean gap"]
+    assert client.post("/v1/comparisons", json={"source": source}).status_code == 409
     job = client.post("/v1/comparisons", json={"source": source, "read": read, "models": models}).json()
     service.jobs.take()
     run(service.store, job["job"], service.store.models / "none")
     result = client.get(f"/v1/jobs/{job['job']}").json()["result"]
     assert "rmse" in result["columns"]
     assert result["verdict"]
+    job = client.post("/v1/comparisons", json={"model": "stores", "models": ["naive", "drift"]}).json()
+    service.jobs.take()
+    run(service.store, job["job"], service.shelf.place("stores"))
+    assert "mase" in client.get(f"/v1/jobs/{job['job']}").json()["result"]["columns"]
 
 
 def test_a_job_that_fails_says_why_and_names_the_file_as_it_was_sent(client, app):

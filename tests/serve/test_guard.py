@@ -1,24 +1,13 @@
 """Who may ask, from where, and how much."""
 
-import dataclasses
-
 import pytest
 from starlette.testclient import TestClient
 
-from foretell.serve.app import make_app
 from foretell.serve.guard import COOKIE, Guard, cookie_of
-from foretell.serve.settings import Limits, ServeConfig
+from foretell.serve.settings import ServeConfig
 from foretell.serve.watch import Counters
 
-TOKEN = "a token for the tests alone"
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory):
-    """A service that others can reach, without models."""
-    config = ServeConfig(store=tmp_path_factory.mktemp("store"), host="0.0.0.0", token=TOKEN)
-    config = dataclasses.replace(config, limits=Limits(body=1000, upload=5000))
-    return TestClient(make_app(config), "http://shop.example", raise_server_exceptions=False)
+TOKEN = "a token for the tests alone"  # as in conftest
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:8000", "[::1]:8000"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import altair as alt
@@ -11,11 +10,9 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core import IntArray
-from foretell.core.time import interval_ticks
 from foretell.data.log import EventLog
 from foretell.errors import DataError, ParameterError
 from foretell.events.similarity import compare_gaps, quantile_points
-from foretell.events.states import Standing, standing
 from foretell.events.stores import gaps_by_store
 from foretell.plotting.charts import (
     BLUE,
@@ -28,6 +25,7 @@ from foretell.plotting.charts import (
     equal_axes,
     finish,
     moments,
+    needs_forecaster,
     needs_mixture,
     percent,
     spelled,
@@ -185,20 +183,25 @@ def plot_next_event(
     'Customer 4: when is the next visit?'
     """
     log = model.log_
-    needs_mixture(model)
-    customer = _position(log, id)
-    at = _stand(model, customer)
-    visits = log.times[log.offsets[customer] : log.offsets[customer + 1]]
-    low, middle, high = (float(moment) for moment in at.next_events([0.1, 0.5, 0.9])[:, 0])
-    active = float(np.asarray(at.p_active)[0])
-    first, last = (int(tick) for tick in interval_ticks([low], [high], log.as_of)[0])
+    needs_forecaster(model)
+    if not model.answers_any_horizon:
+        needs_mixture(model)
+    one = log.take([_position(log, id)])
+    visits = one.times
+    answer = model.predict(["30d"], [80], [id]).row(0, named=True)
+    median, first, last = (
+        _tick(answer[name], log) for name in ("next_event", "next_event-lo-80", "next_event-hi-80")
+    )
+    active, high = answer["p_active"], last - log.as_of
     visit = None if actual is None else log.last_tick(actual)
     # Past two years the axis would show little else than the tail.
     ahead = int(np.clip(np.ceil(1.5 * high), log.ticks_of("14d"), log.ticks_of("730d")))
     ahead = ahead if visit is None else max(ahead, visit + 1 - log.as_of)
     step, width = _bar(log, ahead)
     ahead = -(-ahead // step) * step
-    bars = _bars(at, log, np.arange(0, ahead + 1, step), active, (first, last))
+    edges = np.arange(0, ahead + 1, step)
+    reached = np.append(0.0, np.asarray(model.return_chances(one, edges[1:]))[0]) / max(active, 1e-9)
+    bars = _bars(np.diff(reached), log, edges, (first, last))
     left = max(int(visits[0]), log.as_of - max(2 * ahead, log.ticks_of("60d")))
     shown = visits[visits >= left]
     left = int(shown[0]) if len(shown) else left
@@ -208,16 +211,14 @@ def plot_next_event(
         *_history(shown, len(visits), log),
         *_mark(log.as_of + 1, f"as of {spelled(log.as_of, log)}", log, GREY, align="right"),
     ]
-    median = log.as_of + max(int(np.ceil(middle)), 1)
     if median <= log.as_of + ahead:
         layers += _mark(median, f"median {spelled(median, log)}", log, INK, align="left")
     later = 1.0 - float(bars["chance"].sum())
     if later >= 0.02:
         label = f"{percent(later)} later →"
         layers.append(_text(log.as_of + ahead + 1, label, log, GREY, y=24, align="right", dx=-4))
-    month = float(np.asarray(at.p_return(log.ticks_of("30d")))[0])
     lines = [
-        f"Still active: {percent(active)}. Returns within 30 days: {percent(month)}.",
+        f"Still active: {percent(active)}. Returns within 30 days: {percent(answer['p_return_30d'])}.",
         _spelled_interval((first, last), log),
     ]
     if visit is not None:
@@ -248,13 +249,9 @@ def _position(log: EventLog, customer: object) -> int:
     return int(places[0])
 
 
-def _stand(model: EventForecaster, customer: int) -> Standing:
-    """Return where one customer stands, with a leading axis of length 1."""
-    at = standing(model.model_, model.log_, model.states_)
-    row = slice(customer, customer + 1)
-    return dataclasses.replace(
-        at, gap=at.gap.rows(row), silence=at.silence[row], last=at.last[row], origin=at.origin[row]
-    )
+def _tick(moment: object, log: EventLog) -> int:
+    """Return the tick of a date of a table of answers."""
+    return int(log.axis.last_step(np.datetime64(moment, "us").astype(np.int64)))  # type: ignore[call-overload]
 
 
 def _bar(log: EventLog, ahead: int) -> tuple[int, str]:
@@ -263,16 +260,13 @@ def _bar(log: EventLog, ahead: int) -> tuple[int, str]:
     return next((pair for pair in steps if ahead / pair[0] <= _MOST_BARS), steps[-1])
 
 
-def _bars(
-    at: Standing, log: EventLog, edges: IntArray, active: float, interval: tuple[int, int]
-) -> pl.DataFrame:
+def _bars(chances: npt.ArrayLike, log: EventLog, edges: IntArray, interval: tuple[int, int]) -> pl.DataFrame:
     """Return the probability of each bar given a return, and whether it touches the interval."""
-    reached = np.array([0.0, *(float(np.asarray(at.p_return(int(edge)))[0]) for edge in edges[1:])])
     return pl.DataFrame(
         {
             "from": moments(log.as_of + 1 + edges[:-1], log),
             "to": moments(log.as_of + 1 + edges[1:], log),
-            "chance": np.diff(reached) / max(active, 1e-9),
+            "chance": np.asarray(chances),
             "inside": (log.as_of + edges[1:] >= interval[0]) & (log.as_of + 1 + edges[:-1] <= interval[1]),
         }
     )

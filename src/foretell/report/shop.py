@@ -30,7 +30,7 @@ def shop_html(model: ShopModel, say: Translator, earlier: dict[str, object] | No
         note(say("{customers:,} customers, {visits:,} visits since {date}; forecasts by {model}.",
                  customers=log.n_customers, visits=log.n_events, date=_date(log, log.start, say),
                  model=model.name)),
-        "".join(f'<p class="verdict">{html.escape(_sentence(one, say))}</p>' for one in expected),
+        "".join(f'<p class="verdict">{html.escape(expectation_in_words(one, say))}</p>' for one in expected),
         *_section(say("What to expect"), _expected(expected, say), _weeks(past, ahead, say)),
         *_changed(None if earlier is None else outlook.changes(model, earlier), say),
         *_section(say("Whom to write to"), _late(listed, say)),
@@ -50,7 +50,7 @@ def _section(heading: str, *parts: str) -> list[str]:
     return [f"<section><h2>{html.escape(heading)}</h2>", *parts, "</section>"]
 
 
-def _sentence(one: Expectation, say: Translator) -> str:
+def expectation_in_words(one: Expectation, say: Translator) -> str:
     """Say what to expect of some days, and whether that is more than before."""
     text = say(
         "In the next {days} days expect about {visits:,.0f} visits of today's customers; "

@@ -273,8 +273,13 @@ async def post_fit(request: Request, ask: FitAsk) -> JobAbout:
 async def post_comparison(request: Request, ask: CompareAsk) -> JobAbout:
     """Accept a comparison on the end of the data, which is held back from the models."""
     service = service_of(request)
-    service.store.source(ask.source)
-    return await _accept(service, "compare", "comparison", ask.model_dump())
+    if (ask.source is None) != (ask.read is None) or (ask.model is None) == (ask.source is None):
+        raise ParameterError("expected model=, whose data are compared on, or source= with read=")
+    if ask.model is not None:
+        await _loaded(request, ask.model)
+    if ask.source is not None:
+        service.store.source(ask.source)
+    return await _accept(service, "compare", ask.model or "comparison", ask.model_dump())
 
 
 @api.get("/jobs", summary="The last jobs")

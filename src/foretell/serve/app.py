@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import multiprocessing
 import signal
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from starlette.types import ASGIApp
 
 from foretell._version import __version__
 from foretell.errors import ForetellError
-from foretell.serve import api
+from foretell.serve import api, page
 from foretell.serve.desk import BusyError, Desk
 from foretell.serve.guard import Guard, failure
 from foretell.serve.jobs import Jobs
@@ -114,6 +115,8 @@ def make_app(config: ServeConfig) -> ASGIApp:
     app.state.service = service
     app.include_router(api.health)
     app.include_router(api.api)
+    app.include_router(page.root)
+    app.include_router(page.page)
     app.add_exception_handler(ForetellError, _told)
     app.add_exception_handler(HTTPException, _told)
     app.add_exception_handler(RequestValidationError, _told)
@@ -121,8 +124,15 @@ def make_app(config: ServeConfig) -> ASGIApp:
 
 
 async def _told(request: Request, error: Exception) -> Response:
-    """Return an error in the one shape that all have."""
-    del request
+    """Return an error in the one shape that all have; on the page as a page."""
+    answer = _failure_of(error)
+    if not request.url.path.startswith("/page"):
+        return answer
+    message = json.loads(bytes(answer.body))["error"]["message"]
+    return page.show_error(request, message, answer.status_code)
+
+
+def _failure_of(error: Exception) -> Response:
     if isinstance(error, RequestValidationError):
         where = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5])
         return failure("RequestError", where, 422)

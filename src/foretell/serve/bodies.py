@@ -117,10 +117,11 @@ class FitAsk(Body):
 
 
 class CompareAsk(Body):
-    """What models are compared on: the end of the data is held back from them."""
+    """What models are compared on, a model's own data or a source: the end is held back from them."""
 
-    source: Key
-    read: Reading
+    model: ModelName | None = None
+    source: Key | None = None
+    read: Reading | None = None
     models: Annotated[list[Column], Field(min_length=1, max_length=10)] | None = None
     horizon: Horizon | None = None
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from foretell.errors import ForetellError, ParameterError
+from foretell.forecasters import load
 from foretell.serve import reading
-from foretell.serve.answers import read_visits
+from foretell.serve.answers import data_of, read_visits
 from foretell.serve.bodies import CompareAsk, FitAsk, UpdateAsk
 from foretell.serve.jobs import Job, JobKind, Jobs
 from foretell.serve.store import Store
@@ -76,8 +77,6 @@ def fit(job: Job, store: Store, place: Path, teller: Teller) -> str:
 
 def update(job: Job, store: Store, place: Path, teller: Teller) -> str:
     """Move a model of visits forward; rows that it has seen are left out, so that it may be done twice."""
-    from foretell.forecasters import load  # noqa: PLC0415  # a fit needs no saved model
-
     ask = UpdateAsk.model_validate(job.asked)
     teller.say(0.0, "reading")
     model = cast("EventForecaster", load(place))
@@ -102,10 +101,12 @@ def compare(job: Job, store: Store, place: Path, teller: Teller) -> str:
     """Hold back the end of the data, and compare models on it."""
     from foretell.evaluation.backtest import evaluate  # noqa: PLC0415  # fits need no comparison
 
-    del place
     ask = CompareAsk.model_validate(job.asked)
     teller.say(0.0, "reading")
-    data = reading.read(store.source(ask.source), ask.read)
+    if ask.source is not None and ask.read is not None:
+        data = reading.read(store.source(ask.source), ask.read)
+    else:
+        data = data_of(load(place))
     cutoff, horizon, models = reading.comparison(ask, data)
     teller.say(0.1, "fitting and comparing the models")
     evaluation = evaluate(data, cutoff, horizon, models)
@@ -158,7 +159,8 @@ def run(store: Store, key: str, place: Path) -> None:
 
 def _end_with_parent() -> None:
     """End this process when the pipe from its parent closes."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1):  # not through a buffer, whose lock the end of this process waits for
+        pass
     os._exit(1)
 
 

@@ -1,0 +1,527 @@
+"""The page: files are dropped, models fitted, and what they answer is looked at, in a browser."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import io
+import re
+from collections.abc import Callable, Mapping
+from importlib import resources
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast
+from urllib.parse import urlencode, urlsplit
+
+import jinja2
+import polars as pl
+import pydantic
+import vl_convert
+from fastapi import APIRouter, Path, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from foretell import plotting
+from foretell.data.sinks import WRITERS
+from foretell.data.tables import typed_ids
+from foretell.errors import ForetellError, ParameterError
+from foretell.i18n import LANGUAGES, Translator
+from foretell.plotting.expectations import plot_weeks
+from foretell.report import outlook
+from foretell.report.shop import expectation_in_words, shop_html
+from foretell.serve import answers
+from foretell.serve.api import about_source, service_of
+from foretell.serve.bodies import (
+    CompareAsk,
+    DatabaseAsk,
+    ExplainAsk,
+    FitAsk,
+    Key,
+    ModelName,
+    PredictAsk,
+    ShortlistAsk,
+    TotalsAsk,
+    Visit,
+)
+from foretell.serve.guard import COOKIE, cookie_of, is_token
+from foretell.serve.pictures import Picture, digest, picture
+from foretell.serve.reading import remember_database
+from foretell.serve.words import headings, spelled, steps
+
+if TYPE_CHECKING:
+    from foretell.events.forecaster import EventForecaster
+    from foretell.series.forecaster import SeriesForecaster
+    from foretell.serve.answers import Model
+    from foretell.serve.app import Service
+    from foretell.serve.models import Loaded
+
+T = TypeVar("T")
+Name = Annotated[ModelName, Path()]
+_LANGUAGE: Final = "foretell-language"
+_YEAR: Final = 365 * 86_400
+_HORIZONS: Final = ("7d", "30d", "90d", "1y")
+_SHOWN_IDS: Final = 1_000
+_DOWNLOADS: Final = {
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+
+page = APIRouter(prefix="/page", include_in_schema=False)
+root = APIRouter(include_in_schema=False)
+
+
+@functools.cache
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("foretell.serve"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@functools.cache
+def _static() -> Mapping[str, tuple[str, str]]:
+    """Return the files that pages ask for, by name: their content and its kind."""
+    place = resources.files("foretell.serve") / "static"
+    vega = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return {
+        "page.css": (place.joinpath("page.css").read_text(encoding="utf-8"), "text/css"),
+        "page.js": (place.joinpath("page.js").read_text(encoding="utf-8"), "text/javascript"),
+        "vega.js": (vega, "text/javascript"),
+    }
+
+
+def translator(request: Request) -> Translator:
+    """Return the reader's language: the one chosen, else the browser's."""
+    chosen = request.cookies.get(_LANGUAGE)
+    if chosen in LANGUAGES:
+        return Translator(str(chosen))
+    first = request.headers.get("accept-language", "").lower()[:2]
+    return Translator(first if first in LANGUAGES else "en")
+
+
+def show(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """Return a page made of a template."""
+    say = translator(request)
+    versions = {name: f"/page/static/{name}?v={digest(content)}" for name, (content, _) in _static().items()}
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    shared = {"say": say, "languages": LANGUAGES, "static": versions, "here": here, "spelled": spelled}
+    text = _templates().get_template(f"{template}.html").render(**{"pictures": [], **shared, **values})
+    return HTMLResponse(text, status)
+
+
+def show_error(request: Request, message: str, status: int) -> HTMLResponse:
+    """Return a page that says what went wrong."""
+    back = urlsplit(request.headers.get("referer", "")).path
+    back = back if back.startswith("/page") else "/page"
+    return show(request, "error", status, message=message, back=back)
+
+
+@root.get("/")
+async def get_root() -> Response:
+    """Show the page."""
+    return RedirectResponse("/page", 303)
+
+
+@page.get("/static/{name}")
+async def get_static(name: str) -> Response:
+    """Return a file that pages ask for."""
+    if name not in _static():
+        return Response(status_code=404)
+    content, kind = _static()[name]
+    return Response(content, media_type=kind, headers={"Cache-Control": f"max-age={_YEAR}, immutable"})
+
+
+@page.get("/enter")
+async def get_enter(request: Request) -> Response:
+    """Ask for the token."""
+    return show(request, "enter", wrong=False)
+
+
+@page.post("/enter")
+async def post_enter(request: Request) -> Response:
+    """Take the token, and give a cookie in its place."""
+    service, form = service_of(request), await request.form()
+    token = service.config.token
+    if token is not None and not is_token(_text(form, "token"), token):
+        return show(request, "enter", 401, wrong=True)
+    answer = RedirectResponse("/page", 303)
+    if token is not None:
+        answer.set_cookie(COOKIE, cookie_of(token), httponly=True, samesite="strict", max_age=_YEAR)
+    return answer
+
+
+@page.post("/language")
+async def post_language(request: Request) -> Response:
+    """Remember a language."""
+    form = await request.form()
+    back = _text(form, "back")
+    answer = RedirectResponse(back if back.startswith("/page") else "/page", 303)
+    if _text(form, "language") in LANGUAGES:
+        answer.set_cookie(_LANGUAGE, _text(form, "language"), samesite="strict", max_age=_YEAR)
+    return answer
+
+
+@page.get("")
+async def get_home(request: Request) -> Response:
+    """Show the models, and where to drop a file."""
+    service = service_of(request)
+
+    def work() -> tuple[list[Any], list[Any]]:
+        models: list[Any] = []
+        for name in service.shelf.names():
+            try:
+                models.append(service.shelf.get(name).about)
+            except ForetellError as error:
+                models.append({"name": name, "broken": str(error)})
+        return models, service.jobs.last(10)
+
+    models, jobs = await service.desk.do(work)
+    return show(request, "home", models=models, jobs=jobs)
+
+
+@page.post("/sources")
+async def post_source(request: Request) -> Response:
+    """Take a file."""
+    service = service_of(request)
+    async with request.form(max_files=1, max_fields=5) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile) or not file.filename:
+            raise ParameterError("no file was chosen; expected a table such as visits.csv")
+        limits = service.config.limits
+        with service.store.receive(file.filename[-200:], limits.unpacked) as (kept, key):
+            while block := await file.read(2**20):
+                await run_in_threadpool(kept.write, block)
+    return RedirectResponse(f"/page/sources/{key}", 303)
+
+
+@page.post("/databases")
+async def post_database(request: Request) -> Response:
+    """Take the address of a table."""
+    service, form = service_of(request), await request.form()
+    ask = _asked(DatabaseAsk, url=_text(form, "url"), table=_text(form, "table"))
+    source = await service.desk.do(lambda: remember_database(service.store, ask))
+    return RedirectResponse(f"/page/sources/{source.key}", 303)
+
+
+@page.get("/sources/{source}")
+async def get_source(request: Request, source: Key) -> Response:
+    """Show what was read, and let columns be chosen."""
+    service = service_of(request)
+    about = await service.desk.do(lambda: about_source(service.store.source(source)))
+    stem = re.sub(r"[^a-z0-9]+", "-", FilePath(about.label).name.partition(".")[0].lower()).strip("-")
+    return show(request, "source", source=about, proposed=(stem or "model")[:40])
+
+
+@page.post("/sources/{source}/fit")
+async def post_fit(request: Request, source: Key) -> Response:
+    """Accept a fit."""
+    service, form = service_of(request), await request.form()
+    kind = _text(form, "kind") or "events"
+    read: dict[str, object] = {"kind": kind, "time": _text(form, "time"), "id": _text(form, "id")}
+    read["as_of"] = _text(form, "as_of")
+    if kind == "events":
+        read |= {"marks": _listed(form, "mark"), "group": _text(form, "group")}
+    else:
+        read |= {"target": _listed(form, "target"), "freq": _text(form, "freq")}
+    horizon = _text(form, "horizon") if kind == "series" else None
+    ask = _asked(
+        FitAsk,
+        model=_text(form, "model"),
+        source=source,
+        read={name: value for name, value in read.items() if value},
+        by=_text(form, "by") or "auto",
+        horizon=int(horizon) if horizon is not None and horizon.isdecimal() else horizon,
+    )
+    if not service.shelf.is_own(ask.model):
+        raise ParameterError(f"{ask.model} was named when the service was started; choose another name")
+    service.store.source(source)
+    return await _accepted(service, "fit", ask.model, ask)
+
+
+@page.get("/jobs/{job}")
+async def get_job(request: Request, job: Key) -> Response:
+    """Show how far a job is."""
+    service = service_of(request)
+    found = await run_in_threadpool(service.jobs.get, job)
+    result = await run_in_threadpool(service.store.result, job)
+    if found.state == "done" and found.kind == "compare":
+        return show(request, "comparison", job=found, result=result, headings=headings)
+    return show(request, "job", job=found, next=f"/page/models/{found.model}")
+
+
+@page.post("/jobs/{job}/cancel")
+async def post_cancel(request: Request, job: Key) -> Response:
+    """Give a job up."""
+    await run_in_threadpool(service_of(request).jobs.cancel, job)
+    return RedirectResponse(f"/page/jobs/{job}", 303)
+
+
+@page.get("/models/{model}")
+async def get_overview(request: Request, model: Name) -> Response:
+    """Show what to expect."""
+    loaded, say = await _loaded(request, model), translator(request)
+    if loaded.about.kind == "series":
+        return RedirectResponse(f"/page/models/{model}/series", 303)
+
+    def work() -> dict[str, Any]:
+        forecaster = cast("EventForecaster", loaded.model)
+        past, ahead = outlook.weeks(forecaster)
+        named = dict(zip(ahead.columns, headings(ahead.columns, say), strict=True))
+        return {
+            "sentences": [expectation_in_words(one, say) for one in outlook.expectations(forecaster)],
+            "pictures": [
+                picture(
+                    plot_weeks(past, ahead, say),
+                    say,
+                    say("Visits per week: so far, and forecast"),
+                    say(
+                        "Black: all visits of each week so far. Blue: those to expect of today's customers; "
+                        "the band holds four weeks out of five."
+                    ),
+                )
+            ],
+            "columns": [say("week from"), *list(named.values())[1:]],
+            "rows": ahead.rows(),
+        }
+
+    return show(request, "overview", about=loaded.about, **await service_of(request).desk.do(work))
+
+
+@page.get("/models/{model}/shop")
+async def get_shop(request: Request, model: Name) -> Response:
+    """Show what was learned of the shop."""
+    loaded, say = await _loaded(request, model), translator(request)
+
+    def work() -> list[Picture]:
+        chart = plotting.plot_shop(cast("EventForecaster", loaded.model))
+        return [picture(chart, say, say("What was learned of the shop"))]
+
+    pictures = await service_of(request).desk.do(work)
+    return show(request, "shop", about=loaded.about, pictures=pictures)
+
+
+@page.get("/models/{model}/shortlist")
+async def get_shortlist(
+    request: Request,
+    model: Name,
+    top: Annotated[int, Query(ge=1, le=1_000)] = 20,
+    horizon: Annotated[str, Query(max_length=10)] = "30d",
+) -> Response:
+    """Show whom to write to."""
+    loaded, say = await _loaded(request, model), translator(request)
+    ask = _asked(ShortlistAsk, top=top, horizon=horizon, language=say.language)
+    table = await _answered(request, loaded, answers.shortlist, ask)
+    names = ["unique_id", "reason", "last_event", "visits_to_win", "value_to_win"]
+    table = table.select([name for name in names if name in table.columns])
+    values: dict[str, Any] = {"top": top, "horizon": horizon, "horizons": _HORIZONS}
+    columns, rows = headings(table.columns, say), table.rows()
+    return show(request, "shortlist", about=loaded.about, columns=columns, rows=rows, **values)
+
+
+@page.get("/models/{model}/customer")
+async def get_customer(
+    request: Request,
+    model: Name,
+    id: Annotated[str, Query(max_length=200)] = "",  # noqa: A002  # the users' word for it
+    visit: Annotated[str, Query(max_length=20)] = "",
+) -> Response:
+    """Show one customer: what to expect, why, and what if they came."""
+    loaded, say = await _loaded(request, model), translator(request)
+    limits = service_of(request).config.limits
+    if not id.strip():
+        return show(request, "customer", about=loaded.about, id="", found=None, visit="")
+
+    def work() -> dict[str, Any]:
+        forecaster = cast("EventForecaster", loaded.model)
+        (customer,) = typed_ids(forecaster.log_.ids, [id.strip()])
+        key = cast("str | int", customer)
+        row = answers.predict(forecaster, PredictAsk(ids=[key], levels=[80]), limits).row(0, named=True)
+        after = None
+        if visit:
+            ask = PredictAsk(ids=[key], levels=[80], visits=[Visit(id=key, time=visit)])
+            after = answers.predict(forecaster, ask, limits).row(0, named=True)
+        names = [name for name in row if name != "unique_id"]
+        title = say("Customer {id}: when is the next visit?", id=key)
+        about = say(
+            "Bars: how likely each week is for the next visit, if there is one; four times out of five it "
+            "is a dark one. Strokes: the visits so far."
+        )
+        draw = functools.partial(plotting.plot_next_event, forecaster, key)
+        chart = _unless_refused(lambda: picture(draw(), say, title, about))
+        return {
+            "found": row,
+            "after": after,
+            "names": names,
+            "headings": headings(names, say),
+            "why": f"/page/models/{model}/why?{urlencode({'id': key})}",
+            "pictures": [] if chart is None else [chart],
+            "next_day": row["as_of"] + dt.timedelta(days=1),
+        }
+
+    values = await service_of(request).desk.do(work)
+    return show(request, "customer", about=loaded.about, id=id.strip(), visit=visit, **values)
+
+
+@page.get("/models/{model}/series")
+async def get_series(
+    request: Request,
+    model: Name,
+    id: Annotated[str, Query(max_length=200)] = "",  # noqa: A002  # the users' word for it
+) -> Response:
+    """Show one series with its forecast."""
+    loaded, say = await _loaded(request, model), translator(request)
+    limits = service_of(request).config.limits
+
+    def work() -> dict[str, Any]:
+        forecaster = cast("SeriesForecaster", loaded.model)
+        ids = forecaster.panel_.ids
+        chosen = cast("str | int", typed_ids(ids, [id])[0] if id else ids[0])
+        table = answers.predict(forecaster, PredictAsk(ids=[chosen], levels=[80]), limits)
+        total = answers.totals(forecaster, TotalsAsk(ids=[chosen]), limits)
+        title = say("{id}: {steps}", id=chosen, steps=steps(forecaster.horizon, say))
+        about = say(
+            "Black: observed. Blue: the forecast, with the intervals that hold 50, 80 and 95 % of what comes."
+        )
+        draw = functools.partial(plotting.plot_forecast, forecaster, chosen)
+        chart = _unless_refused(lambda: picture(draw(), say, title, about))
+        table = table.drop("unique_id")
+        names = [name.removeprefix(f"{forecaster.name}-") for name in table.columns]
+        return {
+            "chosen": str(chosen),
+            "ids": [str(one) for one in ids.head(_SHOWN_IDS)],
+            "columns": headings(names, say),
+            "rows": table.rows(),
+            "total": total.row(0, named=True),
+            "horizon": steps(forecaster.horizon, say),
+            "why": f"/page/models/{model}/why?{urlencode({'id': chosen})}",
+            "pictures": [] if chart is None else [chart],
+        }
+
+    return show(request, "series", about=loaded.about, **await service_of(request).desk.do(work))
+
+
+@page.get("/models/{model}/why")
+async def get_why(
+    request: Request,
+    model: Name,
+    id: Annotated[str, Query(max_length=200)],  # noqa: A002  # the users' word for it
+) -> Response:
+    """Say why a forecast is what it is, as a part of another page; the first time it takes some seconds."""
+    loaded, service = await _loaded(request, model), service_of(request)
+
+    def work() -> tuple[str, ...]:
+        (key,) = typed_ids(answers.data_of(loaded.model).ids, [id])
+        ask = ExplainAsk(id=cast("str | int", key))
+        found = _unless_refused(lambda: answers.explain(loaded.model, ask, service.config.limits))
+        return () if found is None else found.words
+
+    return show(request, "why", about=loaded.about, words=await service.desk.do(work))
+
+
+@page.post("/models/{model}/compare")
+async def post_compare(request: Request, model: Name) -> Response:
+    """Accept a comparison with simple rules."""
+    await _loaded(request, model)
+    return await _accepted(service_of(request), "compare", model, CompareAsk(model=model))
+
+
+@page.get("/models/{model}/downloads")
+async def get_downloads(request: Request, model: Name) -> Response:
+    """Show what can be taken along."""
+    loaded = await _loaded(request, model)
+    return show(request, "downloads", about=loaded.about, endings=list(_DOWNLOADS))
+
+
+@page.get("/models/{model}/report.html")
+async def get_report(request: Request, model: Name) -> Response:
+    """Return the page of the shop as one file."""
+    loaded, say = await _loaded(request, model), translator(request)
+    forecaster = cast("Any", loaded.model)
+    text = await service_of(request).desk.do(lambda: shop_html(forecaster, say, None))
+    return _download(text.encode(), f"{model}-report.html", "text/html; charset=utf-8")
+
+
+@page.get("/models/{model}/{table}.{ending}")
+async def get_table(
+    request: Request,
+    model: Name,
+    table: Annotated[str, Path(pattern="^(forecasts|shortlist|totals)$")],
+    ending: Annotated[str, Path(pattern="^(csv|xlsx)$")],
+) -> Response:
+    """Return a table as a file."""
+    loaded, say = await _loaded(request, model), translator(request)
+    service = service_of(request)
+    limits = service.config.limits
+
+    def work() -> bytes:
+        if table == "forecasts":
+            found = answers.predict(loaded.model, PredictAsk(levels=[80], limit=limits.rows), limits)
+        elif table == "shortlist":
+            found = answers.shortlist(loaded.model, _asked(ShortlistAsk, language=say.language), limits)
+        else:
+            by = "week" if loaded.about.kind == "events" else "step"
+            horizon = "13w" if loaded.about.kind == "events" else None
+            found = answers.totals(loaded.model, TotalsAsk(by=[by], horizon=horizon), limits)
+        file = io.BytesIO()
+        WRITERS[f".{ending}"](iter([found]), file)
+        return file.getvalue()
+
+    return _download(await service.desk.do(work), f"{model}-{table}.{ending}", _DOWNLOADS[ending])
+
+
+def _download(content: bytes, name: str, kind: str) -> Response:
+    return Response(
+        content, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'}
+    )
+
+
+def _unless_refused(work: Callable[[], T]) -> T | None:
+    """Return what a model can show; None where it cannot."""
+    try:
+        return work()
+    except ForetellError:
+        return None
+
+
+async def _answered(
+    request: Request, loaded: Loaded, answer: Callable[[Model, Any, Any], pl.DataFrame], ask: object
+) -> pl.DataFrame:
+    service = service_of(request)
+    return await service.desk.do(lambda: answer(loaded.model, ask, service.config.limits))
+
+
+async def _loaded(request: Request, name: str) -> Loaded:
+    service = service_of(request)
+    ready = service.shelf.ready(name)
+    return await service.desk.do(lambda: service.shelf.get(name)) if ready is None else ready
+
+
+async def _accepted(service: Service, kind: Any, model: str, ask: pydantic.BaseModel) -> Response:
+    most = service.config.limits.jobs
+    job = await run_in_threadpool(lambda: service.jobs.add(kind, model, ask.model_dump(), most=most))
+    return RedirectResponse(f"/page/jobs/{job.key}", 303)
+
+
+Ask = TypeVar("Ask", bound=pydantic.BaseModel)
+
+
+def _asked(kind: type[Ask], **values: object) -> Ask:
+    """Return a request of what a form holds; say in words what is wrong with it."""
+    try:
+        return kind.model_validate(values)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][:2])
+        raise ParameterError(f"{where}={first['input']!r}: {first['msg']}") from error
+
+
+def _text(form: FormData, name: str) -> str:
+    value = form.get(name)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _listed(form: FormData, name: str) -> list[str]:
+    return [value for value in form.getlist(name) if isinstance(value, str) and value]

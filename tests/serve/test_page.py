@@ -1,0 +1,211 @@
+"""The page, clicked through in a real browser: from a dropped file to forecasts, in both languages."""
+
+import contextlib
+import json
+import re
+import shutil
+import threading
+import time
+from importlib import resources
+
+import pytest
+import uvicorn
+
+from foretell.i18n import catalogue
+from foretell.serve.app import make_app
+from foretell.serve.settings import ServeConfig
+
+CHROMIUM = shutil.which("chromium")
+SAID = re.compile(r"say\(\s*(?:\"([^\"]*)\"|'([^']*)')")
+TEMPLATES = resources.files("foretell.serve") / "templates"
+VISITS = "customer,day,amount\n" + "".join(
+    f"c{k % 60},2024-{1 + (k * 7) % 9:02d}-{1 + (k * 11) % 28:02d},{k % 13 + 1}.5\n" for k in range(600)
+)
+
+browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+
+
+@pytest.fixture(scope="module")
+def address(shop, stores, tmp_path_factory):
+    """A service that listens, in a thread; its jobs are done in processes."""
+    config = ServeConfig((shop, stores), tmp_path_factory.mktemp("store"))
+    server = uvicorn.Server(uvicorn.Config(make_app(config), port=0, log_config=None, lifespan="on"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@contextlib.contextmanager
+def opened(chromium, **options):
+    """Give a tab; what its console complains of is an error."""
+    with contextlib.closing(chromium.new_context(**options)) as context:
+        tab, complaints = context.new_page(), []
+        tab.set_default_timeout(20_000)
+        tab.on("console", lambda one: complaints.append(one.text) if one.type == "error" else None)
+        tab.on("pageerror", lambda one: complaints.append(str(one)))
+        yield tab
+        assert not complaints
+
+
+def check(tab):
+    """Hold a page against the rules of accessibility, and against the width of the screen."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    if tab.locator(".picture").count():
+        tab.wait_for_selector(".picture[data-ready] svg")
+    found = Axe().run(tab).response["violations"]
+    assert not [(one["id"], one["nodes"][0]["html"]) for one in found]
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@browser
+def test_a_file_is_dropped_fitted_to_and_looked_at(address, chromium, tmp_path):
+    file = tmp_path / "My visits.csv"
+    file.write_text(VISITS, encoding="utf-8")
+    with opened(chromium) as tab:
+        tab.goto(address)
+        check(tab)
+        tab.get_by_label("Drop a file here").set_input_files(file)
+        tab.locator("section", has_text="A file").get_by_role("button", name="Look at it").first.click()
+        tab.get_by_role("heading", name="My visits.csv").wait_for()
+        assert tab.get_by_label("Who: customer or series").input_value() == "customer"
+        assert tab.get_by_label("When").input_value() == "day"
+        check(tab)
+        tab.get_by_label("A step of a regular series").check()
+        assert tab.get_by_label("What to forecast").is_visible()
+        tab.get_by_label("A visit of a customer").check()
+        assert not tab.get_by_label("What to forecast").is_visible()
+        tab.get_by_role("button", name="Fit the model").click()
+        tab.get_by_role("progressbar").wait_for()
+        check(tab)
+        tab.get_by_role("heading", name="Visits per week").wait_for()
+        check(tab)
+        tab.get_by_text("The same in numbers").click()
+        assert tab.get_by_role("row").count() == 14
+        tab.get_by_role("textbox", name="Customer").fill("c7")
+        tab.get_by_role("button", name="Look up").click()
+        tab.get_by_text("This kind of model explains no single forecast").wait_for()
+        check(tab)
+        tab.get_by_role("button", name="What if?").click()
+        tab.get_by_role("columnheader", name="after the visit").wait_for()
+        for part in ("What was learned", "Whom to write to"):
+            tab.get_by_role("link", name=part).click()
+            check(tab)
+        tab.get_by_role("link", name="Compare and download").click()
+        check(tab)
+        for table, ending in (("Forecasts of all", "csv"), ("Whom to write to", "xlsx")):
+            with tab.expect_download() as taken:
+                tab.get_by_role("link", name=f"{table}, {ending}").click()
+            assert taken.value.suggested_filename.endswith(ending)
+
+
+@browser
+def test_a_job_is_given_up(address, chromium, tmp_path):
+    file = tmp_path / "visits.csv"
+    file.write_text(VISITS, encoding="utf-8")
+    with opened(chromium) as tab:
+        tab.goto(f"{address}/page")
+        tab.get_by_label("Drop a file here").set_input_files(file)
+        tab.get_by_role("button", name="Look at it").first.click()
+        tab.get_by_label("How to learn").select_option("With training")
+        tab.get_by_label("Name of the model").fill("given-up")
+        tab.get_by_role("button", name="Fit the model").click()
+        tab.get_by_role("button", name="Give it up").click()
+        tab.get_by_text("cancelled").wait_for()
+        check(tab)
+
+
+@browser
+def test_series_on_a_small_dark_screen_in_chinese(address, chromium):
+    options = {"color_scheme": "dark", "viewport": {"width": 400, "height": 800}, "locale": "zh-CN"}
+    with opened(chromium, **options) as tab:
+        tab.goto(f"{address}/page")
+        check(tab)
+        tab.get_by_role("link", name="stores", exact=True).click()
+        tab.get_by_role("heading", name="a：今后 7 步").wait_for()
+        check(tab)
+        tab.get_by_label("序列").fill("b")
+        tab.get_by_role("button", name="显示").click()
+        tab.get_by_role("heading", name="b：今后 7 步").wait_for()
+        for path in ("shop", "shop/shop", "shop/shortlist", "shop/customer?id=18"):
+            tab.goto(f"{address}/page/models/{path}")
+            check(tab)
+        tab.get_by_role("button", name="English").click()
+        tab.get_by_role("heading", name="Customer 18: when is the next visit?").wait_for()
+
+
+def test_a_model_is_compared_with_rules_in_words(client, app):
+    from foretell.serve.work import run
+
+    service = app._app.state.service
+    answer = client.post("/page/models/stores/compare", follow_redirects=False)
+    job = answer.headers["location"].rpartition("/")[2]
+    assert 'role="status"' in client.get(f"/page/jobs/{job}").text
+    while service.jobs.take().key != job:
+        pass
+    run(service.store, job, service.shelf.place("stores"))
+    shown = client.get(f"/page/jobs/{job}").text
+    assert "Compared with simple rules" in shown
+    assert "<caption>" in shown
+
+
+def test_what_goes_wrong_is_a_page_in_words(client):
+    answer = client.get("/page/models/nobody")
+    assert answer.status_code == 404
+    assert "there is no model &#39;nobody&#39;" in answer.text
+    answer = client.get("/page/models/shop/customer?id=x")
+    assert answer.status_code == 409
+    assert 'role="alert"' in answer.text
+    answer = client.post("/page/sources", files={"file": ("visits", b"a,b")})
+    assert "says nothing about what it holds" in answer.text
+
+
+def test_names_that_are_tags_are_shown_as_they_are(client):
+    rows = "<img src=x onerror=alert(1)>,day\n<script>alert(1)</script>,2024-01-01\n"
+    answer = client.post("/page/sources", files={"file": ("<b>.csv", rows.encode())})
+    assert answer.status_code == 200
+    assert "<script>alert" not in answer.text
+    assert "<img src=x" not in answer.text
+    assert "&lt;b&gt;.csv" in answer.text
+
+
+def test_a_browser_enters_by_the_token(guarded):
+    assert guarded.get("/page").url.path == "/page/enter"
+    assert "That is not the token" in guarded.post("/page/enter", data={"token": "wrong"}).text
+    answer = guarded.post("/page/enter", data={"token": guarded.token}, follow_redirects=False)
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert guarded.token not in cookie
+    assert guarded.get("/page").url.path == "/page"
+
+
+def test_every_sentence_of_the_templates_is_translated():
+    said = {a or b for page in TEMPLATES.iterdir() for a, b in SAID.findall(page.read_text(encoding="utf-8"))}
+    assert len(said) > 50
+    assert not said - set(catalogue("zh"))
+
+
+def test_tables_are_taken_along(client, monkeypatch):
+    monkeypatch.setattr("foretell.serve.page.shop_html", lambda model, say, earlier: "<!DOCTYPE html>")
+    answer = client.get("/page/models/stores/forecasts.csv")
+    assert answer.headers["content-disposition"] == 'attachment; filename="stores-forecasts.csv"'
+    assert answer.text.startswith("unique_id,ds,")
+    assert client.get("/page/models/shop/report.html").text.startswith("<!DOCTYPE html>")
+    assert client.get("/page/models/stores/totals.xlsx").content[:2] == b"PK"
+    assert json.loads(client.get("/v1/models/shop").text)["name"] == "shop"
