@@ -158,8 +158,8 @@ def run(store: Store, key: str, place: Path) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when the pipe from its parent closes."""
-    while os.read(sys.stdin.fileno(), 1):  # not through a buffer, whose lock the end of this process waits for
+    """End this process when the pipe from its parent closes; a buffer would hold a lock to the end."""
+    while os.read(sys.stdin.fileno(), 1):
         pass
     os._exit(1)
 
