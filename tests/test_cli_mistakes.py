@@ -97,6 +97,8 @@ MISTAKES = [
     (f"{FIT} --set network.units=0", 2, "--set network.units = 0"),
     (f"{FIT} --set window.lookback=28", 2, "--set window.lookback"),
     (f"{FIT} --model mean-gap --epochs 3", 2, "--epochs: mean gap has no such setting"),
+    (f"{EVALUATE} --model mean-gap --set network.units=8", 2, "--set is a setting of foretell"),
+    (f"{BACKTEST} --epochs 3", 2, "--epochs is a setting of foretell, which is not among the models"),
     (f"{FIT} --config nowhere.toml", 2, "--config nowhere.toml"),
     (f"{FIT} --config VISITS", 2, "not TOML"),
     # Files.

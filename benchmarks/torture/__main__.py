@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks.torture import readers
+from benchmarks.torture import arguments, commands, readers
 from benchmarks.torture.harness import HEADER, Budget, torture
 
-PARTS = {"readers": readers.trial}
+PARTS = {"readers": readers.trial, "commands": commands.trial, "arguments": arguments.trial}
 
 
 def main() -> None:

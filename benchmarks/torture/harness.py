@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import faulthandler
 import shutil
+import signal
 import tempfile
 import time
 import traceback
@@ -18,8 +20,8 @@ import numpy as np
 from foretell.errors import ForetellError
 
 FAULT = "FAULT"
-# A trial that takes longer hangs: the process is ended, and says where it stood.
-HANGS = 120
+# A trial that takes so many seconds hangs: it is ended; one that cannot be says where it stood.
+HANGS, DEAD = 20, 120
 # One experiment in a folder of its own; returns what came of it in a word, or FAULT and what was wrong.
 Trial = Callable[[np.random.Generator, Path], str]
 
@@ -65,15 +67,39 @@ def torture(part: str, trial: Trial, budget: Budget) -> Result:
         for k in _within(budget):
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
-            faulthandler.dump_traceback_later(HANGS, exit=True)
-            outcome = trial(np.random.default_rng([budget.seed, k]), place)
-            faulthandler.cancel_dump_traceback_later()
+            try:
+                with _watched(), contextlib.chdir(place):  # a name alone is a file there
+                    outcome = trial(np.random.default_rng([budget.seed, k]), place)
+            except _Hangs:
+                outcome = f"{FAULT}: hangs"
             what, _, words = outcome.partition(": ")
             result.counts[what] += 1
             if what == FAULT:
                 result.faults[k] = words
     result.seconds = time.perf_counter() - begun
     return result
+
+
+class _Hangs(BaseException):
+    """A trial does not end."""
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[None]:
+    """End what hangs."""
+
+    def end(*_: object) -> None:
+        raise _Hangs
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(HANGS)
+    faulthandler.dump_traceback_later(DEAD, exit=True)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _within(budget: Budget) -> Iterator[int]:

@@ -19,10 +19,12 @@ import foretell as ft
 
 _NULLS = ["", "NULL", "null", "NaN", "nan", "\\N"]
 # Digits that are parted by _ are numbers of SQL alone.
-# Rows whose time has an offset count by their own clock here, and by that of Greenwich there.
+# Rows whose time has an offset count by their own clock here, and by that of Greenwich there; times that are
+# damaged, such as 00:0 :00, are times there alone.
+_PLAIN = r"\s*\d{4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?\s*"
 _ROWS = f"""
     SELECT "{ID}"::VARCHAR,
-        CASE WHEN NOT regexp_matches("{TIME}"::VARCHAR, ':.*[+-]\\d|Z\\s*$')
+        CASE WHEN regexp_full_match("{TIME}"::VARCHAR, '{_PLAIN}')
         THEN TRY_CAST("{TIME}"::VARCHAR AS TIMESTAMP) END,
         CASE WHEN NOT contains("{VALUE}"::VARCHAR, '_') THEN TRY_CAST("{VALUE}" AS DOUBLE) END,
         "{VALUE}"::VARCHAR
@@ -54,10 +56,14 @@ def rows_of(written: Written, table: Table, *, harmed: bool, place: Path) -> lis
         found = _connection().execute(_ROWS + _source(written, table, place)).fetchall()
     except (duckdb.Error, UnicodeError):
         return None
-    rows = [Row(_key(who, written.kind), *rest) for who, *rest in found if who is not None and who.strip()]
+    rows = [Row(_key(who, written.kind), *rest) for who, *rest in found if _is_id(who, written.kind)]
     return (
         [row._replace(value=None) if _doubtful(row.text) else row for row in rows] if _mixed(rows) else rows
     )
+
+
+def _is_id(who: str | None, kind: str) -> bool:
+    return who is not None and bool(who.strip()) and (kind == "csv" or who != "nan")
 
 
 def _mixed(rows: list[Row]) -> bool:
@@ -94,7 +100,7 @@ def _key(who: str, kind: str) -> str:
     if kind == "csv":
         return who
     try:
-        return repr(float(who))
+        return repr(float(who) + 0.0)  # of two zeros one
     except ValueError:
         return who
 

@@ -18,7 +18,7 @@ import xlsxwriter
 ID, TIME, VALUE, OTHER = "who", "when", "paid", "note"
 _EPOCH = dt.datetime(2023, 1, 1, tzinfo=dt.UTC)
 
-_ODD = (
+ODD = (
     *("", " ", "NULL", "null", "NaN", "nan", "\\N", "NA", "n/a", "-", "?", "None", "inf", "-inf", "1e400"),
     *("-1e-400", "0", "-0", "00", "007", "1_000", "0x10", "1e5", "+5", "٣", "½", "true", "1.234", "1,234"),
     *(
@@ -88,7 +88,7 @@ def some_table(rng: np.random.Generator, *, regular: bool) -> Table:
         for k, day, second in zip(who, days, clock, strict=True)
     ]
     for _ in range(int(rng.choice([0, 0, 1, 2, n]))):
-        rows[int(rng.integers(n))][int(rng.integers(4))] = str(pick(rng, _ODD))
+        rows[int(rng.integers(n))][int(rng.integers(4))] = str(pick(rng, ODD))
     if rng.random() < 0.1:
         rows += [list(rows[int(rng.integers(len(rows)))]) for _ in range(3)]
     return Table(rows, kinds)

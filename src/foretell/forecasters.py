@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foretell.core.paths import as_path
 from foretell.errors import StorageError
 from foretell.storage.directory import Stored, damage, read
 from foretell.storage.files import contents_of, read_manifest
@@ -68,7 +69,7 @@ def load_keras(path: str | Path) -> list[Any]:
     import foretell.events.heads.layers  # noqa: F401, PLC0415  # registers their layers with Keras
     from foretell.nn.state import ARCHITECTURE, read_member, weights_name  # noqa: PLC0415
 
-    place = Path(path)
+    place = as_path(path)
     contents = contents_of(place, read_manifest(place))
     members = 0
     while weights_name(members) in contents:

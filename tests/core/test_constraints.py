@@ -1,9 +1,10 @@
 """Arguments that mean several values: given alone, in the wrong scale, or as text."""
 
 import numpy as np
+import polars as pl
 import pytest
 
-from foretell.core.constraints import Whole, as_ids, as_levels, as_quantiles
+from foretell.core.constraints import Maybe, Number, Whole, as_ids, as_levels, as_names, as_quantiles
 from foretell.core.time import as_durations
 from foretell.errors import ParameterError
 
@@ -40,3 +41,22 @@ def test_a_duration_alone_is_a_list_of_one():
 def test_what_is_no_whole_number_is_refused(value):
     assert not Whole(1).allows(value)
     assert Whole(1).allows(np.int32(1))
+
+
+@pytest.mark.parametrize("names", [None, 7, b"a", {"a": 1}, ["a", 7], np.array("a")])
+def test_names_are_one_text_or_a_list_of_them(names):
+    assert as_names(pl.Series(["a", "b"]), "marks") == ("a", "b") == as_names(("a", "b"), "marks")
+    with pytest.raises(ParameterError, match=r"^marks=.*expected a name, or a list of names"):
+        as_names(names, "marks")
+
+
+@pytest.mark.parametrize("value", [np.datetime64("NaT"), np.timedelta64("NaT")])
+def test_a_time_that_is_none_is_not_none(value):
+    assert not Maybe(Whole()).allows(value)
+    assert not Number(0).allows(value)
+
+
+@pytest.mark.parametrize("ids", [np.array(7), [[7]], [{}], memoryview(b"x")])
+def test_ids_are_a_list_of_what_can_be_an_id(ids):
+    with pytest.raises(ParameterError, match=r"^ids="):
+        as_ids(ids)

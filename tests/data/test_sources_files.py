@@ -1,8 +1,11 @@
 """Files are read by what they hold; what they cannot be is refused with a mend."""
 
 import gzip
+import os
 import random
+import re
 import resource
+import zipfile
 
 import polars as pl
 import pytest
@@ -176,3 +179,31 @@ def test_a_spreadsheet_with_an_empty_column_is_read_without_a_word(tmp_path, cap
     frame.write_excel(tmp_path / "rows.xlsx")
     assert read(tmp_path / "rows.xlsx").n_events == 2
     assert not caplog.records
+
+
+def test_a_pipe_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "visits.csv")
+    with pytest.raises(SourceError, match="there is no file"):
+        read(tmp_path / "visits.csv")
+
+
+def test_a_workbook_without_a_sheet_is_refused(tmp_path):
+    pl.DataFrame({"who": ["a"]}).write_excel(tmp_path / "rows.xlsx")
+    content = zipfile.ZipFile(tmp_path / "rows.xlsx")
+    parts = {name: content.read(name) for name in content.namelist()}
+    parts["xl/workbook.xml"] = re.sub(rb"<sheets>.*</sheets>", b"<sheets></sheets>", parts["xl/workbook.xml"])
+    with zipfile.ZipFile(tmp_path / "none.xlsx", "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+    with pytest.raises(SourceError, match="holds no sheet"):
+        read(tmp_path / "none.xlsx")
+
+
+def test_a_reader_that_panics_is_refused_as_a_source(tmp_path, monkeypatch):
+    def panic(*args, **kwargs):
+        raise pl.exceptions.PanicException("not yet implemented")
+
+    pl.DataFrame({"who": ["a"], "when": ["2024-01-01"], "much": [1]}).write_parquet(tmp_path / "a.parquet")
+    monkeypatch.setattr(pl, "scan_parquet", panic)
+    with pytest.raises(SourceError, match="cannot be read as parquet: not yet implemented"):
+        read(tmp_path / "a.parquet")

@@ -329,7 +329,7 @@ def test_hours_with_several_events_at_once_have_answers_too(hourly_model):
     [
         ({"network": {"units": 4}}, "expected a foretell.NetworkConfig"),
         ({"training": {"epochs": 4}}, "expected a foretell.TrainConfig"),
-        ({"seed": -1}, "seed=-1; expected a whole number of at least 0"),
+        ({"seed": -1}, "seed=-1; expected a whole number from 0"),
         ({"seed": None}, "seed=None; expected a whole number"),
     ],
 )

@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from foretell.baselines.statistic import EventStatistic, Histories, SeriesStatistic, summarise
 from foretell.core import FloatArray
-from foretell.core.constraints import Constraint, Maybe, Whole
+from foretell.core.constraints import Constraint, Maybe, Steps, Whole
 from foretell.core.contracts import Outlook
 from foretell.core.time import period_edges
 from foretell.data.log import EventLog
@@ -25,7 +25,7 @@ class Seasonal(SeriesStatistic):
     """A statistic that knows a season, by default that of the panel it is fitted to."""
 
     _constraints: ClassVar[Mapping[str, Constraint]] = {
-        "horizon": Whole(1, of="steps"),
+        "horizon": Steps(),
         "season": Maybe(Whole(1, of="steps")),
     }
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core import FloatArray, IntArray
-from foretell.core.constraints import Constraint, Whole, as_quantiles, check, check_whole
+from foretell.core.constraints import Constraint, Steps, as_quantiles, check, check_whole
 from foretell.core.contracts import Kind, Outlook, State
 from foretell.data.log import EventLog, training_log
 from foretell.data.panel import Panel, check_panel, training_panel
@@ -342,7 +342,7 @@ class SeriesStatistic(_Statistic, SeriesBlocks, ABC):
     kind = "series"
     _data = "panel_"
     _training_data = staticmethod(training_panel)
-    _constraints: ClassVar[Mapping[str, Constraint]] = {"horizon": Whole(1, of="steps")}
+    _constraints: ClassVar[Mapping[str, Constraint]] = {"horizon": Steps()}
 
     panel_ = FittedTo[Panel]()
     season_: int
@@ -375,7 +375,7 @@ class SeriesStatistic(_Statistic, SeriesBlocks, ABC):
         """
         self._check_fitted("panel_")
         check_panel(panel)
-        check("horizon", h, Whole(1, of="steps"))
+        check("horizon", h, Steps())
         return self._quantiles(panel, int(h), quantiles)
 
     def state(self) -> State:

@@ -39,6 +39,15 @@ def build(question: Question, learn: TrainOptions, name: str = "foretell") -> Mo
 def compared(question: Question, names: Sequence[str] | None, learn: TrainOptions) -> list[Model | str]:
     """Return the models of a comparison: ours with the options of the command line, others by name."""
     known = [_known_model(question, name) for name in names or question.task.defaults]
+    given = [
+        name for name in (*_OPTIONS, "config", "assignments") if getattr(learn, name, None) not in (None, [])
+    ]
+    if given and _OURS.isdisjoint(known):
+        option = "set" if given[0] == "assignments" else given[0]
+        raise ParameterError(
+            f"--{option} is a setting of foretell, which is not among the models: leave it out, or add "
+            "--model foretell"
+        )
     return [build(question, learn, name) if name in _OURS else name for name in known]
 
 

@@ -6,8 +6,8 @@ import difflib
 import math
 import numbers
 import operator
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TypeGuard
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from typing import Any, TypeGuard
 
 import numpy as np
 import polars as pl
@@ -44,6 +44,20 @@ class Whole(Constraint):
         )
 
 
+class Steps(Whole):
+    """How far to forecast, in steps: no answer of more than a million fits anywhere."""
+
+    def __init__(self, of: str = "steps") -> None:
+        super().__init__(1, 1_000_000, of=of)
+
+
+class Seed(Whole):
+    """A seed: same seed, same answers."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 2**63 - 1)
+
+
 class Number(Constraint):
     """A finite number between ``low`` and ``high``; brackets say which ends belong to it, as in ``"[)"``."""
 
@@ -59,7 +73,8 @@ class Number(Constraint):
             expected = f"a number {left} {low:g} {'up to' if ends[1] == ']' else 'and below'} {high:g}"
 
         def allows(value: object) -> bool:
-            if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+            no_number = (bool, np.bool_, np.timedelta64)
+            if isinstance(value, no_number) or not isinstance(value, numbers.Real):
                 return False
             number = float(value)
             return math.isfinite(number) and above(number, low) and below(number, high)
@@ -78,6 +93,20 @@ class OneOf(Constraint):
                 type(plain(value)) is type(known) and plain(value) == known for known in values
             ),
         )
+
+
+class Flag(Constraint):
+    """True or False."""
+
+    def __init__(self) -> None:
+        super().__init__("True or False", lambda value: isinstance(value, (bool, np.bool_)))
+
+
+class Text(Constraint):
+    """Text that is not empty."""
+
+    def __init__(self, expected: str) -> None:
+        super().__init__(expected, lambda value: isinstance(value, str) and value != "")
 
 
 class Instance(Constraint):
@@ -106,7 +135,8 @@ class Maybe(Either):
 
 def plain(value: object) -> object:
     """Return numpy's scalars as Python's; anything else as it is."""
-    return value.item() if isinstance(value, np.generic) else value
+    times = (np.datetime64, np.timedelta64)  # one that is not a time would be None
+    return value.item() if isinstance(value, np.generic) and not isinstance(value, times) else value
 
 
 def check(name: str, value: object, rule: Constraint) -> None:
@@ -176,6 +206,8 @@ def as_levels(levels: object) -> tuple[float, ...]:
 def as_quantiles(levels: object, name: str = "levels") -> tuple[float, ...]:
     """Return levels of quantiles, numbers between 0 and 1, as a tuple."""
     given = _as_tuple(name, levels, "numbers between 0 and 1, such as [0.1, 0.9]")
+    if not given:
+        raise ParameterError(f"{name} is empty; expected numbers between 0 and 1, such as [0.1, 0.9]")
     for level in given:
         if not Number(0.0, 1.0, "()").allows(level):
             raise ParameterError(f"{name} has {level!r}; expected numbers between 0 and 1, such as 0.9")
@@ -192,19 +224,41 @@ def as_ids(ids: object, name: str = "ids") -> list[object] | None:
     """
     if ids is None:
         return None
-    if isinstance(ids, (str, bytes)) or not isinstance(ids, (Collection, pl.Series, np.ndarray)):
+    if not is_list(ids):
         raise ParameterError(f"{name}={ids!r}; expected a list of ids: {name}=[{ids!r}]")
     given = list(ids)
-    if not given or any(key is None for key in given):
+    if not given or not all(isinstance(key, Hashable) and key is not None for key in given):
         raise ParameterError(
             f"{name}={given!r}; expected a list of at least one id and no None, such as {name}=[42]"
         )
     return given
 
 
+def as_names(names: object, name: str) -> tuple[str, ...]:
+    """Return names, such as those of columns, as a tuple; a single one is a tuple of one.
+
+    Examples
+    --------
+    >>> as_names("amount", "marks"), as_names(["amount", "items"], "marks")
+    (('amount',), ('amount', 'items'))
+    """
+    given = (names,) if isinstance(names, str) else names
+    if not is_list(given) or not all(isinstance(one, str) for one in given):
+        raise ParameterError(f"{name}={names!r}; expected a name, or a list of names, such as ['amount']")
+    return tuple(given)
+
+
+def is_list(values: object) -> TypeGuard[Collection[Any]]:
+    """Tell whether values are several: a list, a tuple, a set, an array, a Series; a text is one."""
+    if isinstance(values, np.ndarray):
+        return values.ndim == 1
+    alone = isinstance(values, (str, bytes, memoryview, Mapping, pl.DataFrame))
+    return isinstance(values, (Collection, pl.Series)) and not alone
+
+
 def _as_tuple(name: str, values: object, expected: str) -> tuple[float, ...]:
     """Return values as a tuple; whether they are numbers is not looked at."""
-    if isinstance(values, (str, bytes)) or not isinstance(values, (Collection, pl.Series, np.ndarray)):
+    if not is_list(values):
         mend = f"; write {name}=[{values!r}]" if isinstance(values, numbers.Real) else ""
         raise ParameterError(f"{name}={values!r}; expected {expected}{mend}")
     return tuple(values)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import abc
 import zlib
 from collections.abc import Collection, Mapping, Sequence
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from foretell.core import BoolArray, IntArray
-from foretell.core.constraints import as_ids, did_you_mean
+from foretell.core.constraints import Maybe, Whole, as_ids, check, did_you_mean
 from foretell.core.time import TimeAxis
 from foretell.errors import ParameterError
 
+_FAR: Final = 2**40  # ticks
 Positions = Sequence[int] | range | npt.NDArray[np.integer] | BoolArray
 
 
@@ -80,6 +81,7 @@ class Ragged(abc.ABC):
 
         Months and years are counted from the tick ``from_``, by default from the last of all.
         """
+        check("from_", from_, Maybe(Whole(-_FAR, _FAR)))
         return self.axis.ticks_of(duration, self.last_observed if from_ is None else from_)
 
     def select(self, ids: Collection[object]) -> Self:

@@ -6,7 +6,8 @@ import abc
 import dataclasses
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import ClassVar, Final, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core import IntArray
-from foretell.core.constraints import Whole, check, is_whole
+from foretell.core.constraints import Whole, check, is_list, is_whole
 from foretell.errors import ParameterError
 
 Unit = Literal["day", "hour"]
@@ -274,7 +275,7 @@ def as_durations(durations: object, name: str = "horizons") -> tuple[str | int |
     """
     if isinstance(durations, (str, dt.timedelta, np.timedelta64)) or is_whole(durations):
         return (durations,)  # type: ignore[return-value]
-    if not isinstance(durations, (Sequence, np.ndarray, pl.Series)):
+    if isinstance(durations, (AbstractSet, Mapping)) or not is_list(durations):
         raise ParameterError(f"{name}={durations!r}; expected durations such as ['7d', '30d']")
     return tuple(durations)
 

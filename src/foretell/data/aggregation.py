@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from foretell.core import FloatArray, IntArray
-from foretell.core.constraints import Instance, Maybe, OneOf, check
+from foretell.core.constraints import Flag, Instance, Maybe, OneOf, as_names, check
 from foretell.core.grid import Grid
 from foretell.core.ragged import to_offsets
 from foretell.core.time import UNIT_SECONDS
@@ -72,8 +72,9 @@ def aggregate(
     (('visits', 'paid'), [[1.0, 5.0], [0.0, 0.0], [0.0, 0.0], [2.0, 7.0]])
     """
     check("log", log, Instance(EventLog))
+    check("count", count, Maybe(Flag()))
     check("by", by, Maybe(OneOf(("group",))))
-    marks = (sum,) if isinstance(sum, str) else tuple(sum)
+    marks = as_names(sum, "sum")
     counted = not marks if count is None else count
     _check_marks(log, marks, counted=counted)
     grid = _grid(log, every)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core import FloatArray, IntArray
-from foretell.core.constraints import is_whole
+from foretell.core.constraints import as_names, is_list, is_whole
 from foretell.core.grid import Frequency, Grid
 from foretell.core.ragged import flat_ranges, to_offsets
 from foretell.core.time import begin_us, to_moment
@@ -31,6 +31,10 @@ def panel_of_arrays(
 ) -> Panel:
     """Return the panel; see :meth:`foretell.Panel.from_arrays`."""
     if not isinstance(series, Mapping):
+        if not hasattr(series, "ndim") and not is_list(series):
+            raise ParameterError(
+                f"series={series!r}; expected arrays by id, such as {{'a': [1, 2, 3]}}, or a list"
+            )
         series = dict(enumerate(series))
     if not series:
         raise ParameterError("series is empty; expected at least one array")
@@ -42,7 +46,8 @@ def panel_of_arrays(
     if len(widths) > 1:
         raise ParameterError(f"the series have {sorted(widths)} targets; expected as many in each")
     n_targets = widths.pop()
-    names = tuple(targets or (["y"] if n_targets == 1 else [f"y{k + 1}" for k in range(n_targets)]))
+    given = () if targets is None else as_names(targets, "targets")
+    names = tuple(given or (["y"] if n_targets == 1 else [f"y{k + 1}" for k in range(n_targets)]))
     if len(names) != n_targets:
         raise ParameterError(f"targets names {len(names)} columns, the arrays have {n_targets}; name each")
     lengths = np.array([len(array) for array in arrays])
@@ -93,8 +98,7 @@ def _steps(key: object, values: npt.ArrayLike) -> FloatArray:
 
 def _grid(freq: str | int | Grid, start: object, order: IntArray) -> tuple[Grid, IntArray]:
     """Return the grid, and the step that each series starts with."""
-    every = isinstance(start, (Sequence, np.ndarray, pl.Series)) and not isinstance(start, str)
-    starts = list(start) if every else [start] * len(order)  # type: ignore[call-overload]
+    starts = list(start) if is_list(start) else [start] * len(order)
     if len(starts) != len(order):
         raise ParameterError(f"start has {len(starts)} times for {len(order)} series; expected as many")
     whole = (freq.frequency if isinstance(freq, Grid) else Frequency.parse(freq)).unit == "number"
@@ -106,7 +110,7 @@ def _grid(freq: str | int | Grid, start: object, order: IntArray) -> tuple[Grid,
         numbers = np.array(starts, dtype=np.int64)
     else:
         # Without a time, any will do.
-        moments = [to_moment("2000-01-01" if when == 0 else when) for when in starts]
+        moments = [to_moment("2000-01-01" if is_whole(when) and when == 0 else when) for when in starts]
         numbers = np.array([begin_us(moment) for moment in moments], dtype=np.int64)
     numbers = numbers[order]
     if not isinstance(freq, Grid):
@@ -126,6 +130,7 @@ def _ragged(
     exact: bool = False,
 ) -> tuple[Covariates, IntArray]:
     """Return columns given series by series, and how many rows each series has."""
+    _check_columns(columns, kind)
     if not columns:
         return Covariates.none(int(lengths.sum())), lengths
     expected, flat = lengths if exact else None, {}
@@ -141,7 +146,13 @@ def _ragged(
     return Covariates.of(flat), lengths if expected is None else expected
 
 
+def _check_columns(columns: object, kind: str) -> None:
+    if not isinstance(columns, Mapping) or not all(map(is_list, columns.values())):
+        raise ParameterError(f"{kind}={columns!r}; expected lists by the names of columns: {{'x': [...]}}")
+
+
 def _static(columns: Mapping[str, Sequence[object]], order: IntArray) -> Covariates:
+    _check_columns(columns, "static")
     for name, values in columns.items():
         if len(values) != len(order):
             raise ParameterError(f"static {name!r} has {len(values)} values for {len(order)} series")

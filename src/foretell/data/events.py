@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from foretell.core import IntArray
+from foretell.core.constraints import as_names
 from foretell.core.time import UNIT_SECONDS, Unit
 from foretell.data.event_values import distinct, merged, netted, with_marks, without_refunds
 from foretell.data.log import EventLog, Merge, RefundRule, RepeatRule
@@ -313,7 +314,7 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
       255 identical to another row, counted once (for example row 1382, row 1666, row 1668)
       1,813 merged (for example 2 on 1997-01-12, 8 on 1997-11-16, 29 on 1997-07-13)
     """
-    columns = EventColumns(id, time, (marks,) if isinstance(marks, str) else tuple(marks), group)
+    columns = EventColumns(id, time, as_names(marks, "marks"), group)
     options = EventOptions(
         unit=unit,
         merge=merge,

@@ -20,6 +20,7 @@ from typing import IO, ClassVar, Final, Literal
 
 import polars as pl
 
+from foretell.core.constraints import is_list
 from foretell.data import encodings
 from foretell.data.report import brief
 from foretell.data.rows import Columns, ReadOptions, Rows, listed
@@ -48,6 +49,8 @@ _NULLS: Final = ["NULL", "null", "NaN", "nan", "\\N"]
 _MAX_LINE: Final = 16 * 2**20
 _GZIP: Final = b"\x1f\x8b"
 _HEAD: Final = 2**16
+# It may panic where it should raise.
+_POLARS: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 _DOUBTFUL: Final = ("utf-8", "utf8")  # what polars says of text that is none
 
 
@@ -197,11 +200,11 @@ def _read(
             scans.append(_SCANS[file.kind](file, columns, options, doubtful=doubtful))
     except DataError:
         raise
-    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
+    except (*_POLARS, OSError, EOFError, zlib.error) as error:
         raise _unreadable(file.origin, file.kind, error) from error
     try:
         frame = _collected([scan.rows.select(columns.expressions()) for scan in scans])
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (*_POLARS, OSError) as error:
         if not doubtful and any(word in str(error).lower() for word in _DOUBTFUL):
             raise _NoUTF8 from error
         if "more fields" in str(error):
@@ -224,7 +227,7 @@ def _fingerprints(scans: list[_Scan], columns: Columns) -> Callable[[], pl.Serie
         rows = [scan.whole.select(pl.struct(sorted(set(scan.names))).hash().alias("row")) for scan in scans]
         try:
             return _collected(rows)["row"]
-        except pl.exceptions.PolarsError:  # a file that is broken where nobody asked
+        except _POLARS:  # a file that is broken where nobody asked
             return pl.Series([], dtype=pl.UInt64)
 
     return read
@@ -233,6 +236,8 @@ def _fingerprints(scans: list[_Scan], columns: Columns) -> Callable[[], pl.Serie
 def find_files(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Return the files that a path, a folder, a glob pattern or a list of these names."""
     if not isinstance(source, (str, os.PathLike)):
+        if not is_list(source) or not all(isinstance(one, (str, os.PathLike)) for one in source):
+            raise ParameterError(f"source={source!r}; expected a path, a pattern, or a list of these")
         paths = [path for pattern in source for path in find_files(pattern)]
         if not paths:
             raise SourceError("the list of files is empty; name at least one file")
@@ -295,8 +300,9 @@ def _members(path: Path) -> list[_File]:
                 with archive.open(entry) as packed, made.path.open("wb") as file:
                     shutil.copyfileobj(packed, file)
                 files.append(_File(made.path, f"{entry.filename} in {path}", str(kind), made))
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        reason = "it is locked by a password" if isinstance(error, RuntimeError) else str(error)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
+        locked = isinstance(error, RuntimeError) and not isinstance(error, NotImplementedError)
+        reason = "it is locked by a password" if locked else str(error)
         raise SourceError(f"{path} cannot be read as a zip file: {reason}; unpack it first") from error
     if not files:
         raise SourceError(f"{path} holds no file that ends in one of {listed(_KINDS)}")
@@ -372,6 +378,8 @@ def _scan_sheet(file: _File, columns: Columns, options: ReadOptions, *, doubtful
     try:
         book = fastexcel.read_excel(file.path)
         names = book.sheet_names
+        if not names:
+            raise SourceError(f"{file.origin} holds no sheet; save it again, with one sheet at least")
         if options.sheet is not None and options.sheet not in names:
             raise SourceError(f"{file.origin} has no sheet {options.sheet!r}; its sheets are {listed(names)}")
         sheet = names[0] if options.sheet is None else options.sheet

@@ -88,14 +88,13 @@ def origins_back(last: int, first: int, n_folds: int, step: int, unit: str) -> t
     """
     check("cutoffs", n_folds, Whole(1))
     check("step", step, Whole(1))
-    origins = tuple(last - step * back for back in range(n_folds - 1, -1, -1))
-    if origins[0] < first:
+    if last - step * (n_folds - 1) < first:
         most = max((last - first) // step + 1, 0)
         raise ParameterError(
             f"{n_folds} folds, {step} {unit} apart, reach back before the data begin: {most} would fit; ask "
             "for fewer folds, a smaller step or a shorter horizon"
         )
-    return origins
+    return tuple(last - step * back for back in range(n_folds - 1, -1, -1))
 
 
 def ascending(origins: Sequence[int], shown: Sequence[object]) -> tuple[int, ...]:

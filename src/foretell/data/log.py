@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core import BoolArray, FloatArray, IntArray
+from foretell.core.constraints import Instance, check
 from foretell.core.contracts import Kind
 from foretell.core.grid import Grid
 from foretell.core.ragged import Positions, Ragged, to_offsets
@@ -251,6 +252,7 @@ class EventLog(Ragged):
         kept : int64 array, shape (n_customers,)
             Leading events of each customer that are unchanged: 0 for new customers.
         """
+        check("new_events", later, Instance(EventLog))
         self._check_continues(later)
         names = joined_names(self.ids, later.ids, "ids")
         ids = pl.concat(names).unique().sort()

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core import BoolArray, FloatArray, IntArray
-from foretell.core.constraints import Maybe, OneOf, Whole, check
+from foretell.core.constraints import Maybe, OneOf, Steps, check
 from foretell.core.contracts import Kind
 from foretell.core.grid import Grid
 from foretell.core.ragged import Positions, Ragged, flat_ranges, to_offsets
@@ -202,7 +202,15 @@ class Panel(Ragged):
         """
         from foretell.data.arrays import panel_of_arrays  # noqa: PLC0415  # it needs this class
 
-        return panel_of_arrays(series, freq, start, targets, past or {}, future or {}, static or {})
+        return panel_of_arrays(
+            series,
+            freq,
+            start,
+            targets,
+            {} if past is None else past,
+            {} if future is None else future,
+            {} if static is None else static,
+        )
 
     def __repr__(self) -> str:
         ends = self.grid.time_of([self.starts.min(), self.ends.max()])
@@ -289,7 +297,7 @@ class Panel(Ragged):
         >>> before.values.ravel(), after.values.ravel()
         (array([1., 2., 4.]), array([3., 5.]))
         """
-        check("h", h, Whole(of="steps"))
+        check("h", h, Steps())
         lengths = self.lengths - int(h)
         observed = lengths_with_values(self.values, self.offsets[:-1], np.maximum(lengths, 0))
         lengths[observed == 0] = 0

@@ -11,7 +11,7 @@ from typing import ClassVar, Final, Literal
 
 import polars as pl
 
-from foretell.core.constraints import OneOf, Whole, as_ids, check, did_you_mean, is_whole
+from foretell.core.constraints import Maybe, OneOf, Text, Whole, as_ids, check, did_you_mean, is_whole
 from foretell.core.grid import Frequency
 from foretell.core.holidays import public_holidays
 from foretell.core.time import Clock, Unit, begin_us, end_us, to_moment
@@ -43,6 +43,12 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         check("chunk_rows", self.chunk_rows, Whole())
+        check(
+            "time_format",
+            self.time_format,
+            Maybe(Text("a format such as '%d.%m.%Y', or 's', 'ms', 'us', 'ns'")),
+        )
+        check("sheet", self.sheet, Maybe(Text("the name of a sheet")))
         if self.encoding is not None:
             check_encoding(self.encoding)
         as_ids(self.ids)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import polars as pl
 
-from foretell.core.constraints import Maybe, Whole, check, did_you_mean
+from foretell.core.constraints import Maybe, Whole, check, did_you_mean, is_list
 from foretell.core.time import to_moment
 from foretell.errors import ParameterError
 
@@ -93,7 +93,7 @@ class Selection:
 
     def __post_init__(self) -> None:
         check("top", self.top, Maybe(Whole()))
-        if isinstance(self.where, str):
+        if not is_list(self.where):
             raise ParameterError(f"where={self.where!r}; expected a list of conditions: [{self.where!r}]")
         for text in self.where:
             Condition.parse(text)

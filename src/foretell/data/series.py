@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from foretell.core import BoolArray, FloatArray, IntArray
+from foretell.core.constraints import as_names
 from foretell.core.grid import Frequency, Grid
 from foretell.core.ragged import to_offsets
 from foretell.data.panel import Covariates, Panel, seen_only
@@ -375,7 +376,13 @@ def read_series(  # noqa: PLR0913  # one keyword for each way that rows are writ
       1 series of one step (for example b)
     """
     columns = SeriesColumns(
-        id, time, _names(target), _names(past), _names(future), _names(static), _names(categorical)
+        id,
+        time,
+        as_names(target, "target"),
+        as_names(past, "past"),
+        as_names(future, "future"),
+        as_names(static, "static"),
+        as_names(categorical, "categorical"),
     )
     options = SeriesOptions(
         freq=freq,
@@ -394,7 +401,3 @@ def read_series(  # noqa: PLR0913  # one keyword for each way that rows are writ
         reads_ahead=bool(columns.future),
     )
     return assemble_panel(read_rows(source, columns, options, query=query, table=table), columns, options)
-
-
-def _names(names: _Names) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)

@@ -16,7 +16,8 @@ from typing import IO, TYPE_CHECKING, Final, Literal
 
 import polars as pl
 
-from foretell.core.constraints import Maybe, OneOf, check
+from foretell.core.constraints import Flag, Maybe, OneOf, check
+from foretell.core.paths import as_path
 from foretell.errors import ColumnError, MissingDependencyError, ParameterError, StorageError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def sink(
     if isinstance(target, os.PathLike) or (isinstance(target, str) and not _URL.match(target)):
         if table is not None:
             raise ParameterError(f"table={table!r} is for databases; {target} is a file")
-        return FileSink(Path(target), if_exists or "replace")
+        return FileSink(as_path(target, "target"), if_exists or "replace")
     if not table:
         raise ParameterError("a database needs table=, the name of the table to write to; none is given")
     # Most answers go to files: they need not wait for SQLAlchemy.
@@ -143,6 +144,7 @@ def write_tables(
     >>> ft.write_tables(scores, url, "scores").replaced
     2
     """
+    check("part", part, Flag())
     place = sink(target, table, if_exists=if_exists, part=part)
     place.check()
     return place.write(alike([tables] if isinstance(tables, pl.DataFrame) else tables))
@@ -151,7 +153,11 @@ def write_tables(
 def alike(tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     """Give the tables, of which there has to be one, as long as their columns are those of the first."""
     schema = None
+    if not isinstance(tables, Iterable):
+        raise ParameterError(f"tables={tables!r}; expected a polars.DataFrame, or several")
     for frame in tables:
+        if not isinstance(frame, pl.DataFrame):
+            raise ParameterError(f"tables holds a {type(frame).__name__}; expected polars.DataFrames")
         schema = schema or frame.schema
         if frame.schema != schema:
             raise ColumnError(

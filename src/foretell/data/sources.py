@@ -40,7 +40,7 @@ def read_frame(source: Any, columns: Columns) -> Rows:
         native = pl.DataFrame([_series(eager, name) for name in columns.names()])
     except DataError:
         raise
-    except Exception as error:
+    except (Exception, pl.exceptions.PanicException) as error:
         raise SourceError(f"{origin} cannot be read: {str(error).splitlines()[0]}") from error
     whole = None if isinstance(frame, nw.LazyFrame) else _fingerprints(frame, columns)
     return Rows(native.select(columns.expressions()), origin, fingerprints=whole)
@@ -126,11 +126,13 @@ def _database_of(source: object) -> object:
     """Return the URL of a SQLite file that is named by its path; anything else as it is."""
     if not isinstance(source, (str, os.PathLike)) or is_url(source):
         return source
-    path = Path(source).expanduser()
     try:
+        path = Path(source).expanduser()
+        if not path.is_file():  # a pipe would wait for its writer
+            return source
         with path.open("rb") as file:
             is_sqlite = file.read(len(_SQLITE)) == _SQLITE
-    except (OSError, ValueError):  # no such file, a folder, a pattern: what it is is asked later
+    except (OSError, ValueError, RuntimeError):  # what cannot be read is told later
         return source
     return f"sqlite:///{path.absolute()}" if is_sqlite else source
 

@@ -99,7 +99,8 @@ def typed_ids(ids: pl.Series, given: Sequence[str]) -> Sequence[str | float]:
 def named_horizons(log: EventLog, horizons: object) -> list[tuple[str, int]]:
     """Return horizons by the names that columns carry, and in ticks: ``30`` is named ``"30t"``."""
     timed = [(given, log.ticks_of(given)) for given in as_durations(horizons)]
-    return [(given if isinstance(given, str) else f"{ticks}t", ticks) for given, ticks in timed]
+    named = {given if isinstance(given, str) else f"{ticks}t": ticks for given, ticks in timed}
+    return list(named.items())
 
 
 def interval_tails(levels: Sequence[float]) -> FloatArray:

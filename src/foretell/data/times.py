@@ -79,6 +79,7 @@ _DATES: Final = (
 _CLOCKS: Final = ("", " %H:%M:%S%.f", "T%H:%M:%S%.f", " %H:%M", "T%H:%M", " %I:%M:%S %p", " %I:%M %p")
 _FORMATS: Final = tuple(date + clock for clock in _CLOCKS for date in _DATES)
 _SAMPLE: Final = 500
+_FIRST_YEAR: Final = 1_000
 # Only after hours and minutes: the -01 of 2024-01-01 is no offset.
 _OFFSET: Final = r"\d:\d{2}(?::\d{2}(?:\.\d+)?)?\s*(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)$"
 _OFFSET_END: Final = r"\s*(?:Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)$"
@@ -128,16 +129,26 @@ def _guess(text: pl.Series, column: str, rounds: int = len(_FORMATS)) -> pl.Seri
 
 def _best_format(text: pl.Series) -> str | None:
     """Return the format that reads most of a sample, spread over the whole text."""
-    sample = text.gather_every(max(1, len(text) // _SAMPLE)).drop_nulls()
+    sample = text.gather_every(max(1, len(text) // _SAMPLE)).drop_nulls().to_frame("text")
     best, most = None, 0
-    for time_format in _FORMATS:
-        twin = _month_first(time_format)
-        hits = max(_parse(sample, f).count() for f in (time_format, *([] if twin is None else [twin])))
-        if hits > most:
-            best, most = time_format, hits
+    for clock in _CLOCKS:
+        formats = [date + clock for date in _DATES]
+        both = [*formats, *filter(None, map(_month_first, formats))]
+        read = sample.select(
+            (_years(time_format) >= _FIRST_YEAR).sum().alias(time_format) for time_format in both
+        )
+        hits = dict(zip(both, read.row(0), strict=True))
+        for time_format in formats:
+            count = max(hits[time_format], hits.get(_month_first(time_format) or "", 0))
+            if count > most:
+                best, most = time_format, count
         if most == len(sample):  # no other reads more
             break
     return best
+
+
+def _years(time_format: str) -> pl.Expr:
+    return pl.col("text").str.to_datetime(time_format, strict=False, time_unit="us").dt.year()
 
 
 def _month_first(time_format: str) -> str | None:
@@ -180,7 +191,7 @@ def _parse(text: pl.Series, time_format: str) -> pl.Series:
         # The offset is read apart, so that the clock stays as written.
         return pl.repeat(None, len(text), dtype=_WALL, eager=True)
     # %Y takes the 24 of 01/02/24 for the year 24: such text is left for a format with %y.
-    return pl.select(pl.when(wall.dt.year() >= 1_000).then(wall)).to_series().cast(_WALL)
+    return pl.select(pl.when(wall.dt.year() >= _FIRST_YEAR).then(wall)).to_series().cast(_WALL)
 
 
 def _offsets(text: pl.Series) -> pl.Series:

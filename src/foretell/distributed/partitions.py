@@ -14,6 +14,7 @@ import polars as pl
 
 from foretell.core import IntArray
 from foretell.core.constraints import Whole, check
+from foretell.core.paths import as_path, writing
 from foretell.core.ragged import id_codes
 from foretell.core.time import Clock, Unit
 from foretell.data.amounts import read_amounts
@@ -93,18 +94,17 @@ class Partitions:
     @classmethod
     def open(cls, place: str | Path) -> Partitions:
         """Return the partitions in a directory."""
+        place = as_path(place, "place")
         try:
-            told = json.loads((Path(place) / _MANIFEST).read_text(encoding="utf-8"))
+            told = json.loads((place / _MANIFEST).read_text(encoding="utf-8"))
             batches = tuple((int(a), int(b), int(c)) for a, b, c in told["batches"])
-            return cls(Path(place), int(told["partitions"]), dict(told["options"]), batches)
+            return cls(place, int(told["partitions"]), dict(told["options"]), batches)
         except FileNotFoundError as error:
             raise StorageError(
                 f"no partitions in {place}: expected a directory that partition wrote"
             ) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StorageError(
-                f"{Path(place) / _MANIFEST} cannot be read; partition the visits again"
-            ) from error
+            raise StorageError(f"{place / _MANIFEST} cannot be read; partition the visits again") from error
 
     @property
     def as_of(self) -> int:
@@ -221,17 +221,18 @@ def partition(
     >>> sum(parts.log(k).n_customers for k in range(4)), sample.date(sample.as_of)
     (2357, np.datetime64('1998-06-30'))
     """
-    check("partitions", partitions, Whole())
-    target = Path(place)
-    if (target / _MANIFEST).exists():
-        raise ParameterError(
-            f"{target} holds partitions already; add later visits with Partitions.open(…).add(…), or name "
-            "another directory"
-        )
-    target.mkdir(parents=True, exist_ok=True)
+    check("partitions", partitions, Whole(1, 1_000_000))
+    target = as_path(place, "place")
+    with writing(target):
+        if (target / _MANIFEST).exists():
+            raise ParameterError(
+                f"{target} holds partitions already; add later visits with Partitions.open(…).add(…), or "
+                "name another directory"
+            )
+        target.mkdir(parents=True, exist_ok=True)
     written = _write(source, target, partitions, 0, reading)
     options = _shared(reading) | {"start": written.start}
-    made = Partitions(target, partitions, options, ((written.files, written.as_of, written.outside),))
+    made = Partitions(target, int(partitions), options, ((written.files, written.as_of, written.outside),))
     made.save()
     return made
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from foretell.core.paths import as_path
 from foretell.data.sinks import alike, beside, sink, write_tables
 from foretell.errors import ParameterError, StorageError
 
@@ -167,7 +168,7 @@ def target(out: str | os.PathLike[str] | sa.URL, table: str | None, date: str) -
         return Table(date, os.fspath(out) if isinstance(out, os.PathLike) else out, table)
     if not isinstance(out, (str, os.PathLike)) or "://" in str(out):
         raise ParameterError("a database needs table=, the name of the table to write to; none is given")
-    place = Path(out)
+    place = as_path(out, "out")
     if place.exists() and not place.is_dir():
         raise ParameterError(f"{place} is a file; expected a directory: each partition is a file of its own")
     return Folder(date, place)

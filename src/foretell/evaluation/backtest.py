@@ -12,12 +12,24 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from foretell.core.constraints import Constraint, Either, Maybe, OneOf, Whole, check, check_fields
+from foretell.core.constraints import (
+    Constraint,
+    Either,
+    Instance,
+    Maybe,
+    OneOf,
+    Whole,
+    check,
+    check_fields,
+    check_whole,
+    is_list,
+)
 from foretell.core.contracts import Folds, Task
 from foretell.core.estimator import Estimator
+from foretell.core.paths import as_path, writing
 from foretell.data.log import EventLog
 from foretell.data.panel import Panel
-from foretell.errors import ParameterError, StorageError
+from foretell.errors import ParameterError
 from foretell.evaluation.evaluation import Evaluation, Model, fold_file, remove_with
 from foretell.evaluation.tasks import task_of
 
@@ -182,9 +194,10 @@ def backtest(
     >>> result.table()["model"].to_list()
     ['seasonal naive', 'naive']
     """
+    check("config", config, Maybe(Instance(BacktestConfig)))
     task, config = task_of(data, "backtest"), config or BacktestConfig()
-    if isinstance(cutoffs, (bool, int)):
-        check("cutoffs", cutoffs, Whole(1))
+    if not is_list(cutoffs):
+        cutoffs = check_whole("cutoffs", cutoffs, of="cut-offs, or a list of dates")
     folds = task.cut(data, horizon, cutoffs, step=config.step, season=config.season)
     return run_folds(task, folds, models, config, out=out, progress=progress)
 
@@ -201,6 +214,8 @@ def run_folds(
 ) -> Evaluation:
     """Evaluate models, and ours again with other seeds; ``on_epoch`` is called while networks are trained."""
     models: dict[str, Model] = {}
+    if named is not None and not (is_list(named) and len(named)):
+        raise ParameterError(f"models={named!r}; expected a list of models, or of names such as ['naive']")
     for entry in task.defaults if named is None else named:
         model = task.build(entry, **folds.model_settings()) if isinstance(entry, str) else _fresh(entry)
         models[_free_name(model.name, models)] = model
@@ -270,6 +285,8 @@ def _fresh(model: Model) -> Model:
     """Return a model of the same settings that has seen nothing, and shares nothing with the given one."""
     if isinstance(model, Estimator):
         return type(model)(**model.get_params())
+    if not hasattr(model, "fit"):
+        raise ParameterError(f"models holds {model!r}; expected models, or names such as 'naive'")
     return copy.deepcopy(model)
 
 
@@ -299,11 +316,9 @@ def _keyed(rows: pl.DataFrame, cutoff: object, model: str) -> pl.DataFrame:
 def _directory(out: str | Path | None) -> Path:
     if out is None:
         return Path(tempfile.mkdtemp(prefix="foretell-evaluation-"))
-    place = Path(out)
-    if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise ParameterError(f"out={str(out)!r} exists and is not an empty directory; choose another")
-    try:
+    place = as_path(out, "out")
+    with writing(place):
+        if place.exists() and (not place.is_dir() or any(place.iterdir())):
+            raise ParameterError(f"out={str(out)!r} exists and is not an empty directory; choose another")
         place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot write to {place}: {error.strerror}") from error
     return place

@@ -17,6 +17,7 @@ import polars as pl
 
 from foretell.core import FloatArray
 from foretell.core.contracts import Folds, Task
+from foretell.core.paths import as_path, writing
 from foretell.errors import ParameterError
 from foretell.evaluation.referee import FEW, Verdict, judge
 
@@ -260,7 +261,9 @@ class Evaluation:
 
     def save_json(self, path: str | Path) -> None:
         """Write `to_json` to a file."""
-        Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
+        target = as_path(path)
+        with writing(target):
+            target.write_text(self.to_json() + "\n", encoding="utf-8")
 
     def to_html(self) -> str:
         """Return headline, verdict, table and the spread over seeds as a piece of HTML."""

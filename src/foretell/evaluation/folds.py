@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core import FloatArray, IntArray
-from foretell.core.constraints import check_whole
+from foretell.core.constraints import Steps, check, check_whole
 from foretell.core.contracts import EventModel, Outlook
 from foretell.core.ragged import flat_ranges
 from foretell.core.time import period_edges
@@ -370,7 +370,8 @@ class SeriesFolds:
 def _horizon(panel: Panel, horizon: object, cutoffs: Sequence[object] | int | None) -> int:
     """Return the steps to forecast: by default as many as come after the only cut-off."""
     if horizon is not None:
-        return check_whole("horizon", horizon, of="steps")
+        check("horizon", horizon, Steps())
+        return int(horizon)  # type: ignore[call-overload, no-any-return]
     if cutoffs is None or isinstance(cutoffs, int) or len(cutoffs) != 1:
         raise ParameterError("series need a cutoff or a horizon: the number of steps to hold back")
     after = int(panel.ends.max()) - panel.last_tick(cutoffs[0])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from foretell.core.constraints import Flag, Number, check_fields
 from foretell.core.estimator import Estimator
 from foretell.errors import ParameterError
 
@@ -41,6 +43,7 @@ class Between:
     log: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self, {"low": Number(-math.inf), "high": Number(-math.inf), "log": Flag()})
         if not self.low < self.high or (self.log and self.low <= 0):
             least = "0 < low < high" if self.log else "low < high"
             raise ParameterError(f"Between({self.low!r}, {self.high!r}, log={self.log}); expected {least}")

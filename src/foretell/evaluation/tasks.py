@@ -9,7 +9,7 @@ import polars as pl
 
 from foretell.baselines import EVENT_BASELINES, SERIES_BASELINES
 from foretell.core import FloatArray
-from foretell.core.constraints import check_whole
+from foretell.core.constraints import Steps, check
 from foretell.core.contracts import Figure, Task
 from foretell.errors import DataError
 from foretell.evaluation.folds import LEVELS, EventFolds, SeriesFolds, last_origin, quantile_column
@@ -72,7 +72,8 @@ def _last_steps(panel: Panel, model: object, horizon: str | int | None) -> tuple
     """Return the steps at the end by which settings are searched: by default the model's horizon."""
     del panel
     steps = getattr(model, "horizon", 1) if horizon is None else horizon
-    return None, check_whole("horizon", steps, of="steps")
+    check("horizon", steps, Steps())
+    return None, int(steps)
 
 
 _SCALED = _ERROR.abs() / pl.col("scale")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from foretell.core.constraints import Constraint, Maybe, Number, OneOf, Whole, check, check_fields
+from foretell.core.constraints import Constraint, Maybe, Number, OneOf, Seed, Whole, check, check_fields
 from foretell.core.contracts import Figure, Task
 from foretell.data.log import EventLog
 from foretell.data.panel import Panel
@@ -74,7 +74,7 @@ class SearchConfig:
             "method": OneOf(tuple(METHODS)),
             "trials": Maybe(Whole()),
             "together": Whole(),
-            "seed": Whole(0),
+            "seed": Seed(),
             "seconds": Maybe(Number(0.0, ends="()")),
         }
         check_fields(self, rules)
@@ -125,7 +125,7 @@ class Trainee:
         if model.model == "auto":  # the settings are the network's: what answers beside it would hide them
             model = type(model)(**model.get_params() | {"model": "network"})
         known = {**task.figures, **_SECONDS}
-        objective = objective or task.rank[0]
+        objective = task.rank[0] if objective is None else objective
         check("objective", objective, OneOf(tuple(known)))
         cutoff, ticks = task.inner_cut(data, model, horizon)
         return cls(task, data, model, cutoff, ticks, known[objective])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from foretell.core.constraints import Instance, Maybe, check
 from foretell.core.contracts import Figure
 from foretell.data.log import EventLog
 from foretell.data.panel import Panel
@@ -151,6 +152,7 @@ def tune(
     >>> result.table().height, sorted(result.best)
     (2, ['training.learning_rate'])
     """
+    check("search", search, Maybe(Instance(SearchConfig)))
     search = search or SearchConfig()
     trainee = Trainee.of(data, model, horizon, objective)
     searched = SearchSpace(space, trainee.model)

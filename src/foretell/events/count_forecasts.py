@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from foretell.core import FloatArray, IntArray
-from foretell.core.constraints import Whole, check
-from foretell.core.time import as_durations, period_edges
+from foretell.core.constraints import Maybe, Seed, Whole, check
+from foretell.core.time import period_edges
 from foretell.data.log import EventLog
-from foretell.data.tables import Customers
+from foretell.data.tables import Customers, named_horizons
 from foretell.errors import DataError, ParameterError
 from foretell.events.customers import CustomerForecaster
 from foretell.events.heads import as_head
@@ -105,14 +105,15 @@ class CountForecasts(CustomerForecaster):
         self._check_fitted("model_")
         self._check_counts()
         ticks = self.log_.ticks_of(horizon)
-        check("paths", paths, Whole())
+        check("paths", paths, Whole(1, 1_000_000))
+        check("seed", seed, Maybe(Seed()))
         events = simulate_paths(
             self.model_,
             self.log_,
             self.states_,
             ticks,
             paths=paths,
-            seed=self.seed if seed is None else seed,
+            seed=int(self.seed if seed is None else seed),
         )
         return Simulation(self.log_, ticks, paths, events.customer, events.path, events.tick)
 
@@ -132,10 +133,10 @@ class CountForecasts(CustomerForecaster):
         self._check_counts()
         if self.log_.groups is None or self.log_.group_names is None:
             raise DataError("the log has no groups; read it with read_events(…, group='store_id')")
-        edges = [self.log_.ticks_of(h) for h in as_durations(horizons)]
-        expected = self._expected(self.log_, self.states_, edges)
+        named = named_horizons(self.log_, horizons)
+        expected = self._expected(self.log_, self.states_, [ticks for _, ticks in named])
         totals = group_totals(self.log_, expected.counts)
-        columns = {f"expected_events_{h}": totals[:, k] for k, h in enumerate(as_durations(horizons))}
+        columns = {f"expected_events_{name}": totals[:, k] for k, (name, _) in enumerate(named)}
         return pl.DataFrame({"group": self.log_.group_names, **columns})
 
     def _expected(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from foretell.storage.forecaster import FittedTo
 if TYPE_CHECKING:
     from foretell.events.auto import EventChoice  # noqa: F401  # in the text of the base
     from foretell.nn.training import Progress
+
+# So long nobody stays away: the date is mistyped.
+_LONGEST: Final = "100y"
 
 
 class CustomerForecaster(NetworkForecaster[EventLog, GapModel, "EventChoice"], CustomerBlocks):
@@ -129,7 +132,14 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, "EventChoice"], C
                 f"update(new_events={new_events!r}, as_of={as_of!r}); expected one of them: new events, in a "
                 "log with an as-of date of its own, or the date up to which nobody came"
             )
-        return self.log_.quiet_until(self.log_.last_tick(as_of)) if new_events is None else new_events
+        if new_events is not None:
+            return new_events
+        log, until = self.log_, self.log_.last_tick(as_of)
+        if not log.as_of < until <= log.as_of + log.ticks_of(_LONGEST):
+            raise ParameterError(
+                f"as_of={as_of!r}; expected a date after {log.date(log.as_of)}, by {_LONGEST} at most"
+            )
+        return log.quiet_until(until)
 
     def state(self) -> State:
         """Return what was learned, and the log with where each customer stands, as plain values."""

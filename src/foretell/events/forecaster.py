@@ -10,7 +10,18 @@ import numpy as np
 import polars as pl
 
 from foretell.core import FloatArray, IntArray
-from foretell.core.constraints import Constraint, Instance, Maybe, OneOf, Whole, as_levels, as_quantiles
+from foretell.core.constraints import (
+    Constraint,
+    Flag,
+    Instance,
+    Maybe,
+    OneOf,
+    Seed,
+    Whole,
+    as_levels,
+    as_quantiles,
+    check,
+)
 from foretell.core.contracts import Outlook, State
 from foretell.core.time import period_edges
 from foretell.data.log import EventLog
@@ -92,7 +103,7 @@ class EventForecaster(CountForecasts):
 
     _constraints: ClassVar[Mapping[str, Constraint]] = {
         "ensemble": Whole(),
-        "seed": Whole(0),
+        "seed": Seed(),
         "training": Maybe(Instance(TrainConfig)),
         "model": OneOf(("network", "auto", "prior")),
     }
@@ -239,6 +250,7 @@ class EventForecaster(CountForecasts):
         if self.auto_ is not None:
             answers = self.auto_.table(answers, log, ticks, rows)
         table = event_table(customers, answers, horizons=named, levels=levels)
+        check("disagreement", disagreement, Flag())
         return table.hstack(_deviations(model, log, states, named)) if disagreement else table
 
     def quantiles(self, levels: Sequence[float], ids: Collection[object] | None = None) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 import jax
@@ -46,7 +47,8 @@ def explain_customer(
         raise ParameterError(
             f"the model is {model.name!r}; expected head='mixture', whose anchor is a model of its own"
         )
-    place = {known: i for i, known in enumerate(log.ids.to_list())}.get(key)
+    known = {known: i for i, known in enumerate(log.ids.to_list())}
+    place = known.get(key) if isinstance(key, Hashable) else None
     if place is None:
         raise ParameterError(
             f"there is no customer {key!r} in the log; expected one of its ids, such as {log.ids[0]!r}"

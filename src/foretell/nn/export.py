@@ -15,7 +15,8 @@ import jax.export
 import numpy.typing as npt
 from jax.extend.core import jaxpr_as_fun
 
-from foretell.errors import MissingDependencyError, ParameterError, StorageError
+from foretell.core.paths import as_path, writing
+from foretell.errors import MissingDependencyError, ParameterError
 from foretell.nn.backend import Array
 
 Dimensions: TypeAlias = tuple[str | int, ...]
@@ -55,15 +56,13 @@ class Program:
 
     def write(self, path: str | Path) -> Path:
         """Write the program in the format that the file's ending names."""
-        path = Path(path)
+        path = as_path(path)
         writers = {".onnx": self._onnx, ".stablehlo": self._stablehlo}
         if path.suffix not in writers:
             raise ParameterError(f"path={str(path)!r}; expected a file that ends in {' or '.join(writers)}")
         content = writers[path.suffix]()
-        try:
+        with writing(path):
             path.write_bytes(content)
-        except OSError as error:
-            raise StorageError(f"cannot write {path}: {error}") from error
         return path
 
     def _stablehlo(self) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 
-from foretell.core.constraints import Constraint, Maybe, Number, OneOf, Whole, check, check_fields
+from foretell.core.constraints import Constraint, Maybe, Number, OneOf, Text, Whole, check, check_fields
 from foretell.errors import ParameterError
 from foretell.nn.arrays import ACTIVATIONS
 from foretell.nn.backend import Cell, Model, is_layer, keras
@@ -120,18 +120,21 @@ class NetworkConfig:
 
     def _check_cell(self) -> None:
         if isinstance(self.cell, Mapping):  # as JSON keeps it
-            object.__setattr__(self, "cell", OwnNetwork(**self.cell))
+            try:
+                object.__setattr__(self, "cell", OwnNetwork(**self.cell))
+            except TypeError as error:
+                raise ParameterError(f"cell={self.cell!r} does not describe a network of your own") from error
         elif is_layer(self.cell):
             object.__setattr__(self, "cell", OwnNetwork.of(self.cell))
         if isinstance(self.cell, OwnNetwork) or callable(self.cell):
             return
-        if self.cell not in CELL_SETTINGS:
+        if not isinstance(self.cell, str) or self.cell not in CELL_SETTINGS:
             raise ParameterError(
                 f"cell={self.cell!r} is unknown; expected one of {sorted(CELL_SETTINGS)}, or a Keras cell of "
                 "your own"
             )
         for name in ("activation", "recurrent_activation", "recurrent_dropout"):
-            if getattr(self, name) and name not in CELL_SETTINGS[str(self.cell)]:
+            if getattr(self, name) is not None and name not in CELL_SETTINGS[str(self.cell)]:
                 raise ParameterError(
                     f"{name}={getattr(self, name)!r}; the cell {self.cell!r} has no such setting: expected "
                     "none, or another cell"
@@ -266,6 +269,7 @@ class TrainConfig:
 
 def _check_names(optimizer: str, loss: str | None) -> None:
     """Refuse an unknown optimizer, and a loss that is not one of regression."""
+    check("optimizer", optimizer, Text("the name of a Keras optimizer, such as 'adamw' or 'rmsprop'"))
     try:
         if optimizer not in _OPTIMIZERS:
             keras.optimizers.get(optimizer)
@@ -273,6 +277,7 @@ def _check_names(optimizer: str, loss: str | None) -> None:
         raise ParameterError(
             f"optimizer={optimizer!r}; expected the name of a Keras optimizer, such as 'adamw' or 'rmsprop'"
         ) from error
+    check("loss", loss, Maybe(Text("the name of a Keras regression loss, such as 'huber'")))
     if loss is None:
         return
     zero = np.zeros((3, 2), dtype=np.float32)

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from foretell.core.paths import as_path, writing
 from foretell.data.log import EventLog
-from foretell.errors import ParameterError, StorageError
+from foretell.errors import ParameterError
 from foretell.evaluation.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -215,14 +216,14 @@ def save(chart: Chart, path: str | Path, *, scale: float = 1.5) -> Path:
     ...     save(chart, f"{place}/chart.svg").name
     'chart.svg'
     """
-    target = Path(path)
+    target = as_path(path)
     ending = target.suffix.lower()
     if ending not in FORMATS:
         raise ParameterError(
             f"{target.name!r} does not say which kind of picture it is; expected a name that ends in "
             f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
         )
-    try:
+    with writing(target):
         if ending == ".html":
             chart.save(str(target), format="html", inline=True)
         elif ending == ".svg":
@@ -231,8 +232,6 @@ def save(chart: Chart, path: str | Path, *, scale: float = 1.5) -> Path:
             drawn = io.BytesIO()
             chart.save(drawn, format="png", scale_factor=scale)
             target.write_bytes(_packed(drawn.getvalue()))
-    except OSError as error:
-        raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
     return target
 
 

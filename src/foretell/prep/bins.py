@@ -37,7 +37,10 @@ class Bins:
     """
 
     def __init__(self, edges: npt.ArrayLike) -> None:
-        array = np.asarray(edges, dtype=np.float64)
+        try:
+            array = np.asarray(edges, dtype=np.float64)
+        except (TypeError, ValueError):  # what is no number is no edge
+            array = np.zeros(0)
         if array.ndim != 1 or len(array) < 2 or not (np.diff(array) > 0).all():
             raise ParameterError(
                 f"edges={edges!r}; expected at least two numbers, each greater than the one before, such as "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from foretell.core.paths import as_path
 from foretell.errors import ParameterError
 from foretell.evaluation.evaluation import Evaluation
 from foretell.i18n import Translator
@@ -74,5 +75,5 @@ def write_report(
         raise ParameterError(
             f"{type(source).__name__} has no page; expected an Evaluation, or a fitted model of visits"
         )
-    earlier = read_data(target if since is None else Path(since))
+    earlier = read_data(target if since is None else as_path(since, "since"))
     return write_page(shop_html(source, say, earlier), target)

@@ -15,7 +15,8 @@ from typing import Final
 
 import vl_convert
 
-from foretell.errors import ParameterError, StorageError
+from foretell.core.paths import as_path, writing
+from foretell.errors import ParameterError
 from foretell.plotting.charts import Chart
 
 _STYLE: Final = """
@@ -53,7 +54,7 @@ _GLOBAL: Final = "window.vegaEmbed = vegaEmbed;"
 
 def check_page(path: str | Path) -> Path:
     """Return the path of a page, before any work is done for it."""
-    target = Path(path)
+    target = as_path(path)
     if target.suffix.lower() not in {".html", ".htm"}:
         raise ParameterError(
             f"{target.name!r} is not the name of a web page; expected one that ends in .html"
@@ -63,10 +64,8 @@ def check_page(path: str | Path) -> Path:
 
 def write_page(text: str, target: Path) -> Path:
     """Write a page to its file."""
-    try:
+    with writing(target):
         target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
     return target
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from foretell.core import FloatArray
-from foretell.core.constraints import Constraint, Instance, Maybe, OneOf, Whole, check
+from foretell.core.constraints import Constraint, Flag, Instance, Maybe, OneOf, Seed, Steps, Whole, check
 from foretell.core.contracts import Kind, State
 from foretell.data.panel import Panel, check_panel, training_panel
 from foretell.data.state import panel_from_state
@@ -106,9 +106,9 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
     defaults: ClassVar[Defaults] = SERIES
     _least = (LEAST_VALUES, "observed values", "the prior and the simple rules")
     _constraints: ClassVar[Mapping[str, Constraint]] = {
-        "horizon": Whole(),
+        "horizon": Steps(),
         "ensemble": Whole(),
-        "seed": Whole(0),
+        "seed": Seed(),
         "training": Maybe(Instance(TrainConfig)),
         "window": Maybe(Instance(WindowConfig)),
         "model": OneOf(("network", "prior", "auto")),
@@ -260,6 +260,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
         if any(self.support_.intermittent):
             mean = means(self._spread(panel, steps, QUANTILES), panel, self.support_)
             table = table.with_columns(pl.Series(f"{self.name}-mean", np.moveaxis(mean, -1, 0).ravel()))
+        check("disagreement", disagreement, Flag())
         if disagreement:
             spread = np.std(self._member_medians(panel, steps), axis=0)
             table = table.with_columns(pl.Series(f"{self.name}-sd", np.moveaxis(spread, -1, 0).ravel()))
@@ -308,7 +309,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
 
         self._check_fitted("model_")
         steps = self.horizon if horizon is None else horizon
-        check("horizon", steps, Whole(of="steps"))
+        check("horizon", steps, Steps())
         ours = Forecaster(self.panel_, self._spread, self.support_, self.name, int(self.seed))
         return predict_totals(ours, int(steps), by, levels, ids)
 
@@ -330,7 +331,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
         """Return quantiles as `forecast` does, whatever values there can be."""
         self._check_fitted("model_")
         check_panel(panel)
-        check("horizon", horizon, Whole(of="steps"))
+        check("horizon", horizon, Steps())
         self._check_columns(panel)
         model, shape = self.model_, self.model_.network.shape
         blocks = []

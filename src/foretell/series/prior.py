@@ -10,7 +10,7 @@ import polars as pl
 
 from foretell.baselines.statistic import SeriesStatistic
 from foretell.core import FloatArray
-from foretell.core.constraints import Constraint, Maybe, Whole
+from foretell.core.constraints import Constraint, Maybe, Steps, Whole
 from foretell.core.contracts import State
 from foretell.data.panel import Panel
 from foretell.series.covariate_effect import CovariateEffect, prior_with
@@ -48,7 +48,7 @@ class Prior(SeriesStatistic):
 
     name: ClassVar[str] = "prior"
     _constraints: ClassVar[Mapping[str, Constraint]] = {
-        "horizon": Whole(1, of="steps"),
+        "horizon": Steps(),
         "season": Maybe(Whole(1, of="steps")),
     }
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from foretell.core import FloatArray
-from foretell.core.constraints import as_levels
+from foretell.core.constraints import as_levels, as_names
 from foretell.data.panel import Panel
 from foretell.errors import ParameterError
 from foretell.nn.streams import streams_of
@@ -119,13 +119,13 @@ def predict_totals(
 ) -> pl.DataFrame:
     """Return totals of many series and steps; see `SeriesForecaster.predict_totals`."""
     levels, panel = as_levels(levels), model.panel
-    keys = [by] if isinstance(by, str) else list(by or ())
+    keys = list(as_names(() if by is None else by, "by"))
     known = ("step", "series", *panel.static.names)
     if not set(keys) <= set(known):
         raise ParameterError(f"by={by!r}; expected None, or some of {', '.join(known)}")
     dependence = Dependence.of(panel, h)
     if ids is not None:
-        panel = panel.select(list(ids))
+        panel = panel.select(ids)
     owners = pl.DataFrame(
         {key: panel.ids if key == "series" else panel.static.column(key) for key in keys if key != "step"}
         or {"all": np.zeros(panel.n_series, dtype=np.int64)}

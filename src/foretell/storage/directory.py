@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from foretell._version import __version__
 from foretell.core.contracts import Arrays, Described, Kind, State
+from foretell.core.paths import as_path, writing
 from foretell.errors import BackendError, MissingDependencyError, ParameterError, StorageError
 from foretell.storage.files import (
     CHECKED_FORMAT,
@@ -82,7 +83,7 @@ def write(
     StorageError
         The place cannot be written, or holds something else.
     """
-    target = Path(path)
+    target = as_path(path)
 
     def write_all(place: Path) -> Described:
         head = {"version": __version__, "kind": kind, "forecaster": forecaster}
@@ -92,13 +93,9 @@ def write(
             export(place)
         return described
 
-    try:
+    with writing(target, "the model"):
         check_place(target)
         write_version(target, write_all)
-    except StorageError:
-        raise
-    except OSError as error:
-        raise StorageError(f"cannot write the model to {target}: {error.strerror or error}") from error
     return target
 
 
@@ -128,7 +125,7 @@ def read(path: str | Path) -> Stored:
     StorageError
         No model is there, it is damaged, or a newer foretell wrote it.
     """
-    source = Path(path)
+    source = as_path(path)
     described = read_manifest(source)
     if described["format"] > CHECKED_FORMAT:
         raise StorageError(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar, overload
 
+from foretell.core.constraints import Flag, check
 from foretell.core.contracts import Described, Kind, State
 from foretell.core.estimator import Estimator
 from foretell.errors import NotFittedError
@@ -63,6 +64,7 @@ class SavedForecaster(Estimator, ABC):
         return self._save(path, data=data)
 
     def _save(self, path: str | Path, *, data: bool, export: Callable[[Path], None] | None = None) -> Path:
+        check("data", data, Flag())
         state = self.state()
         if not data:
             state = dataclasses.replace(state, data=None)

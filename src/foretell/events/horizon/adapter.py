@@ -12,8 +12,9 @@ import polars as pl
 
 from foretell.core import FloatArray, IntArray
 from foretell.core.contracts import Outlook, State
-from foretell.core.time import as_durations, period_edges
+from foretell.core.time import period_edges
 from foretell.data.log import EventLog
+from foretell.data.tables import named_horizons
 from foretell.errors import DataError, ParameterError
 from foretell.events.count_forecasts import group_totals
 from foretell.events.forecaster import EventForecaster
@@ -96,8 +97,9 @@ class HorizonEvents(EventForecaster):
         model, log = self._fitted, self.log_
         if log.groups is None or log.group_names is None:
             raise DataError("the log has no groups; read it with read_events(…, group='store_id')")
-        names = [f"expected_events_{duration}" for duration in as_durations(horizons)]
-        expected = model.predict(horizons, levels=[80]).select(names).to_numpy()
+        names = [f"expected_events_{name}" for name, _ in named_horizons(log, horizons)]
+        answers = model.predict(horizons, levels=[80])
+        expected = answers.select(names).to_numpy().reshape(answers.height, len(names))
         totals = group_totals(log, expected)
         return pl.DataFrame({"group": log.group_names} | dict(zip(names, totals.T, strict=True)))
 
