@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foretell import __version__
@@ -21,6 +23,8 @@ html_theme = "furo"
 html_title = f"foretell {release}"
 html_show_sourcelink = False
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 exclude_patterns = ["_build"]
 
 # A link to a heading, a page or a name that is not there stops the build.
@@ -61,9 +65,26 @@ def _inside(app: Sphinx, docname: str, source: list[str]) -> None:
     The blank line with which examples end is for those that run them.
     """
     del app
+    if docname.startswith("examples/"):
+        source[0] = _as_page(Path(__file__).parents[1] / f"{docname}.py")
     source[0] = source[0].replace("\n\n```\n", "\n```\n")
     if docname != "measured":
         source[0] = source[0].replace("](../benchmarks/README.md", "](measured.md")
+
+
+def _as_page(notebook: Path) -> str:
+    """Return a notebook in text form (cells begin with ``# %%``, what they print with ``# >``) as a page."""
+    page = []
+    for cell in re.split(r"^# %%", notebook.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        kind, _, content = cell.partition("\n")
+        if kind == " [markdown]":
+            page.append(re.sub(r"^# ?", "", content, flags=re.MULTILINE))
+        else:
+            code, *printed = re.split(r"^# > ?", content, flags=re.MULTILINE)
+            page.append(f"```python\n{code.strip()}\n```\n")
+            page += [f"```text\n{''.join(printed).rstrip()}\n```\n"] if printed else []
+    source = f"*Run it all: `python examples/{notebook.name}`, or open it as a notebook with jupytext.*\n"
+    return "\n".join([page[0], source, *page[1:]])
 
 
 def _from_the_door(

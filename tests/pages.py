@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import doctest
+import io
 import os
 import re
 import shlex
@@ -84,6 +86,22 @@ def _said(command):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     return done.stdout
+
+
+def run_notebook(path):
+    """Run the cells of a notebook in text form in the present directory; they have to print what it shows."""
+    scope, ran = {"__name__": "__main__"}, 0
+    for cell in re.split(r"^# %%", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        kind, _, content = cell.partition("\n")
+        if kind == " [markdown]":
+            continue
+        code, *printed = re.split(r"^# > ?", content, flags=re.MULTILINE)
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            exec(compile(code, str(path), "exec"), scope)
+        shown, said = "".join(printed), said.getvalue()
+        assert doctest.OutputChecker().check_output(shown, said, _FLAGS), f"{code}\n{said}"
+        ran += 1
+    return ran
 
 
 def commands(code):

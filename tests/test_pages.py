@@ -4,7 +4,16 @@ import importlib
 import re
 
 import pytest
-from tests.pages import DOCS, blocks, check_command, check_names, commands, run_console, run_page
+from tests.pages import (
+    DOCS,
+    blocks,
+    check_command,
+    check_names,
+    commands,
+    run_console,
+    run_notebook,
+    run_page,
+)
 
 ROOT = DOCS.parent
 DOORS = {"baselines", "datasets", "distributed", "errors", "evaluation", "plotting", "prep"}
@@ -33,6 +42,7 @@ RUN = {
     "quickstart.md": 18,
 }
 ELSEWHERE = {"export.md": "events/test_export.py", "README.md": "test_cli.py"}
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 CHINESE = {page.name.replace(".zh.", "."): page.name for page in DOCS.glob("*.zh.md")}
 LANGUAGES = {"python", "bash", "console", "text"}
 
@@ -48,6 +58,13 @@ def test_the_code_of_the_page_runs(page, at_least, tmp_path, monkeypatch):
 def test_the_shell_sessions_of_the_page_print_what_it_shows(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_console("cli.md", at_least=13)
+
+
+@pytest.mark.parametrize("notebook", EXAMPLES, ids=lambda path: path.stem)
+def test_the_notebook_prints_what_it_shows(notebook, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run_notebook(notebook) > 2
+    assert (DOCS / "examples" / f"{notebook.stem}.md").is_file()
 
 
 @pytest.mark.parametrize("page", ["questions.md", "questions.zh.md"])
