@@ -124,3 +124,19 @@ def test_the_shop_has_a_page(place: Path) -> None:
     assert out.exit_code == 0, out.output
     assert "该联系谁" in (place / "shop.html").read_text(encoding="utf-8")
     assert runner.invoke(app, [*words[:3], str(place / "shop.pdf")]).exit_code == 2
+
+
+def test_what_customers_will_spend_is_told(place: Path) -> None:
+    rows = ft.datasets.load_cdnow(sample=True)
+    log = ft.read_events(rows, id="customer_id", time="date", marks=["amount"])
+    ft.baselines.ParetoNBD().fit(log).save(place / "money")
+    words = ["spend", str(place / "money"), "--sort", "expected_spend_90d", "--top", "3", "--json"]
+    out = runner.invoke(app, words)
+    assert out.exit_code == 0, out.output
+    assert len(json.loads(out.stdout)) == 3
+    worth = runner.invoke(app, ["spend", str(place / "money"), "--discount", "0.1", "--id", "4", "--json"])
+    assert list(json.loads(worth.stdout)[0])[-1] == "value"
+    wrong = runner.invoke(app, ["spend", str(place / "money"), "--discount", "0.1", "--level", "80"])
+    assert wrong.exit_code == 2
+    sums = runner.invoke(app, ["totals", str(place / "money"), "--of", "amount", "--json"])
+    assert set(json.loads(sums.stdout)[0]) == {"ds", "end", "spend", "spend-lo-80", "spend-hi-80"}

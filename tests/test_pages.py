@@ -36,6 +36,7 @@ RUN = {
     "shortlist.md": 6,
     "shop-report.md": 4,
     "totals.md": 6,
+    "value.md": 8,
     "tuning.md": 6,
     "index.md": 6,
     "gallery.md": 24,

@@ -19,6 +19,7 @@ from foretell.baselines.rules import (
     SeasonalNaive,
 )
 from foretell.baselines.statistic import EventStatistic, SeriesStatistic
+from foretell.spend.gamma_gamma import GammaGamma, GammaGammaParams
 
 __all__ = [
     "BGNBD",
@@ -30,6 +31,8 @@ __all__ = [
     "AutoTheta",
     "BGNBDParams",
     "Drift",
+    "GammaGamma",
+    "GammaGammaParams",
     "GapParams",
     "MeanGap",
     "MedianGap",

@@ -17,7 +17,6 @@ from foretell.data.log import EventLog, training_log
 from foretell.data.panel import Panel, check_panel, training_panel
 from foretell.data.state import log_from_state, log_state, panel_from_state, panel_state, with_data
 from foretell.data.tables import (
-    CustomerBlocks,
     EventAnswers,
     SeriesBlocks,
     asked_customers,
@@ -29,6 +28,7 @@ from foretell.data.tables import (
     quantiles_for,
 )
 from foretell.errors import DataError, ParameterError
+from foretell.spend.answers import Spending
 from foretell.storage.forecaster import FittedTo, SavedForecaster
 
 
@@ -151,7 +151,7 @@ class Readable(Protocol):
 Read = TypeVar("Read", bound=Readable)
 
 
-class EventFormulas(_Statistic, CustomerBlocks, ABC, Generic[Read]):
+class EventFormulas(_Statistic, Spending, ABC, Generic[Read]):
     """A forecaster of events by formulas: a subclass gives these, this class the verbs and the table.
 
     A formula that a model does not have returns None, and the columns that it would fill are null.

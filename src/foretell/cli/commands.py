@@ -36,8 +36,10 @@ from foretell.cli.options import (
     RowOptions,
     SearchOptions,
     ShortlistOptions,
+    SpendOptions,
     SummaryAsJson,
     TableOptions,
+    TotalsOptions,
     TrainOptions,
 )
 from foretell.cli.questions import QUESTIONS, Question, predict_groups, typed_ids
@@ -280,40 +282,31 @@ def report(
 
 
 @command(app, kind_of_model)
-def totals(
-    question: Question,
-    model: ModelDirectory,
-    write: TableOptions,
-    horizon: Annotated[
-        str | None,
-        typer.Option(
-            help="How far ahead, such as 13w; by default 1mo, or the steps that series trained for."
-        ),
-    ] = None,
-    by: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A row for each week, month or group of visits; of series for each step, series or value of "
-            "a static column, repeatable. By default one for the whole."
-        ),
-    ] = None,
-    level: Annotated[
-        list[int] | None, typer.Option(help="Per cent of an interval; repeatable; by default 80.")
-    ] = None,
-    id: Annotated[  # noqa: A002  # the option's name
-        list[str] | None,
-        typer.Option("--id", help="Customer or series that counts; repeatable; by default all."),
-    ] = None,
-) -> None:
+def totals(question: Question, model: ModelDirectory, ask: TotalsOptions, write: TableOptions) -> None:
     """Forecast the visits of all customers together, or sums of series and steps, and how sure that is."""
     from foretell.core.constraints import as_levels  # noqa: PLC0415
 
-    levels = as_levels(level or [80])  # before the model is loaded
+    levels = as_levels(ask.level or [80])  # before the model is loaded
     write.check()
     fitted = _load(model)
     with terminal.busy("forecasting"):
-        table = question.totals(fitted, horizon, by or [], levels, id)
+        table = question.totals(fitted, ask, levels)
     write.write([table])
+
+
+@command(app, kind_of_model)
+def spend(question: Question, model: ModelDirectory, ask: SpendOptions, write: TableOptions) -> None:
+    """Forecast what customers will spend, or with --discount what their visits to come are worth today."""
+    from foretell.core.constraints import as_levels  # noqa: PLC0415
+    from foretell.data.selection import Selection  # noqa: PLC0415
+
+    as_levels(ask.level or [])  # before the model is loaded
+    chosen = Selection(ask.where or (), ask.sort, ask.top)
+    write.check()
+    fitted = _load(model)
+    with terminal.busy("forecasting"):
+        table = question.spend(fitted, ask)
+    write.write([chosen.of(table)], part=bool(ask.id or ask.where or ask.top))
 
 
 def _predict_on(options: ClusterOptions, model: Model, write: TableOptions, ask: AskOptions) -> Scored:

@@ -335,6 +335,56 @@ class AskOptions(ChosenOptions):
     ] = False
 
 
+@dataclasses.dataclass(frozen=True)
+class SpendOptions(ChosenOptions):
+    """What is asked about money."""
+
+    sort: Annotated[
+        str | None,
+        typer.Option(help="Column to sort by, the largest first; with - before it the smallest."),
+    ] = None
+    horizon: Annotated[
+        _Names, typer.Option(help="Such as 90d; repeatable; by default 30d 90d, with --discount 1y.")
+    ] = None
+    level: Annotated[
+        list[int] | None, typer.Option(help="Per cent of an interval; repeatable; by default 80.")
+    ] = None
+    id: Annotated[_Names, typer.Option("--id", help="Customer; repeatable; by default all.")] = None
+    mark: Annotated[str, typer.Option(help="Mark that is an amount, read with --mark.")] = "amount"
+    discount: Annotated[
+        float | None,
+        typer.Option(min=0, help="Interest of a year, such as 0.1: the value today of all visits to come."),
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class TotalsOptions:
+    """What is added up."""
+
+    horizon: Annotated[
+        str | None,
+        typer.Option(
+            help="How far ahead, such as 13w; by default 1mo, or the steps that series trained for."
+        ),
+    ] = None
+    by: Annotated[
+        _Names,
+        typer.Option(
+            help="A row for each week, month or group of visits; of series for each step, series or value of "
+            "a static column, repeatable. By default one for the whole."
+        ),
+    ] = None
+    level: Annotated[
+        list[int] | None, typer.Option(help="Per cent of an interval; repeatable; by default 80.")
+    ] = None
+    id: Annotated[
+        _Names, typer.Option("--id", help="Customer or series that counts; repeatable; by default all.")
+    ] = None
+    of: Annotated[
+        str | None, typer.Option("--of", help="Mark that is an amount: what is spent, not visits."), EVENTS
+    ] = None
+
+
 _cluster = _of("Beyond one machine")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
 
 from foretell.cli import terminal
-from foretell.cli.options import Picture, ReadOptions, RowOptions
+from foretell.cli.options import Picture, ReadOptions, RowOptions, SpendOptions, TotalsOptions
 from foretell.errors import EmptyLogError, ParameterError, StorageError
 
 if TYPE_CHECKING:
@@ -55,6 +55,11 @@ class _Question:
         """Return the customers worth writing to."""
         del model, top, horizon, how
         raise ParameterError("shortlist takes a model of visits, and this is one of regular series")
+
+    def spend(self, model: Model, ask: SpendOptions) -> pl.DataFrame:
+        """Return what customers will spend."""
+        del model, ask
+        raise ParameterError("spend takes a model of visits, and this is one of regular series")
 
     def report(self, model: Model, out: Path, *, language: str, since: Path | None) -> None:
         """Write the page of a shop."""
@@ -180,23 +185,30 @@ class Events(_Question):
 
         write_report(cast("EventForecaster", model), out, language=language, since=since)
 
-    def totals(
-        self,
-        model: Model,
-        horizon: str | None,
-        by: Sequence[str],
-        levels: Sequence[float],
-        ids: Sequence[str] | None,
-    ) -> pl.DataFrame:
-        """Return the expected visits of many customers together."""
+    def totals(self, model: Model, ask: TotalsOptions, levels: Sequence[float]) -> pl.DataFrame:
+        """Return the expected visits, or the spend, of many customers together."""
         from foretell.events.totals import predict_totals  # noqa: PLC0415
 
+        by = ask.by or []
         if len(by) > 1:
             raise ParameterError(f"--by {' --by '.join(by)}; expected one of week, month, group")
         log = self.data(model)
-        chosen, split = typed_ids(log.ids, ids) if ids else None, cast("By", by[0]) if by else None
+        chosen, split = typed_ids(log.ids, ask.id) if ask.id else None, cast("By", by[0]) if by else None
         forecaster = cast("EventForecaster", model)
-        return predict_totals(forecaster, self.horizon(horizon or "1mo", log), split, levels, chosen)
+        horizon = self.horizon(ask.horizon or "1mo", log)
+        return predict_totals(forecaster, horizon, split, levels, chosen, ask.of)
+
+    def spend(self, model: Model, ask: SpendOptions) -> pl.DataFrame:
+        """Return what each customer will spend, or what their visits to come are worth today."""
+        forecaster, log = cast("EventForecaster", model), self.data(model)
+        chosen = typed_ids(log.ids, ask.id) if ask.id else None
+        if ask.discount is None:
+            horizons = [self.horizon(text, log) for text in ask.horizon or ("30d", "90d")]
+            return forecaster.predict_spend(horizons, ask.level or [80], chosen, mark=ask.mark)
+        horizons = [self.horizon(text, log) for text in ask.horizon or ("1y",)]
+        if len(horizons) > 1 or ask.level:
+            raise ParameterError("--discount gives the value up to one --horizon, without intervals")
+        return forecaster.predict_value(horizons[0], discount=ask.discount, ids=chosen, mark=ask.mark)
 
     def horizons(self, given: Sequence[str] | None, log: EventLog) -> list[str | int]:
         """Return the horizons of a forecast."""
@@ -310,21 +322,14 @@ class Series(_Question):
             panel = panel.select(typed_ids(panel.ids, ids))
         return cast("SeriesForecaster", model).predict_blocks(panel, horizon=steps, levels=levels)
 
-    def totals(
-        self,
-        model: Model,
-        horizon: str | None,
-        by: Sequence[str],
-        levels: Sequence[float],
-        ids: Sequence[str] | None,
-    ) -> pl.DataFrame:
+    def totals(self, model: Model, ask: TotalsOptions, levels: Sequence[float]) -> pl.DataFrame:
         """Return sums over series and steps."""
         from foretell.series.totals import totals_of  # noqa: PLC0415
 
         panel, forecaster = self.data(model), cast("SeriesForecaster", model)
-        steps = forecaster.horizon if horizon is None else cast("int", self.horizon(horizon, panel))
-        chosen = typed_ids(panel.ids, ids) if ids else None
-        return totals_of(forecaster, steps, by, levels, chosen)
+        steps = forecaster.horizon if ask.horizon is None else cast("int", self.horizon(ask.horizon, panel))
+        chosen = typed_ids(panel.ids, ask.id) if ask.id else None
+        return totals_of(forecaster, steps, ask.by or [], levels, chosen)
 
     def comparison(self, evaluation: Evaluation) -> Charts:
         """Draw the error by step, and of ours a forecast beside what came."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import polars as pl
@@ -281,53 +281,6 @@ class CustomerBlocks:
             self.predict(horizons, levels, asked[begin : begin + size])
             for begin in range(0, len(asked), size)
         )
-
-    def shortlist(
-        self: CountModel, top: int | None = 200, horizon: str | int = "30d", **how: Any
-    ) -> pl.DataFrame:
-        """List the customers worth writing to now: those by whom a contact may win most visits.
-
-        A customer's visits to win are those of the usual rhythm within the horizon, if they have not left for
-        good, less those expected anyway; times how late they are. It is a ranking, not the effect of a
-        letter: only a trial, in which some of the list are left alone by lot, measures that.
-
-        Parameters
-        ----------
-        top : int, optional
-            No more customers than that; None gives all by whom anything may be won.
-        horizon : str or int
-            Time in which a contact works, such as ``"30d"``.
-        where : sequence of str
-            Conditions that all have to hold of the columns, such as ``"n_events>=3"`` or ``"group=north"``.
-        min_chance : float
-            Leave out who comes back within twelve horizons with a smaller chance.
-        value : str, optional
-            Mark that says what a visit is worth; by default ``"amount"`` if the log has it; ``"visits"``
-            ranks by visits alone.
-        language : {"en", "zh"}
-            Of the reasons.
-
-        Returns
-        -------
-        polars.DataFrame
-            The best first: ``unique_id``, ``n_events``, ``last_event``, ``silent_days``, ``usual_gap_days``
-            (null after one visit), ``overdue``, ``p_return_30d``, ``expected_events_30d``, ``p_return_360d``,
-            ``visits_to_win``; ``group`` of the last visit, if the log has groups; ``value_per_visit`` and
-            ``value_to_win``, if it is known; ``reason`` in words.
-
-        Examples
-        --------
-        >>> import foretell as ft
-        >>> log = ft.read_events(ft.datasets.load_cdnow(sample=True), id="customer_id", time="date")
-        >>> model = ft.baselines.ParetoNBD().fit(log, as_of="1997-09-30")
-        >>> row = model.shortlist(top=1).row(0, named=True)
-        >>> row["unique_id"], row["reason"]
-        (19060, '16 visits, usually every 13 days, silent for 38 days, later than 91 % of the returns to \
-expect. 58 % of such customers come back within 30 days on their own.')
-        """
-        from foretell.data.shortlist import ShortlistConfig, shortlist  # noqa: PLC0415  # it asks for tables
-
-        return shortlist(self, ShortlistConfig(top, horizon, **how))
 
 
 class SeriesBlocks:

@@ -11,13 +11,14 @@ import numpy as np
 from foretell.core import IntArray
 from foretell.core.contracts import Kind, State
 from foretell.data.log import EventLog, training_log
-from foretell.data.tables import CustomerBlocks, Customers, asked_customers
+from foretell.data.tables import Customers, asked_customers
 from foretell.errors import ParameterError
 from foretell.events.heads import HeadConfig, as_head
 from foretell.events.state import choice_of, forecaster_state, gap_model_of, log_and_states
 from foretell.events.states import GapModel, States, encode, newcomer, remembered_states
 from foretell.nn.forecaster import NetworkForecaster
 from foretell.nn.settings import EVENTS, LEAST_CUSTOMERS, Defaults, as_config
+from foretell.spend.answers import Spending
 from foretell.storage.forecaster import FittedTo
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _LONGEST: Final = "100y"
 
 
-class CustomerForecaster(NetworkForecaster[EventLog, GapModel, "EventChoice"], CustomerBlocks):
+class CustomerForecaster(NetworkForecaster[EventLog, GapModel, "EventChoice"], Spending):
     """Fit, update, and where customers stand: what the answers of `EventForecaster` are read off."""
 
     kind: ClassVar[Kind] = "events"

@@ -270,8 +270,9 @@ class EventForecaster(CountForecasts):
         by: By | None = None,
         levels: Sequence[float] = (80,),
         ids: Collection[object] | None = None,
+        mark: str | None = None,
     ) -> pl.DataFrame:
-        """Forecast the visits of many customers together, and how sure that is.
+        """Forecast the visits of many customers together, or what they spend, and how sure that is.
 
         They are the visits of customers known by the as-of date; who comes for the first time is not among
         them. The intervals hold chance, and the error of the model: how far forecasts at earlier origins of
@@ -288,12 +289,14 @@ class EventForecaster(CountForecasts):
             Percentages of the central intervals.
         ids : collection, optional
             The customers who count; by default all.
+        mark : str, optional
+            Mark that is an amount: what is spent in place of visits, see `predict_spend`.
 
         Returns
         -------
         polars.DataFrame
             ``ds`` and ``end``, the first and the last tick; ``visits`` (expected), ``visits-lo-80``,
-            ``visits-hi-80`` …; by group ``group`` comes first.
+            ``visits-hi-80`` …, or ``spend`` and so on; by group ``group`` comes first.
 
         Raises
         ------
@@ -313,7 +316,7 @@ class EventForecaster(CountForecasts):
         from foretell.events.totals import predict_totals  # noqa: PLC0415  # the prior is one of these
 
         self._check_fitted("log_")
-        return predict_totals(self, horizon, by, levels, ids)
+        return predict_totals(self, horizon, by, levels, ids, mark)
 
     def predict_gap(
         self, levels: Sequence[float] = (80,), ids: Collection[object] | None = None

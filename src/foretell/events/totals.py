@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import weakref
 from collections.abc import Collection, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,6 +19,8 @@ from foretell.data.tables import CountModel, asked_customers
 from foretell.errors import DataError, EmptyLogError, ParameterError
 from foretell.events.count_forecasts import group_totals
 from foretell.events.horizon.forecaster import prior_counts
+from foretell.spend.amounts import Rates
+from foretell.spend.forecasts import rates_of
 
 By = Literal["week", "month", "group"]
 
@@ -179,9 +181,11 @@ def predict_totals(
     by: By | None = None,
     levels: Sequence[float] = (80,),
     ids: Collection[object] | None = None,
+    mark: str | None = None,
 ) -> pl.DataFrame:
-    """Return expected visits of many customers together; see `EventForecaster.predict_totals`."""
+    """Return expected visits or spend of many customers together; see `EventForecaster.predict_totals`."""
     log = model.log_
+    rates = None if mark is None else rates_of(log, mark)
     check("by", by, OneOf((None, "week", "month", "group")))
     as_levels(levels)
     ticks = log.ticks_of(horizon)
@@ -190,28 +194,32 @@ def predict_totals(
         raise DataError("the log has no groups; read it with read_events(…, group='store_id')")
     # Errors are those of weeks: longer periods are made of them.
     fine = np.union1d(ends, period_edges(ticks, 7 * UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit]))
-    expected, squares, whole = _sums(model, fine, ids, by_customer=by == "group")
+    sums = _sums(model, fine, ids, rates)
+    expected = sums.expected
     error = _with_disagreement(TotalError.of(log), model)
     days = np.diff(fine, prepend=0) * (UNIT_SECONDS[log.unit] / UNIT_SECONDS["day"])
     covariance = error.covariance(days) * np.outer(expected, expected)
     period = np.searchsorted(ends, fine)
     totals: FloatArray = np.bincount(period, expected, len(ends)).astype(np.float64)
-    chance = totals + error.dispersion * np.bincount(period, np.sqrt(squares), len(ends)) ** 2
+    beyond = error.dispersion * np.bincount(period, np.sqrt(sums.squares), len(ends)) ** 2
+    chance = np.bincount(period, sums.chance, len(ends)) + beyond
     inside = (period == np.arange(len(ends))[:, None]).astype(np.float64)
     variance = chance + np.einsum("pi,ij,pj->p", inside, covariance, inside)
     starts = log.as_of + 1 + np.concatenate([[0], ends[:-1]])
     columns = {"ds": log.time_of(starts), "end": log.time_of(log.as_of + ends)}
     if by == "group":
-        relative = (variance[0] - totals[0]) / max(totals[0], 1e-9) ** 2 + error.share**2
-        totals = _by_group(log, whole, ids)
-        variance = totals + relative * totals**2
+        unit = float(sums.chance.sum()) / max(totals[0], 1e-9)
+        relative = (variance[0] - unit * totals[0]) / max(totals[0], 1e-9) ** 2 + error.share**2
+        totals = _by_group(log, sums.whole, ids)
+        variance = unit * totals + relative * totals**2
         names = pl.Series("group", log.group_names)
         columns = {"group": names} | {k: pl.repeat(v[0], len(names), eager=True) for k, v in columns.items()}
-    columns["visits"] = pl.Series(totals)
+    what, quantile = ("visits", count_quantile) if mark is None else ("spend", sum_quantile)
+    columns[what] = pl.Series(totals)
     for level in levels:
         for side, sign in (("lo", -1), ("hi", 1)):
-            columns[f"visits-{side}-{level:g}"] = pl.Series(
-                count_quantile(totals, variance, 0.5 + sign * level / 200)
+            columns[f"{what}-{side}-{level:g}"] = pl.Series(
+                quantile(totals, variance, 0.5 + sign * level / 200)
             )
     return pl.DataFrame(columns)
 
@@ -229,7 +237,7 @@ def _with_disagreement(error: TotalError, model: CountModel) -> TotalError:
         theirs = prior_counts(log.take(rows), ticks).expected.sum()
     except EmptyLogError:
         return error
-    ours = _sums(model, ticks, log.ids.gather(rows).to_list(), by_customer=False)[0].sum()
+    ours = _sums(model, ticks, log.ids.gather(rows).to_list()).expected.sum()
     apart = np.clip(np.log((ours + 1.0) / (theirs + 1.0)), -1.0, 1.0)
     return dataclasses.replace(error, level=float(np.hypot(error.level, apart / 2)))
 
@@ -249,6 +257,19 @@ def count_quantile(mean: FloatArray, variance: FloatArray, level: float) -> Floa
     return np.maximum(quantile, 0.0)
 
 
+def sum_quantile(mean: FloatArray, variance: FloatArray, level: float) -> FloatArray:
+    """Return quantiles of sums of money of a mean and a variance: gamma, which is never below 0.
+
+    Examples
+    --------
+    >>> sum_quantile(np.array([0.0, 100.0]), np.array([0.0, 100.0]), 0.5).round(2).tolist()
+    [0.0, 99.67]
+    """
+    mean, variance = np.maximum(mean, 1e-9), np.maximum(variance, 1e-18)
+    quantile = stats.gamma.ppf(level, mean**2 / variance, scale=variance / mean)
+    return np.where(quantile < 1e-6 * mean, 0.0, quantile)
+
+
 def _ends(log: EventLog, ticks: int, by: By | None) -> IntArray:
     """Return the ends of the periods asked for, in ticks after the as-of date."""
     if by == "week":
@@ -259,23 +280,46 @@ def _ends(log: EventLog, ticks: int, by: By | None) -> IntArray:
     return np.array([ticks])
 
 
+class _Sums(NamedTuple):
+    """What customers make together in each period, and each of them in the whole.
+
+    Attributes
+    ----------
+    expected : array, shape (n_periods,)
+    chance : array, shape (n_periods,)
+        Variances, if visits are a Poisson's.
+    squares : array, shape (n_periods,)
+        Sums of customers' squared expectations: what visits vary more than a Poisson's grows with them.
+    whole : array, shape (n_customers,)
+    """
+
+    expected: FloatArray
+    chance: FloatArray
+    squares: FloatArray
+    whole: FloatArray
+
+
 def _sums(
-    model: CountModel, ends: IntArray, ids: Collection[object] | None, *, by_customer: bool
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return customers' expected visits in each period, summed, their squares, and of whom in the whole."""
+    model: CountModel, ends: IntArray, ids: Collection[object] | None, rates: Rates | None = None
+) -> _Sums:
+    """Return customers' expected visits, or with the rates of their amounts what they spend."""
     names = [f"expected_events_{end}t" for end in ends]
-    sums, squares = np.zeros(len(ends)), np.zeros(len(ends))
+    expected, chance, squares = (np.zeros(len(ends)) for _ in range(3))
     whole: list[FloatArray] = []
     for table in model.predict_blocks([int(end) for end in ends], [], ids):
         counts = table.select(names)
         if counts.null_count().sum_horizontal()[0]:
             raise ParameterError("the model knows when the next event comes, not how many; take the mixture")
         by_period = np.diff(counts.to_numpy(), axis=1, prepend=0.0)
-        sums += by_period.sum(axis=0)
-        squares += (by_period**2).sum(axis=0)
-        if by_customer:
-            whole.append(by_period.sum(axis=1))
-    return sums, squares, np.concatenate(whole) if whole else np.zeros(0)
+        mean = square = np.ones((len(table), 1))
+        if rates is not None:
+            own = rates.take(asked_customers(model.log_, table["unique_id"]).places)
+            mean, square = own.per_visit[:, None], own.paid * own.square[:, None]
+        expected += (by_period * mean).sum(axis=0)
+        chance += (by_period * square).sum(axis=0)
+        squares += ((by_period * mean) ** 2).sum(axis=0)
+        whole.append((by_period * mean).sum(axis=1))
+    return _Sums(expected, chance, squares, np.concatenate(whole) if whole else np.zeros(0))
 
 
 def _by_group(log: EventLog, whole: FloatArray, ids: Collection[object] | None) -> FloatArray:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from foretell.core import FloatArray, IntArray
+from foretell.core import FloatArray
 from foretell.core.constraints import Maybe, Number, OneOf, Whole, check
 from foretell.core.time import UNIT_SECONDS
 from foretell.data.log import EventLog
@@ -17,6 +17,7 @@ from foretell.data.selection import Selection
 from foretell.data.tables import CountModel, asked_customers, named_horizons
 from foretell.errors import DataError, ParameterError
 from foretell.i18n import Translator
+from foretell.spend.forecasts import rates_of
 
 _REACH: Final = 12  # horizons, after which a customer who has stayed away is taken to be lost
 _NO_VALUE: Final = "visits"
@@ -57,7 +58,7 @@ class _Ranking:
     ticks: int
     horizon: str
     usual_gap: FloatArray  # of each customer, in ticks
-    mark: int | None  # the column of money
+    per_visit: FloatArray | None  # what each customer spends on one
     config: ShortlistConfig
 
     @classmethod
@@ -65,13 +66,13 @@ class _Ranking:
         marks = log.mark_names
         check("value", config.value, Maybe(OneOf((*marks, _NO_VALUE))))
         money = ("amount" if "amount" in marks else _NO_VALUE) if config.value is None else config.value
-        mark = None if money == _NO_VALUE else marks.index(money)
-        return cls(log, ticks, horizon, usual_gaps(log), mark, config)
+        per_visit = None if money == _NO_VALUE else rates_of(log, money).per_visit
+        return cls(log, ticks, horizon, usual_gaps(log), per_visit, config)
 
     @property
     def by(self) -> str:
         """The column that ranks."""
-        return "visits_to_win" if self.mark is None else "value_to_win"
+        return "visits_to_win" if self.per_visit is None else "value_to_win"
 
     @property
     def reach(self) -> str:
@@ -104,8 +105,8 @@ class _Ranking:
         if self.log.groups is not None and self.log.group_names is not None:
             last = self.log.groups[self.log.offsets[places + 1] - 1]
             columns["group"] = self.log.group_names.gather(last)
-        if self.mark is not None:
-            spent = mean_marks(self.log, self.mark)[places]
+        if self.per_visit is not None:
+            spent = self.per_visit[places]
             columns |= {"value_per_visit": spent, "value_to_win": to_win * spent}
         table = pl.DataFrame(columns, nan_to_null=True)
         return table.filter(pl.col("visits_to_win") > 0, pl.col(self.reach) >= self.config.min_chance)
@@ -167,18 +168,6 @@ def usual_gaps(log: EventLog) -> FloatArray:
         raise DataError("nobody in the log has come twice: there is no rhythm to be late by")
     shop = float(np.median(spans[back] / gaps[back]))
     return np.maximum((spans + shop) / (gaps + 1), 1e-9)
-
-
-def mean_marks(log: EventLog, mark: int) -> FloatArray:
-    """Return each customer's mean of a mark, drawn towards that of all by as much as one visit says."""
-    values = log.marks[:, mark]
-    known = ~np.isnan(values)
-    shop = float(values[known].mean()) if known.any() else 0.0
-    owner: IntArray = log.owner
-    sums = np.bincount(owner[known], values[known], log.n_customers)
-    counts = np.bincount(owner[known], minlength=log.n_customers)
-    means: FloatArray = (sums + shop) / (counts + 1)
-    return means
 
 
 def _chances(answers: pl.DataFrame, name: str, model: CountModel) -> FloatArray:
