@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from benchmarks.corruptions import seal
+from benchmarks.torture.models import seal
 
 import foretell as ft
 from foretell import baselines

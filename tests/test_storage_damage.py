@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from benchmarks.corruptions import FIXTURES, corrupted
+from benchmarks.torture.models import FIXTURES, damaged, outcome
 
 import foretell as ft
 from foretell.storage.directory import read
@@ -52,11 +52,13 @@ def test_a_killed_save_leaves_one_whole_model(tmp_path):
 )
 @pytest.mark.parametrize("today", [False, True], ids=["its format", "today's"])
 def test_a_damaged_model_is_refused_or_answers(name, today, tmp_path):
-    """Twelve copies, each harmed in another way; the full harness is benchmarks/corruptions.py."""
+    """Twelve copies, each harmed in some way; the full harness is ``python -m benchmarks.torture models``."""
     model = FIXTURES / name / "model"
     if today:
         model = ft.load(model).save(tmp_path / "model")
-    harms = corrupted(model, np.random.default_rng(0), 12, tmp_path)
-    outcomes = {result for _, result, _, _, _ in harms}
-    assert outcomes <= {"refused", "answers"}
+    outcomes = set()
+    for k in range(12):
+        damaged(np.random.default_rng(k), model, tmp_path / str(k))
+        outcomes.add(outcome(tmp_path / str(k)))
+    assert outcomes <= {"refused", "answered"}
     assert "refused" in outcomes

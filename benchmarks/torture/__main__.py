@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks.torture import arguments, commands, readers
+from benchmarks.torture import arguments, commands, models, readers
 from benchmarks.torture.harness import HEADER, Budget, torture
 
-PARTS = {"readers": readers.trial, "commands": commands.trial, "arguments": arguments.trial}
+PARTS = {part.__name__.rpartition(".")[2]: part.trial for part in (readers, commands, arguments, models)}
 
 
 def main() -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from benchmarks.corruptions import FIXTURES
 from benchmarks.torture.harness import raised
+from benchmarks.torture.models import FIXTURES
 from benchmarks.torture.tables import pick
 
 import foretell as ft

@@ -4,7 +4,7 @@ import pytest
 from benchmarks.torture.__main__ import PARTS
 from benchmarks.torture.harness import Budget, torture
 
-COUNTS = {"readers": 60, "commands": 40, "arguments": 150}
+COUNTS = {"readers": 60, "commands": 40, "arguments": 150, "models": 20}
 
 
 @pytest.mark.parametrize("part", PARTS)

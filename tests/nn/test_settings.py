@@ -89,3 +89,9 @@ def test_settings_that_depend_on_each_other_are_set_together():
     model = ft.SeriesForecaster(network=ft.NetworkConfig(units=(4, 4)))
     changed = model.set_params(network__units=(8, 8, 8), network__layers=3)
     assert changed.network.widths == (8, 8, 8)
+
+
+def test_a_fraction_of_nothing_dropped_is_no_setting_of_a_cell_that_has_none():
+    assert NetworkConfig(cell="minlstm", recurrent_dropout=0.0).cell == "minlstm"
+    with pytest.raises(ParameterError, match="has no such setting"):
+        NetworkConfig(cell="minlstm", recurrent_dropout=0.1)

@@ -134,7 +134,9 @@ class NetworkConfig:
                 "your own"
             )
         for name in ("activation", "recurrent_activation", "recurrent_dropout"):
-            if getattr(self, name) is not None and name not in CELL_SETTINGS[str(self.cell)]:
+            value = getattr(self, name)
+            given = value is not None and not (isinstance(value, (int, float)) and value == 0)
+            if given and name not in CELL_SETTINGS[str(self.cell)]:
                 raise ParameterError(
                     f"{name}={getattr(self, name)!r}; the cell {self.cell!r} has no such setting: expected "
                     "none, or another cell"
