@@ -92,6 +92,6 @@ def test_settings_that_depend_on_each_other_are_set_together():
 
 
 def test_a_fraction_of_nothing_dropped_is_no_setting_of_a_cell_that_has_none():
-    assert NetworkConfig(cell="minlstm", recurrent_dropout=0.0).cell == "minlstm"
-    with pytest.raises(ParameterError, match="has no such setting"):
-        NetworkConfig(cell="minlstm", recurrent_dropout=0.1)
+    assert ft.NetworkConfig(cell="minlstm", recurrent_dropout=0.0).cell == "minlstm"
+    with pytest.raises(ft.errors.ParameterError, match="has no such setting"):
+        ft.NetworkConfig(cell="minlstm", recurrent_dropout=0.1)
