@@ -103,6 +103,10 @@ class _Statistic(SavedForecaster):
             cls.shell_name = cls.saved_as = cls.name.lower().replace("/", "-").replace(" ", "-")
         super().__init_subclass__(**options)
 
+    def _facts(self) -> dict[str, object]:
+        learned: Any = vars(self).get("params_")
+        return super()._facts() | (learned._asdict() if hasattr(learned, "_asdict") else {})
+
     def _described(self) -> tuple[bool, dict[str, object]]:
         """Return whether it has the data that it was fitted to, and what describes it."""
         has_data = self._data in vars(self)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from foretell.core.constraints import Constraint, check_all
+from foretell.core.notebook import card
 from foretell.errors import NotFittedError, ParameterError
 
 
@@ -88,12 +88,23 @@ class Estimator:
         return Tags(None, TargetTags(required=False), None, None, None, input_tags=inputs)
 
     def _repr_html_(self) -> str:
-        """Show the arguments in a notebook."""
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        """Show in a notebook which arguments were set, and what was learned."""
+        return card(self._public_name(), self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        """Return what a notebook shows of it: arguments other than the defaults, what was learned."""
+        arguments = inspect.signature(type(self).__init__).parameters
+        facts = {name: value for name, value in self.get_params().items() if value != arguments[name].default}
+        return facts if self.__sklearn_is_fitted__() else facts | {"fitted to": "nothing yet"}
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
-        return f"{type(self).__name__}({shown})"
+        return f"{self._public_name()}({shown})"
+
+    @classmethod
+    def _public_name(cls) -> str:
+        """Return the name under which users know the class."""
+        return cls.__name__
 
     def _check_fitted(self, attribute: str) -> None:
         if not hasattr(self, attribute):

@@ -13,6 +13,7 @@ from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.constraints import Instance, check
 from foretell.core.contracts import Kind
 from foretell.core.grid import Grid
+from foretell.core.notebook import card
 from foretell.core.ragged import Positions, Ragged, to_offsets
 from foretell.core.time import UNIT_SECONDS, Clock, Unit
 from foretell.data.refunds import Refunds
@@ -109,6 +110,19 @@ class EventLog(Ragged):
             f"EventLog({self.n_customers:,} customers, {self.n_events:,} events, "
             f"{self.date(self.start)} to {self.date(self.as_of)}, unit={self.unit!r}, merge={self.merge!r})"
         )
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook."""
+        shown = {
+            "customers": self.n_customers,
+            "events": self.n_events,
+            "observed": f"{self.date(self.start)} to {self.date(self.as_of)}",
+            "clock": f"{self.unit}s" + (f"; events of one {self.merge} are one" if self.merge else ""),
+            "marks": ", ".join(self.mark_names) or None,
+            "groups": None if self.group_names is None else len(self.group_names),
+            "rows": f"{self.report.rows_read:,} read; {self.report.in_short() or 'all kept'}",
+        }
+        return card("EventLog", shown)
 
     @property
     def n_customers(self) -> int:

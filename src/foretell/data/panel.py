@@ -14,6 +14,7 @@ from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.constraints import Maybe, OneOf, Steps, check
 from foretell.core.contracts import Kind
 from foretell.core.grid import Grid
+from foretell.core.notebook import card
 from foretell.core.ragged import Positions, Ragged, flat_ranges, to_offsets
 from foretell.data.report import ReadReport
 from foretell.errors import DataError, EmptyLogError, ParameterError
@@ -213,9 +214,27 @@ class Panel(Ragged):
         )
 
     def __repr__(self) -> str:
-        ends = self.grid.time_of([self.starts.min(), self.ends.max()])
-        period = f"{ends[0]} to {ends[1]}, freq={self.grid.freq!r}"
+        period = f"{self._period()}, freq={self.grid.freq!r}"
         return f"Panel({self.n_series:,} series, {self.n_rows:,} rows, {period})"
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook."""
+        covariates = {"past": self.past, "future": self.future, "static": self.static}
+        shown = {
+            "series": self.n_series,
+            "rows": self.n_rows,
+            "observed": self._period(),
+            "step": self.grid.freq,
+            "targets": ", ".join(self.targets),
+            **{what: ", ".join(columns.names) or None for what, columns in covariates.items()},
+            "missing": int(np.isnan(self.values).any(axis=1).sum()) or None,
+            "read": f"{self.report.rows_read:,} rows; {self.report.in_short() or 'all kept'}",
+        }
+        return card("Panel", shown)
+
+    def _period(self) -> str:
+        first, last = self.grid.time_of([self.starts.min(), self.ends.max()])
+        return f"{first} to {last}"
 
     @property
     def n_series(self) -> int:

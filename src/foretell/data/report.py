@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
+from foretell.core.notebook import card
 from foretell.errors import EmptyLogError
 
 
@@ -43,6 +44,19 @@ class ReadReport:
         return "\n".join(
             [f"{self.rows_read:,} rows read, {self.rows:,} kept", *reason_lines(counts, self.examples)]
         )
+
+    def _repr_html_(self) -> str:
+        """Show the same in a notebook."""
+        facts: dict[str, object] = {"rows read": self.rows_read, "kept": self.rows}
+        for reason, rows in (self.left_out | self.adjusted | self.noted).items():
+            shown = self.examples.get(reason, ())
+            facts[reason] = f"{rows:,}" + (f", for example {', '.join(shown)}" if shown else "")
+        return card("What was read", facts)
+
+    def in_short(self) -> str:
+        """Return on one line what was left out or changed, without examples."""
+        counts = self.left_out | self.adjusted | self.noted
+        return "; ".join(f"{rows:,} {reason}" for reason, rows in counts.items())
 
     def counts(self) -> dict[str, object]:
         """Return what was counted, for JSON."""

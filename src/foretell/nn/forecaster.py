@@ -237,6 +237,10 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
     def _program(self, levels: Sequence[float], horizons: Sequence[str | int]) -> Program:
         """Return what the model answers as one function of arrays; refuse what cannot be one."""
 
+    def _facts(self) -> dict[str, object]:
+        chosen = None if self.auto_ is None else self.auto_.report()
+        return super()._facts() | {"who answers": chosen}
+
     def summary(self) -> str:
         """Return who answers, the settings as they are resolved, and Keras' summary of the network."""
         self._check_fitted("model_")

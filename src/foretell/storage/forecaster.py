@@ -76,6 +76,12 @@ class SavedForecaster(Estimator, ABC):
         data = vars(self).get(self._data)
         return self._read_as if data is None else data.read_as
 
+    def _facts(self) -> dict[str, object]:
+        facts = super()._facts()
+        if self.__sklearn_is_fitted__():
+            facts["fitted to"] = vars(self).get(self._data, "data that were not saved with it")
+        return facts
+
     def _check_fitted(self, attribute: str) -> None:
         if not hasattr(self, attribute) and self.__sklearn_is_fitted__():
             raise NotFittedError(_without_data(self))

@@ -35,6 +35,10 @@ class HorizonEvents(EventForecaster):
 
     horizon_: HorizonForecaster
 
+    @classmethod
+    def _public_name(cls) -> str:
+        return EventForecaster.__name__
+
     @property
     def model_(self) -> NoReturn:  # type: ignore[override]  # what only heads of the next gap have
         """There is none."""
