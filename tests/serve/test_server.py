@@ -46,7 +46,7 @@ def test_a_job_outlives_kill_9_and_is_done_after_the_restart(tmp_path):
     try:
         source = ask(address, "sources?name=visits.csv", raw=VISITS.encode())["source"]
         read = {"id": "customer", "time": "day"}
-        body = {"model": "fitted", "source": source, "read": read, "by": "repeat rate"}
+        body = {"model": "fitted", "source": source, "read": read, "by": "prior"}
         job = ask(address, "fits", body)["job"]
         until(address, job, {"running"})
     finally:
@@ -82,7 +82,6 @@ def test_what_cannot_be_served_is_refused_at_once(options, words, tmp_path, monk
 
 def test_without_the_extra_the_mend_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    monkeypatch.delitem(sys.modules, "foretell.serve.server", raising=False)
     done = CliRunner().invoke(app, ["serve"])
     assert done.exit_code == 1
     assert "pip install 'foretell[serve]'" in done.stderr

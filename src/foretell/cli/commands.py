@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib.util
 import json
 import os
 import sys
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster
     from foretell.series.forecaster import SeriesForecaster
 
+_SERVERS = ("fastapi", "jinja2", "python_multipart", "uvicorn")
 _PICTURES = (".png", ".svg", ".html")
 
 app = typer.Typer(
@@ -524,13 +526,14 @@ def serve(
             token = token_file.read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ParameterError(f"--token-file {token_file}: {error.strerror}") from error
-    try:
-        from foretell.serve.server import serve as run  # noqa: PLC0415  # an extra
-        from foretell.serve.settings import ServeConfig  # noqa: PLC0415
-    except ImportError as error:
+    missing = [name for name in _SERVERS if importlib.util.find_spec(name) is None]
+    if missing:
         raise MissingDependencyError(
-            f"the package {error.name} that serves is not installed: pip install 'foretell[serve]'"
-        ) from error
+            f"serving needs {', '.join(missing)}, which is not installed: pip install 'foretell[serve]'"
+        )
+    from foretell.serve.server import serve as run  # noqa: PLC0415  # an extra
+    from foretell.serve.settings import ServeConfig  # noqa: PLC0415
+
     places = tuple(models or ())
     run(ServeConfig(places, store, host, port, token, workers), terminal.say)
 

@@ -208,17 +208,19 @@ def likely_columns(available: Sequence[str]) -> dict[str, str]:
 
     Examples
     --------
-    >>> likely_columns(["customer_id", "date", "amount"])
-    {'id': 'customer_id', 'time': 'date', 'mark': 'amount', 'target': 'amount'}
+    >>> likely_columns(["customer_id", "date", "quantity", "amount"])
+    {'id': 'customer_id', 'time': 'date', 'mark': 'amount', 'target': 'quantity'}
     """
     found: dict[str, str] = {}
-    for kind, pattern in _LIKELY.items():
-        used = set() if kind == "target" else set(found.values())
-        like = [name for name in available if name not in used and pattern.search(name)]
-        if kind == "target":
-            like = [name for name in like if name not in {found.get("id"), found.get("time")}]
-        if like:
-            found[kind] = like[0]
+    for kind, words in _NAMES.items():
+        used = {found.get("id"), found.get("time"), *(() if kind == "target" else found.values())}
+        free = [name for name in available if name not in used]
+        # The surest words come first.
+        patterns = (re.compile(word, re.IGNORECASE) for word in words.split())
+        likely = (name for pattern in patterns for name in free if pattern.search(name))
+        name = next(likely, None)
+        if name is not None:
+            found[kind] = name
     return found
 
 

@@ -1,4 +1,4 @@
-"""The routes of the service, under ``/v1``; ``/docs`` shows them, ``/openapi.json`` describes them."""
+"""The routes of the service, under ``/v1``; ``/openapi.json`` describes them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from foretell._version import __version__
+from foretell.data.rows import likely_columns
 from foretell.data.tables import typed_ids
 from foretell.errors import ParameterError
 from foretell.serve import answers, reading
@@ -332,7 +333,7 @@ def about_source(source: Source) -> SourceAbout:
         label=source.label,
         columns=head.columns,
         head=rows,
-        likely=reading.likely(head.columns),
+        likely=likely_columns(head.columns),
     )
 
 

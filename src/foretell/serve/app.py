@@ -21,10 +21,10 @@ from foretell.serve import api, page
 from foretell.serve.desk import BusyError, Desk
 from foretell.serve.guard import Guard, failure
 from foretell.serve.jobs import Jobs
-from foretell.serve.models import ModelShelf, places_of
+from foretell.serve.models import ModelShelf
 from foretell.serve.runner import Runner
 from foretell.serve.settings import ServeConfig
-from foretell.serve.store import NotThereError, Store
+from foretell.serve.store import NotThereError, Store, places_of
 from foretell.serve.watch import LOG, Counters
 
 _LEAVE_EVERY = 1.0  # seconds, after which other workers know the counts of this one

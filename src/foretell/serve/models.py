@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from foretell.errors import ParameterError
 from foretell.forecasters import load
 from foretell.serve.bodies import ModelAbout
-from foretell.serve.store import NAME, NotThereError, Store
-from foretell.storage.files import MANIFEST, read_manifest
+from foretell.serve.store import NotThereError, Store
+from foretell.storage.files import MANIFEST
 
 if TYPE_CHECKING:
     from foretell.serve.answers import Model
@@ -38,31 +36,6 @@ class Loaded:
     model: Model
     version: Version
     about: ModelAbout
-
-
-def places_of(models: tuple[Path, ...]) -> dict[str, Path]:
-    """Return the models that a service is started with, by their names.
-
-    Raises
-    ------
-    StorageError
-        There is no model in a directory.
-    ParameterError
-        A name cannot be part of an address, or two are the same.
-    """
-    places: dict[str, Path] = {}
-    for place in models:
-        read_manifest(place)
-        name = place.resolve().name.lower()
-        if not re.fullmatch(NAME, name):
-            raise ParameterError(
-                f"{place} would be served as {name!r}, which cannot be part of an address; expected a "
-                "directory of small letters, digits, - and _"
-            )
-        if name in places:
-            raise ParameterError(f"{places[name]} and {place} would both be served as {name!r}; rename one")
-        places[name] = place.absolute()
-    return places
 
 
 class ModelShelf:

@@ -346,8 +346,8 @@ async def get_customer(
         names = [name for name in row if name != "unique_id"]
         title = say("Customer {id}: when is the next visit?", id=key)
         about = say(
-            "Bars: how likely each week is for the next visit, if there is one; four times out of five it "
-            "is a dark one. Strokes: the visits so far."
+            "Bars: how likely each day or week is for the next visit, if there is one; four times out of "
+            "five it is a dark one. Strokes: the visits so far."
         )
         draw = functools.partial(plotting.plot_next_event, forecaster, key)
         chart = _unless_refused(lambda: picture(draw(), say, title, about))

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+import vl_convert
+
 from foretell.i18n import Translator
 from foretell.plotting.charts import Chart
 
@@ -48,6 +50,9 @@ def picture(chart: Chart, say: Translator, title: str, about: str = "") -> Pictu
     spec.pop("title", None)
     shared = {name: spec[name] for name in _SHARED if name in spec}
     shared["config"] = {**shared.get("config", {}), "background": "transparent"}
+    if say.language == "zh":
+        locale = vl_convert.get_time_format_locale("zh-CN")  # names of months and days
+        shared["usermeta"] = {"embedOptions": {"timeFormatLocale": locale}}
     parts = []
     for part in _parts(spec):
         heading = part.pop("title", None)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import polars as pl
 import sqlalchemy as sa
 
+from foretell.core.contracts import Kind
 from foretell.core.time import UNIT_SECONDS
 from foretell.data.events import read_events
 from foretell.data.files import head_of_file
-from foretell.data.rows import likely_columns
 from foretell.data.series import read_series
 from foretell.errors import DataError, EmptyLogError, ForetellError, ParameterError, SourceError
 from foretell.serve.bodies import CompareAsk, DatabaseAsk, FitAsk, Reading
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 HEAD: Final = 5  # rows
 _SERVERS: Final = ("postgresql", "postgres", "mysql", "mariadb")
+_OURS: Final = ("auto", "network", "prior")
 _COMPARED: Final = {
     "events": ("prior", "pareto/nbd", "bg/nbd", "repeat rate", "mean gap"),
     "series": ("prior", "seasonal naive", "naive", "drift"),
@@ -66,11 +67,6 @@ def head(source: Source, sheet: str | None = None) -> pl.DataFrame:
         return head_of_file(source.rows, HEAD, sheet)
     except ForetellError as error:
         raise type(error)(source.said(str(error))) from error
-
-
-def likely(columns: list[str]) -> dict[str, str]:
-    """Return which columns look like what is needed, by their names."""
-    return likely_columns(columns)
 
 
 def read(source: Source, how: Reading) -> EventLog | Panel:
@@ -119,14 +115,8 @@ def read_later(source: Source, how: Reading, log: EventLog, as_of: str | None) -
 
 def forecaster(ask: FitAsk, data: EventLog | Panel) -> Any:
     """Return the forecaster that a request asks for, unfitted."""
-    from foretell.evaluation.tasks import TASKS  # noqa: PLC0415  # brings the engine
-
-    models = TASKS[data.kind].models
-    ours = ask.by in {"auto", "network", "prior"}
-    if not ours and ask.by not in models:
-        raise ParameterError(f"by={ask.by!r}; expected auto, network, prior, or one of {', '.join(models)}")
-    model = TASKS[data.kind].build("foretell" if ours else ask.by)
-    settings: dict[str, object] = {"model": ask.by, "seed": ask.seed} if ours else {}
+    model: Any = _build(ask.by, data.kind)
+    settings: dict[str, object] = {"seed": ask.seed} if ask.by in _OURS else {}
     if data.kind == "series":
         if ask.horizon is None:
             raise ParameterError("horizon=None; expected how far to forecast, in steps or such as '4w'")
@@ -139,7 +129,7 @@ def forecaster(ask: FitAsk, data: EventLog | Panel) -> Any:
 def comparison(ask: CompareAsk, data: EventLog | Panel) -> tuple[object, int, list[Any]]:
     """Return the cut-off, the horizon and the models of a comparison: by default the last quarter."""
     names = ask.models or _COMPARED[data.kind]
-    models: list[Any] = [_compared(name, data) for name in names]
+    models: list[Any] = [_build(name, data.kind) for name in names]
     if data.kind == "series":
         panel = cast("Panel", data)
         shortest = int(panel.lengths.max())
@@ -158,14 +148,19 @@ def comparison(ask: CompareAsk, data: EventLog | Panel) -> tuple[object, int, li
     return log.date(log.as_of - ticks), ticks, models
 
 
-def _compared(name: str, data: EventLog | Panel) -> Any:
-    from foretell.evaluation.tasks import TASKS  # noqa: PLC0415  # brings the engine
+def _build(name: str, kind: Kind) -> Any:
+    """Return a model by its name: one of ours, a statistic or a rule."""
+    if name in _OURS and kind == "events":
+        # Without the models of the other question, and the engine, which prior answers do without.
+        from foretell.events.forecaster import EventForecaster  # noqa: PLC0415
 
-    task = TASKS[data.kind]
-    if name in {"auto", "network", "prior"}:
+        return EventForecaster(model=name)
+    from foretell.evaluation.tasks import TASKS  # noqa: PLC0415
+
+    task = TASKS[kind]
+    if name in _OURS:
         return task.build("foretell").set_params(model=name)
     if name not in task.models:
-        raise ParameterError(
-            f"models has {name!r}; expected auto, network, prior, or {', '.join(task.models)}"
-        )
+        known = ", ".join([*_OURS, *task.models])
+        raise ParameterError(f"there is no model {name!r}; expected one of {known}")
     return task.build(name)

@@ -11,10 +11,8 @@ from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from foretell.errors import StorageError
-from foretell.serve.app import make_app
-from foretell.serve.models import places_of
 from foretell.serve.settings import ServeConfig
-from foretell.serve.store import Store
+from foretell.serve.store import Store, places_of
 from foretell.serve.watch import log_in_json
 
 _GRACE = 10  # seconds in which requests are answered that have come before it stops
@@ -79,5 +77,7 @@ def serve(config: ServeConfig, ready: Callable[[str], None]) -> None:
 
 def _worker(config: ServeConfig) -> ASGIApp:
     """Return the application of a worker, which may be a process that knows of no log yet."""
+    from foretell.serve.app import make_app  # noqa: PLC0415  # the process that starts workers needs none
+
     log_in_json()
     return make_app(config)

@@ -23,7 +23,7 @@ from typing import IO, Final
 from foretell.data.files import kind_of
 from foretell.data.sinks import beside
 from foretell.errors import ParameterError, SourceError, StorageError
-from foretell.storage.files import MANIFEST
+from foretell.storage.files import MANIFEST, read_manifest
 
 NAME: Final = r"[a-z0-9][a-z0-9_-]{0,63}"  # of a model
 KEY: Final = r"[0-9a-f]{32}"  # of a file or a job
@@ -238,3 +238,28 @@ def _check_unpacked(path: Path, label: str, most: int) -> None:
                         raise too_large
     except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise SourceError(f"{label} cannot be unpacked: {error}; check that it is whole") from error
+
+
+def places_of(models: tuple[Path, ...]) -> dict[str, Path]:
+    """Return the models that a service is started with, by their names.
+
+    Raises
+    ------
+    StorageError
+        There is no model in a directory.
+    ParameterError
+        A name cannot be part of an address, or two are the same.
+    """
+    places: dict[str, Path] = {}
+    for place in models:
+        read_manifest(place)
+        name = place.resolve().name.lower()
+        if not re.fullmatch(NAME, name):
+            raise ParameterError(
+                f"{place} would be served as {name!r}, which cannot be part of an address; expected a "
+                "directory of small letters, digits, - and _"
+            )
+        if name in places:
+            raise ParameterError(f"{places[name]} and {place} would both be served as {name!r}; rename one")
+        places[name] = place.absolute()
+    return places

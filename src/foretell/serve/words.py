@@ -91,7 +91,8 @@ def spelled(value: object, column: str = "") -> str:
     if isinstance(value, float):
         if column.startswith("p_"):
             return f"{100 * value:.0f} %"
-        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
+        whole = abs(value) >= 100 or value.is_integer()
+        return f"{value:,.0f}" if whole else f"{value:.2f}"
     if isinstance(value, dt.datetime) and value.time() == dt.time():
         return value.date().isoformat()
     return (
