@@ -13,6 +13,8 @@ import polars as pl
 from foretell.core import FloatArray, IntArray
 from foretell.core.constraints import Constraint, Steps, as_quantiles, check, check_whole
 from foretell.core.contracts import Kind, Outlook, State
+from foretell.core.journal import JOURNAL
+from foretell.core.progress import Watch
 from foretell.data.log import EventLog, training_log
 from foretell.data.panel import Panel, check_panel, training_panel
 from foretell.data.state import log_from_state, log_state, panel_from_state, panel_state, with_data
@@ -123,7 +125,7 @@ class _Statistic(SavedForecaster):
         *,
         as_of: object = None,
         warm_start: None = None,
-        progress: Callable[..., None] | None = None,
+        progress: Watch[Any] = None,
     ) -> Self:
         """Fit to a log or a panel, up to a date of it; what comes later is not looked at.
 
@@ -137,6 +139,7 @@ class _Statistic(SavedForecaster):
         self._check_parameters()
         data = self._training_data(data, as_of)
         self._learn(data)
+        JOURNAL.info("%s fitted to %r", self._public_name(), data)
         setattr(self, self._data, data)
         return self
 

@@ -134,8 +134,7 @@ def fit(
     data = question.read(read)
     if horizon is not None:
         question.prepare(forecaster, question.horizon(horizon, data))
-    with terminal.training_progress() as progress:
-        forecaster.fit(data, progress=progress)  # type: ignore[arg-type]  # of one question
+    forecaster.fit(data)  # type: ignore[arg-type]  # of one question
     _save(question, forecaster, out, as_json=as_json)
 
 
@@ -402,16 +401,14 @@ def tune(
     )
     data = question.read(read)
     length = None if horizon is None else _prepare(question, [forecaster], horizon, data)
-    with terminal.search_progress() as progress:
-        result = run(
-            data,
-            space,
-            model=forecaster,  # type: ignore[arg-type]  # without --model it is one of ours
-            horizon=length,
-            objective=search.objective,
-            search=config,
-            progress=progress,
-        )
+    result = run(
+        data,
+        space,
+        model=forecaster,  # type: ignore[arg-type]  # without --model it is one of ours
+        horizon=length,
+        objective=search.objective,
+        search=config,
+    )
     terminal.show_table(result.table(), title="Trials, the best first")
     terminal.tell(str(result))
     result.model.save(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,17 +15,15 @@ from foretell.errors import ParameterError, StorageError
 
 if TYPE_CHECKING:
     import polars as pl
-    import rich.progress
 
-    from foretell.evaluation.tuning import SearchProgress
-    from foretell.nn.training import Progress
     from foretell.plotting.charts import Chart
 
 T = TypeVar("T")
 
 
 def say(message: object) -> None:
-    """Write a message for the reader to stderr."""
+    """Write a message for the reader to stderr, and to the library's logger."""
+    logging.getLogger("foretell").info("%s", message)
     sys.stderr.write(f"{message}\n")
 
 
@@ -34,71 +33,21 @@ def tell(data: str) -> None:
 
 
 @contextlib.contextmanager
-def _bars(before: Sequence[str], after: Sequence[str]) -> Iterator[rich.progress.Progress | None]:
-    """Give bars, with texts before and after, that vanish at the end; None where stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich import progress  # noqa: PLC0415  # only a terminal needs it
-    from rich.console import Console  # noqa: PLC0415
-
-    columns: list[str | progress.ProgressColumn] = [*before, progress.BarColumn(), *after]
-    with progress.Progress(
-        *columns, progress.TimeElapsedColumn(), console=Console(stderr=True), transient=True
-    ) as bars:
-        yield bars
-
-
-@contextlib.contextmanager
-def training_progress() -> Iterator[Callable[[Progress], None] | None]:
-    """Give a callback for ``fit`` that draws a bar for each member; None where stderr is not a terminal."""
-    epochs = "epoch {task.completed:.0f} of at most {task.total:.0f}"
-    with _bars(["{task.description}"], [epochs, "{task.fields[loss]}"]) as bars:
-        if bars is None:
-            yield None
-            return
-        tasks: dict[int, rich.progress.TaskID] = {}
-
-        def show(epoch: Progress) -> None:
-            # Members train side by side: each has a bar.
-            if epoch.member not in tasks:
-                label = f"network {epoch.member + 1}"
-                tasks[epoch.member] = bars.add_task(label, total=epoch.epochs, loss="")
-            loss = f"loss {epoch.validation_loss:.4f}"
-            bars.update(tasks[epoch.member], completed=epoch.epoch + 1, loss=loss)
-
-        yield show
-
-
-@contextlib.contextmanager
-def search_progress() -> Iterator[Callable[[SearchProgress], None] | None]:
-    """Give a callback for `foretell.tune` that draws a bar; None where stderr is not a terminal."""
-    with _bars([], ["trial {task.completed:.0f} of {task.total:.0f}", "{task.fields[best]}"]) as bars:
-        if bars is None:
-            yield None
-            return
-        task = bars.add_task("search", total=1, best="")
-
-        def show(search: SearchProgress) -> None:
-            best = "" if search.best is None else f"best {search.best:.4g}"
-            bars.update(task, completed=search.done, total=search.trials, best=best)
-
-        yield show
-
-
-@contextlib.contextmanager
 def partition_progress() -> Iterator[Callable[[int, int], None]]:
     """Give a callback that draws a bar; where stderr is not a terminal, a line for each tenth."""
-    with _bars([], ["partition {task.completed:.0f} of {task.total:.0f}"]) as bars:
-        task = None if bars is None else bars.add_task("partitions", total=1)
+    from foretell.core.progress import bars, is_watched  # noqa: PLC0415  # numpy comes with it
 
-        def show(done: int, total: int) -> None:
-            if bars is not None and task is not None:
-                bars.update(task, completed=done, total=total)
-            elif done * 10 // total > (done - 1) * 10 // total:
-                say(f"{done:,} of {total:,} partitions")
+    if not is_watched():
+        yield _say_tenths
+        return
+    with bars([], ["partition {task.completed:.0f} of {task.total:.0f}"]) as drawn:
+        task = drawn.add_task("partitions", total=1)
+        yield lambda done, total: drawn.update(task, completed=done, total=total)
 
-        yield show
+
+def _say_tenths(done: int, total: int) -> None:
+    if done * 10 // total > (done - 1) * 10 // total:
+        say(f"{done:,} of {total:,} partitions")
 
 
 @contextlib.contextmanager

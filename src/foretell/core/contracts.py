@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 import polars as pl
 
 from foretell.core import FloatArray, IntArray
+from foretell.core.progress import Watch
 from foretell.errors import ParameterError
 
 if TYPE_CHECKING:  # the contract speaks of logs, and needs none
@@ -128,7 +129,7 @@ class Forecaster(Protocol):
         *,
         as_of: object = None,
         warm_start: Any = None,
-        progress: Callable[..., None] | None = None,
+        progress: Watch[Any] = None,
     ) -> Self:
         """Learn from a log or a panel, up to a date; return the forecaster."""
 

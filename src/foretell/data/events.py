@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Sequence
 from typing import Final, Literal
 
@@ -11,6 +10,7 @@ import polars as pl
 
 from foretell.core import IntArray
 from foretell.core.constraints import as_names
+from foretell.core.journal import JOURNAL, warn
 from foretell.core.time import UNIT_SECONDS, Unit
 from foretell.data.event_values import distinct, merged, netted, with_marks, without_refunds
 from foretell.data.log import EventLog, Merge, RefundRule, RepeatRule
@@ -116,7 +116,7 @@ def _without_strays(
             if int(stray.sum()) <= most and gaps[k] > 3 * rest.max(initial=1):
                 edge = "as_of" if late else "start"
                 shown = frame[TIME].filter(stray).cast(pl.Datetime("us")).dt.date()
-                warnings.warn(
+                warn(
                     f"{int(stray.sum())} of {len(frame):,} events of {tally.origin} lie years "
                     f"{'after' if late else 'before'} all others, such as one on {shown[0]} in the column "
                     f"{columns.time!r}: left out; if they are right, name the {'last' if late else 'first'} "
@@ -147,7 +147,7 @@ def _tell_coarse_dates(days: IntArray) -> None:
         said = f"a {_DAYS[int(weekday[n.argmax()])]}: the dates may be those of weeks"
     else:
         return
-    warnings.warn(
+    warn(
         f"the {len(days):,} events are dated on {said}. Forecasts keep to such days; a horizon that reaches "
         "none of them has no visits",
         CalendarWarning,
@@ -333,4 +333,6 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
         holidays=holidays,
         chunk_rows=chunk_rows,
     )
-    return assemble(read_rows(source, columns, options, query=query, table=table), columns, options)
+    log = assemble(read_rows(source, columns, options, query=query, table=table), columns, options)
+    JOURNAL.info("%r: %s", log, log.report)
+    return log

@@ -12,6 +12,7 @@ import polars as pl
 from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.constraints import as_names
 from foretell.core.grid import Frequency, Grid
+from foretell.core.journal import JOURNAL
 from foretell.core.ragged import to_offsets
 from foretell.data.panel import Covariates, Panel, seen_only
 from foretell.data.periodicity import fit_grid
@@ -400,4 +401,6 @@ def read_series(  # noqa: PLR0913  # one keyword for each way that rows are writ
         chunk_rows=chunk_rows,
         reads_ahead=bool(columns.future),
     )
-    return assemble_panel(read_rows(source, columns, options, query=query, table=table), columns, options)
+    panel = assemble_panel(read_rows(source, columns, options, query=query, table=table), columns, options)
+    JOURNAL.info("%r: %s", panel, panel.report)
+    return panel

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Final
 
 import numpy as np
 import polars as pl
 
 from foretell.core import BoolArray, FloatArray, IntArray
+from foretell.core.journal import warn
 from foretell.data.report import Tally, brief
 from foretell.errors import OutlierWarning
 
@@ -56,7 +56,7 @@ def without_stray_values(
 
 def tell_stray(name: str, origin: str, count: int, example: str) -> None:
     """Warn of values that stay though they are far from all others."""
-    warnings.warn(
+    warn(
         f"{count} of the values of {name!r} in {origin} {'is' if count == 1 else 'are'} {REASON}, such as "
         f"{example}: kept; correct them, or take them for missing by strays='missing'",
         OutlierWarning,
@@ -71,7 +71,7 @@ def tell_crowd(owner: IntArray, ids: pl.Series, tally: Tally) -> None:
     if np.count_nonzero(counts) < _CUSTOMERS or counts[most] < max(_SHARE * len(owner), SURE):
         return
     customer = ids[most]
-    warnings.warn(
+    warn(
         f"{counts[most]:,} of the {len(owner):,} rows of {tally.origin} are of one customer, "
         f"{brief(customer)!r}: kept; if that is no customer, but guests or a till, leave it out by "
         f"exclude=[{customer!r}]",

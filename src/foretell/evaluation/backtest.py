@@ -275,8 +275,10 @@ class _Backtest:
         data = self.folds.training(fold, sliding=self.config.training == "sliding")
         model = _fresh(template)
         how: dict[str, object] = {} if self.on_epoch is None else {"progress": self.on_epoch}
-        if self.config.refit == "warm" and previous is not None and getattr(model, "starts_warm", False):
-            how["warm_start"] = previous
+        if getattr(model, "starts_warm", False):  # ours: a bar for each of many fits says nothing
+            how.setdefault("progress", False)
+            if self.config.refit == "warm" and previous is not None:
+                how["warm_start"] = previous
         model.fit(data, **how)
         return model
 

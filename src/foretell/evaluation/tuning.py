@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from foretell.core.constraints import Instance, Maybe, check
 from foretell.core.contracts import Figure
+from foretell.core.progress import Watch, watch_search
 from foretell.data.log import EventLog
 from foretell.data.panel import Panel
 from foretell.errors import ParameterError
@@ -105,7 +105,7 @@ def tune(
     horizon: str | int | None = None,
     objective: str | None = None,
     search: SearchConfig | None = None,
-    progress: Callable[[SearchProgress], None] | None = None,
+    progress: Watch[SearchProgress] = None,
 ) -> SearchResult:
     """Search settings, then fit the best ones to all data.
 
@@ -126,8 +126,9 @@ def tune(
     objective : str
         A figure of the evaluation; by default ``"rmse"`` of visits and ``"mase"`` of series.
     search : SearchConfig, optional
-    progress : callable, optional
-        Called with a `SearchProgress` after each trial.
+    progress : callable or bool, optional
+        Called with a `SearchProgress` after each trial. By default a bar shows them on a terminal and in a
+        notebook; False draws none.
 
     Raises
     ------
@@ -156,9 +157,9 @@ def tune(
     search = search or SearchConfig()
     trainee = Trainee.of(data, model, horizon, objective)
     searched = SearchSpace(space, trainee.model)
-    with quiet_optuna():
+    with quiet_optuna(), watch_search(progress) as told:
         study = open_study(search, trainee.describe(searched))
-        Trials(study, trainee, searched, search, progress).run()
+        Trials(study, trainee, searched, search, told).run()
         trials = study.get_trials(deepcopy=False)
         if not any(trial.state.name == "COMPLETE" for trial in trials):
             why = [trial.user_attrs["why"] for trial in trials if "why" in trial.user_attrs]
@@ -166,7 +167,7 @@ def tune(
         best = study.best_trial
     settings = searched.settings(best.params)
     fitted = with_settings(trainee.model, settings)
-    fitted.fit(data)  # type: ignore[arg-type]  # the trainee has checked that they go together
+    fitted.fit(data, progress=None if progress is None else False)  # type: ignore[arg-type]  # the trainee has checked that they go together
     return SearchResult(trainee.objective, settings, best.user_attrs["figure"], fitted, study)
 
 

@@ -23,6 +23,7 @@ from foretell.core.constraints import (
     check,
 )
 from foretell.core.contracts import Outlook, State
+from foretell.core.progress import Watch
 from foretell.core.time import period_edges
 from foretell.data.log import EventLog
 from foretell.data.tables import (
@@ -138,7 +139,7 @@ class EventForecaster(CountForecasts):
         *,
         as_of: object = None,
         warm_start: Self | None = None,
-        progress: Callable[[Progress], None] | None = None,
+        progress: Watch[Progress] = None,
     ) -> Self:
         """Fit to a log; see `NetworkForecaster.fit`."""
         self._check_parameters()

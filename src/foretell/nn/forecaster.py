@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-import warnings
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.core.constraints import as_levels
+from foretell.core.journal import JOURNAL, warn
+from foretell.core.progress import Watch, watch_training
 from foretell.errors import ParameterError, SmallDataWarning
 from foretell.nn.backend import is_layer
 from foretell.nn.custom import OwnNetwork
@@ -82,7 +84,7 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
         *,
         as_of: object = None,
         warm_start: Self | None = None,
-        progress: Callable[[Progress], None] | None = None,
+        progress: Watch[Progress] = None,
     ) -> Self:
         """Fit to a log, or to a panel.
 
@@ -95,8 +97,9 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
         warm_start : forecaster, optional
             A fitted one of the same settings, other than the seed and the training: training goes on from its
             weights, with few epochs.
-        progress : callable, optional
-            Called with a `Progress` after each epoch of each member.
+        progress : callable or bool, optional
+            Called with a `Progress` after each epoch of each member. By default a bar shows them, on a
+            terminal and in a notebook; False draws none.
         """
         self._check_parameters()
         data = self._training_data(data, as_of)
@@ -105,7 +108,10 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
             self._check_alike(warm_start, data)
             if warm_start.auto_ is not None and warm_start.auto_.too_little_data != untrained:
                 warm_start = None  # it was not trained, or there is too little to train it further
-        learned = self._learn(data, earlier=warm_start, train=not untrained, progress=progress)
+        started = time.perf_counter()
+        with watch_training(progress) as told:
+            learned = self._learn(data, earlier=warm_start, train=not untrained, progress=told)
+        JOURNAL.info("%s fitted to %r in %.1f s", self._public_name(), data, time.perf_counter() - started)
         self.model_, self.auto_ = learned
         return self._keep(data)
 
@@ -149,7 +155,7 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
         size, (least, what, instead) = self._size(data), self._least
         if size >= least:
             return False
-        warnings.warn(
+        warn(
             f"{size} {what} are too few for the network to learn from (fewer than {least}): model='auto' "
             f"falls back on {instead}",
             SmallDataWarning,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 
 from foretell.core.constraints import Constraint, Maybe, Number, OneOf, Text, Whole, check, check_fields
+from foretell.core.journal import warn
 from foretell.errors import ParameterError
 from foretell.nn.arrays import ACTIVATIONS
 from foretell.nn.backend import Cell, Model, is_layer, keras
@@ -106,7 +106,7 @@ class NetworkConfig:
         check_fields(self, {"dropout": Maybe(share), "recurrent_dropout": share})
         self._check_activations()
         if self.layers is not TASK and self.layers > _ADVISED_LAYERS:
-            warnings.warn(
+            warn(
                 f"layers={self.layers}: 1 to 3 recurrent layers are advised; more cost time and data and "
                 "seldom forecast better",
                 stacklevel=3,

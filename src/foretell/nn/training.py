@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.core import IntArray
+from foretell.core.journal import JOURNAL
 from foretell.nn.backend import Array, Tree, Weights, jax, jitted, jnp, side_by_side
 from foretell.nn.optimizer import Hyperparameters, Optimizer, dropping, program_of
 from foretell.nn.samplers import Learner, ModelSampler, Runs
@@ -54,9 +56,16 @@ def reporter(
     progress: Callable[[Progress], None] | None, member: int, epochs: int, n_held_out: int = 1
 ) -> Report | None:
     """Return what tells a callback of a member's epochs; a summed validation loss is divided by a number."""
-    if progress is None:
+    if progress is None and not JOURNAL.isEnabledFor(logging.DEBUG):
         return None
-    return lambda epoch, loss, value: progress(Progress(member, epoch + 1, epochs, loss, value / n_held_out))
+
+    def report(epoch: int, loss: float, value: float) -> None:
+        done = Progress(member, epoch + 1, epochs, loss, value / n_held_out)
+        JOURNAL.debug("%s", done)
+        if progress is not None:
+            progress(done)
+
+    return report
 
 
 class Sampler(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ import polars as pl
 
 from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.constraints import Number, Whole, check
+from foretell.core.journal import warn
 from foretell.data.times import TimeReader
 from foretell.errors import DataError, LeakageWarning, ParameterError
 
@@ -197,7 +197,7 @@ def split_random(customers: npt.ArrayLike, *, share: float = 0.2, seed: int = 0)
     _check(share, len(whose), "windows")
     rng = np.random.default_rng(seed)
     if len(names) == 1:
-        warnings.warn(
+        warn(
             f"all {len(whose)} windows are of one customer: overlapping windows share values, so that the "
             "test shows numbers which the network was trained on; split_by_time does not",
             LeakageWarning,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from typing import Final
 
 import numpy as np
 
 from foretell.core import BoolArray, FloatArray
 from foretell.core.contracts import Described
+from foretell.core.journal import warn
 from foretell.core.ragged import flat_ranges
 from foretell.data.panel import Covariates, Panel
 from foretell.data.state import refuse
@@ -127,7 +127,7 @@ def say_what_is_not_given(panel: Panel, steps: int, instead: str) -> None:
         if any_
     ]
     lacking = int(missing.any(axis=2).sum())
-    warnings.warn(
+    warn(
         f"{', '.join(names)}: not known ahead for {lacking:,} of {missing[..., 0].size:,} steps that are "
         f"forecast, where {instead}; give the rows after the end of each series, with empty targets",
         CovariateWarning,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -14,6 +13,7 @@ import polars as pl
 from foretell.core import FloatArray
 from foretell.core.constraints import Constraint, Flag, Instance, Maybe, OneOf, Seed, Steps, Whole, check
 from foretell.core.contracts import Kind, State
+from foretell.core.journal import warn
 from foretell.data.panel import Panel, check_panel, training_panel
 from foretell.data.state import panel_from_state
 from foretell.data.tables import SeriesBlocks, forecast_table, quantiles_for
@@ -183,7 +183,7 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
             further = train_further(data, earlier.model_, training, seed=seed, progress=progress)
             if further is not None:
                 return further, chosen
-            warnings.warn(
+            warn(
                 "the panel's covariates are coded in other widths than those of warm_start, such as a "
                 "category more or less: the networks are trained from the start",
                 stacklevel=3,
@@ -410,7 +410,7 @@ def _say_what_is_short(panel: Panel, steps: int) -> None:
     """Warn where no series is long enough to hold back a horizon and to learn from two."""
     longest = int(panel.lengths.max())
     if longest < 3 * steps:
-        warnings.warn(
+        warn(
             f"the longest series has {longest} steps, fewer than three times the horizon of {steps}: the "
             f"network was tried on {longest // 3} steps only; intervals farther ahead follow how far the "
             "simple rule, the value of a season ago, has erred",

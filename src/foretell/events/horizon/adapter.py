@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NoReturn, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ import polars as pl
 
 from foretell.core import FloatArray, IntArray
 from foretell.core.contracts import Outlook, State
+from foretell.core.progress import Watch
 from foretell.core.time import period_edges
 from foretell.data.log import EventLog
 from foretell.data.tables import named_horizons
@@ -53,7 +54,7 @@ class HorizonEvents(EventForecaster):
         *,
         as_of: object = None,
         warm_start: Self | None = None,
-        progress: Callable[..., None] | None = None,
+        progress: Watch[Any] = None,
     ) -> Self:
         """Summarise the shop by its log, up to a date; the head goes on to learn from earlier origins."""
         if not self.answers_any_horizon:  # its settings have been changed

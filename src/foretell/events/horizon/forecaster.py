@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -16,6 +16,7 @@ from foretell.baselines.statistic import EventFormulas
 from foretell.core import FloatArray, IntArray
 from foretell.core.constraints import Whole, as_levels, check
 from foretell.core.contracts import Arrays, Described, Outlook, State
+from foretell.core.progress import Watch
 from foretell.core.time import UNIT_SECONDS, interval_ticks, period_edges
 from foretell.data.log import EventLog
 from foretell.data.tables import asked_customers
@@ -94,7 +95,7 @@ class HorizonForecaster(EventFormulas[Standing]):
         *,
         as_of: object = None,
         warm_start: Any = None,
-        progress: Callable[..., None] | None = None,
+        progress: Watch[Any] = None,
     ) -> Self:
         """Summarise the shop by its log, up to a date; nothing later is looked at."""
         super().fit(data, as_of=as_of, warm_start=warm_start, progress=progress)
