@@ -15,7 +15,7 @@ from starlette.responses import Response
 from foretell._version import __version__
 from foretell.data.rows import likely_columns
 from foretell.data.tables import typed_ids
-from foretell.errors import ParameterError
+from foretell.errors import ForetellError, ParameterError
 from foretell.serve import answers, reading
 from foretell.serve.bodies import (
     CompareAsk,
@@ -106,7 +106,13 @@ async def get_models(request: Request) -> Models:
     service = service_of(request)
 
     def work() -> Models:
-        return Models(models=[service.shelf.get(name).about for name in service.shelf.names()])
+        found, unreadable = [], {}
+        for name in service.shelf.names():
+            try:
+                found.append(service.shelf.about(name))
+            except ForetellError as error:
+                unreadable[name] = str(error)
+        return Models(models=found, unreadable=unreadable)
 
     return await service.desk.do(work)
 
@@ -220,6 +226,7 @@ async def post_source(
 ) -> SourceAbout:
     """Take a file, whose name says by its ending what it holds; return its columns and first rows."""
     service = service_of(request)
+    await run_in_threadpool(service.make_room)
     with service.store.receive(name, service.config.limits.unpacked) as (file, key):
         async for block in request.stream():
             await run_in_threadpool(file.write, block)
@@ -236,6 +243,7 @@ async def post_database(request: Request, ask: DatabaseAsk) -> SourceAbout:
     service = service_of(request)
 
     def work() -> SourceAbout:
+        service.make_room()
         source = reading.remember_database(service.store, ask)
         try:
             return about_source(source)

@@ -9,8 +9,9 @@ import signal
 from collections.abc import AsyncIterator
 
 import anyio
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -27,6 +28,7 @@ from foretell.serve.settings import ServeConfig
 from foretell.serve.store import NotThereError, Store, places_of
 from foretell.serve.watch import LOG, Counters
 
+_BEARER = HTTPBearer(auto_error=False)  # the guard has looked; this says so in the description
 _LEAVE_EVERY = 1.0  # seconds, after which other workers know the counts of this one
 
 
@@ -53,6 +55,10 @@ class Service:
         self.shelf = ModelShelf(self.store, places_of(config.models))
         self.desk = Desk(config.limits.seconds)
         self.counters = Counters(self.store.figures)
+
+    def make_room(self) -> None:
+        """Let go of the oldest files where too many are kept, but for those that jobs wait for."""
+        self.store.make_room({str(job.asked.get("source")) for job in self.jobs.last() if not job.over})
 
     def metrics(self) -> str:
         """Return the figures of all workers."""
@@ -114,7 +120,7 @@ def make_app(config: ServeConfig) -> ASGIApp:
     )
     app.state.service = service
     app.include_router(api.health)
-    app.include_router(api.api)
+    app.include_router(api.api, dependencies=[] if config.token is None else [Depends(_BEARER)])
     app.include_router(page.root)
     app.include_router(page.page)
     app.add_exception_handler(ForetellError, _told)

@@ -187,9 +187,10 @@ class ModelAbout(BaseModel):
 
 
 class Models(BaseModel):
-    """All models."""
+    """All models, and why some cannot be read."""
 
     models: list[ModelAbout]
+    unreadable: dict[str, str]
 
 
 class ExplanationAbout(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import http.cookies
@@ -10,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -36,6 +37,8 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+_RAW: Final = [(header.lower().encode(), value.encode()) for header, value in _HEADERS.items()]
 
 
 def failure(kind: str, message: str, status: int, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -78,10 +81,9 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = name
-                for header, value in _HEADERS.items():
-                    headers.setdefault(header, value)
+                given = {header for header, _ in message["headers"]}
+                own = [pair for pair in _RAW if pair[0] not in given]
+                message["headers"] = [*message["headers"], *own, (b"x-request-id", name.encode())]
             await send(message)
 
         try:
@@ -106,7 +108,7 @@ class Guard:
         """Return what is said to a request that is not let through."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if self._config.on_loopback and _hostname(f"//{host}") not in _LOCAL:
+        if self._config.token is None and _hostname(host) not in _LOCAL:
             # Another name for this machine is how a page elsewhere would reach what listens here alone.
             return failure("HostError", f"Host: {host[:100]}; expected localhost or 127.0.0.1", 421)
         if scope["method"] not in _SAFE and not _same_origin(headers, host):
@@ -170,8 +172,9 @@ def _same_origin(headers: Headers, host: str) -> bool:
     return origin is None or urlsplit(origin).netloc == host
 
 
-def _hostname(address: str) -> str | None:
+@functools.lru_cache(64)
+def _hostname(host: str) -> str | None:
     try:
-        return urlsplit(address).hostname
+        return urlsplit(f"//{host}").hostname
     except ValueError:
         return None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from foretell.forecasters import load
 from foretell.serve.bodies import ModelAbout
@@ -15,6 +17,8 @@ from foretell.storage.files import MANIFEST
 
 if TYPE_CHECKING:
     from foretell.serve.answers import Model
+
+_MOST_LOADED: Final = 16  # models in memory
 
 Version: TypeAlias = tuple[int, int, int]
 
@@ -51,7 +55,8 @@ class ModelShelf:
 
     def __init__(self, store: Store, places: Mapping[str, Path]) -> None:
         self._store, self._places = store, dict(places)
-        self._loaded: dict[str, Loaded] = {}
+        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._abouts: dict[str, tuple[Version, ModelAbout]] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -71,7 +76,22 @@ class ModelShelf:
     def ready(self, name: str) -> Loaded | None:
         """Return the newest version of a model if it is in memory; this takes no time."""
         loaded = self._loaded.get(name)
-        return loaded if loaded is not None and loaded.version == self._version(name) else None
+        if loaded is None or loaded.version != self._version(name):
+            return None
+        with contextlib.suppress(KeyError):  # another thread may have let go of it
+            self._loaded.move_to_end(name)
+        return loaded
+
+    def about(self, name: str) -> ModelAbout:
+        """Say what a model is; one that was read before need not be in memory.
+
+        Raises
+        ------
+        NotThereError
+            There is no such model.
+        """
+        known = self._abouts.get(name)
+        return known[1] if known is not None and known[0] == self._version(name) else self.get(name).about
 
     def get(self, name: str) -> Loaded:
         """Return the newest version of a model, which is read first if it is not in memory.
@@ -93,11 +113,15 @@ class ModelShelf:
                 model = load(self.place(name))
                 about = describe(name, model, own=self.is_own(name))
                 loaded = self._loaded[name] = Loaded(name, model, version, about)
+                self._abouts[name] = version, about
+            while len(self._loaded) > _MOST_LOADED:
+                self._loaded.popitem(last=False)
             return loaded
 
     def forget(self, name: str) -> None:
         """Let go of a model that is gone."""
         self._loaded.pop(name, None)
+        self._abouts.pop(name, None)
 
     def _version(self, name: str) -> Version:
         try:

@@ -173,7 +173,7 @@ async def get_home(request: Request) -> Response:
         models: list[Any] = []
         for name in service.shelf.names():
             try:
-                models.append(service.shelf.get(name).about)
+                models.append(service.shelf.about(name))
             except ForetellError as error:
                 models.append({"name": name, "broken": str(error)})
         return models, service.jobs.last(10)
@@ -191,6 +191,7 @@ async def post_source(request: Request) -> Response:
         if not isinstance(file, UploadFile) or not file.filename:
             raise ParameterError("no file was chosen; expected a table such as visits.csv")
         limits = service.config.limits
+        await run_in_threadpool(service.make_room)
         with service.store.receive(file.filename[-200:], limits.unpacked) as (kept, key):
             while block := await file.read(2**20):
                 await run_in_threadpool(kept.write, block)
@@ -202,6 +203,7 @@ async def post_database(request: Request) -> Response:
     """Take the address of a table."""
     service, form = service_of(request), await request.form()
     ask = _asked(DatabaseAsk, url=_text(form, "url"), table=_text(form, "table"))
+    await run_in_threadpool(service.make_room)
     source = await service.desk.do(lambda: remember_database(service.store, ask))
     return RedirectResponse(f"/page/sources/{source.key}", 303)
 

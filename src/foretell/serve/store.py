@@ -16,13 +16,13 @@ import secrets
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Final
 
 from foretell.data.files import kind_of
 from foretell.data.sinks import beside
-from foretell.errors import ParameterError, SourceError, StorageError
+from foretell.errors import ForetellError, ParameterError, SourceError, StorageError
 from foretell.storage.files import MANIFEST, read_manifest
 
 NAME: Final = r"[a-z0-9][a-z0-9_-]{0,63}"  # of a model
@@ -161,7 +161,6 @@ class Store:
                 f"the ending of {label!r} says nothing about what it holds; expected a name such as "
                 "visits.csv, visits.csv.gz, visits.parquet or visits.xlsx"
             )
-        self._check_room()
         key = secrets.token_hex(16)
         place = self.sources / key
         place.mkdir(mode=0o700)
@@ -174,13 +173,14 @@ class Store:
                 os.fsync(file.fileno())
             _check_unpacked(place / name, label, unpacked)
             self._describe(key, {"label": label, "file": name})
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(place, ignore_errors=True)
+            if isinstance(error, OSError) and not isinstance(error, ForetellError):
+                raise StorageError(f"{label} cannot be kept: {error.strerror or error}") from error
             raise
 
     def remember_database(self, url: str, label: str, table: str | None, query: str | None) -> Source:
         """Keep where a database is; only the owner of the folder can read it."""
-        self._check_room()
         key = secrets.token_hex(16)
         (self.sources / key).mkdir(mode=0o700)
         self._describe(key, {"label": label, "url": url, "table": table, "query": query})
@@ -212,9 +212,13 @@ class Store:
         path = self.results / f"{key}.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
-    def _check_room(self) -> None:
-        if sum(1 for _ in self.sources.iterdir()) >= MOST_SOURCES:
-            raise SourceError(f"{MOST_SOURCES} files and tables are kept already; remove some of them first")
+    def make_room(self, needed: Collection[str]) -> None:
+        """Remove the oldest sources where too many are kept, but for those that are needed."""
+        kept = [path for path in self.sources.iterdir() if (path / "about.json").exists()]
+        kept.sort(key=lambda path: path.stat().st_mtime)
+        for path in kept[: max(len(kept) + 1 - MOST_SOURCES, 0)]:
+            if path.name not in needed:
+                self.drop_source(path.name)
 
     def _describe(self, key: str, about: dict[str, str | None]) -> None:
         with beside(self.sources / key / "about.json") as file:
