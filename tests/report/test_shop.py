@@ -34,8 +34,8 @@ def test_the_page_has_every_part(written, model):
         "What the words mean",
     ]  # fmt: skip
     assert text.count('<figure class="live"') == text.partition("<script>")[0].count("</svg>") == 3
-    visits = outlook.expectations(model)[0].visits
-    assert f"expect about {visits:,.0f} visits" in text
+    week = outlook.expectations(model)[0]
+    assert f"expect about {week.visits:,.0f} visits, {week.new:,.0f} of them by customers" in text
     assert written.stat().st_size < 2_000_000
 
 

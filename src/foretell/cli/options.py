@@ -383,6 +383,11 @@ class TotalsOptions:
     of: Annotated[
         str | None, typer.Option("--of", help="Mark that is an amount: what is spent, not visits."), EVENTS
     ] = None
+    newcomers: Annotated[
+        bool,
+        typer.Option("--newcomers", help="With the customers who will come for the first time."),
+        EVENTS,
+    ] = False
 
 
 _cluster = _of("Beyond one machine")

@@ -196,6 +196,12 @@ class Events(_Question):
         chosen, split = typed_ids(log.ids, ask.id) if ask.id else None, cast("By", by[0]) if by else None
         forecaster = cast("EventForecaster", model)
         horizon = self.horizon(ask.horizon or "1mo", log)
+        if ask.newcomers:
+            from foretell.acquisition import predict_shop  # noqa: PLC0415
+
+            if chosen is not None or split == "group":
+                raise ParameterError("--newcomers are those of the whole shop: without --id and --by group")
+            return predict_shop(forecaster, horizon, split, levels, mark=ask.of)
         return predict_totals(forecaster, horizon, split, levels, chosen, ask.of)
 
     def spend(self, model: Model, ask: SpendOptions) -> pl.DataFrame:

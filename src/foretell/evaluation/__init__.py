@@ -11,6 +11,7 @@ from foretell.evaluation.calibration import (
 )
 from foretell.evaluation.evaluation import Evaluation
 from foretell.evaluation.referee import Verdict, judge
+from foretell.evaluation.spend import evaluate_spend
 
 __all__ = [
     "ConformalRecalibration",
@@ -19,6 +20,7 @@ __all__ = [
     "PITRecalibration",
     "Verdict",
     "coverage_by_level",
+    "evaluate_spend",
     "judge",
     "pit_histogram",
     "recalibration_on_last_fold",

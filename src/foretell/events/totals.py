@@ -189,7 +189,7 @@ def predict_totals(
     check("by", by, OneOf((None, "week", "month", "group")))
     as_levels(levels)
     ticks = log.ticks_of(horizon)
-    ends = _ends(log, ticks, by)
+    ends = period_ends(log, ticks, by)
     if by == "group" and log.groups is None:
         raise DataError("the log has no groups; read it with read_events(…, group='store_id')")
     # Errors are those of weeks: longer periods are made of them.
@@ -270,7 +270,7 @@ def sum_quantile(mean: FloatArray, variance: FloatArray, level: float) -> FloatA
     return np.where(quantile < 1e-6 * mean, 0.0, quantile)
 
 
-def _ends(log: EventLog, ticks: int, by: By | None) -> IntArray:
+def period_ends(log: EventLog, ticks: int, by: By | None) -> IntArray:
     """Return the ends of the periods asked for, in ticks after the as-of date."""
     if by == "week":
         return period_edges(ticks, 7 * UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit])

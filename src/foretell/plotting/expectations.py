@@ -9,28 +9,43 @@ import altair as alt
 import polars as pl
 
 from foretell.i18n import Translator
-from foretell.plotting.charts import BLUE, GREY, INK, VERMILION, WIDTH, Chart, finish
+from foretell.plotting.charts import BLUE, GREY, INK, ORANGE, VERMILION, WIDTH, Chart, finish
 
 _HEIGHT: Final = 240
 
 
 def plot_weeks(past: pl.DataFrame, ahead: pl.DataFrame, say: Translator) -> Chart:
-    """Draw the visits of weeks: ``ds`` and ``visits``, ahead also ``visits-lo-80`` and ``visits-hi-80``."""
+    """Draw the visits of weeks, and those to come: of newcomers upon those of today's customers.
+
+    Of the past ``ds`` and ``visits``; ahead ``ds``, ``known``, ``new`` (null where it cannot be told), and of
+    the sum ``visits``, ``visits-lo-80`` and ``visits-hi-80``.
+    """
     ahead = ahead.rename({"visits-lo-80": "low", "visits-hi-80": "high"})
-    x = alt.X("ds:T", title=None, axis=_dates(say))
+    named = {"known": say("today's customers"), "new": say("customers to come")}
+    parts = ahead.unpivot(list(named), index="ds", variable_name="who", value_name="count").drop_nulls()
+    parts = parts.with_columns(pl.col("who").replace(named), place=(pl.col("who") == "new").cast(pl.Int8))
     title, counts = say("visits per week"), alt.Axis(format=",d")
+    x = alt.X("ds:T", title=None, axis=_dates(say))
     y = alt.Y("visits:Q", title=title, scale=alt.Scale(zero=True), axis=counts)
     tips = [_day(say, say("week from")), alt.Tooltip("visits:Q", format=",.0f", title=say("visits"))]
     bounds = [
-        alt.Tooltip(f"{name}:Q", format=",.0f", title=title)
-        for name, title in (("low", say("at least (90 % sure)")), ("high", say("at most (90 % sure)")))
+        alt.Tooltip(f"{name}:Q", format=",.0f", title=what)
+        for name, what in (("low", say("at least (90 % sure)")), ("high", say("at most (90 % sure)")))
     ]
-    band = alt.Chart(ahead).mark_area(color=BLUE, opacity=0.2)
-    line = alt.Chart(ahead).mark_line(color=BLUE, strokeWidth=2.4, point=True)
+    scale = alt.Scale(domain=[*named.values()], range=[BLUE, ORANGE])
+    areas = alt.Chart(parts).mark_area(opacity=0.55)
+    areas = areas.encode(
+        x=x,
+        y=alt.Y("count:Q", title=title, stack=True),
+        color=alt.Color("who:N", title=None, scale=scale, legend=alt.Legend(orient="top")),
+        order="place:Q",
+    )
+    base = alt.Chart(ahead)
     layers = [
-        band.encode(x=x, y=alt.Y("low:Q", title=title), y2="high:Q"),
+        areas,
+        base.mark_rule(color=INK, strokeWidth=1.2).encode(x=x, y=alt.Y("low:Q", title=title), y2="high:Q"),
         alt.Chart(past).mark_line(color=INK, strokeWidth=1.6).encode(x=x, y=y, tooltip=tips),
-        line.encode(x=x, y=y, tooltip=[*tips, *bounds]),
+        base.mark_point(color=INK, filled=True, size=40).encode(x=x, y=y, tooltip=[*tips, *bounds]),
         _rule(ahead["ds"][:1]),
     ]
     return _finished(alt.layer(*layers), say("Visits per week: so far, and forecast"))

@@ -9,14 +9,15 @@ from typing import Final, Protocol, cast
 import numpy as np
 import polars as pl
 
+from foretell.acquisition import predict_shop
 from foretell.baselines.statistic import EventStatistic
 from foretell.core import IntArray
 from foretell.core.time import UNIT_SECONDS
 from foretell.data.log import EventLog
 from foretell.data.tables import CountModel
-from foretell.errors import EmptyLogError
+from foretell.errors import DataError, EmptyLogError
 from foretell.events.forecaster import EventForecaster
-from foretell.events.totals import predict_totals
+from foretell.events.totals import By, predict_totals
 
 _WEEK, _MONTH = 7, 30  # days
 _PAST_WEEKS, _WEEKS = 52, 13  # shown
@@ -41,16 +42,20 @@ class Expectation:
     days : int
     visits, low, high : float
         Expected, and the 80 % interval.
+    new : float or None
+        Those among them of customers who come for the first time in these days; None where the log is too
+        short to tell, and only the visits of today's customers are expected.
     before : int
-        Visits of the same customers in as many days before the as-of date.
+        Visits in as many days before the as-of date.
     year_ago : int or None
-        Of all customers in the same days a year ago; None where the log does not reach so far.
+        In the same days a year ago; None where the log does not reach so far.
     """
 
     days: int
     visits: float
     low: float
     high: float
+    new: float | None
     before: int
     year_ago: int | None
 
@@ -60,7 +65,7 @@ def expectations(model: CountModel) -> list[Expectation]:
     log, per_day = model.log_, ticks_a_day(model.log_)
     found = []
     for days in (_WEEK, _MONTH):
-        row = predict_totals(model, days * per_day).row(0, named=True)
+        row = _ahead(model, days * per_day, None).row(0, named=True)
         end = log.as_of - (365 - days) * per_day
         known = log.start <= end - days * per_day
         found.append(
@@ -69,6 +74,7 @@ def expectations(model: CountModel) -> list[Expectation]:
                 row["visits"],
                 row["visits-lo-80"],
                 row["visits-hi-80"],
+                row["new"],
                 visits_within(log, log.as_of, days * per_day),
                 visits_within(log, end, days * per_day) if known else None,
             )
@@ -76,16 +82,28 @@ def expectations(model: CountModel) -> list[Expectation]:
     return found
 
 
+def _ahead(model: CountModel, ticks: int, by: By | None) -> pl.DataFrame:
+    """Return the table of `predict_shop`; where newcomers cannot be told, ``new`` is null."""
+    try:
+        return predict_shop(model, ticks, by)
+    except DataError:
+        known = predict_totals(model, ticks, by)
+        blank = pl.lit(None, dtype=pl.Float64)
+        return known.with_columns(newcomers=blank, known="visits", new=blank)
+
+
 def weeks(model: CountModel) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the visits of whole weeks up to the as-of date, and those to come: ``ds``, ``visits`` …."""
+    """Return the visits of whole weeks up to the as-of date (``ds``, ``visits``), and those to come.
+
+    The latter as `predict_shop` has them; ``new`` is null where newcomers cannot be told.
+    """
     log, width = model.log_, _WEEK * ticks_a_day(model.log_)
     count = min((log.as_of - log.start + 1) // width, _PAST_WEEKS)
     ago = (log.as_of - log.times) // width
     past = np.bincount(ago[ago < count], minlength=count)[::-1]
     starts = log.as_of + 1 - width * np.arange(count, 0, -1)
-    ahead = predict_totals(model, _WEEKS * width, by="week")
     columns = {"ds": log.time_of(starts), "visits": pl.Series(past, dtype=pl.Float64)}
-    return pl.DataFrame(columns), ahead.drop("end")
+    return pl.DataFrame(columns), _ahead(model, _WEEKS * width, "week").drop("end")
 
 
 def newcomers(model: CountModel) -> pl.DataFrame:

@@ -40,7 +40,7 @@ def shop_html(model: ShopModel, say: Translator, earlier: dict[str, object] | No
     ]  # fmt: skip
     data: dict[str, object] = {
         "as_of": str(log.date(log.as_of)),
-        "weeks": ahead["visits"].to_list(),
+        "weeks": ahead["known"].to_list(),
         "shortlist": listed["unique_id"].to_list(),
     }
     return page(title, body, language=say.language, live=True, data=data)
@@ -52,11 +52,18 @@ def _section(heading: str, *parts: str) -> list[str]:
 
 def expectation_in_words(one: Expectation, say: Translator) -> str:
     """Say what to expect of some days, and whether that is more than before."""
-    text = say(
-        "In the next {days} days expect about {visits:,.0f} visits of today's customers; "
-        "four times out of five it is between {low:,.0f} and {high:,.0f}.",
-        days=one.days, visits=one.visits, low=one.low, high=one.high,
-    )  # fmt: skip
+    if one.new is None:
+        text = say(
+            "In the next {days} days expect about {visits:,.0f} visits of today's customers; "
+            "four times out of five it is between {low:,.0f} and {high:,.0f}.",
+            days=one.days, visits=one.visits, low=one.low, high=one.high,
+        )  # fmt: skip
+    else:
+        text = say(
+            "In the next {days} days expect about {visits:,.0f} visits, {new:,.0f} of them by customers who "
+            "are not known yet; four times out of five it is between {low:,.0f} and {high:,.0f}.",
+            days=one.days, visits=one.visits, new=one.new, low=one.low, high=one.high,
+        )  # fmt: skip
     if not one.before:
         return text
     change = one.visits / one.before - 1
@@ -77,22 +84,23 @@ def _expected(expected: list[Expectation], say: Translator) -> str:
             say("visits"): round(one.visits),
             say("at least (90 % sure)"): round(one.low),
             say("at most (90 % sure)"): round(one.high),
+            say("by new customers"): None if one.new is None else round(one.new),
             say("days before"): one.before,
             say("a year ago"): one.year_ago,
         }
         for one in expected
     ]
     hint = say(
-        "Expected are the visits of the customers known today; who comes for the first time is not among "
-        "them, but is counted in the columns of the past."
+        "A dash: the log is too short to tell. Where nothing is said of new customers, only the visits of "
+        "today's customers are expected."
     )
     return html_table(pl.DataFrame(rows)) + note(hint)
 
 
 def _weeks(past: pl.DataFrame, ahead: pl.DataFrame, say: Translator) -> str:
     caption = say(
-        "Black: all visits of each week so far. Blue: those to expect of today's customers; the band holds "
-        "four weeks out of five."
+        "Black: the visits of each week so far. Coloured: those to expect; the lines hold four weeks out of "
+        "five."
     )
     return live_picture(plot_weeks(past, ahead, say), "weeks", caption)
 

@@ -271,7 +271,8 @@ async def get_overview(request: Request, model: Name) -> Response:
     def work() -> dict[str, Any]:
         forecaster = cast("EventForecaster", loaded.model)
         past, ahead = outlook.weeks(forecaster)
-        named = dict(zip(ahead.columns, headings(ahead.columns, say), strict=True))
+        table = ahead.select("ds", "visits", "visits-lo-80", "visits-hi-80")
+        named = dict(zip(table.columns, headings(table.columns, say), strict=True))
         return {
             "sentences": [expectation_in_words(one, say) for one in outlook.expectations(forecaster)],
             "pictures": [
@@ -280,13 +281,13 @@ async def get_overview(request: Request, model: Name) -> Response:
                     say,
                     say("Visits per week: so far, and forecast"),
                     say(
-                        "Black: all visits of each week so far. Blue: those to expect of today's customers; "
-                        "the band holds four weeks out of five."
+                        "Black: the visits of each week so far. Coloured: those to expect; the lines hold "
+                        "four weeks out of five."
                     ),
                 )
             ],
             "columns": [say("week from"), *list(named.values())[1:]],
-            "rows": ahead.rows(),
+            "rows": table.rows(),
         }
 
     return show(request, "overview", about=loaded.about, **await service_of(request).desk.do(work))

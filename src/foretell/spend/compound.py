@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy import stats
 from scipy.special import betainc, betaincinv
 
 from foretell.core import FloatArray
@@ -90,6 +89,8 @@ class Spend(NamedTuple):
 
     def numbers(self) -> Numbers:
         """Return how many visits are paid, given that there is one."""
+        from scipy import stats  # noqa: PLC0415  # slow to load, and only intervals need it
+
         further = np.maximum(self.counts / np.maximum(1.0 - self.none, 1e-12) - 1.0, 1e-9)
         shape = 1.0 / self.rates.dispersion
         count = stats.nbinom(shape, shape / (shape + further))

@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from foretell.core.constraints import Number, check
 from foretell.core.time import UNIT_SECONDS, period_edges
@@ -127,6 +126,8 @@ def frequency_and_amount(log: EventLog, mark: str) -> tuple[float, float]:
     the number of visits and the amounts of a customer to be independent given the history of both, which
     such a correlation does not break.
     """
+    from scipy import stats  # noqa: PLC0415  # slow to load
+
     rates, counts = rates_of(log, mark), log.counts
     means = rates.per_visit[:-1]
     many = counts > 1

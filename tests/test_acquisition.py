@@ -1,0 +1,75 @@
+"""The shop's total with the customers to come: sums, parts, and an accuracy gate on a growing shop."""
+
+import numpy as np
+import polars as pl
+import pytest
+from benchmarks.growth import growing_shop, held
+
+import foretell as ft
+from foretell.acquisition import Newcomers, _stranger, _visits_of_newcomers, predict_shop
+from foretell.errors import DataError, ParameterError
+
+
+@pytest.fixture(scope="module")
+def model():
+    log = growing_shop(0)
+    return ft.baselines.ParetoNBD().fit(log.up_to(log.as_of - 90))
+
+
+def test_the_parts_add_up(model):
+    weeks, whole = predict_shop(model, 84, "week"), predict_shop(model, 84)
+    for table in (weeks, whole):
+        np.testing.assert_allclose(table["known"] + table["new"], table["visits"])
+        assert (table["visits-lo-80"] < table["visits"]).all()
+        assert (table["visits"] < table["visits-hi-80"]).all()
+    for name in ("newcomers", "known", "new"):
+        assert weeks[name].sum() == pytest.approx(whole[name][0])
+    assert (whole["new"] > whole["newcomers"]).all()
+
+
+def test_newcomers_come_once_and_then_as_the_model_says_of_a_new_customer(model):
+    """By hand: of one newcomer on the first day, those after the first visit are the model's answer."""
+    daily = np.zeros(30)
+    daily[0] = 1.0
+    visits = _visits_of_newcomers(model, daily, 30)
+    assert visits[0] == 1.0
+    (answers,) = model.predict_blocks([29], [], [_stranger(model.log_.ids)])
+    assert visits.sum() == pytest.approx(1 + answers["expected_events_29t"][0], rel=0.01)
+
+
+def test_newcomers_are_forecast_near_those_of_late():
+    log = growing_shop(1)
+    late = (log.first > log.as_of - 91).sum() / 91
+    coming = Newcomers.forecast(log, 28)
+    assert coming.daily.mean() == pytest.approx(late, rel=0.35)
+    assert 0 < coming.relative < 0.5
+
+
+def test_money_is_worth_what_a_visit_of_a_new_customer_is(model):
+    frame = model.log_.to_polars().with_columns(amount=pl.lit(20.0) + pl.int_range(pl.len()) % 7)
+    money = ft.baselines.ParetoNBD().fit(ft.read_events(frame, marks=["amount"], as_of="2023-05-27"))
+    spend, visits = (predict_shop(money, 30, mark=mark) for mark in ("amount", None))
+    assert spend["new"][0] / visits["new"][0] == pytest.approx(23.0, rel=0.02)
+    assert {"spend", "spend-lo-80", "spend-hi-80"} < set(spend.columns)
+
+
+def test_bands_hold_what_comes():
+    """At nine origins of three shops; the benchmark has more."""
+    inside, off = held(range(3), ft.baselines.ParetoNBD)
+    assert np.mean(inside) >= 0.6
+    assert np.mean(np.abs(off)) < 0.2
+
+
+@pytest.mark.parametrize("ids", [pl.Series([0, 1, 3]), pl.Series([0.5, 7.0]), pl.Series(["a", "b"])])
+def test_a_stranger_is_of_the_same_kind_and_not_known(ids):
+    stranger = _stranger(ids)
+    assert stranger not in ids.to_list()
+    assert pl.Series([stranger], dtype=ids.dtype).dtype == ids.dtype
+
+
+def test_what_cannot_be_told_says_why(model, small_log):
+    short = small_log.up_to(small_log.start + 4)
+    with pytest.raises(DataError, match="expected at least 8"):
+        Newcomers.forecast(short, 7)
+    with pytest.raises(ParameterError, match="by='group'"):
+        predict_shop(model, 30, "group")
