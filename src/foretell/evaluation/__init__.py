@@ -11,7 +11,6 @@ from foretell.evaluation.calibration import (
 )
 from foretell.evaluation.evaluation import Evaluation
 from foretell.evaluation.referee import Verdict, judge
-from foretell.evaluation.spend import evaluate_spend
 
 __all__ = [
     "ConformalRecalibration",
@@ -20,7 +19,6 @@ __all__ = [
     "PITRecalibration",
     "Verdict",
     "coverage_by_level",
-    "evaluate_spend",
     "judge",
     "pit_histogram",
     "recalibration_on_last_fold",

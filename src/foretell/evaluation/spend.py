@@ -56,7 +56,7 @@ def evaluate_spend(
     Examples
     --------
     >>> import foretell as ft
-    >>> from foretell.evaluation import evaluate_spend
+    >>> from foretell.evaluation.spend import evaluate_spend
     >>> rows = ft.datasets.load_cdnow(sample=True)
     >>> log = ft.read_events(rows, id="customer_id", time="date", marks=["amount"])
     >>> table = evaluate_spend(log, "1997-09-30", "39w", [ft.baselines.ParetoNBD()])
