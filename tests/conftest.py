@@ -28,6 +28,7 @@ def pytest_configure():
     networks do not earn back, by XLA's older emitters, and in one piece: half the time. What is set in the
     environment is left as it is.
     """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # tests ask nothing of any network
     # A program that was compiled for the processor of another machine may not run here.
     programs = Path(__file__).parents[1] / ".pytest_cache" / "d" / f"programs of {platform.node()}"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(programs))

@@ -25,6 +25,7 @@ _FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 _FENCED = re.compile(
     r"^(?:<!-- (not run: [^\n]+) -->\n)?```([\w{}-]*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL
 )
+_OF_THE_SHELL = re.compile(r"\d?[|<>&;]")
 
 
 class Block(NamedTuple):
@@ -77,7 +78,7 @@ def _sessions(code):
 def _said(command):
     """Return what a command writes to both streams."""
     words = shlex.split(command)
-    if words[0] == "foretell" and not set(words) & {"|", ">", "&&", "||", ";"}:
+    if words[0] == "foretell" and not any(map(_OF_THE_SHELL.match, words)):
         done = CliRunner().invoke(app, words[1:])
         return done.stderr + done.stdout  # messages come first
     paths = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -109,7 +110,7 @@ def commands(code):
     for line in code.replace("\\\n", " ").splitlines():
         words = shlex.split(line.removeprefix("$ "), comments=True)
         if words[:1] == ["foretell"]:
-            ends = [k for k, word in enumerate(words) if word in {"|", ">", "&&", "||", ";"}]
+            ends = [k for k, word in enumerate(words) if _OF_THE_SHELL.match(word)]
             yield words[1 : min(ends, default=len(words))]
 
 

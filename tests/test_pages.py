@@ -16,7 +16,17 @@ from tests.pages import (
 )
 
 ROOT = DOCS.parent
-DOORS = {"acquisition", "baselines", "datasets", "distributed", "errors", "evaluation", "plotting", "prep"}
+DOORS = {
+    "acquisition",
+    "baselines",
+    "datasets",
+    "distributed",
+    "errors",
+    "evaluation",
+    "mlflow",
+    "plotting",
+    "prep",
+}
 PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "benchmarks" / "README.md"]
 RUN = {
     "tutorial.md": 35,
@@ -41,11 +51,12 @@ RUN = {
     "index.md": 6,
     "gallery.md": 24,
     "quickstart.md": 18,
+    "others.md": 28,
 }
 ELSEWHERE = {"export.md": "events/test_export.py", "README.md": "test_cli.py"}
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 CHINESE = {page.name.replace(".zh.", "."): page.name for page in DOCS.glob("*.zh.md")}
-LANGUAGES = {"python", "bash", "console", "text"}
+LANGUAGES = {"python", "bash", "console", "sql", "text", "yaml"}
 
 page_by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -56,9 +67,10 @@ def test_the_code_of_the_page_runs(page, at_least, tmp_path, monkeypatch):
     run_page(page, at_least)
 
 
-def test_the_shell_sessions_of_the_page_print_what_it_shows(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("page", "at_least"), [("cli.md", 13), ("others.md", 4)])
+def test_the_shell_sessions_of_the_page_print_what_it_shows(page, at_least, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run_console("cli.md", at_least=13)
+    run_console(page, at_least)
 
 
 @pytest.mark.parametrize("notebook", EXAMPLES, ids=lambda path: path.stem)

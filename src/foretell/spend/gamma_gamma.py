@@ -30,7 +30,7 @@ class GammaGammaParams(NamedTuple):
 class GammaGamma(Estimator):
     """Amounts of one customer are gamma(p, ν); the rates ν of customers are gamma(q, γ).
 
-    How much is spent has nothing to do with how often a customer comes: `correlation_` says how far that
+    How much is spent has nothing to do with how often a customer comes: ``correlation_`` says how far that
     holds. First visits are left out, as in the paper; so are amounts of 0 and below, and missing ones.
 
     Parameters
