@@ -13,6 +13,7 @@ import pytest
 from tests.data.sources import put, read
 
 import foretell as ft
+from foretell.data.files import head_of_file
 from foretell.errors import ColumnError, MissingDependencyError, ParameterError, SourceError
 
 CSV = "who,when,much\nMüller,2024-01-01,1.5\nMüller,2024-01-05,2\nGroß,2024-01-03,4\n"
@@ -228,3 +229,19 @@ def test_a_duckdb_file_is_read_by_its_url(tmp_path):
 def test_columns_that_look_like_what_was_asked_for_are_proposed(tmp_path, header, message):
     with pytest.raises(ColumnError, match=message):
         read(put(tmp_path, "a.csv", CSV.replace("who,when,much", header)))
+
+
+def test_the_first_rows_of_a_file_are_shown_as_they_are(tmp_path):
+    text = "id;Straße\n007;Köln\n008;Bonn\n"
+    for name, content in (("a.csv", text.encode("cp1252")), ("b.csv", text.encode())):
+        (tmp_path / name).write_bytes(content)
+        head = head_of_file(tmp_path / name, 1)
+        assert head.rows(named=True) == [{"id": "007", "Straße": "Köln"}]
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
+        archive.write(tmp_path / "a.csv", "a.csv")
+    assert head_of_file(tmp_path / "c.zip", 5).shape == (2, 2)
+    pl.DataFrame({"n": [1, 2]}).write_parquet(tmp_path / "d.parquet")
+    assert head_of_file(tmp_path / "d.parquet", 1)["n"].to_list() == [1]
+    with pytest.raises(SourceError, match="broken.parquet is not a Parquet file"):
+        (tmp_path / "broken.parquet").write_bytes(b"PK")
+        head_of_file(tmp_path / "broken.parquet", 1)

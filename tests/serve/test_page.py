@@ -171,6 +171,8 @@ def test_what_goes_wrong_is_a_page_in_words(client):
     answer = client.get("/page/models/shop/customer?id=x")
     assert answer.status_code == 409
     assert 'role="alert"' in answer.text
+    for path in (f"shop/customer?id={'9' * 30}", "shop/series", "stores/shop", "stores/customer?id=a"):
+        assert client.get(f"/page/models/{path}").status_code == 409
     answer = client.post("/page/sources", files={"file": ("visits", b"a,b")})
     assert "says nothing about what it holds" in answer.text
 

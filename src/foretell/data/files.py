@@ -151,12 +151,9 @@ def head_of_file(source: str | os.PathLike[str], rows: int, sheet: str | None = 
     options = ReadOptions(sheet=sheet)
     _check_options([file], options)
     try:
-        try:
-            return _SCANS[file.kind](file, _AllColumns(), options, doubtful=False).rows.head(rows).collect()
-        except pl.exceptions.ComputeError as error:
-            if not any(word in str(error).lower() for word in _DOUBTFUL):
-                raise
-            return _SCANS[file.kind](file, _AllColumns(), options, doubtful=True).rows.head(rows).collect()
+        # Of text all is looked at: its first rows may hold no letter that tells the encoding.
+        scan = _SCANS[file.kind](file, _AllColumns(), options, doubtful=file.kind in _TEXT)
+        return scan.rows.head(rows).collect()
     except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
         raise _unreadable(file.origin, file.kind, error) from error
 

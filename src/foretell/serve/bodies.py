@@ -15,6 +15,8 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+# What 64 bits hold, and the description, whose limits are floating-point numbers, says exactly.
+_MOST: Final = 9_200_000_000_000_000_000
 _WHOLE: Final = BeforeValidator(_whole)
 # A duration, or a number of ticks or steps; what a model cannot count on its clock it refuses itself.
 Horizon: TypeAlias = (
@@ -23,7 +25,7 @@ Horizon: TypeAlias = (
 )
 Level: TypeAlias = Annotated[float, Field(ge=1, lt=100, allow_inf_nan=False)]
 Id: TypeAlias = (
-    Annotated[str, StringConstraints(max_length=200)] | Annotated[int, Field(ge=-(2**63), lt=2**63), _WHOLE]
+    Annotated[str, StringConstraints(max_length=200)] | Annotated[int, Field(ge=-_MOST, le=_MOST), _WHOLE]
 )
 Column: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 ModelName: TypeAlias = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]

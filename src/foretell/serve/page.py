@@ -49,6 +49,7 @@ from foretell.serve.reading import remember_database
 from foretell.serve.words import headings, spelled, steps
 
 if TYPE_CHECKING:
+    from foretell.core.contracts import Kind
     from foretell.events.forecaster import EventForecaster
     from foretell.series.forecaster import SeriesForecaster
     from foretell.serve.answers import Model
@@ -296,7 +297,7 @@ async def get_overview(request: Request, model: Name) -> Response:
 @page.get("/models/{model}/shop")
 async def get_shop(request: Request, model: Name) -> Response:
     """Show what was learned of the shop."""
-    loaded, say = await _loaded(request, model), translator(request)
+    loaded, say = await _loaded(request, model, "events"), translator(request)
 
     def work() -> list[Picture]:
         chart = plotting.plot_shop(cast("EventForecaster", loaded.model))
@@ -314,7 +315,7 @@ async def get_shortlist(
     horizon: Annotated[str, Query(max_length=10)] = "30d",
 ) -> Response:
     """Show whom to write to."""
-    loaded, say = await _loaded(request, model), translator(request)
+    loaded, say = await _loaded(request, model, "events"), translator(request)
     ask = _asked(ShortlistAsk, top=top, horizon=horizon, language=say.language)
     table = await _answered(request, loaded, answers.shortlist, ask)
     names = ["unique_id", "reason", "last_event", "visits_to_win", "value_to_win"]
@@ -332,7 +333,7 @@ async def get_customer(
     visit: Annotated[str, Query(max_length=20)] = "",
 ) -> Response:
     """Show one customer: what to expect, why, and what if they came."""
-    loaded, say = await _loaded(request, model), translator(request)
+    loaded, say = await _loaded(request, model, "events"), translator(request)
     limits = service_of(request).config.limits
     if not id.strip():
         return show(request, "customer", about=loaded.about, id="", found=None, visit="")
@@ -341,10 +342,12 @@ async def get_customer(
         forecaster = cast("EventForecaster", loaded.model)
         (customer,) = typed_ids(forecaster.log_.ids, [id.strip()])
         key = cast("str | int", customer)
-        row = answers.predict(forecaster, PredictAsk(ids=[key], levels=[80]), limits).row(0, named=True)
+        row = answers.predict(forecaster, _asked(PredictAsk, ids=[key], levels=[80]), limits).row(
+            0, named=True
+        )
         after = None
         if visit:
-            ask = PredictAsk(ids=[key], levels=[80], visits=[Visit(id=key, time=visit)])
+            ask = _asked(PredictAsk, ids=[key], levels=[80], visits=[_asked(Visit, id=key, time=visit)])
             after = answers.predict(forecaster, ask, limits).row(0, named=True)
         names = [name for name in row if name != "unique_id"]
         title = say("Customer {id}: when is the next visit?", id=key)
@@ -375,15 +378,15 @@ async def get_series(
     id: Annotated[str, Query(max_length=200)] = "",  # noqa: A002  # the users' word for it
 ) -> Response:
     """Show one series with its forecast."""
-    loaded, say = await _loaded(request, model), translator(request)
+    loaded, say = await _loaded(request, model, "series"), translator(request)
     limits = service_of(request).config.limits
 
     def work() -> dict[str, Any]:
         forecaster = cast("SeriesForecaster", loaded.model)
         ids = forecaster.panel_.ids
         chosen = cast("str | int", typed_ids(ids, [id])[0] if id else ids[0])
-        table = answers.predict(forecaster, PredictAsk(ids=[chosen], levels=[80]), limits)
-        total = answers.totals(forecaster, TotalsAsk(ids=[chosen]), limits)
+        table = answers.predict(forecaster, _asked(PredictAsk, ids=[chosen], levels=[80]), limits)
+        total = answers.totals(forecaster, _asked(TotalsAsk, ids=[chosen]), limits)
         title = say("{id}: {steps}", id=chosen, steps=steps(forecaster.horizon, say))
         about = say(
             "Black: observed. Blue: the forecast, with the intervals that hold 50, 80 and 95 % of what comes."
@@ -417,7 +420,7 @@ async def get_why(
 
     def work() -> tuple[str, ...]:
         (key,) = typed_ids(answers.data_of(loaded.model).ids, [id])
-        ask = ExplainAsk(id=cast("str | int", key))
+        ask = _asked(ExplainAsk, id=cast("str | int", key))
         found = _unless_refused(lambda: answers.explain(loaded.model, ask, service.config.limits))
         return () if found is None else found.words
 
@@ -441,7 +444,7 @@ async def get_downloads(request: Request, model: Name) -> Response:
 @page.get("/models/{model}/report.html")
 async def get_report(request: Request, model: Name) -> Response:
     """Return the page of the shop as one file."""
-    loaded, say = await _loaded(request, model), translator(request)
+    loaded, say = await _loaded(request, model, "events"), translator(request)
     forecaster = cast("Any", loaded.model)
     text = await service_of(request).desk.do(lambda: shop_html(forecaster, say, None))
     return _download(text.encode(), f"{model}-report.html", "text/html; charset=utf-8")
@@ -461,13 +464,13 @@ async def get_table(
 
     def work() -> bytes:
         if table == "forecasts":
-            found = answers.predict(loaded.model, PredictAsk(levels=[80], limit=limits.rows), limits)
+            found = answers.predict(loaded.model, _asked(PredictAsk, levels=[80], limit=limits.rows), limits)
         elif table == "shortlist":
             found = answers.shortlist(loaded.model, _asked(ShortlistAsk, language=say.language), limits)
         else:
             by = "week" if loaded.about.kind == "events" else "step"
             horizon = "13w" if loaded.about.kind == "events" else None
-            found = answers.totals(loaded.model, TotalsAsk(by=[by], horizon=horizon), limits)
+            found = answers.totals(loaded.model, _asked(TotalsAsk, by=[by], horizon=horizon), limits)
         file = io.BytesIO()
         WRITERS[f".{ending}"](iter([found]), file)
         return file.getvalue()
@@ -496,10 +499,17 @@ async def _answered(
     return await service.desk.do(lambda: answer(loaded.model, ask, service.config.limits))
 
 
-async def _loaded(request: Request, name: str) -> Loaded:
+async def _loaded(request: Request, name: str, kind: Kind | None = None) -> Loaded:
+    """Return a model; refuse one that answers another question than the page shows."""
     service = service_of(request)
     ready = service.shelf.ready(name)
-    return await service.desk.do(lambda: service.shelf.get(name)) if ready is None else ready
+    loaded = await service.desk.do(lambda: service.shelf.get(name)) if ready is None else ready
+    if kind is not None and loaded.about.kind != kind:
+        what = {"events": "visits", "series": "regular series"}
+        raise ParameterError(
+            f"{name} is a model of {what[loaded.about.kind]}, and this page shows those of {what[kind]}"
+        )
+    return loaded
 
 
 async def _accepted(service: Service, kind: Any, model: str, ask: pydantic.BaseModel) -> Response:
