@@ -27,7 +27,7 @@ for k in itertools.count():
 
 
 def test_a_killed_save_leaves_one_whole_model(tmp_path):
-    """Six kills of processes that do nothing but save; the full harness is benchmarks/crashes.py."""
+    """Six kills of processes that do nothing but save; ``benchmarks.torture kills`` has the whole."""
     rng = np.random.default_rng(0)
     places = [tmp_path / str(k) for k in range(6)]
     words = [sys.executable, "-c", WRITER]

@@ -9,10 +9,13 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks.torture import arguments, commands, models, readers
-from benchmarks.torture.harness import HEADER, Budget, torture
+from benchmarks.torture import arguments, commands, hardships, kills, models, readers
+from benchmarks.torture.harness import HANGS, HEADER, Budget, torture
 
-PARTS = {part.__name__.rpartition(".")[2]: part.trial for part in (readers, commands, arguments, models)}
+_ROOMS = (readers, commands, arguments, models, hardships, kills)
+PARTS = {room.__name__.rpartition(".")[2]: room.trial for room in _ROOMS}
+
+_HANGS = {"kills": 400}  # seconds of processes that live long, and are prepared first
 
 
 def main() -> None:
@@ -27,7 +30,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first trial")
     given = parser.parse_args()
     budget = Budget(given.count, given.seconds, given.seed, given.first)
-    results = [torture(name, PARTS[name], budget) for name in given.parts]
+    results = [torture(name, PARTS[name], budget, _HANGS.get(name, HANGS)) for name in given.parts]
     print(HEADER, *(result.row() for result in results), sep="\n")
     for result in results:
         for k, words in result.faults.items():

@@ -8,6 +8,7 @@ import dataclasses
 import faulthandler
 import shutil
 import signal
+import sys
 import tempfile
 import time
 import traceback
@@ -21,7 +22,7 @@ from foretell.errors import ForetellError
 
 FAULT = "FAULT"
 # A trial that takes so many seconds hangs: it is ended; one that cannot be says where it stood.
-HANGS, DEAD = 20, 120
+HANGS = 30
 # One experiment in a folder of its own; returns what came of it in a word, or FAULT and what was wrong.
 Trial = Callable[[np.random.Generator, Path], str]
 
@@ -58,17 +59,17 @@ class Result:
 HEADER = "| part | trials | faults | what came of the others | seconds |\n|---|---|---|---|---|"
 
 
-def torture(part: str, trial: Trial, budget: Budget) -> Result:
+def torture(part: str, trial: Trial, budget: Budget, hangs: int = HANGS) -> Result:
     """Run trials; the same number under the same seed is the same trial."""
     result, begun = Result(part), time.perf_counter()
-    with tempfile.TemporaryDirectory() as work, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as work, warnings.catch_warnings(), _unheard():
         warnings.simplefilter("ignore")
         place = Path(work) / "trial"
         for k in _within(budget):
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
             try:
-                with _watched(), contextlib.chdir(place):  # a name alone is a file there
+                with _watched(hangs), contextlib.chdir(place):  # a name alone is a file there
                     outcome = trial(np.random.default_rng([budget.seed, k]), place)
             except _Hangs:
                 outcome = f"{FAULT}: hangs"
@@ -80,20 +81,31 @@ def torture(part: str, trial: Trial, budget: Budget) -> Result:
     return result
 
 
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """Say nothing of files that cannot be closed as their disk is full."""
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
 class _Hangs(BaseException):
     """A trial does not end."""
 
 
 @contextlib.contextmanager
-def _watched() -> Iterator[None]:
+def _watched(seconds: int) -> Iterator[None]:
     """End what hangs."""
 
     def end(*_: object) -> None:
         raise _Hangs
 
     before = signal.signal(signal.SIGALRM, end)
-    signal.alarm(HANGS)
-    faulthandler.dump_traceback_later(DEAD, exit=True)
+    signal.alarm(seconds)
+    faulthandler.dump_traceback_later(4 * seconds, exit=True)
     try:
         yield
     finally:

@@ -4,7 +4,8 @@ import pytest
 from benchmarks.torture.__main__ import PARTS
 from benchmarks.torture.harness import Budget, torture
 
-COUNTS = {"readers": 60, "commands": 40, "arguments": 150}  # tests/test_storage_damage.py has the models
+# tests/test_storage_damage.py has models and kills.
+COUNTS = {"readers": 60, "commands": 40, "arguments": 150, "hardships": 10}
 
 
 @pytest.mark.parametrize("part", COUNTS)

@@ -271,6 +271,15 @@ def _write_parquet(tables: Iterator[pl.DataFrame], file: IO[bytes]) -> None:
             writer.write_table(rows)
 
 
+@contextlib.contextmanager
+def _system_errors(wrapped: type[Exception]) -> Iterator[None]:
+    """Raise what the system said, instead of another error around it."""
+    try:
+        yield
+    except wrapped as error:
+        raise error.args[0] from error
+
+
 _SHEET_ROWS: Final = 1_048_576
 _DAY, _TIME = "yyyy-mm-dd", "yyyy-mm-dd hh:mm:ss"
 
@@ -285,7 +294,10 @@ def _write_xlsx(tables: Iterator[pl.DataFrame], file: IO[bytes]) -> None:
             "write .csv, which spreadsheets open as well"
         ) from error
     options = {"constant_memory": True, "nan_inf_to_errors": True, "strings_to_formulas": False}
-    with xlsxwriter.Workbook(file, options | {"strings_to_urls": False}) as book:
+    with (
+        _system_errors(xlsxwriter.exceptions.FileCreateError),
+        xlsxwriter.Workbook(file, options | {"strings_to_urls": False}) as book,
+    ):
         sheet = book.add_worksheet("foretell")
         formats = {
             pl.Date: book.add_format({"num_format": _DAY}),

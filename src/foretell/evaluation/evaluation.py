@@ -18,7 +18,7 @@ import polars as pl
 from foretell.core import FloatArray
 from foretell.core.contracts import Folds, Task
 from foretell.core.paths import as_path, writing
-from foretell.errors import ParameterError
+from foretell.errors import ParameterError, StorageError
 from foretell.evaluation.referee import FEW, Verdict, judge
 
 
@@ -145,7 +145,10 @@ class Evaluation:
 
     def scan(self) -> pl.LazyFrame:
         """Return `rows` to be reduced before they are read; keep this object until it is collected."""
-        return pl.scan_parquet(self.directory / "fold_*.parquet")
+        files = sorted(self.directory.glob("fold_*.parquet"))
+        if len(files) < len(self.cutoffs):
+            raise StorageError(f"the rows in {self.directory} are gone; compare the models again")
+        return pl.scan_parquet(files)
 
     def fold(self, number: int) -> pl.DataFrame:
         """Return the rows of one fold, counted from 0."""

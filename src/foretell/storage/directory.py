@@ -8,7 +8,7 @@ import math
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import polars as pl
@@ -31,6 +31,7 @@ from foretell.storage.files import (
 ARRAYS = "arrays.npz"
 # Of a log or panel the files have names that begin so.
 _DATA = "data-"
+_VERSIONS: Final = 20  # that may come, one after the other, while one is read
 # JSON has no infinite numbers: they are objects with this one key.
 _NUMBER = "$number"
 _MOST_MEMBERS = 100_000
@@ -133,14 +134,16 @@ def read(path: str | Path) -> Stored:
             f"version, {__version__}, knows; upgrade foretell"
         )
     with damage(source):
-        try:
-            return _read(described, contents_of(source, described))
-        except (FileNotFoundError, StorageError):
-            # Another process may have saved a newer version meanwhile.
-            newer = read_manifest(source)
-            if newer == described:
-                raise
-            return _read(newer, contents_of(source, newer))
+        for _ in range(_VERSIONS):
+            try:
+                return _read(described, contents_of(source, described))
+            except (FileNotFoundError, StorageError):
+                # Another process may have saved a newer version meanwhile.
+                newer = read_manifest(source)
+                if newer == described:
+                    raise
+                described = newer
+        raise StorageError(f"{source} is saved to without a pause; load it when that is over")
 
 
 def _read(described: Described, contents: Contents) -> Stored:

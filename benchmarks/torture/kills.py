@@ -1,32 +1,33 @@
-"""Kill processes that write models at random moments and load what is there: python -m benchmarks.crashes [n]
+"""Processes that are killed while they write: what stands there is the old model or the new one, whole.
 
-Real processes of ``foretell fit --out`` (to a new place, and over an older model), ``foretell update`` and
-``save`` get SIGKILL: half of them at any moment of their lives, half while they write. At the place has to
-be the old model or the new one, whole, or nothing where nothing was; and the next save has to leave nothing
-else.
+Real processes of ``foretell fit --out`` (to a new place, and over an older model), ``foretell update``,
+``save`` and ``foretell tune --storage`` get SIGKILL: half of them at any moment, half while they write. What
+stands at the place has to be the old model or the new one, or nothing where nothing was; the next save has to
+leave nothing else; a search goes on to its end when it is called again. Some processes read under a limit of
+their memory instead: they end with a table, with one line of words, or are ended for want of memory.
 """
 
 from __future__ import annotations
 
-import collections
 import contextlib
+import functools
 import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+from benchmarks.torture.harness import FAULT
+from benchmarks.torture.tables import pick
 
 import foretell as ft
 from foretell.errors import StorageError
 
-COMMANDS = ("fit, new", "fit, over", "update", "save")
 # Seconds that a save takes, about.
 WRITING = 0.03
 
@@ -90,12 +91,21 @@ def cases(work: Path) -> dict[str, Case]:
     shutil.copytree(old, updated)
     subprocess.run([word.format(updated) for word in update], check=True, capture_output=True)
     first, second, third = (answer(ft.load(model)) for model in (old, new, updated))
-    save = [sys.executable, "-m", "benchmarks.crashes", "--save", str(old), str(new), str(place)]
+    save = [sys.executable, "-m", "benchmarks.torture.kills", "--save", str(old), str(new), str(place)]
+    quick = ["--ensemble", 1, "--epochs", 1, "--set", "network.units=4", "--horizon", "60d"]
+    space = ["--space", "training.learning_rate=1e-3,1e-2,1e-1", "--method", "grid"]
+    search = command(
+        "tune", work / "visits.csv", *quick, *space, "--storage", place.parent / "search.db", "--out", place
+    )
+    place.parent.mkdir()
+    subprocess.run(search, check=True, capture_output=True)
+    found = answer(ft.load(place))
     return {
         "fit, new": Case(fit(place, 1), place, None, [second]),
         "fit, over": Case(fit(place, 1), place, old, [first, second]),
         "update": Case([word.format(place) for word in update], place, old, [first, third]),
         "save": Case(save, place, old, [first, second]),
+        "tune": Case(search, place, None, [found]),
     }
 
 
@@ -145,10 +155,10 @@ def verdict(case: Case) -> str:
         found = answer(ft.load(case.place))
     except StorageError as error:
         nothing = case.before is None and not case.place.exists()
-        return "nothing" if nothing else f"FAULT: {error}"
+        return "nothing" if nothing else f"{FAULT}: {error}"
     names = ["old", "new"][2 - len(case.answers) :]
     known = [name for name, table in zip(names, case.answers, strict=True) if table.equals(found)]
-    return known[0] if known else "FAULT: another model"
+    return known[0] if known else f"{FAULT}: another model"
 
 
 def left_over(case: Case) -> list[str]:
@@ -160,28 +170,86 @@ def left_over(case: Case) -> list[str]:
     return sorted(entry.name for entry in case.place.iterdir() if entry.name not in own)
 
 
-def run(case: Case, kills: int, seed: int, say: Callable[[str], object]) -> collections.Counter[str]:
-    """Kill a command so many times and count what came of it."""
-    rng, counts = np.random.default_rng(seed), collections.Counter[str]()
-    begun = time.perf_counter()
-    if "--save" not in case.words:  # one that goes on to its end says how long it lives
-        prepare(case)
-        subprocess.run(case.words, check=True, capture_output=True)
-    lifetime = time.perf_counter() - begun
-    for k in range(kills):
-        prepare(case)
-        alive = kill(case, rng, lifetime, writing=k % 2 == 0)
-        result = verdict(case)
-        counts[result.split(":")[0]] += 1
-        counts["killed"] += alive
-        if case.place.exists() and not result.startswith("FAULT"):
-            counts["while it wrote"] += writes(case.place)
-            counts["left over"] += bool(left_over(case))
-        else:
-            counts["while it wrote"] += writes(case.place)
-        if result.startswith("FAULT"):
-            say(result)
-    return counts
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory()
+
+
+@functools.cache
+def _cases() -> dict[str, Case]:
+    return cases(Path(_folder().name))
+
+
+@functools.cache
+def _lifetime(name: str) -> float:
+    """Return how long a command takes that goes on to its end."""
+    case, begun = _cases()[name], time.perf_counter()
+    prepare(case)
+    subprocess.run(case.words, check=True, capture_output=True)
+    return time.perf_counter() - begun
+
+
+def trial(rng: np.random.Generator, place: Path) -> str:
+    """Kill a command, or let one read with little memory."""
+    name = str(pick(rng, (*_cases(), "memory")))
+    if name == "memory":
+        return with_little_memory(rng, place)
+    case = _cases()[name]
+    lifetime = 0.0 if name == "save" else _lifetime(name)
+    prepare(case)
+    kill(case, rng, lifetime, writing=bool(rng.integers(2)))
+    found = verdict(case)
+    if found.startswith(FAULT):
+        return f"{found}; {name}"
+    if name == "tune":  # it goes on where it was killed, and comes to the same
+        done = subprocess.run(case.words, check=False, capture_output=True, text=True)
+        if done.returncode or verdict(case) != "new":
+            return f"{FAULT}: the search does not go on, {done.stderr[-300:]!r}"
+    elif case.place.exists() and (left := left_over(case)):
+        return f"{FAULT}: left over: {left}; {name}"
+    return f"{found} ({name})"
+
+
+READER = """
+import resource, sys
+import foretell as ft, polars as pl
+ft.read_events(pl.DataFrame({"unique_id": ["a", "b"], "ds": ["2024-01-01", "2024-01-02"]}))
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    log = ft.read_events(sys.argv[1], marks=["amount"])
+except (ft.errors.ForetellError, MemoryError) as error:
+    sys.exit(f"refused: {error}")
+print(log.n_events)
+"""
+
+
+@functools.cache
+def _large() -> Path:
+    """Return a file of a million visits."""
+    rng, n = np.random.default_rng(0), 1_000_000
+    days = pl.Series(rng.integers(18_000, 19_500, n).astype(np.int32)).cast(pl.Date)
+    rows = pl.DataFrame(
+        {"unique_id": rng.integers(0, 200_000, n), "ds": days, "amount": rng.gamma(2.0, 9.0, n)}
+    )
+    path = Path(_folder().name) / "large.csv"
+    rows.write_csv(path)
+    return path
+
+
+def with_little_memory(rng: np.random.Generator, place: Path) -> str:
+    """Read many rows with little memory, in a process of its own."""
+    del place
+    limit = int(rng.choice([2**20, 2**24, 2**26, 2**28, 2**30]))
+    words = [sys.executable, "-c", READER, str(_large()), str(limit)]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=100)
+    if done.returncode == 0:
+        return "read (memory)" if done.stdout.strip().isdigit() else f"{FAULT}: {done.stdout!r}"
+    said = (done.stderr.strip().splitlines() or [""])[-1]
+    if said.startswith("refused"):
+        return "refused (memory)"
+    ended = done.returncode < 0 or "memory" in said.lower()  # the libraries below end the process themselves
+    return "ended (memory)" if ended else f"{FAULT}: {said!r}, limit {limit:,}"
 
 
 def prepare(case: Case) -> None:
@@ -192,21 +260,5 @@ def prepare(case: Case) -> None:
         shutil.copytree(case.before, case.place)
 
 
-def main() -> None:
-    """Kill each command and print what was at the place."""
-    if sys.argv[1:2] == ["--save"]:
-        save_for_ever(*map(Path, sys.argv[2:5]))
-    kills = int(sys.argv[1]) if sys.argv[1:] else 200
-    columns = ("killed", "while it wrote", "old", "new", "nothing", "FAULT", "left over")
-    total: collections.Counter[str] = collections.Counter()
-    print(f"{'command':10}" + "".join(f"{name:>16}" for name in columns))
-    with tempfile.TemporaryDirectory() as work:
-        for k, (name, case) in enumerate(cases(Path(work)).items()):
-            counts = run(case, kills // len(COMMANDS), k, print)
-            print(f"{name:10}" + "".join(f"{counts[column]:16}" for column in columns), flush=True)
-            total += counts
-    sys.exit(total["FAULT"] + total["left over"] > 0)
-
-
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__":  # the process that saves
+    save_for_ever(*map(Path, sys.argv[2:5]))
