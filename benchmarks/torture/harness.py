@@ -8,7 +8,6 @@ import dataclasses
 import faulthandler
 import shutil
 import signal
-import sys
 import tempfile
 import time
 import traceback
@@ -62,7 +61,7 @@ HEADER = "| part | trials | faults | what came of the others | seconds |\n|---|-
 def torture(part: str, trial: Trial, budget: Budget, hangs: int = HANGS) -> Result:
     """Run trials; the same number under the same seed is the same trial."""
     result, begun = Result(part), time.perf_counter()
-    with tempfile.TemporaryDirectory() as work, warnings.catch_warnings(), _unheard():
+    with tempfile.TemporaryDirectory() as work, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         place = Path(work) / "trial"
         for k in _within(budget):
@@ -79,17 +78,6 @@ def torture(part: str, trial: Trial, budget: Budget, hangs: int = HANGS) -> Resu
                 result.faults[k] = words
     result.seconds = time.perf_counter() - begun
     return result
-
-
-@contextlib.contextmanager
-def _unheard() -> Iterator[None]:
-    """Say nothing of files that cannot be closed as their disk is full."""
-    before = sys.unraisablehook
-    sys.unraisablehook = lambda _: None
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
 
 
 class _Hangs(BaseException):

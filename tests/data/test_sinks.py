@@ -399,7 +399,6 @@ def test_the_benchmark_of_databases_counts_what_it_writes(url):
     }  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a zip that cannot end itself
 def test_a_full_disk_is_a_storage_error_of_every_kind_of_table(tmp_path):
     table = pl.DataFrame({"unique_id": range(2_000), "p_active": 0.5})
     for ending in ("csv", "parquet", "ndjson", "json", "xlsx"):

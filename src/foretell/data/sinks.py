@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import io
 import itertools
 import os
 import re
@@ -294,9 +295,10 @@ def _write_xlsx(tables: Iterator[pl.DataFrame], file: IO[bytes]) -> None:
             "write .csv, which spreadsheets open as well"
         ) from error
     options = {"constant_memory": True, "nan_inf_to_errors": True, "strings_to_formulas": False}
+    packed = io.BytesIO()  # a zip that a full disk breaks off cannot even be closed
     with (
         _system_errors(xlsxwriter.exceptions.FileCreateError),
-        xlsxwriter.Workbook(file, options | {"strings_to_urls": False}) as book,
+        xlsxwriter.Workbook(packed, options | {"strings_to_urls": False}) as book,
     ):
         sheet = book.add_worksheet("foretell")
         formats = {
@@ -321,6 +323,7 @@ def _write_xlsx(tables: Iterator[pl.DataFrame], file: IO[bytes]) -> None:
                         sheet.write(
                             at, k, value if isinstance(value, (int, float, str, dt.date)) else str(value)
                         )
+    file.write(packed.getbuffer())
 
 
 WRITERS: Final[dict[str, Callable[[Iterator[pl.DataFrame], IO[bytes]], None]]] = {
