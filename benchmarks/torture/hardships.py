@@ -136,12 +136,12 @@ def _written_under(rng: np.random.Generator, place: Path, trouble: contextlib.Ab
 
 def fills(rng: np.random.Generator, place: Path) -> str:
     """Write while the disk is full."""
-    with _unheard():
+    with unheard():
         return _written_under(rng, place, full_disk(int(rng.choice([0, 10, 1_000, 4_096, 20_000]))))
 
 
 @contextlib.contextmanager
-def _unheard() -> Iterator[None]:
+def unheard() -> Iterator[None]:
     """Say nothing of Python's zip files, which cannot be closed once their disk was full."""
     before = sys.unraisablehook
     sys.unraisablehook = lambda _: None

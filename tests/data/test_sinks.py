@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 from benchmarks import databases
-from benchmarks.torture.hardships import full_disk
+from benchmarks.torture.hardships import full_disk, unheard
 from polars.testing import assert_frame_equal
 from tests.data.servers import own_table, server
 
@@ -403,6 +403,6 @@ def test_a_full_disk_is_a_storage_error_of_every_kind_of_table(tmp_path):
     table = pl.DataFrame({"unique_id": range(2_000), "p_active": 0.5})
     for ending in ("csv", "parquet", "ndjson", "json", "xlsx"):
         place = tmp_path / f"scores.{ending}"
-        with full_disk(1_000), pytest.raises(StorageError, match="cannot write"):
+        with unheard(), full_disk(1_000), pytest.raises(StorageError, match="cannot write"):
             ft.write_tables(table, place)
     assert not list(tmp_path.iterdir())
