@@ -137,7 +137,7 @@ def send(client, content=VISITS, name="visits.csv"):
 
 
 def test_a_file_is_sent_looked_at_fitted_to_and_updated(client, app, tmp_path):
-    service = app._app.state.service
+    service = app._app._service
     source = send(client).json()
     assert source["columns"] == ["customer", "day", "amount"]
     assert source["likely"]["id"] == "customer"
@@ -173,7 +173,7 @@ def test_a_file_is_sent_looked_at_fitted_to_and_updated(client, app, tmp_path):
 
 
 def test_models_are_compared_with_simple_rules_in_words(client, app):
-    service = app._app.state.service
+    service = app._app._service
     read = {"id": "customer", "time": "day"}
     source = send(client).json()["source"]
     models = ["repeat rate", "mean gap"]
@@ -191,7 +191,7 @@ def test_models_are_compared_with_simple_rules_in_words(client, app):
 
 
 def test_a_job_that_fails_says_why_and_names_the_file_as_it_was_sent(client, app):
-    service = app._app.state.service
+    service = app._app._service
     source = send(client).json()["source"]
     body = {"model": "never", "source": source, "read": {"id": "customer", "time": "when"}}
     job = client.post("/v1/fits", json=body).json()
@@ -205,7 +205,7 @@ def test_a_job_that_fails_says_why_and_names_the_file_as_it_was_sent(client, app
 
 @pytest.mark.parametrize("name", ["../../etc/passwd.csv", "a/b/..\\x.csv", "rows.csv\0.csv", "日.csv"])
 def test_the_name_of_a_file_is_no_path(client, app, name):
-    service = app._app.state.service
+    service = app._app._service
     source = send(client, name=name).json()
     kept = service.store.source(source["source"])
     assert kept.rows == str(service.store.sources / source["source"] / "rows.csv")
@@ -224,11 +224,11 @@ def test_the_name_of_a_file_is_no_path(client, app, name):
     ],
 )
 def test_files_that_cannot_be_read_are_refused_and_not_kept(client, app, name, content, words):
-    kept = set(app._app.state.service.store.sources.iterdir())
+    kept = set(app._app._service.store.sources.iterdir())
     answer = send(client, content, name)
     assert answer.status_code == 409
     assert words in answer.json()["error"]["message"]
-    assert set(app._app.state.service.store.sources.iterdir()) == kept
+    assert set(app._app._service.store.sources.iterdir()) == kept
 
 
 @pytest.mark.parametrize(

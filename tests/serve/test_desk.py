@@ -28,7 +28,7 @@ def asked(model, ids, seconds=5.0):
     async def ask():
         desk, loaded = Desk(seconds), Loaded("x", model, (0, 0, 0), None)
         try:
-            question = (desk.customer(loaded, one, ("7d",), (80,)) for one in ids)
+            question = (desk.customer(loaded, one, (("7d",), (80,))) for one in ids)
             return await asyncio.gather(*question, return_exceptions=True)
         finally:
             desk.close()

@@ -152,7 +152,7 @@ def test_series_on_a_small_dark_screen_in_chinese(address, chromium):
 def test_a_model_is_compared_with_rules_in_words(client, app):
     from foretell.serve.work import run
 
-    service = app._app.state.service
+    service = app._app._service
     answer = client.post("/page/models/stores/compare", follow_redirects=False)
     job = answer.headers["location"].rpartition("/")[2]
     assert 'role="status"' in client.get(f"/page/jobs/{job}").text

@@ -153,7 +153,7 @@ async def get_customer(
     answers.check_reach(answers.data_of(loaded.model), horizons, service.config.limits)
     (customer,) = typed_ids(answers.data_of(loaded.model).ids, [id])
     levels = answers.whole(level or (50, 80, 95))
-    return Response(await service.desk.customer(loaded, customer, horizons, levels), media_type=_JSON)
+    return Response(await service.desk.customer(loaded, customer, (horizons, levels)), media_type=_JSON)
 
 
 @api.post("/models/{model}/predict", summary="Forecasts", response_model=Rows, responses=_TABLE)

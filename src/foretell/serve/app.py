@@ -23,6 +23,7 @@ from foretell.serve.desk import BusyError, Desk
 from foretell.serve.guard import Guard, failure
 from foretell.serve.jobs import Jobs
 from foretell.serve.models import ModelShelf
+from foretell.serve.quick import Quick
 from foretell.serve.runner import Runner
 from foretell.serve.settings import ServeConfig
 from foretell.serve.store import NotThereError, Store, places_of
@@ -126,7 +127,7 @@ def make_app(config: ServeConfig) -> ASGIApp:
     app.add_exception_handler(ForetellError, _told)
     app.add_exception_handler(HTTPException, _told)
     app.add_exception_handler(RequestValidationError, _told)
-    return Guard(app, config, service.counters)
+    return Guard(Quick(app, service), config, service.counters)
 
 
 async def _told(request: Request, error: Exception) -> Response:

@@ -23,6 +23,8 @@ Horizon: TypeAlias = (
     Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,4}(h|d|w|mo|y)$")]
     | Annotated[int, Field(ge=1, le=100_000), _WHOLE]
 )
+Asked: TypeAlias = tuple[tuple[Horizon, ...], tuple[float, ...]]
+"""Horizons and levels of a question."""
 Level: TypeAlias = Annotated[float, Field(ge=1, lt=100, allow_inf_nan=False)]
 Id: TypeAlias = (
     Annotated[str, StringConstraints(max_length=200)] | Annotated[int, Field(ge=-_MOST, le=_MOST), _WHOLE]

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeAlias, TypeVar
 
 from foretell.errors import WorkerError
-from foretell.serve.bodies import Horizon
+from foretell.serve.bodies import Asked
 from foretell.serve.models import Loaded
 
 T = TypeVar("T")
 
 # Of so many customers a question costs little more than of one, and the same code answers (numpy).
 _TOGETHER: Final = 128
-_KEPT: Final = 50_000  # answers
+_KEPT: Final = 50_000  # answers of a model, the latest
 _THREADS: Final = 2
 _MOST_WAITING: Final = 64
 
-_Question: TypeAlias = tuple[Loaded, tuple[Horizon, ...], tuple[float, ...]]
+_Question: TypeAlias = tuple[Loaded, Asked]
 
 
 class BusyError(WorkerError):
@@ -46,7 +45,6 @@ class Desk:
         self._others = ThreadPoolExecutor(_THREADS, "answers")
         self._waiting: dict[_Question, dict[object, asyncio.Future[bytes]]] = {}
         self._at_work: dict[_Question, asyncio.Task[None]] = {}
-        self._kept: OrderedDict[tuple[_Question, object], bytes] = OrderedDict()
         self._n_others = 0
 
     async def do(self, work: Callable[[], T]) -> T:
@@ -58,14 +56,11 @@ class Desk:
         done.add_done_callback(self._one_less)
         return await self._in_time(done)
 
-    async def customer(
-        self, loaded: Loaded, customer: object, horizons: tuple[Horizon, ...], levels: tuple[float, ...]
-    ) -> bytes:
+    async def customer(self, loaded: Loaded, customer: object, asked: Asked) -> bytes:
         """Return one customer's row of the forecasts, as JSON."""
-        question = (loaded, horizons, levels)
-        kept = self._kept.get((question, customer))
+        question = (loaded, asked)
+        kept = loaded.answers.get((asked, customer))
         if kept is not None:
-            self._kept.move_to_end((question, customer))
             return kept
         waiting = self._waiting.setdefault(question, {})
         if customer not in waiting:
@@ -102,11 +97,12 @@ class Desk:
             for answer in block.values():
                 answer.set_exception(error)
             return
+        loaded, asked = question
         for (customer, answer), row in zip(block.items(), rows, strict=True):
-            self._kept[question, customer] = row
+            loaded.answers[asked, customer] = row
             answer.set_result(row)
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+        while len(loaded.answers) > _KEPT:
+            loaded.answers.popitem(last=False)
 
     async def _in_time(self, answer: asyncio.Future[T]) -> T:
         try:
@@ -119,6 +115,6 @@ class Desk:
 
 
 def _rows(question: _Question, customers: list[object]) -> list[bytes]:
-    loaded, horizons, levels = question
+    loaded, (horizons, levels) = question
     table = loaded.model.predict(horizons, levels, customers)  # type: ignore[call-arg, arg-type]  # of visits
     return table.write_ndjson().encode().splitlines()

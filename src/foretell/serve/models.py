@@ -17,6 +17,7 @@ from foretell.storage.files import MANIFEST
 
 if TYPE_CHECKING:
     from foretell.serve.answers import Model
+    from foretell.serve.bodies import Asked
 
 _MOST_LOADED: Final = 16  # models in memory
 
@@ -34,12 +35,18 @@ class Loaded:
     version : tuple
         What tells its files from those of another version.
     about : ModelAbout
+    asked : dict
+        Ways of asking about a customer, by the query that was read.
+    answers : dict
+        Rows that were answered, the last ones last. They go with the version.
     """
 
     name: str
     model: Model
     version: Version
     about: ModelAbout
+    asked: dict[bytes, Asked] = dataclasses.field(default_factory=dict)
+    answers: OrderedDict[tuple[Asked, object], bytes] = dataclasses.field(default_factory=OrderedDict)
 
 
 class ModelShelf:
