@@ -46,13 +46,6 @@ numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
 
-# What docstrings name as it is known in its own room, and where the reference shows it.
-_DOORS = {
-    "foretell.evaluation.referee.judge": "foretell.evaluation.judge",
-    "predict_totals": "foretell.EventForecaster.predict_totals",
-}
-
-
 def setup(app: Sphinx) -> None:
     """Show what lies outside of this folder, and resolve names as docstrings write them."""
     app.connect("source-read", _inside)
@@ -90,11 +83,20 @@ def _as_page(notebook: Path) -> str:
 def _from_the_door(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Element
 ) -> Element | None:
-    """Look for `EventForecaster.predict` in `foretell`, too."""
+    """Look for `EventForecaster.predict` and `predict` in `foretell`, for what rooms hold at its door."""
     if node.get("refdomain") != "py":
         return None
     asked = node["reftarget"]
-    name = _DOORS.get(asked, f"foretell.{asked}")
-    return env.domains.python_domain.resolve_xref(
-        env, node["refdoc"], app.builder, "obj", name, node, content
-    )
+    for name in (f"foretell.{asked}", f"foretell.EventForecaster.{asked}", _at_the_door(asked)):
+        found = env.domains.python_domain.resolve_xref(
+            env, node["refdoc"], app.builder, "obj", name, node, content
+        )
+        if found is not None:
+            return found
+    return None
+
+
+def _at_the_door(name: str) -> str:
+    """Return `foretell.evaluation.judge` of `foretell.evaluation.referee.judge`."""
+    *rooms, _, last = name.split(".") if name.count(".") > 1 else ("", "", name)
+    return ".".join([*rooms, last])

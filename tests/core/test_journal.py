@@ -9,6 +9,7 @@ import foretell as ft
 from foretell.baselines import MBGNBD
 from foretell.core.journal import JOURNAL, warn
 from foretell.errors import ForetellWarning
+from foretell.nn.training import reporter
 
 ROWS = pl.DataFrame(
     {
@@ -27,11 +28,12 @@ def test_reading_and_fitting_are_written_down(caplog):
     assert fitted.startswith("MBGNBD fitted to EventLog(2 customers")
 
 
-def test_epochs_are_written_down_where_they_are_asked_for(caplog, small_log, small):
+def test_epochs_are_written_down_where_they_are_asked_for(caplog):
+    assert reporter(None, member=0, epochs=3) is None
     with caplog.at_level(logging.DEBUG, "foretell"):
-        small.forecaster(ensemble=1).fit(small_log, as_of=small.cutoff)
-    epochs = [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG]
-    assert epochs[0].startswith("Progress(member=0, epoch=1, epochs=3")
+        reporter(None, member=0, epochs=3)(0, 0.5, 0.25)
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert said == "Progress(member=0, epoch=1, epochs=3, loss=0.5, validation_loss=0.25)"
 
 
 def test_what_is_warned_of_is_written_down_too(caplog):
