@@ -69,7 +69,6 @@ MISTAKES = [
     (f"{EVALUATE} --horizon 5h --model mean-gap", 2, "--horizon"),
     (f"{BACKTEST} --horizon soon", 2, "--horizon"),
     (f"{BACKTEST} --horizon 7d --step soon", 2, "--step"),
-    (f"evaluate {VISITS}", 2, "--cutoff"),
     (f"{FIT} --as-of someday", 2, "--as-of"),
     (f"{FIT} --start someday", 2, "--start"),
     # Names and numbers outside of what is allowed.

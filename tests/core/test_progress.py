@@ -46,7 +46,7 @@ def test_a_bar_for_each_network_is_drawn_on_a_terminal(monkeypatch):
         told(Epoch(1, 40, 40, 0.5))
     drawn = terminal.getvalue()
     assert "network 1" in drawn
-    assert "epoch 3 of at most 40" in drawn
+    assert "3 passes over the data" in drawn
     assert "network 2" in drawn
 
 

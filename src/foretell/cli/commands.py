@@ -11,6 +11,7 @@ import functools
 import importlib.util
 import json
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -91,7 +92,7 @@ def demo(
     sample: Annotated[bool, typer.Option("--sample", help="Use the 1/10 sample: faster.")] = False,
 ) -> None:
     """Forecast the customers of a real shop and the visits of real stores; compare models; draw it all."""
-    from foretell.cli.demo import CUTOFF, DAYS, run_events, run_series  # noqa: PLC0415
+    from foretell.cli.demo import CUTOFF, DAYS, next_commands, run_events, run_series  # noqa: PLC0415
 
     with terminal.busy("fitting and comparing the models on CDNOW (a minute or two)"):
         forecaster = build(QUESTIONS["events"], learn)
@@ -111,6 +112,22 @@ def demo(
     )
     terminal.tell(str(stores.evaluation.verdict()))
     terminal.tell("\n".join(["Made:", *[f"  {path}" for path in [*shop.files, *stores.files]]]))
+    terminal.tell("\n".join(["What to try next:", *[f"  {words}" for words in next_commands(out)]]))
+
+
+@command(app)
+def new(
+    source: Annotated[
+        str | None, typer.Argument(help="File, folder or database; it is asked for otherwise.")
+    ] = None,
+) -> None:
+    """Ask what is to be forecast, step by step; show the command that does it, and run it."""
+    from foretell.cli.assistant import first_command  # noqa: PLC0415
+
+    words = first_command(source)
+    terminal.say(f"\nforetell {shlex.join(words)}\n")
+    if typer.confirm("Run it now?", default=True, err=True):
+        app(words, standalone_mode=False)
 
 
 @command(app, kind_of_source)
@@ -331,13 +348,11 @@ def _predict_on(options: ClusterOptions, model: Model, write: TableOptions, ask:
 def evaluate(question: Question, read: ReadOptions, learn: ModelOptions, plan: EvaluateOptions) -> None:
     """Compare models on a period that is held back from them."""
     question.check_horizon(plan.horizon)
-    if plan.cutoff is None and question.needs_cutoff:
-        raise ParameterError("name the last day that the models see with --cutoff")
     terminal.check_file(plan.json_file, (), "file")
     terminal.check_file(plan.report, (".htm", ".html"), "page")
     models = compared(question, plan.model, learn)
     data = question.read(read)
-    length = _prepare(question, models, plan.horizon or "273d", data)
+    length = None if plan.horizon is None else _prepare(question, models, plan.horizon, data)
     from foretell.evaluation.backtest import evaluate as run  # noqa: PLC0415
 
     with terminal.busy(f"fitting and comparing {len(models)} models"):

@@ -105,6 +105,20 @@ def run_series(out: Path, forecaster: SeriesForecaster) -> Demo:
     return Demo(evaluation, forecasts, files + _drawn(charts, place))
 
 
+def next_commands(out: Path) -> list[str]:
+    """Return commands that go on from what the demo left."""
+    model, stores = out / "model", out / "series_model"
+    return [
+        f"foretell shortlist {model} --top 20              whom to write to, and why",
+        f"foretell report {model} -o shop.html             a page for the shop",
+        f"foretell totals {model} --horizon 3mo --by month how many visits to expect",
+        f"foretell spend {model} --horizon 90d             what they are worth",
+        f"foretell predict {stores} --level 80             the stores' next days",
+        f"foretell serve {model} {stores}                  all of it in the browser",
+        "foretell new visits.csv                          the same for a file of yours",
+    ]
+
+
 def store_visits() -> pl.DataFrame:
     """Return the daily visits of Complete Journey's largest stores: ``store_id``, ``day``, ``visits``."""
     rows = load_complete_journey().with_columns(day=pl.col("timestamp").dt.date())

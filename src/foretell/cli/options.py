@@ -247,8 +247,16 @@ class CompareOptions:
 class EvaluateOptions(CompareOptions):
     """What is held back from the models."""
 
-    cutoff: Annotated[str | None, typer.Option(help="Last day that the models see; visits need it.")] = None
-    horizon: Annotated[str | None, typer.Option(help="What is held back; of visits by default 273d.")] = None
+    cutoff: Annotated[
+        str | None, typer.Option(help="Last day that the models see; by default the end is held back.")
+    ] = None
+    horizon: Annotated[
+        str | None,
+        typer.Option(
+            help="What is held back; of visits by default 273d after --cutoff, without it a quarter of the "
+            "log, 90d at most."
+        ),
+    ] = None
     report: Annotated[Path | None, _show("--report", help="One HTML page with all of it.")] = None
 
 

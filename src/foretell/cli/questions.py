@@ -34,7 +34,6 @@ class _Question:
     """What the commands do for either question."""
 
     kind: ClassVar[Kind]
-    needs_cutoff: ClassVar[bool] = False
     needs_horizon: ClassVar[bool] = False
 
     @property
@@ -93,7 +92,6 @@ class Events(_Question):
     """Logs of visits: when each customer comes next."""
 
     kind = "events"
-    needs_cutoff = True
 
     def read(self, options: ReadOptions) -> EventLog:
         """Read a log of visits."""

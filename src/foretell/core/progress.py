@@ -119,7 +119,7 @@ class _EpochBars:
     def __call__(self, epoch: Epoch) -> None:
         with self._lock:  # members train side by side
             if self._bars is None:
-                epochs = "epoch {task.completed:.0f} of at most {task.total:.0f}"
+                epochs = "{task.completed:.0f} passes over the data"
                 self._bars = self._stack.enter_context(
                     bars(["{task.description}"], [epochs, "{task.fields[loss]}"])
                 )

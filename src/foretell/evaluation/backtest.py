@@ -115,11 +115,12 @@ def evaluate(
     data : EventLog or Panel
         What happened, to the end of the held-back period.
     cutoff : date, datetime or str
-        Last day (step) that the models see. Of series, instead, the last ``horizon`` steps of each can be
-        held back.
+        Last day (step) that the models see. By default the end is held back: ``horizon``, of series the last
+        steps of each.
     horizon : str or int
-        Length of the held-back period: of visits such as ``"273d"`` (the default), ``"26w"``, or ticks; of
-        series in steps, by default as many as come after the cut-off.
+        Length of the held-back period: of visits such as ``"26w"``, or ticks; by default ``"273d"`` after a
+        cut-off, and where none is named a quarter of the log, 90 days at the most. Of series in steps, by
+        default as many as come after the cut-off.
     models : sequence of models or str, optional
         Models, or their names; they are copied before they are fitted. By default ours and the statistics
         and rules that it has to beat.

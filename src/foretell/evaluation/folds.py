@@ -24,6 +24,7 @@ from foretell.stats.metrics import censored_crps, naive_scale
 
 _WINDOW, _PERIOD, _GRID = "30d", "7d", 24
 _HORIZON = "273d"
+_CHOSEN, _PART = "90d", 4  # what is held back where nothing is asked for: so long, or such a part of the log
 # The distribution of numbers of events is summed in steps, up to a number that is as rare.
 _STEP, _MOST_EVENTS, _RARE = 32, 1024, 1e-3
 
@@ -41,13 +42,13 @@ class EventFolds:
         season: int | None = None,
     ) -> None:
         del season  # visits have none to be named
-        self.log, duration = log, _HORIZON if horizon is None else horizon
+        if horizon is None:
+            horizon = _quarter(log) if cutoffs is None else _HORIZON
+        self.log, duration = log, horizon
         self.unit: str = log.unit
         self.period, self.window = log.ticks_of(_PERIOD), log.ticks_of(_WINDOW)
         if cutoffs is None:
-            raise ParameterError(
-                "evaluate needs a cutoff for visits: the last day that the models see, such as 1997-09-30"
-            )
+            cutoffs = 1
         if isinstance(cutoffs, int):
             last = last_origin(log, duration)
             apart = log.ticks_of(duration if step is None else step, last)
@@ -183,6 +184,11 @@ def _of_counts(forecast: Outlook, y: IntArray) -> dict[str, pl.Series]:
             break
     pit = 1.0 - reached[0] + drawn * (reached[0] - reached[1])
     return {"count_pit": pl.Series(pit), "count_crps": pl.Series(crps)}
+
+
+def _quarter(log: EventLog) -> int:
+    """Return how many ticks are held back where nobody says: a quarter of the log, 90 days at the most."""
+    return max(min((log.as_of - int(log.first.min())) // _PART, log.ticks_of(_CHOSEN)), 1)
 
 
 def last_origin(log: EventLog, duration: object) -> int:
