@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import foretell as ft
-from foretell.core.progress import is_watched, watch_search, watch_training
+from foretell.core.progress import is_watched, watch_backtest, watch_search, watch_training
 from foretell.errors import ParameterError
 
 
@@ -66,7 +66,16 @@ def test_a_search_has_one_bar(monkeypatch):
     assert "best 0.75" in terminal.getvalue()
 
 
-@pytest.mark.parametrize("watch", [watch_training, watch_search])
+def test_a_backtest_has_a_bar_of_its_cutoffs_and_a_comparison_one_too(monkeypatch):
+    terminal = terminal_in(monkeypatch)
+    panel = ft.Panel.from_arrays([[1, 2, 3] * 8])
+    ft.backtest(panel, ["naive"], horizon=3, cutoffs=2)
+    assert "cut-off 2 of 2 naive" in terminal.getvalue()
+    ft.evaluate(panel, horizon=3, models=["drift"])
+    assert "cut-off 1 of 1 drift" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("watch", [watch_training, watch_search, watch_backtest])
 def test_false_draws_nothing_on_a_terminal_either(watch, monkeypatch):
     terminal = terminal_in(monkeypatch)
     with watch(False) as told:

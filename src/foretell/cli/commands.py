@@ -355,8 +355,7 @@ def evaluate(question: Question, read: ReadOptions, learn: ModelOptions, plan: E
     length = None if plan.horizon is None else _prepare(question, models, plan.horizon, data)
     from foretell.evaluation.backtest import evaluate as run  # noqa: PLC0415
 
-    with terminal.busy(f"fitting and comparing {len(models)} models"):
-        evaluation = run(data, plan.cutoff, length, models, seeds=plan.seeds)
+    evaluation = run(data, plan.cutoff, length, models, seeds=plan.seeds)
     tables = {f"{evaluation.headline}; best first": evaluation.table()}
     _show_comparison(evaluation, plan, tables, question.comparison(evaluation))
     if plan.report is not None:
@@ -383,8 +382,7 @@ def backtest(question: Question, read: ReadOptions, learn: ModelOptions, plan: B
     if plan.step is not None:
         config = dataclasses.replace(config, step=question.horizon(plan.step, data, "--step"))
     cutoffs = plan.cutoff or plan.folds
-    with terminal.busy("fitting and comparing the models, cut-off by cut-off"):
-        evaluation = run(data, models, horizon=length, cutoffs=cutoffs, config=config, out=plan.out)
+    evaluation = run(data, models, horizon=length, cutoffs=cutoffs, config=config, out=plan.out)
     first, last = evaluation.cutoffs[0], evaluation.cutoffs[-1]
     title = f"{len(evaluation.cutoffs)} cut-offs, {first} to {last}, together; best first"
     tables = {title: evaluation.table(), "Cut-off by cut-off": evaluation.scores()}

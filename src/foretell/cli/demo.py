@@ -51,7 +51,7 @@ def run_events(out: Path, forecaster: EventForecaster, *, sample: bool = False) 
     rows = load_cdnow(sample=sample)
     log = read_events(rows, id="customer_id", time="date", marks=["amount"], as_of=END)
     others = [name for name in EVENTS.defaults if name != "foretell"]
-    evaluation = evaluate(log, CUTOFF, HORIZON, models=[forecaster, *others])
+    evaluation = evaluate(log, CUTOFF, HORIZON, models=[forecaster, *others], progress=False)
     ours = cast("EventForecaster", evaluation.models["foretell"])
     forecasts = ours.predict()
     names = ("cdnow.csv", "forecasts.csv", "leaderboard.json", "leaderboard.txt", "model")
@@ -88,7 +88,7 @@ def run_series(out: Path, forecaster: SeriesForecaster) -> Demo:
     visits = store_visits()
     panel = read_series(visits, id="store_id", time="day", target="visits")
     others = [name for name in SERIES.defaults if name != "foretell"]
-    evaluation = evaluate(panel, horizon=DAYS, models=[forecaster, *others], season=7)
+    evaluation = evaluate(panel, horizon=DAYS, models=[forecaster, *others], season=7, progress=False)
     ours = cast("SeriesForecaster", evaluation.models["foretell"])
     forecasts = ours.predict()
     names = ("stores.csv", "store_forecasts.csv", "series_leaderboard.json", "series_model")

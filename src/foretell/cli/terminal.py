@@ -120,7 +120,7 @@ def show_rows(tables: Iterable[pl.DataFrame], columns: Sequence[str] = (), most:
         say("no rows")
         return
     seen = first.select(columns or _fitting(first, shutil.get_terminal_size().columns))
-    show_table(seen)
+    _draw(seen)
     if rows > seen.height or first.width > seen.width:
         say(
             f"{seen.height} of {rows:,} rows and {seen.width} of {first.width} columns; all of them with "
@@ -138,7 +138,15 @@ def _fitting(table: pl.DataFrame, width: int) -> list[str]:
 
 
 def show_table(frame: pl.DataFrame, *, title: str = "") -> None:
-    """Write a small table for people to stdout."""
+    """Write a small table for people to stdout; on a terminal as many columns as it is wide."""
+    columns = _fitting(frame, shutil.get_terminal_size().columns) if sys.stdout.isatty() else frame.columns
+    _draw(frame.select(columns), title)
+    left_out = [name.replace("_", " ") for name in frame.columns[len(columns) :]]
+    if left_out:
+        say(f"not shown, for want of room: {', '.join(left_out)}")
+
+
+def _draw(frame: pl.DataFrame, title: str = "") -> None:
     from rich import box  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415

@@ -15,8 +15,15 @@ if TYPE_CHECKING:
     import rich.progress
 
 Step = TypeVar("Step")
+Told = TypeVar("Told", bound=Callable[..., None])
+_Watched: TypeAlias = Told | bool | None
 Watch: TypeAlias = Callable[[Step], None] | bool | None
 """What ``progress=`` takes: a function that is called after each step, False, or None for a bar."""
+
+Fitting: TypeAlias = Callable[[int, int, str], None]
+"""What is called before each fit of a backtest: with the fold, the number of folds, and the model's name."""
+
+WatchFits: TypeAlias = Fitting | bool | None
 
 
 class Epoch(Protocol):
@@ -93,10 +100,13 @@ def watch_search(watch: Watch[ATrial]) -> AbstractContextManager[Callable[[ATria
     return _watched(watch, _TrialBar)
 
 
+def watch_backtest(watch: WatchFits) -> AbstractContextManager[Fitting | None]:
+    """Give what is called before each fit: by default a bar of the folds, where somebody watches."""
+    return _watched(watch, _FoldBar)
+
+
 @contextlib.contextmanager
-def _watched(
-    watch: Watch[Step], drawing: Callable[[contextlib.ExitStack], Callable[[Step], None]]
-) -> Iterator[Callable[[Step], None] | None]:
+def _watched(watch: _Watched[Told], drawing: Callable[[contextlib.ExitStack], Told]) -> Iterator[Told | None]:
     if watch is None or isinstance(watch, bool):
         with contextlib.ExitStack() as stack:
             yield drawing(stack) if watch or (watch is None and is_watched()) else None
@@ -142,3 +152,16 @@ class _TrialBar:
     def __call__(self, search: Trial) -> None:
         best = "" if search.best is None else f"best {search.best:.4g}"
         self._bars.update(self._task, completed=search.done, total=search.trials, best=best)
+
+
+class _FoldBar:
+    """A bar of the cut-offs of a backtest, beside the model that is fitted."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._bars = stack.enter_context(
+            bars([], ["cut-off {task.completed:.0f} of {task.total:.0f}", "{task.fields[model]}"])
+        )
+        self._task = self._bars.add_task("backtest", total=1, model="")
+
+    def __call__(self, fold: int, folds: int, model: str) -> None:
+        self._bars.update(self._task, completed=fold + 1, total=folds, model=model)

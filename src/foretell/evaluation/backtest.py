@@ -27,6 +27,7 @@ from foretell.core.constraints import (
 from foretell.core.contracts import Folds, Task
 from foretell.core.estimator import Estimator
 from foretell.core.paths import as_path, writing
+from foretell.core.progress import Fitting, WatchFits, watch_backtest
 from foretell.data.log import EventLog
 from foretell.data.panel import Panel
 from foretell.errors import ParameterError
@@ -104,6 +105,7 @@ def evaluate(
     *,
     season: int | None = None,
     seeds: int = 1,
+    progress: WatchFits = None,
 ) -> Evaluation:
     """Compare models on a period that is held back from them: a `backtest` with one cut-off.
 
@@ -129,6 +131,8 @@ def evaluate(
         that of the data.
     seeds : int
         Fit our models again with other seeds, so many in all, to see how far the figures differ.
+    progress : callable or bool, optional
+        See `backtest`.
 
     Raises
     ------
@@ -153,7 +157,8 @@ def evaluate(
     """
     task, config = task_of(data), BacktestConfig(season=season, seeds=seeds)
     folds = task.cut(data, horizon, None if cutoff is None else [cutoff], season=season)
-    return run_folds(task, folds, models, config)
+    with watch_backtest(progress) as told:
+        return run_folds(task, folds, models, config, progress=told)
 
 
 def backtest(
@@ -164,7 +169,7 @@ def backtest(
     cutoffs: Sequence[object] | int = 4,
     config: BacktestConfig | None = None,
     out: str | Path | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: WatchFits = None,
 ) -> Evaluation:
     """Let models forecast at several cut-offs, as they would have been used, and compare.
 
@@ -184,8 +189,9 @@ def backtest(
         When models are refitted, on how much, and with how many seeds.
     out : str or Path, optional
         Directory that keeps the rows of each fold as a Parquet file.
-    progress : callable, optional
-        Called with fold, number of folds, and model before each fit.
+    progress : callable or bool, optional
+        Called with fold, number of folds, and model before each fit. By default a bar shows them, on a
+        terminal and in a notebook; False draws none.
 
     Examples
     --------
@@ -200,7 +206,8 @@ def backtest(
     if not is_list(cutoffs):
         cutoffs = check_whole("cutoffs", cutoffs, of="cut-offs, or a list of dates")
     folds = task.cut(data, horizon, cutoffs, step=config.step, season=config.season)
-    return run_folds(task, folds, models, config, out=out, progress=progress)
+    with watch_backtest(progress) as told:
+        return run_folds(task, folds, models, config, out=out, progress=told)
 
 
 def run_folds(
@@ -210,7 +217,7 @@ def run_folds(
     config: BacktestConfig,
     *,
     out: str | Path | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Fitting | None = None,
     on_epoch: Callable[[Progress], None] | None = None,
 ) -> Evaluation:
     """Evaluate models, and ours again with other seeds; ``on_epoch`` is called while networks are trained."""
@@ -236,7 +243,7 @@ class _Backtest:
     task: Task
     folds: Folds
     config: BacktestConfig
-    progress: Callable[[int, int, str], None] | None
+    progress: Fitting | None
     on_epoch: Callable[[Progress], None] | None
 
     def run(
