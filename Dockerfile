@@ -1,5 +1,5 @@
-# The service (docs/serve.md):
-#   docker run -p 8000:8000 -e FORETELL_TOKEN -v "$PWD/model:/models/shop:ro" -v foretell:/home/foretell/store foretell
+# The service (docs/serve.md). Saved models can be read by their owner alone, so run it as the owner:
+#   docker run --user "$(id -u)" -p 8000:8000 -e FORETELL_TOKEN -v "$PWD/model:/models/shop:ro" -v foretell:/data foretell
 FROM python:3.11-slim
 
 WORKDIR /build
@@ -7,10 +7,12 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src src
 RUN pip install --no-cache-dir -c constraints.txt '.[serve]' && rm -rf /build/*
 
-RUN useradd --create-home --uid 10001 foretell && install -d -o foretell /home/foretell/store /models
+# Whoever it runs as keeps here what is sent, fitted and compiled.
+RUN useradd --uid 10001 foretell && install -d -m 1777 /data && install -d /models
+ENV HOME=/data XDG_CACHE_HOME=/data/cache
 USER foretell
-WORKDIR /home/foretell
-VOLUME /home/foretell/store
+WORKDIR /data
+VOLUME /data
 EXPOSE 8000
 HEALTHCHECK CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health')"]
 

@@ -1,6 +1,7 @@
 """The pages say what happens; each block is run or says why not; two languages show the same code."""
 
 import importlib
+import json
 import re
 
 import pytest
@@ -51,7 +52,7 @@ RUN = {
     "index.md": 6,
     "gallery.md": 24,
     "quickstart.md": 17,
-    "others.md": 28,
+    "others.md": 37,
 }
 ELSEWHERE = {"export.md": "events/test_export.py", "README.md": "test_cli.py"}
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -123,6 +124,14 @@ def test_commands_and_their_options_are_those_of_the_command_line(page):
         if block.language in {"bash", "console"}:
             for words in commands(block.code):
                 check_command(words)
+
+
+def test_the_command_of_the_container_is_one_of_the_command_line():
+    *_, last = re.findall(r"^CMD (.*)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    script = json.loads(last)[-1]
+    (words,) = commands(re.sub(r"\$\(.*?\)", "model", script.removeprefix("exec ")))
+    check_command(words)
+    assert "--host" in words
 
 
 def test_code_is_fenced():
