@@ -11,8 +11,10 @@ from importlib import resources
 import pytest
 import uvicorn
 
+import foretell as ft
 from foretell.i18n import catalogue
 from foretell.serve.app import make_app
+from foretell.serve.page import like
 from foretell.serve.settings import ServeConfig
 
 CHROMIUM = shutil.which("chromium")
@@ -29,7 +31,9 @@ browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed"
 def address(shop, stores, tmp_path_factory):
     """A service that listens, in a thread; its jobs are done in processes."""
     config = ServeConfig((shop, stores), tmp_path_factory.mktemp("store"))
-    server = uvicorn.Server(uvicorn.Config(make_app(config), port=0, log_config=None, lifespan="on"))
+    app = make_app(config)
+    compared(app._app._service)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -38,6 +42,16 @@ def address(shop, stores, tmp_path_factory):
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
     thread.join()
+
+
+def compared(service):
+    """Leave a comparison that is done."""
+    job = service.jobs.add("compare", "shop", {"model": "shop"}, most=1)
+    rows = [["foretell", 1.5, None], ["mean gap", 2.5, 0.1]]
+    result = {"verdict": "It is worth it.", "headline": "30 days", "columns": ["model", "rmse", "bias"]}
+    service.store.keep_result(job.key, result | {"rows": rows})
+    service.jobs.take()
+    service.jobs.finish(job.key, "done")
 
 
 @pytest.fixture(scope="module")
@@ -142,11 +156,32 @@ def test_series_on_a_small_dark_screen_in_chinese(address, chromium):
         tab.get_by_label("序列").fill("b")
         tab.get_by_role("button", name="显示").click()
         tab.get_by_role("heading", name="b：今后 7 步").wait_for()
-        for path in ("shop", "shop/shop", "shop/shortlist", "shop/customer?id=18"):
+        for path in ("shop", "shop/shop", "shop/shortlist", "shop/customer", "shop/customer?id=18"):
             tab.goto(f"{address}/page/models/{path}")
             check(tab)
         tab.get_by_role("button", name="English").click()
         tab.get_by_role("heading", name="Customer 18: when is the next visit?").wait_for()
+
+
+@browser
+def test_pages_of_words_alone_can_be_used_by_everybody(address, chromium):
+    with opened(chromium) as tab:
+        tab.goto(f"{address}/page")
+        tab.get_by_role("link", name="compare shop").click()
+        tab.get_by_text("It is worth it.").wait_for()
+        check(tab)
+        for path in ("enter", "models/shop/why?id=18", "models/shop/customer?id=1800000"):
+            tab.goto(f"{address}/page/{path}")
+            check(tab)
+
+
+def test_customers_are_found_by_a_part_of_their_names(client, shop):
+    log = ft.load(shop).log_
+    most = str(log.ids[int(log.counts.argmax())])
+    assert f"customer?id={most}" in client.get("/page/models/shop/customer").text
+    assert like(log, most[:3])[0].startswith(most[:3])
+    assert len(like(log, "1")) == 12
+    assert like(log, "nobody") == []
 
 
 def test_a_model_is_compared_with_rules_in_words(client, app):

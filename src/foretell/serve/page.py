@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
 import jinja2
+import numpy as np
 import polars as pl
 import pydantic
 import vl_convert
@@ -50,6 +51,7 @@ from foretell.serve.words import headings, spelled, steps
 
 if TYPE_CHECKING:
     from foretell.core.contracts import Kind
+    from foretell.data.log import EventLog
     from foretell.events.forecaster import EventForecaster
     from foretell.series.forecaster import SeriesForecaster
     from foretell.serve.answers import Model
@@ -61,6 +63,7 @@ Name = Annotated[ModelName, Path()]
 _LANGUAGE: Final = "foretell-language"
 _YEAR: Final = 365 * 86_400
 _HORIZONS: Final = ("7d", "30d", "90d", "1y")
+_OFFERED: Final = 12  # customers to look at
 _SHOWN_IDS: Final = 1_000
 _DOWNLOADS: Final = {
     "csv": "text/csv; charset=utf-8",
@@ -335,11 +338,12 @@ async def get_customer(
     """Show one customer: what to expect, why, and what if they came."""
     loaded, say = await _loaded(request, model, "events"), translator(request)
     limits = service_of(request).config.limits
+    forecaster = cast("EventForecaster", loaded.model)
     if not id.strip():
-        return show(request, "customer", about=loaded.about, id="", found=None, visit="")
+        others = await service_of(request).desk.do(lambda: regulars(forecaster.log_))
+        return show(request, "customer", about=loaded.about, id="", found=None, visit="", others=others)
 
     def work() -> dict[str, Any]:
-        forecaster = cast("EventForecaster", loaded.model)
         (customer,) = typed_ids(forecaster.log_.ids, [id.strip()])
         key = cast("str | int", customer)
         row = answers.predict(forecaster, _asked(PredictAsk, ids=[key], levels=[80]), limits).row(
@@ -358,6 +362,7 @@ async def get_customer(
         draw = functools.partial(plotting.plot_next_event, forecaster, key)
         chart = _unless_refused(lambda: picture(draw(), say, title, about))
         return {
+            "others": [] if row["n_events"] else like(forecaster.log_, id.strip()),
             "found": row,
             "after": after,
             "names": names,
@@ -476,6 +481,20 @@ async def get_table(
         return file.getvalue()
 
     return _download(await service.desk.do(work), f"{model}-{table}.{ending}", _DOWNLOADS[ending])
+
+
+def regulars(log: EventLog) -> list[str]:
+    """Return the customers who came most often."""
+    return [str(log.ids[int(place)]) for place in np.argsort(-log.counts, kind="stable")[:_OFFERED]]
+
+
+def like(log: EventLog, text: str) -> list[str]:
+    """Return customers whose ids begin with what was asked for, or hold it."""
+    ids = log.ids.cast(pl.String)
+    small = ids.str.to_lowercase()
+    begin, hold = small.str.starts_with(text.lower()), small.str.contains(text.lower(), literal=True)
+    found = [*ids.filter(begin).head(_OFFERED), *ids.filter(hold & ~begin).head(_OFFERED)]
+    return found[:_OFFERED]
 
 
 def _download(content: bytes, name: str, kind: str) -> Response:
