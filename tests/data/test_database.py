@@ -145,6 +145,19 @@ def test_rows_are_streamed_in_chunks(url, monkeypatch):
     assert sum(sizes) == len(ROWS)
 
 
+def test_the_first_rows_are_shown_with_all_columns(url):
+    head = database.head_of_table(url, 3, table=TABLE)
+    assert head.columns == ["Customer", "create time", "amount", "order"]
+    assert len(head) == 3
+    (customer,) = quoted(url, "Customer")
+    assert database.head_of_table(url, 1, query=f"select {customer} from {TABLE};").shape == (1, 1)
+    assert database.head_of_table(url, 5, query=f"select 1 as n from {TABLE} where 1 = 0").columns == ["n"]
+    with pytest.raises(SourceError, match=rf"its tables are .*{TABLE}"):
+        database.head_of_table(url, 3, table="nowhere")
+    with pytest.raises(ParameterError, match="one of query= and table="):
+        database.head_of_table(url, 3)
+
+
 def test_a_missing_table_lists_those_there_are(url):
     with pytest.raises(SourceError, match=rf"cannot read table '{TABLE}s'.*did you mean '{TABLE}'"):
         ft.read_events(url, table=f"{TABLE}s", **NAMES)
