@@ -46,6 +46,10 @@ numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
 
+# Where a line ends between two Chinese characters, a reader's browser would show a space.
+_BROKEN_CHINESE = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3000-\u9fff\uff00-\uffef])")
+
+
 def setup(app: Sphinx) -> None:
     """Show what lies outside of this folder, and resolve names as docstrings write them."""
     app.connect("source-read", _inside)
@@ -60,7 +64,7 @@ def _inside(app: Sphinx, docname: str, source: list[str]) -> None:
     del app
     if docname.startswith("examples/"):
         source[0] = _as_page(Path(__file__).parents[1] / f"{docname}.py")
-    source[0] = source[0].replace("\n\n```\n", "\n```\n")
+    source[0] = _BROKEN_CHINESE.sub("", source[0].replace("\n\n```\n", "\n```\n"))
     if docname != "measured":
         source[0] = source[0].replace("](../benchmarks/README.md", "](measured.md")
 
