@@ -341,3 +341,59 @@ def test_reading_a_file_does_not_wait_for_sqlalchemy(tmp_path):
     path.write_text("unique_id,ds\n1,2024-01-01\n2,2024-01-02\n")
     code = f"import sys, foretell as ft; ft.read_events({str(path)!r}); sys.exit('sqlalchemy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "end",
+    [";", " -- that is all", "; -- it's all\n", " /* all; of it */ ;;", "\n-- a\n-- b\n;"],
+)
+def test_comments_and_semicolons_at_the_end_of_a_query_do_no_harm(url, end):
+    (table,) = quoted(url, TABLE)
+    log = ft.read_events(url, query=f"SELECT * FROM {table} WHERE '--' <> ';'{end}", **NAMES)
+    assert log.n_events == len(ROWS)
+
+
+def test_a_comment_of_mysql_is_one_there_alone():
+    assert database.bare("SELECT a FROM b # all", mysql=True) == "SELECT a FROM b"
+    assert database.bare("SELECT a #> '{b}'") == "SELECT a #> '{b}'"
+
+
+@pytest.mark.parametrize("name", ["visits.2024", "vis'its", 'vis"its', "vis:its", "vis`its", "vis its;--"])
+def test_names_of_tables_and_views_are_taken_as_they_are(url, name):
+    table = f"{TABLE}_{name}"
+    preparer = sa.create_engine(url).dialect.identifier_preparer
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            f"CREATE VIEW {preparer.quote_identifier(table)} AS SELECT * FROM {preparer.quote(TABLE)}"
+        )
+    try:
+        asked = '"{}"'.format(table.replace('"', '""')) if "." in table else table
+        assert ft.read_events(url, table=asked, **NAMES).n_events == len(ROWS)
+        if "." in table:
+            with pytest.raises(SourceError, match=f'did you mean .*{table}"'):
+                ft.read_events(url, table=table, **NAMES)
+    finally:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"DROP VIEW {preparer.quote_identifier(table)}")
+        engine.dispose()
+
+
+@pytest.mark.parametrize("address", [server("FORETELL_TEST_POSTGRES_URL")])
+def test_what_no_type_here_can_hold_is_missing_or_refused_in_words(address):
+    values = "(1, DATE '2024-01-01', 'NaN'::numeric, point(1, 2)), (2, DATE '2024-01-02', 1.5, point(1, 2))"
+    query = f"SELECT * FROM (VALUES {values}) AS rows (unique_id, ds, paid, place)"
+    log = ft.read_events(address, query=query, marks="paid")
+    assert np.isnan(log.marks[0, 0])
+    assert log.marks[1, 0] == 1.5
+    with pytest.raises(ColumnError, match="the time column 'place'"):
+        ft.read_events(address, query=query, time="place")
+    with pytest.raises(ColumnError, match="the id column"):
+        ft.read_events(address, query=f"SELECT array[1] AS unique_id, ds FROM ({query}) AS rows")
+
+
+@pytest.mark.parametrize("argument", ["query", "table"])
+@pytest.mark.parametrize("value", ["", 7, b"visits"])
+def test_a_query_and_a_table_are_text(sqlite, argument, value):
+    with pytest.raises(ParameterError, match=f"{argument}={value!r}"):
+        ft.read_events("sqlite:///nowhere.db", **{argument: value})

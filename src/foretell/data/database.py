@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus
 import polars as pl
 import sqlalchemy as sa
 
-from foretell.core.constraints import did_you_mean
+from foretell.core.constraints import Maybe, Text, check, did_you_mean
 from foretell.data.rows import Columns, ReadOptions, Rows, listed
 from foretell.data.times import EPOCH_UNITS, number_kind
 from foretell.errors import ColumnError, MissingDependencyError, ParameterError, SourceError
@@ -169,6 +169,8 @@ def database_slices(
     size: float = float("inf"),
 ) -> Iterator[Rows]:
     """Read what `read_database` reads, about ``size`` rows at a time."""
+    check("query", query, Maybe(Text("a SELECT statement")))
+    check("table", table, Maybe(Text("the name of a table")))
     if (query is None) == (table is None):
         given = "both are given" if query is not None else f"neither is given{_offered(source)}"
         raise ParameterError(f"a database needs one of query= and table=; {given}")
@@ -311,8 +313,12 @@ class Database:
         except (sa.exc.SQLAlchemyError, OSError) as error:
             mend = "check the address and that the server runs"
             raise self.error("cannot be reached", error, mend) from error
-        with connection:
+        try:
             yield connection
+        finally:
+            # All is read or committed by now, or an error tells of it: how a session ends is none of its own.
+            with contextlib.suppress(sa.exc.SQLAlchemyError, OSError):
+                connection.close()
 
     def chunks(
         self,
@@ -324,7 +330,8 @@ class Database:
     ) -> Iterator[pl.DataFrame]:
         """Read the columns, with what ``options`` ask for pushed into the SQL."""
         what = "the query" if query is not None else f"table {table!r}"
-        rows = _subquery(query, columns) if query is not None else _table(str(table), columns)
+        mysql = self.engine.dialect.name in ("mysql", "mariadb")
+        rows = _table(str(table), columns) if query is None else _subquery(query, columns, mysql=mysql)
         try:
             everything = sa.select(sa.text("*")).select_from(rows).where(sa.false())
             columns.check(list(connection.execute(everything).keys()), f"{what} of {self}")
@@ -339,14 +346,38 @@ class Database:
         """Return the tables that there are, as a hint."""
         try:
             inspector = sa.inspect(self.engine)
-            names = sorted([*inspector.get_table_names(), *inspector.get_view_names()])
+            found = sorted([*inspector.get_table_names(), *inspector.get_view_names()])
+            names = [f'"{name}"' if "." in name else name for name in found]
         except sa.exc.SQLAlchemyError:
             return "check the name of the table"
         return f"its tables are {listed(names)}{did_you_mean(table, names)}"
 
 
-def _subquery(query: str, columns: Columns) -> sa.FromClause:
-    text = sa.text(_BIND.sub(r"\\:", query.strip().rstrip(";")))
+# What a query consists of: text and names in quotes, comments, and what may stand at its end.
+_QUOTED: Final = r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`"""
+_PARTS: Final = re.compile(rf"{_QUOTED}|(?P<left_out>--[^\n]*|/\*.*?\*/|[\s;]+)", re.DOTALL)
+_PARTS_OF_MYSQL: Final = re.compile(rf"{_QUOTED}|(?P<left_out>(?:--|\#)[^\n]*|/\*.*?\*/|[\s;]+)", re.DOTALL)
+
+
+def bare(query: str, *, mysql: bool = False) -> str:
+    """Return a query without the comments and semicolons at its end, which a subquery cannot have.
+
+    Examples
+    --------
+    >>> bare("SELECT ';' AS mark; -- of all")
+    "SELECT ';' AS mark"
+    """
+    parts, at, end = _PARTS_OF_MYSQL if mysql else _PARTS, 0, 0
+    while at < len(query):
+        part = parts.match(query, at)
+        at = part.end() if part else at + 1
+        if not (part and part["left_out"]):
+            end = at
+    return query[:end]
+
+
+def _subquery(query: str, columns: Columns, *, mysql: bool) -> sa.FromClause:
+    text = sa.text(_BIND.sub(r"\\:", bare(query, mysql=mysql)))
     return text.columns(*map(sa.column, columns.names())).subquery("foretell_rows")
 
 
@@ -355,17 +386,37 @@ def _table(table: str, columns: Columns) -> sa.FromClause:
     return sa.table(name, *map(sa.column, columns.names()), schema=schema)
 
 
+_NAME: Final = r'"(?:[^"]|"")+"'
+_PLACE: Final = re.compile(rf'(?:(?P<schema>{_NAME}|[^"].*)\.)?(?P<name>{_NAME}|[^.]+)', re.DOTALL)
+
+
 def schema_and_name(table: str) -> tuple[str | None, str]:
-    """Return the schema of a table, None where it names none, and its name."""
-    schema, _, name = table.rpartition(".")
-    return schema or None, name
+    """Return the schema of a table, None where it names none, and its name.
+
+    Examples
+    --------
+    >>> schema_and_name("shop.visits"), schema_and_name('shop."visits.2024"')
+    (('shop', 'visits'), ('shop', 'visits.2024'))
+    """
+    found = _PLACE.fullmatch(table)
+    schema, name = found.group("schema", "name") if found else (None, table)
+    return schema and _unquoted(schema), _unquoted(name)
+
+
+def _unquoted(name: str) -> str:
+    quoted = len(name) > 2 and name[0] == name[-1] == '"'
+    return name[1:-1].replace('""', '"') if quoted else name
 
 
 def _stream(
     connection: sa.Connection, statement: sa.Select[tuple[object, ...]], chunk_rows: int
 ) -> Iterator[Sequence[sa.Row[tuple[object, ...]]]]:
     result = connection.execution_options(stream_results=True, yield_per=chunk_rows).execute(statement)
-    return result.partitions()
+    try:
+        yield from result.partitions()
+    finally:
+        with contextlib.suppress(sa.exc.SQLAlchemyError, OSError):  # of a session that is over
+            result.close()
 
 
 def _frame(chunk: Sequence[sa.Row[tuple[object, ...]]], columns: Columns) -> pl.DataFrame:
@@ -376,6 +427,9 @@ def _frame(chunk: Sequence[sa.Row[tuple[object, ...]]], columns: Columns) -> pl.
 def _series(name: str, values: list[object]) -> pl.Series:
     """Return values as drivers deliver them; kinds that do not go together become text."""
     try:
+        if isinstance(next((value for value in values if value is not None), None), Decimal):
+            # polars has decimals without NaN and infinity, which PostgreSQL has.
+            values = [float(v) if isinstance(v, Decimal) and not v.is_finite() else v for v in values]
         series = pl.Series(name, values)
         if series.dtype != pl.Object:
             return series

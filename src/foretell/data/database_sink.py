@@ -55,7 +55,7 @@ class DatabaseSink(Sink):
                 if not folder.is_dir():
                     raise StorageError(f"cannot write {database.file}: the directory {folder} is not there")
                 return
-            with database.connected() as connection:
+            with database.connected() as connection, self._failing(database, connection):
                 self._columns(database, connection)
 
     def write(self, tables: Iterator[pl.DataFrame]) -> Written:
@@ -65,6 +65,7 @@ class DatabaseSink(Sink):
         with (
             opened(self.source) as database,
             database.connected(make=True) as connection,
+            self._failing(database, connection, key),
             contextlib.ExitStack() as stack,
         ):
             if self._columns(database, connection) is None or self.if_exists == "replace":
@@ -74,30 +75,32 @@ class DatabaseSink(Sink):
             anew = here is None or self.if_exists == "replace"
             if here is not None and not anew:
                 self._check_columns(database, first.columns, here, key)
-            try:
-                with _staged(connection, self.table, first.schema, key, temporary=not anew) as staged:
-                    rows = sum(_load(connection, staged, frame) for frame in itertools.chain([first], tables))
-                    if key:
-                        _index(connection, staged, key)
-                    replaced = 0
-                    if anew:
-                        _put_in_place(connection, staged, self.table, replaces=here is not None)
-                    else:
-                        replaced = _merge(connection, staged, self.table, key, part=self.part)
-            except sa.exc.IntegrityError as error:
-                raise StorageError(
-                    self._failure(database, error, f"that the rows have each {' and '.join(key)} once")
-                ) from error
-            except (sa.exc.SQLAlchemyError, connection.dialect.loaded_dbapi.Error) as error:
-                mend = "the types of its columns, and the right to write to it"
-                raise StorageError(self._failure(database, error, mend)) from error
+            with _staged(connection, self.table, first.schema, key, temporary=not anew) as staged:
+                rows = sum(_load(connection, staged, frame) for frame in itertools.chain([first], tables))
+                if key:
+                    _index(connection, staged, key)
+                replaced = 0
+                if anew:
+                    _put_in_place(connection, staged, self.table, replaces=here is not None)
+                else:
+                    replaced = _merge(connection, staged, self.table, key, part=self.part)
         return Written(rows, f"table {self.table!r} of {database}", replaced)
 
-    def _failure(self, database: Database, error: Exception, expected: str) -> str:
-        return (
-            f"cannot write table {self.table!r} of {database}: {database.reason(error)}; it is as it was: "
-            f"check {expected}"
-        )
+    @contextlib.contextmanager
+    def _failing(
+        self, database: Database, connection: sa.Connection, key: Sequence[str] = ()
+    ) -> Iterator[None]:
+        """Say in one line what the database says, wherever it says it."""
+        expected = "the types of its columns, and the right to write to it"
+        try:
+            yield
+        except (sa.exc.SQLAlchemyError, connection.dialect.loaded_dbapi.Error) as error:
+            if isinstance(error, sa.exc.IntegrityError):
+                expected = f"that the rows have each {' and '.join(key)} once"
+            raise StorageError(
+                f"cannot write table {self.table!r} of {database}: {database.reason(error)}; it is as it "
+                f"was: check {expected}"
+            ) from error
 
     def _columns(self, database: Database, connection: sa.Connection) -> list[str] | None:
         """Return the columns of the table, None if it is not there; refuse it if it must not be."""
