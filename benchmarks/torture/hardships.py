@@ -142,7 +142,7 @@ def fills(rng: np.random.Generator, place: Path) -> str:
 
 @contextlib.contextmanager
 def unheard() -> Iterator[None]:
-    """Say nothing of Python's zip files, which cannot be closed once their disk was full."""
+    """Say nothing of what cannot be closed: zip files of a full disk, results of a lost session."""
     before = sys.unraisablehook
     sys.unraisablehook = lambda _: None
     try:

@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 import sqlalchemy as sa
+from benchmarks.torture.hardships import unheard
 from tests.data.servers import own_table, server
 
 import foretell as ft
@@ -57,9 +58,16 @@ def shop(request, table):
     engine.dispose()
 
 
-def refused(error):
-    assert PASSWORD not in str(error.value)
-    assert "\n" not in str(error.value)
+def told(kind, call):
+    """Return what an error says; of drivers' results that cannot be closed nothing is left."""
+    with unheard():
+        try:
+            call()
+        except kind as error:
+            assert PASSWORD not in str(error)
+            assert "\n" not in str(error)
+            return str(error)
+    raise AssertionError(f"no {kind.__name__}")
 
 
 def test_a_session_that_ends_while_it_is_read_is_one_refused_source(shop, table, monkeypatch):
@@ -76,9 +84,8 @@ def test_a_session_that_ends_while_it_is_read_is_one_refused_source(shop, table,
     monkeypatch.setattr(database, "_frame", ends_once)
     # More than is on its way already.
     rows = f"SELECT a.unique_id, a.ds, a.amount FROM {table} a CROSS JOIN {table} b"
-    with pytest.raises(SourceError, match="cannot read the query") as error:
-        ft.read_events(engine, query=rows, marks="amount", chunk_rows=1_000)
-    refused(error)
+    said = told(SourceError, lambda: ft.read_events(engine, query=rows, marks="amount", chunk_rows=1_000))
+    assert "cannot read the query" in said
     assert 0 < sum(seen) < 250_000
 
 
@@ -92,9 +99,8 @@ def test_a_session_that_ends_while_it_writes_leaves_the_table_as_it_was(shop, ta
         end()
         yield rows.with_columns(amount=pl.lit(9.5), unique_id=-pl.col("unique_id") - 1)
 
-    with pytest.raises(StorageError, match="it is as it was") as error:
-        ft.write_tables(tables(), engine, table, if_exists=if_exists)
-    refused(error)
+    said = told(StorageError, lambda: ft.write_tables(tables(), engine, table, if_exists=if_exists))
+    assert "it is as it was" in said
     assert set(ft.read_events(engine, table=table, marks="amount").marks.ravel()) == {1.5}
     names = sa.inspect(engine).get_table_names()
     assert ft.write_tables(rows, engine, table, if_exists=if_exists).rows == 500
@@ -109,6 +115,4 @@ def test_a_statement_that_takes_too_long_is_one_refused_source(shop, table):
     else:
         limited = engine.url.update_query_dict({"init_command": "SET max_statement_time = 0.1"})
         slow = f"SELECT unique_id, ds FROM {table} WHERE SLEEP(0.01) = 0"
-    with pytest.raises(SourceError, match="cannot read the query") as error:
-        ft.read_events(limited, query=slow)
-    assert PASSWORD not in str(error.value)
+    assert "cannot read the query" in told(SourceError, lambda: ft.read_events(limited, query=slow))
