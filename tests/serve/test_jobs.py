@@ -68,6 +68,17 @@ def test_a_job_is_cancelled_whether_it_waits_or_runs(jobs):
     assert jobs.get(running.key).state == "cancelled"
 
 
+def test_old_jobs_that_are_over_are_forgotten(jobs):
+    old, running, last = accepted(jobs), accepted(jobs), accepted(jobs)
+    jobs.take()
+    jobs.finish(old.key, "done")
+    jobs.take()
+    jobs.take()
+    jobs.finish(last.key, "failed", "no")
+    assert jobs.forget(1) == [old.key]
+    assert [job.key for job in jobs.last()] == [last.key, running.key]
+
+
 def test_too_many_that_wait_are_refused_and_what_is_not_there_is_said(jobs):
     for _ in range(3):
         accepted(jobs)

@@ -32,7 +32,7 @@ def test_a_newer_version_takes_the_place_of_the_older(shelf, shop, tmp_path):
 
 
 def test_no_more_models_than_fit_are_kept_in_memory_and_all_are_known(shelf, monkeypatch):
-    monkeypatch.setattr(models, "_MOST_LOADED", 1)
+    monkeypatch.setattr(models, "MOST_LOADED", 1)
     shelf.get("shop")
     shelf.get("stores")
     assert shelf.ready("shop") is None

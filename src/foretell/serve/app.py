@@ -22,7 +22,7 @@ from foretell.serve import api, page
 from foretell.serve.desk import BusyError, Desk
 from foretell.serve.guard import Guard, failure
 from foretell.serve.jobs import Jobs
-from foretell.serve.models import ModelShelf
+from foretell.serve.models import MOST_LOADED, ModelShelf
 from foretell.serve.quick import Quick
 from foretell.serve.runner import Runner
 from foretell.serve.settings import ServeConfig
@@ -70,7 +70,7 @@ class Service:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Read the models, and do jobs until the worker ends."""
-        for name in self.shelf.names():
+        for name in self.shelf.names()[:MOST_LOADED]:
             try:
                 await self.desk.do(lambda name=name: _warmed(self.shelf, name))  # type: ignore[misc]  # its default
             except ForetellError as error:

@@ -176,6 +176,15 @@ class Jobs:
         for key in keys:
             self.put_back(key)
 
+    def forget(self, kept: int) -> list[str]:
+        """Forget jobs that are over, but for the last so many; return which."""
+        last = sa.select(_jobs.c.number).order_by(_jobs.c.number.desc()).limit(kept)
+        old = sa.and_(_jobs.c.number.not_in(last), _jobs.c.state.not_in(("waiting", "running")))
+        with self._engine.begin() as connection:
+            keys = [str(key) for key in connection.execute(sa.select(_jobs.c.key).where(old)).scalars()]
+            connection.execute(_jobs.delete().where(_jobs.c.key.in_(keys)))
+        return keys
+
     def cancel(self, key: str) -> Job:
         """Give a job up; one that is over stays as it is."""
         self.get(key)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from foretell.serve.answers import Model
     from foretell.serve.bodies import Asked
 
-_MOST_LOADED: Final = 16  # models in memory
+MOST_LOADED: Final = 16  # models in memory
 
 Version: TypeAlias = tuple[int, int, int]
 
@@ -121,7 +121,7 @@ class ModelShelf:
                 about = describe(name, model, own=self.is_own(name))
                 loaded = self._loaded[name] = Loaded(name, model, version, about)
                 self._abouts[name] = version, about
-            while len(self._loaded) > _MOST_LOADED:
+            while len(self._loaded) > MOST_LOADED:
                 self._loaded.popitem(last=False)
             return loaded
 

@@ -47,7 +47,7 @@ from foretell.serve.bodies import (
 from foretell.serve.guard import COOKIE, cookie_of, is_token
 from foretell.serve.pictures import Picture, digest, picture
 from foretell.serve.reading import remember_database
-from foretell.serve.words import headings, spelled, steps
+from foretell.serve.words import FIGURES, headings, spelled, steps
 
 if TYPE_CHECKING:
     from foretell.core.contracts import Kind
@@ -252,9 +252,12 @@ async def get_job(request: Request, job: Key) -> Response:
     """Show how far a job is."""
     service = service_of(request)
     found = await run_in_threadpool(service.jobs.get, job)
-    result = await run_in_threadpool(service.store.result, job)
+    result = cast("dict[str, Any]", await run_in_threadpool(service.store.result, job))
     if found.state == "done" and found.kind == "compare":
-        return show(request, "comparison", job=found, result=result, headings=headings)
+        places = [result["columns"].index(name) for name in FIGURES if name in result["columns"]]
+        first = [[row[place] for place in places] for row in result["rows"]]
+        columns = headings([result["columns"][place] for place in places], translator(request))
+        return show(request, "comparison", job=found, result=result, columns=columns, rows=first)
     return show(request, "job", job=found, next=f"/page/models/{found.model}")
 
 

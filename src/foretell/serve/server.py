@@ -11,10 +11,12 @@ from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from foretell.errors import StorageError
+from foretell.serve.jobs import Jobs
 from foretell.serve.settings import ServeConfig
 from foretell.serve.store import Store, places_of
 from foretell.serve.watch import log_in_json
 
+_KEPT_JOBS = 1_000  # that are over
 _GRACE = 10  # seconds in which requests are answered that have come before it stops
 
 
@@ -49,14 +51,16 @@ def serve(config: ServeConfig, ready: Callable[[str], None]) -> None:
     ----------
     config : ServeConfig
     ready : callable
-        Called with the address when it listens.
+        Called with lines to say when it listens; the first is the address.
     """
     places_of(config.models)
     store = Store(config.store)
     store.clean()
+    store.drop_results(Jobs(store.database).forget(_KEPT_JOBS))
     with listen(config) as listening:
         host, port = listening.getsockname()[:2]
         ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        ready(f"what is sent and fitted is kept in {store.place}; Ctrl-C ends the service")
         log_in_json()
         settings = uvicorn.Config(
             functools.partial(_worker, config),

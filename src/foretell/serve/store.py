@@ -207,6 +207,11 @@ class Store:
         with beside(self.results / f"{key}.json") as file:
             file.write(json.dumps(result, ensure_ascii=False, default=str).encode())
 
+    def drop_results(self, keys: Collection[str]) -> None:
+        """Remove what jobs found out."""
+        for key in keys:
+            (self.results / f"{key}.json").unlink(missing_ok=True)
+
     def result(self, key: str) -> object:
         """Return what a job found out, None where it found nothing."""
         path = self.results / f"{key}.json"

@@ -25,7 +25,16 @@ _PLAIN: Final = {
     "ds": "date",
     "end": "up to",
     "target": "what",
+    "model": "model",
+    "rmse": "root mean squared error",
+    "mae": "mean absolute error",
+    "bias_pct": "total too high, %",
+    "coverage_80": "within the 80 % interval",
+    "mase": "mean absolute error, of the naive rule's",
+    "smape": "mean absolute error, %",
 }
+FIGURES: Final = ("model", "rmse", "mase", "mae", "smape", "bias_pct", "coverage_80")
+"""What a comparison shows first."""
 _TIMED: Final = (
     (re.compile(r"p_return_(\w+)"), "chance of a visit within {time}"),
     (re.compile(r"expected_events_(\w+)"), "visits to expect within {time}"),
