@@ -50,7 +50,7 @@ RUN = {
     "value.md": 11,
     "tuning.md": 6,
     "index.md": 6,
-    "gallery.md": 24,
+    "gallery.md": 25,
     "quickstart.md": 17,
     "others.md": 37,
 }
