@@ -25,6 +25,7 @@ DOORS = {
     "errors",
     "evaluation",
     "mlflow",
+    "next_group",
     "plotting",
     "prep",
 }
@@ -48,6 +49,7 @@ RUN = {
     "shop-report.md": 4,
     "totals.md": 6,
     "value.md": 11,
+    "next-group.md": 9,
     "tuning.md": 6,
     "index.md": 6,
     "gallery.md": 25,
