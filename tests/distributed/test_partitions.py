@@ -88,3 +88,18 @@ def test_what_cannot_be_partitioned_is_refused(tmp_path, visits):
     (tmp_path / "partitions.json").write_text(json.dumps({"partitions": 3}))
     with pytest.raises(StorageError, match="cannot be read"):
         Partitions.open(tmp_path)
+
+
+def test_who_is_excluded_and_what_is_stray_is_left_out_of_every_partition(tmp_path):
+    till = pl.DataFrame({"unique_id": [1_000_000], "ds": ["2030-01-01"], "amount": [5.0]})
+    far = pl.DataFrame({"unique_id": [3], "ds": ["2023-06-30"], "amount": [1e9]})
+    days = [f"2023-{month:02}-{day:02}" for month in range(1, 7) for day in (1, 9, 20)]
+    usual = pl.DataFrame({"unique_id": [k for k in range(9) for _ in days], "ds": days * 9, "amount": 7.0})
+    rules = {"marks": "amount", "exclude": [1_000_000], "strays": "missing"}
+    frame = pl.concat([usual, far, till])
+    made = partition(frame, tmp_path, partitions=2, **rules)
+    whole = ft.read_events(frame, **rules)
+    assert Partitions.open(tmp_path).log().as_of == whole.as_of
+    assert_frame_equal(rows_of(made.log()), rows_of(whole))
+    assert made.log().excluded == whole.excluded == (1_000_000,)
+    assert sum(made.log(k).report.left_out.get("of customers that are excluded", 0) for k in (0, 1)) == 1

@@ -432,15 +432,15 @@ def with_ids(rows: Rows, columns: Columns, options: ReadOptions, tally: Tally, w
     if missing.any():
         frame = tally.drop(frame, missing, "without an id", "row " + frame[ROW].cast(pl.String))
     if options.exclude is not None:
-        excluded = _as_ids(options.exclude, frame[ID].dtype, columns.id, strict=False).to_list()
+        excluded = ids_of_type(options.exclude, frame[ID].dtype, columns.id, strict=False).to_list()
         frame = tally.drop(frame, frame[ID].is_in(excluded), f"of {whose} that are excluded", frame[ID])
     if options.ids is None:
         return frame
-    others = ~frame[ID].is_in(_as_ids(options.ids, frame[ID].dtype, columns.id).to_list())
+    others = ~frame[ID].is_in(ids_of_type(options.ids, frame[ID].dtype, columns.id).to_list())
     return tally.drop(frame, others, f"of {whose} that were not asked for", frame[ID])
 
 
-def _as_ids(
+def ids_of_type(
     ids: Collection[object], dtype: pl.DataType, column: str | None, *, strict: bool = True
 ) -> pl.Series:
     """Return ids in the type of the id column; what cannot be one is refused, or left out."""

@@ -13,14 +13,14 @@ import numpy as np
 import polars as pl
 
 from foretell.core import IntArray
-from foretell.core.constraints import Whole, check
+from foretell.core.constraints import Whole, check, plain
 from foretell.core.paths import as_path, writing
 from foretell.core.ragged import id_codes
 from foretell.core.time import Clock, Unit
 from foretell.data.amounts import read_amounts
 from foretell.data.events import assemble
 from foretell.data.log import EventLog, Merge, RefundRule, RepeatRule
-from foretell.data.rows import ID, TIME, EventColumns, EventOptions, Rows, encode
+from foretell.data.rows import ID, TIME, EventColumns, EventOptions, Rows, Strays, encode, ids_of_type
 from foretell.data.sinks import beside
 from foretell.data.sources import read_slices
 from foretell.data.times import TimeReader
@@ -52,6 +52,8 @@ class Reading(TypedDict, total=False):
     time_zone: str | None
     start: object
     as_of: object
+    exclude: Collection[object] | None
+    strays: Strays
     encoding: str | None
     sheet: str | None
     chunk_rows: int
@@ -80,7 +82,7 @@ class Partitions:
         Partitions.
     options : dict
         How the visits are read: ``marks``, ``group``, ``unit``, ``merge``, ``refunds``, ``duplicates``,
-        ``start``.
+        ``exclude``, ``strays``, ``start``.
     batches : tuple of (int, int, int)
         Of each source that was added: its files, the last tick that it tells of, and its rows from before
         and after the time that it tells of, which are left out.
@@ -147,6 +149,8 @@ class Partitions:
             # What was written by the first versions was read as it is.
             refunds=self.options.get("refunds", "keep"),  # type: ignore[arg-type]
             duplicates=self.options.get("duplicates", "keep"),  # type: ignore[arg-type]
+            exclude=self.options.get("exclude"),  # type: ignore[arg-type]
+            strays=self.options.get("strays", "keep"),  # type: ignore[arg-type]
             start=_moment(clock, int(str(self.options["start"])) if after is None else after + 1),
             as_of=_moment(clock, self.as_of),
             ids=ids if len(ids) == 1 else None,  # of one customer on purpose
@@ -164,7 +168,7 @@ class Partitions:
         Parameters
         ----------
         source, **reading
-            As in `partition`; unit, merging and the number of partitions stay as they are.
+            As in `partition`; unit, merging, rules and the number of partitions stay as they are.
         """
         reading = {**reading, "unit": self._clock.unit}
         reading["start"] = _moment(self._clock, self.as_of + 1)
@@ -206,8 +210,9 @@ def partition(
         what is done again where one is lost.
     **reading
         ``id``, ``time``, ``marks``, ``group``, ``query``, ``table``, ``unit``, ``merge``, ``refunds``,
-        ``duplicates``, ``time_format``, ``time_zone``, ``start``, ``as_of``, ``encoding``, ``sheet``,
-        ``chunk_rows`` of `foretell.read_events`. Numbers in text are read by what a slice says of them.
+        ``duplicates``, ``time_format``, ``time_zone``, ``start``, ``as_of``, ``exclude``, ``strays``,
+        ``encoding``, ``sheet``, ``chunk_rows`` of `foretell.read_events`. Numbers in text are read by what a
+        slice says of them, strays are told by what a partition holds.
 
     Examples
     --------
@@ -259,8 +264,15 @@ def _write(source: object, place: Path, count: int, batch: int, reading: Reading
         inside = moments.is_between(begin or _EARLIEST, (end or _LATEST) - 1).fill_null(value=True)
         outside += len(inside) - int(inside.sum())
         frame = frame.filter(inside)
-        first.append(frame[TIME].min())
-        last.append(frame[TIME].max())
+        counted = frame
+        if options.exclude is not None:
+            counted = frame.filter(
+                ~pl.col(ID).is_in(
+                    ids_of_type(options.exclude, frame[ID].dtype, columns.id, strict=False).implode()
+                )
+            )
+        first.append(counted[TIME].min())
+        last.append(counted[TIME].max())
         with beside(place / _file(batch, files)) as file:
             frame.write_parquet(file, row_group_size=_ROWS_OF_A_GROUP)
         files += 1
@@ -311,7 +323,7 @@ def _asked(reading: Reading) -> tuple[EventColumns, EventOptions, dict[str, str 
         (marks,) if isinstance(marks, str) else tuple(marks),
         reading.get("group"),
     )
-    rules = ("unit", "merge", "refunds", "duplicates")
+    rules = ("unit", "merge", "refunds", "duplicates", "exclude", "strays")
     names = (*rules, "time_format", "time_zone", "start", "as_of", "encoding", "sheet", "chunk_rows")
     options = EventOptions(**{name: given[name] for name in names if name in given})  # type: ignore[arg-type]
     return columns, options, {"query": reading.get("query"), "table": reading.get("table")}
@@ -327,6 +339,8 @@ def _shared(reading: Reading) -> dict[str, object]:
         "merge": options.merge_rule,
         "refunds": options.refunds,
         "duplicates": options.duplicates,
+        "exclude": None if options.exclude is None else [plain(key) for key in options.exclude],
+        "strays": options.strays,
     }
 
 
