@@ -41,7 +41,7 @@ MISTAKES = [
     (f"{FIT} --closed keep", 2, "--closed belongs"),
     (f"{FIT} --duplicates mean", 2, "--duplicates 'mean'"),
     (f"{SERIES} --duplicates keep", 2, "--duplicates 'keep'"),
-    (f"{SERIES} --refunds keep", 2, "--refunds belongs"),
+    (f"{SERIES} --refunds some", 2, "--refunds"),
     (f"{FIT} --sum much", 2, "--sum belongs to visits that are counted by step, with --every"),
     (f"{FIT} --every 1d --horizon 2 --mark much", 2, "--mark belongs to logs of visits"),
     (f"{FIT} --every 1d --horizon 2 --target much", 2, "--target is for rows that are series"),

@@ -36,9 +36,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def fit_words(place: Path, verb: str = "fit") -> list[str]:
+def sales_words(place: Path, verb: str) -> list[str]:
     columns = ["--id", "store", "--time", "day", "--target", "sales", "--horizon", "7"]
-    return [verb, str(place / "sales.csv"), *columns, "--epochs", "2", *QUICK]
+    return [verb, str(place / "sales.csv"), *columns]
+
+
+def fit_words(place: Path, verb: str = "fit") -> list[str]:
+    return [*sales_words(place, verb), "--epochs", "2", *QUICK]
 
 
 def test_predict_writes_the_table(place: Path) -> None:
@@ -121,7 +125,7 @@ def test_wrong_use_is_told(place: Path, words: list[str], said: str, code: int) 
 
 
 def test_backtest_goes_back_step_by_step(place: Path) -> None:
-    words = [*fit_words(place, "backtest"), "--folds", "2", "--step", "3d"]
+    words = [*sales_words(place, "backtest"), "--folds", "2", "--step", "3d"]
     out = runner.invoke(app, [*words, "--model", "naive", "--model", "seasonal naive", "--json", "-"])
     assert out.exit_code == 0, out.output
     result = json.loads(out.stdout)

@@ -381,3 +381,37 @@ def test_reading_its_own_table_gives_the_panel_back(rows):
     if panel is None:
         return
     assert_same(ft.read_series(panel.to_frame(), target="much", future="more", freq="1d"), panel)
+
+
+RETURNS = pl.DataFrame(
+    {
+        "unique_id": ["a"] * 6 + ["b"] * 3,
+        "ds": [f"2024-01-0{day}" for day in (1, 2, 2, 3, 4, 4, 1, 2, 3)],
+        "y": [5.0, 8.0, -3.0, -2.0, 4.0, -9.0, 1.0, 2.0, None],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "values", "left_out"),
+    [
+        ("keep", [5.0, 5.0, -2.0, -5.0, 1.0, 2.0], None),
+        ("drop", [5.0, 8.0, np.nan, 4.0, 1.0, 2.0], {"refunds (a negative target), left out": 3}),
+        ("net", [5.0, 5.0, 0.0, 0.0, 1.0, 2.0], {"refunds, and what they are taken from": 2}),
+    ],
+)
+def test_refunds_are_values_are_left_out_or_are_taken_from_their_step(rule, values, left_out):
+    panel = ft.read_series(RETURNS, refunds=rule, duplicates="sum")
+    np.testing.assert_array_equal(panel.values[:, 0], values)
+    kept = {reason: n for reason, n in panel.report.left_out.items() if "refunds" in reason}
+    assert kept == (left_out or {})
+    assert panel.report.rows_read == panel.report.rows + sum(panel.report.left_out.values())
+    if rule == "net":
+        assert panel.report.noted["steps with more refunds than sales, taken as 0"] == 2
+
+
+def test_a_panel_of_refunds_alone_has_nothing_left():
+    with pytest.raises(EmptyLogError, match="refunds"):
+        ft.read_series(RETURNS.with_columns(y=-1.0), refunds="drop", duplicates="sum")
+    with pytest.raises(ParameterError, match="refunds='some'"):
+        ft.read_series(RETURNS, refunds="some")

@@ -175,11 +175,13 @@ class ReadOptions(RowOptions):
         ),
     ] = None
     refunds: Annotated[
-        Refunds,
-        _visits("--refunds", help="Rows with a negative mark: netted with what was bought before, or not."),
-        EVENTS,
-        STEPS,
-    ] = "net"
+        Refunds | None,
+        _read(
+            "--refunds",
+            help="Rows with a negative mark: netted with what was bought before (the default), or not; "
+            "with a negative target: kept (the default), left out, or taken from their step.",
+        ),
+    ] = None
     every: Annotated[
         str | None,
         _steps("--every", help="Make regular series of visits, with a step such as 1d, 1w, 1mo."),

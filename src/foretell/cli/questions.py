@@ -106,7 +106,7 @@ class Events(_Question):
             merge=None if options.merge == "none" else options.merge,
             start=options.start,
             min_events=options.min_events,
-            refunds=options.refunds,
+            refunds=options.refunds or "net",
             duplicates=options.duplicates or "drop",
             holidays=options.holidays,
         )
@@ -266,6 +266,7 @@ class Series(_Question):
             "freq": options.freq,
             "closed": options.closed,
             "duplicates": options.duplicates or "error",
+            "refunds": options.refunds or "keep",
             "start": options.start,
         }
         with terminal.busy("reading"):

@@ -146,6 +146,7 @@ class SeriesOptions(ReadOptions):
     freq: str | int | None = None
     closed: Closed = "infer"
     duplicates: Duplicates = "error"
+    refunds: RefundRule = "keep"
     reads_ahead: bool = False
 
     def __post_init__(self) -> None:
@@ -153,6 +154,7 @@ class SeriesOptions(ReadOptions):
             Frequency.parse(self.freq)
         check("closed", self.closed, OneOf(("infer", "keep")))
         check("duplicates", self.duplicates, OneOf(("error", "mean", "sum", "last")))
+        check("refunds", self.refunds, OneOf(("drop", "keep", "net")))
         limits = [when for when in (self.start, self.as_of) if when is not None]
         if any(is_whole(when) != self.whole_numbers for when in limits):
             raise ParameterError(

@@ -14,6 +14,7 @@ from foretell.core.constraints import as_names
 from foretell.core.grid import Frequency, Grid
 from foretell.core.journal import JOURNAL
 from foretell.core.ragged import to_offsets
+from foretell.data.log import RefundRule
 from foretell.data.panel import Covariates, Panel, seen_only
 from foretell.data.periodicity import fit_grid
 from foretell.data.report import Tally
@@ -38,6 +39,7 @@ from foretell.data.series_values import (
     static_values,
     with_steps,
     with_values,
+    without_refunds,
     without_strays,
 )
 from foretell.data.sources import read_rows
@@ -65,6 +67,7 @@ def assemble_panel(rows: Rows, columns: SeriesColumns, options: SeriesOptions) -
     frame = observed(frame, columns, options, tally, dates=dates)
     ids, codes = encode(frame[ID], untyped=rows.untyped)
     frame = in_order(frame.with_columns(codes.alias(ID)))
+    frame = without_refunds(frame, columns, ids, options.refunds, tally, dates=dates)
     frame = single(frame, columns, ids, options.duplicates, tally, dates=dates)
     frame = without_strays(frame, columns, ids, tally, missing=options.strays == "missing", dates=dates)
     owner, times = frame[ID].to_numpy().astype(np.int64), frame[TIME].to_numpy()
@@ -281,6 +284,7 @@ def read_series(  # noqa: PLR0913  # one keyword for each way that rows are writ
     freq: str | int | None = None,
     closed: Closed = "infer",
     duplicates: Duplicates = "error",
+    refunds: RefundRule = "keep",
     query: str | None = None,
     table: str | None = None,
     time_format: str | None = None,
@@ -327,6 +331,10 @@ def read_series(  # noqa: PLR0913  # one keyword for each way that rows are writ
     duplicates : {"error", "mean", "sum", "last"}
         What becomes of rows of the same series and time: the targets' mean, sum or last value, and the last
         of each covariate. With ``"error"`` the same row twice counts once, and different ones are refused.
+    refunds : {"keep", "drop", "net"}
+        What becomes of rows with a negative target, in series that can have none. ``"keep"``: they are values
+        like others. ``"drop"``: they are left out. ``"net"``: they are taken from the other rows of the same
+        series and time, which are added up, down to 0; earlier steps stay as they were.
     query, table, time_format, time_zone, encoding, sheet, chunk_rows
         As for :func:`foretell.read_events`.
     start, as_of : date, datetime, str or int, optional
@@ -389,6 +397,7 @@ def read_series(  # noqa: PLR0913  # one keyword for each way that rows are writ
         freq=freq,
         closed=closed,
         duplicates=duplicates,
+        refunds=refunds,
         time_format=time_format,
         time_zone=time_zone,
         start=start,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Final
 
 import numpy as np
@@ -9,6 +10,7 @@ import polars as pl
 
 from foretell.core.grid import Frequency
 from foretell.data.amounts import NOTHING, Numbers, read_amounts
+from foretell.data.log import RefundRule
 from foretell.data.report import Tally, in_rows
 from foretell.data.rows import (
     ID,
@@ -182,6 +184,44 @@ def single(
     tally.leave_out(reason, repeated.height - merged.height, shown)
     alone = frame.filter(pl.Series(~(same[1:] | same[:-1])))
     return in_order(pl.concat([alone, merged.select(frame.columns)]))
+
+
+def without_refunds(
+    frame: pl.DataFrame,
+    columns: SeriesColumns,
+    ids: pl.Series,
+    rule: RefundRule,
+    tally: Tally,
+    *,
+    dates: bool,
+) -> pl.DataFrame:
+    """Return rows in order of which none has a negative target, unless they are kept."""
+    targets = list(columns.of_kind("target"))
+    below = pl.any_horizontal(frame[role] < 0 for role in targets).fill_null(value=False)
+    negative = pl.select(below).to_series()
+    if rule == "keep" or not negative.any():
+        return frame
+    named = (name_row(ids, row, dates=dates) for row in frame.filter(negative).select(ID, TIME).iter_rows())
+    shown = list(itertools.islice(named, 3))
+    if rule == "drop":
+        tally.leave_out("refunds (a negative target), left out", int(negative.sum()), shown)
+        frame = frame.filter(~negative)
+        if frame.is_empty():
+            raise tally.nothing_left()
+        return frame
+    steps = frame.filter(negative).select(ID, TIME).unique()
+    touched = frame.join(steps, on=[ID, TIME], how="semi", maintain_order="left")
+    others = [role for role in columns.value_roles() if role not in targets]
+    netted = touched.group_by(ID, TIME, maintain_order=True).agg(
+        *(_combined(pl.col(role), "sum").clip(lower_bound=0.0) for role in targets),
+        *(pl.col(role).drop_nulls().last() for role in others),
+    )
+    tally.leave_out("refunds, and what they are taken from", touched.height - netted.height, shown)
+    sums = touched.group_by(ID, TIME, maintain_order=True).agg(pl.col(role).sum() for role in targets)
+    short = pl.select(pl.any_horizontal(sums[role] < 0 for role in targets)).to_series()
+    tally.note("steps with more refunds than sales, taken as 0", int(short.sum()))
+    rest = frame.join(steps, on=[ID, TIME], how="anti", maintain_order="left")
+    return in_order(pl.concat([rest, netted.select(frame.columns)]))
 
 
 def without_strays(
