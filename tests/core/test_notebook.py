@@ -65,6 +65,8 @@ def test_a_model_shows_what_was_set_and_learned_and_not_its_defaults(log):
     page = ft.EventForecaster(seed=3)._repr_html_()
     assert ">seed<" in page
     assert "ensemble" not in page
+    page = ft.SeriesForecaster(window=ft.WindowConfig(lookback=30))._repr_html_()
+    assert ">WindowConfig(lookback=30)<" in page
     page = baselines.MBGNBD().fit(log)._repr_html_()
     assert ">alpha<" in page
     assert "EventLog(3 customers, 5 events" in page

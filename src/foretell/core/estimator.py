@@ -94,7 +94,8 @@ class Estimator:
     def _facts(self) -> dict[str, object]:
         """Return what a notebook shows of it: arguments other than the defaults, what was learned."""
         arguments = inspect.signature(type(self).__init__).parameters
-        facts = {name: value for name, value in self.get_params().items() if value != arguments[name].default}
+        given = self.get_params().items()
+        facts = {name: _in_short(value) for name, value in given if value != arguments[name].default}
         return facts if self.__sklearn_is_fitted__() else facts | {"fitted to": "nothing yet"}
 
     def __repr__(self) -> str:
@@ -111,3 +112,12 @@ class Estimator:
             raise NotFittedError(
                 f"this {type(self).__name__} is not fitted yet; call fit(log) first, or load one"
             )
+
+
+def _in_short(value: object) -> object:
+    """Return a configuration as text, without fields at their defaults; other values as they are."""
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return value
+    fields = [(field, getattr(value, field.name)) for field in dataclasses.fields(value) if field.init]
+    changed = [f"{field.name}={given!r}" for field, given in fields if given != field.default]
+    return f"{type(value).__name__}({', '.join(changed)})"
