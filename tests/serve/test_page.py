@@ -69,7 +69,7 @@ def opened(chromium, **options):
     """Give a tab; what its console complains of is an error."""
     with contextlib.closing(chromium.new_context(**options)) as context:
         tab, complaints = context.new_page(), []
-        tab.set_default_timeout(20_000)
+        tab.set_default_timeout(60_000)
         tab.on("console", lambda one: complaints.append(one.text) if one.type == "error" else None)
         tab.on("pageerror", lambda one: complaints.append(str(one)))
         yield tab
