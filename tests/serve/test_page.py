@@ -14,8 +14,8 @@ import uvicorn
 import foretell as ft
 from foretell.i18n import catalogue
 from foretell.serve.app import make_app
-from foretell.serve.page import like
 from foretell.serve.settings import ServeConfig
+from foretell.serve.views import like
 
 CHROMIUM = shutil.which("chromium")
 SAID = re.compile(r"say\(\s*(?:\"([^\"]*)\"|'([^']*)')")
@@ -239,7 +239,7 @@ def test_every_sentence_of_the_templates_is_translated():
 
 
 def test_tables_are_taken_along(client, monkeypatch):
-    monkeypatch.setattr("foretell.serve.page.shop_html", lambda model, say, earlier: "<!DOCTYPE html>")
+    monkeypatch.setattr("foretell.serve.views.shop_html", lambda model, say, earlier: "<!DOCTYPE html>")
     answer = client.get("/page/models/stores/forecasts.csv")
     assert answer.headers["content-disposition"] == 'attachment; filename="stores-forecasts.csv"'
     assert answer.text.startswith("unique_id,ds,")

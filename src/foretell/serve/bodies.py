@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
+from foretell.errors import ParameterError
 from foretell.serve.store import KEY, NAME
 
 
@@ -236,3 +237,16 @@ class JobList(BaseModel):
     """The jobs that were accepted last."""
 
     jobs: list[JobAbout]
+
+
+Ask = TypeVar("Ask", bound=BaseModel)
+
+
+def asked(kind: type[Ask], **values: object) -> Ask:
+    """Return a request of what a form holds; say in words what is wrong with it."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][:2])
+        raise ParameterError(f"{where}={first['input']!r}: {first['msg']}") from error

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import functools
 import io
 import re
 from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast
-from urllib.parse import urlencode, urlsplit
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from urllib.parse import urlsplit
 
 import jinja2
-import numpy as np
 import polars as pl
 import pydantic
 import vl_convert
@@ -22,49 +20,39 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from foretell import plotting
 from foretell.data.sinks import WRITERS
-from foretell.data.tables import typed_ids
 from foretell.errors import ForetellError, ParameterError
 from foretell.i18n import LANGUAGES, Translator
-from foretell.plotting.expectations import plot_weeks
-from foretell.report import outlook
-from foretell.report.shop import expectation_in_words, shop_html
 from foretell.serve import answers
 from foretell.serve.api import about_source, service_of
 from foretell.serve.bodies import (
     CompareAsk,
     DatabaseAsk,
-    ExplainAsk,
     FitAsk,
     Key,
     ModelName,
     PredictAsk,
     ShortlistAsk,
     TotalsAsk,
-    Visit,
+    asked,
 )
 from foretell.serve.guard import COOKIE, cookie_of, is_token
-from foretell.serve.pictures import Picture, digest, picture
+from foretell.serve.pictures import digest
 from foretell.serve.reading import remember_database
-from foretell.serve.words import FIGURES, headings, spelled, steps
+from foretell.serve.words import FIGURES, headings, spelled
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from foretell.core.contracts import Kind
-    from foretell.data.log import EventLog
-    from foretell.events.forecaster import EventForecaster
-    from foretell.series.forecaster import SeriesForecaster
     from foretell.serve.answers import Model
     from foretell.serve.app import Service
     from foretell.serve.models import Loaded
 
-T = TypeVar("T")
 Name = Annotated[ModelName, Path()]
 _LANGUAGE: Final = "foretell-language"
 _YEAR: Final = 365 * 86_400
 _HORIZONS: Final = ("7d", "30d", "90d", "1y")
-_OFFERED: Final = 12  # customers to look at
-_SHOWN_IDS: Final = 1_000
 _DOWNLOADS: Final = {
     "csv": "text/csv; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -206,7 +194,7 @@ async def post_source(request: Request) -> Response:
 async def post_database(request: Request) -> Response:
     """Take the address of a table."""
     service, form = service_of(request), await request.form()
-    ask = _asked(DatabaseAsk, url=_text(form, "url"), table=_text(form, "table"))
+    ask = asked(DatabaseAsk, url=_text(form, "url"), table=_text(form, "table"))
     await run_in_threadpool(service.make_room)
     source = await service.desk.do(lambda: remember_database(service.store, ask))
     return RedirectResponse(f"/page/sources/{source.key}", 303)
@@ -233,7 +221,7 @@ async def post_fit(request: Request, source: Key) -> Response:
     else:
         read |= {"target": _listed(form, "target"), "freq": _text(form, "freq")}
     horizon = _text(form, "horizon") if kind == "series" else None
-    ask = _asked(
+    ask = asked(
         FitAsk,
         model=_text(form, "model"),
         source=source,
@@ -275,29 +263,7 @@ async def get_overview(request: Request, model: Name) -> Response:
     if loaded.about.kind == "series":
         return RedirectResponse(f"/page/models/{model}/series", 303)
 
-    def work() -> dict[str, Any]:
-        forecaster = cast("EventForecaster", loaded.model)
-        past, ahead = outlook.weeks(forecaster)
-        table = ahead.select("ds", "visits", "visits-lo-80", "visits-hi-80")
-        named = dict(zip(table.columns, headings(table.columns, say), strict=True))
-        return {
-            "sentences": [expectation_in_words(one, say) for one in outlook.expectations(forecaster)],
-            "pictures": [
-                picture(
-                    plot_weeks(past, ahead, say),
-                    say,
-                    say("Visits per week: so far, and forecast"),
-                    say(
-                        "Black: the visits of each week so far. Coloured: those to expect; the lines hold "
-                        "four weeks out of five."
-                    ),
-                )
-            ],
-            "columns": [say("week from"), *list(named.values())[1:]],
-            "rows": table.rows(),
-        }
-
-    return show(request, "overview", about=loaded.about, **await service_of(request).desk.do(work))
+    return await _shown(request, "overview", loaded, lambda views: views.overview(loaded, say))
 
 
 @page.get("/models/{model}/shop")
@@ -305,12 +271,7 @@ async def get_shop(request: Request, model: Name) -> Response:
     """Show what was learned of the shop."""
     loaded, say = await _loaded(request, model, "events"), translator(request)
 
-    def work() -> list[Picture]:
-        chart = plotting.plot_shop(cast("EventForecaster", loaded.model))
-        return [picture(chart, say, say("What was learned of the shop"))]
-
-    pictures = await service_of(request).desk.do(work)
-    return show(request, "shop", about=loaded.about, pictures=pictures)
+    return await _shown(request, "shop", loaded, lambda views: views.shop(loaded, say))
 
 
 @page.get("/models/{model}/shortlist")
@@ -322,7 +283,7 @@ async def get_shortlist(
 ) -> Response:
     """Show whom to write to."""
     loaded, say = await _loaded(request, model, "events"), translator(request)
-    ask = _asked(ShortlistAsk, top=top, horizon=horizon, language=say.language)
+    ask = asked(ShortlistAsk, top=top, horizon=horizon, language=say.language)
     table = await _answered(request, loaded, answers.shortlist, ask)
     names = ["unique_id", "reason", "last_event", "visits_to_win", "value_to_win"]
     table = table.select([name for name in names if name in table.columns])
@@ -340,43 +301,14 @@ async def get_customer(
 ) -> Response:
     """Show one customer: what to expect, why, and what if they came."""
     loaded, say = await _loaded(request, model, "events"), translator(request)
-    limits = service_of(request).config.limits
-    forecaster = cast("EventForecaster", loaded.model)
-    if not id.strip():
-        others = await service_of(request).desk.do(lambda: regulars(forecaster.log_))
-        return show(request, "customer", about=loaded.about, id="", found=None, visit="", others=others)
+    limits, name = service_of(request).config.limits, id.strip()
 
-    def work() -> dict[str, Any]:
-        (customer,) = typed_ids(forecaster.log_.ids, [id.strip()])
-        key = cast("str | int", customer)
-        row = answers.predict(forecaster, _asked(PredictAsk, ids=[key], levels=[80]), limits).row(
-            0, named=True
-        )
-        after = None
-        if visit:
-            ask = _asked(PredictAsk, ids=[key], levels=[80], visits=[_asked(Visit, id=key, time=visit)])
-            after = answers.predict(forecaster, ask, limits).row(0, named=True)
-        names = [name for name in row if name != "unique_id"]
-        title = say("Customer {id}: when is the next visit?", id=key)
-        about = say(
-            "Bars: how likely each day or week is for the next visit, if there is one; four times out of "
-            "five it is a dark one. Strokes: the visits so far."
-        )
-        draw = functools.partial(plotting.plot_next_event, forecaster, key)
-        chart = _unless_refused(lambda: picture(draw(), say, title, about))
-        return {
-            "others": [] if row["n_events"] else like(forecaster.log_, id.strip()),
-            "found": row,
-            "after": after,
-            "names": names,
-            "headings": headings(names, say),
-            "why": f"/page/models/{model}/why?{urlencode({'id': key})}",
-            "pictures": [] if chart is None else [chart],
-            "next_day": row["as_of"] + dt.timedelta(days=1),
-        }
+    def work(views: ModuleType) -> dict[str, Any]:
+        if not name:
+            return {"found": None, "others": views.regulars(loaded)}
+        return cast("dict[str, Any]", views.customer(loaded, name, visit, say, limits))
 
-    values = await service_of(request).desk.do(work)
-    return show(request, "customer", about=loaded.about, id=id.strip(), visit=visit, **values)
+    return await _shown(request, "customer", loaded, work, id=name, visit=visit)
 
 
 @page.get("/models/{model}/series")
@@ -388,33 +320,7 @@ async def get_series(
     """Show one series with its forecast."""
     loaded, say = await _loaded(request, model, "series"), translator(request)
     limits = service_of(request).config.limits
-
-    def work() -> dict[str, Any]:
-        forecaster = cast("SeriesForecaster", loaded.model)
-        ids = forecaster.panel_.ids
-        chosen = cast("str | int", typed_ids(ids, [id])[0] if id else ids[0])
-        table = answers.predict(forecaster, _asked(PredictAsk, ids=[chosen], levels=[80]), limits)
-        total = answers.totals(forecaster, _asked(TotalsAsk, ids=[chosen]), limits)
-        title = say("{id}: {steps}", id=chosen, steps=steps(forecaster.horizon, say))
-        about = say(
-            "Black: observed. Blue: the forecast, with the intervals that hold 50, 80 and 95 % of what comes."
-        )
-        draw = functools.partial(plotting.plot_forecast, forecaster, chosen)
-        chart = _unless_refused(lambda: picture(draw(), say, title, about))
-        table = table.drop("unique_id")
-        names = [name.removeprefix(f"{forecaster.name}-") for name in table.columns]
-        return {
-            "chosen": str(chosen),
-            "ids": [str(one) for one in ids.head(_SHOWN_IDS)],
-            "columns": headings(names, say),
-            "rows": table.rows(),
-            "total": total.row(0, named=True),
-            "horizon": steps(forecaster.horizon, say),
-            "why": f"/page/models/{model}/why?{urlencode({'id': chosen})}",
-            "pictures": [] if chart is None else [chart],
-        }
-
-    return show(request, "series", about=loaded.about, **await service_of(request).desk.do(work))
+    return await _shown(request, "series", loaded, lambda views: views.series(loaded, id, say, limits))
 
 
 @page.get("/models/{model}/why")
@@ -424,15 +330,8 @@ async def get_why(
     id: Annotated[str, Query(max_length=200)],  # noqa: A002  # the users' word for it
 ) -> Response:
     """Say why a forecast is what it is, as a part of another page; the first time it takes some seconds."""
-    loaded, service = await _loaded(request, model), service_of(request)
-
-    def work() -> tuple[str, ...]:
-        (key,) = typed_ids(answers.data_of(loaded.model).ids, [id])
-        ask = _asked(ExplainAsk, id=cast("str | int", key))
-        found = _unless_refused(lambda: answers.explain(loaded.model, ask, service.config.limits))
-        return () if found is None else found.words
-
-    return show(request, "why", about=loaded.about, words=await service.desk.do(work))
+    loaded, limits = await _loaded(request, model), service_of(request).config.limits
+    return await _shown(request, "why", loaded, lambda views: views.why(loaded, id, limits))
 
 
 @page.post("/models/{model}/compare")
@@ -453,9 +352,8 @@ async def get_downloads(request: Request, model: Name) -> Response:
 async def get_report(request: Request, model: Name) -> Response:
     """Return the page of the shop as one file."""
     loaded, say = await _loaded(request, model, "events"), translator(request)
-    forecaster = cast("Any", loaded.model)
-    text = await service_of(request).desk.do(lambda: shop_html(forecaster, say, None))
-    return _download(text.encode(), f"{model}-report.html", "text/html; charset=utf-8")
+    page_of_shop = await service_of(request).desk.do(lambda: _views().report(loaded, say))
+    return _download(page_of_shop, f"{model}-report.html", "text/html; charset=utf-8")
 
 
 @page.get("/models/{model}/{table}.{ending}")
@@ -472,32 +370,18 @@ async def get_table(
 
     def work() -> bytes:
         if table == "forecasts":
-            found = answers.predict(loaded.model, _asked(PredictAsk, levels=[80], limit=limits.rows), limits)
+            found = answers.predict(loaded.model, asked(PredictAsk, levels=[80], limit=limits.rows), limits)
         elif table == "shortlist":
-            found = answers.shortlist(loaded.model, _asked(ShortlistAsk, language=say.language), limits)
+            found = answers.shortlist(loaded.model, asked(ShortlistAsk, language=say.language), limits)
         else:
             by = "week" if loaded.about.kind == "events" else "step"
             horizon = "13w" if loaded.about.kind == "events" else None
-            found = answers.totals(loaded.model, _asked(TotalsAsk, by=[by], horizon=horizon), limits)
+            found = answers.totals(loaded.model, asked(TotalsAsk, by=[by], horizon=horizon), limits)
         file = io.BytesIO()
         WRITERS[f".{ending}"](iter([found]), file)
         return file.getvalue()
 
     return _download(await service.desk.do(work), f"{model}-{table}.{ending}", _DOWNLOADS[ending])
-
-
-def regulars(log: EventLog) -> list[str]:
-    """Return the customers who came most often."""
-    return [str(log.ids[int(place)]) for place in np.argsort(-log.counts, kind="stable")[:_OFFERED]]
-
-
-def like(log: EventLog, text: str) -> list[str]:
-    """Return customers whose ids begin with what was asked for, or hold it."""
-    ids = log.ids.cast(pl.String)
-    small = ids.str.to_lowercase()
-    begin, hold = small.str.starts_with(text.lower()), small.str.contains(text.lower(), literal=True)
-    found = [*ids.filter(begin).head(_OFFERED), *ids.filter(hold & ~begin).head(_OFFERED)]
-    return found[:_OFFERED]
 
 
 def _download(content: bytes, name: str, kind: str) -> Response:
@@ -506,12 +390,22 @@ def _download(content: bytes, name: str, kind: str) -> Response:
     )
 
 
-def _unless_refused(work: Callable[[], T]) -> T | None:
-    """Return what a model can show; None where it cannot."""
-    try:
-        return work()
-    except ForetellError:
-        return None
+def _views() -> ModuleType:
+    from foretell.serve import views  # noqa: PLC0415  # brings the charts, which programs do not ask for
+
+    return views
+
+
+async def _shown(
+    request: Request,
+    template: str,
+    loaded: Loaded,
+    work: Callable[[ModuleType], dict[str, Any]],
+    **values: Any,
+) -> Response:
+    """Show what is made in a thread."""
+    made = await service_of(request).desk.do(lambda: work(_views()))
+    return show(request, template, about=loaded.about, **values, **made)
 
 
 async def _answered(
@@ -538,19 +432,6 @@ async def _accepted(service: Service, kind: Any, model: str, ask: pydantic.BaseM
     most = service.config.limits.jobs
     job = await run_in_threadpool(lambda: service.jobs.add(kind, model, ask.model_dump(), most=most))
     return RedirectResponse(f"/page/jobs/{job.key}", 303)
-
-
-Ask = TypeVar("Ask", bound=pydantic.BaseModel)
-
-
-def _asked(kind: type[Ask], **values: object) -> Ask:
-    """Return a request of what a form holds; say in words what is wrong with it."""
-    try:
-        return kind.model_validate(values)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][:2])
-        raise ParameterError(f"{where}={first['input']!r}: {first['msg']}") from error
 
 
 def _text(form: FormData, name: str) -> str:

@@ -6,12 +6,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import vl_convert
 
 from foretell.i18n import Translator
-from foretell.plotting.charts import Chart
+
+if TYPE_CHECKING:
+    from foretell.plotting.charts import Chart
 
 _NARROW: Final = {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
 _SHARED: Final = ("$schema", "config", "datasets", "padding")
