@@ -33,73 +33,77 @@ LINES = (
     "shortlist MODEL --horizon 30d --top 5",
 )
 _WRONG, _FAILED, _EITHER, _ANY = {2}, {1}, {1, 2}, {0, 1, 2}
+
+
+def _each(values: str, codes: set[int]) -> tuple[tuple[str, set[int]], ...]:
+    """Return words, and the exit codes that are right for each."""
+    return tuple((value, codes) for value in values.split())
+
+
+def _of(
+    options: str, values: tuple[tuple[str, set[int]], ...]
+) -> dict[str, tuple[tuple[str, set[int]], ...]]:
+    """Return the same values of several options."""
+    return dict.fromkeys(options.split(), values)
+
+
+_LONG = "x" * 300
 _COLUMNS = (("nobody", _EITHER), ("", _ANY), ("day day", _EITHER))
-_DATES = tuple(
-    (text, _WRONG) for text in ("someday", "2024-13-01", "2024-02-30", "99999-01-01", "inf", "2024-01-01Z")
-)
-_DURATIONS = tuple(
-    (text, _WRONG)
-    for text in (
-        "soon",
-        "0",
-        "-7d",
-        "7parsecs",
-        "1e9y",
-        "99999999999999999999d",
-        "inf",
-        "1.5d",
-        "0d",
-        "9" * 30,
-    )
-)
-_NUMBERS = (*((text, _WRONG) for text in ("x", "-1", "1.5", "", "nan", "1e3")), ("9" * 30, _ANY))
+_DATES = _each("someday 2024-13-01 2024-02-30 99999-01-01 inf 2024-01-01Z", _WRONG)
+_DURATIONS = _each(f"soon 0 -7d 7parsecs 1e9y 99999999999999999999d inf 1.5d 0d {'9' * 30}", _WRONG)
+_NUMBERS = (*_each("x -1 1.5 nan 1e3", _WRONG), ("", _WRONG), ("9" * 30, _ANY))
 _FILES = (
-    ("nowhere/deep/x.csv", _FAILED), ("NEW.exe", _WRONG), ("x" * 300 + ".csv", _FAILED),
-    ("/proc/x.csv", _FAILED), ("VISITS/x.csv", _FAILED), (".", _EITHER),
-)  # fmt: skip
-_PLACES = (
-    ("/proc/x", _FAILED),
-    ("VISITS/x", _FAILED),
-    ("x" * 300, _FAILED),
-    ("PLACE", _FAILED),
+    *_each(f"no/x.csv {_LONG}.csv /proc/x.csv VISITS/x.csv", _FAILED),
+    ("NEW.exe", _WRONG),
+    (".", _EITHER),
+)
+_PLACES = (*_each(f"/proc/x VISITS/x {_LONG} PLACE", _FAILED), ("", _EITHER))
+_CHOICES = (*_each("nonsense NET", _WRONG), ("", _WRONG))
+_SERVER = "postgresql://shop:secret@127.0.0.1:1/x"
+_SOURCES = (
+    *_each(f"nowhere.csv *.nowhere MODEL /dev/null {_LONG} ~no/x", _FAILED),
+    (f"{_SERVER} --table visits", _FAILED),
+    (_SERVER, _WRONG),
+    ("sqlite:///VISITS --table visits", _FAILED),
+    ("sqlite:///nowhere.db --query SELECT", _FAILED),
+    ("nonsense://shop:secret@x --table visits", _FAILED),
+    ("http://127.0.0.1:1/visits.csv --table visits", _FAILED),
+    ("VISITS --query SELECT", _WRONG),
+    ("VISITS --sheet 1", _WRONG),
     ("", _EITHER),
 )
-_CHOICES = (("nonsense", _WRONG), ("", _WRONG), ("NET", _WRONG))
-_SOURCES = (
-    *((text, _FAILED) for text in ("nowhere.csv", "*.nowhere", "MODEL", "/dev/null", "x" * 300, "~no/x")),
-    ("postgresql://shop:secret@127.0.0.1:1/x --table visits", _FAILED),
-    ("sqlite:///VISITS --table visits", _FAILED), ("sqlite:///nowhere.db --query SELECT", _FAILED),
-    ("postgresql://shop:secret@127.0.0.1:1/x", _WRONG),
-    ("nonsense://shop:secret@x --table visits", _FAILED),
-    ("http://127.0.0.1:1/visits.csv --table visits", _FAILED), ("VISITS --query SELECT", _WRONG),
-    ("VISITS --sheet 1", _WRONG), ("", _EITHER),
-)  # fmt: skip
-_MODELS = tuple((text, _FAILED) for text in ("nowhere", "VISITS", "PLACE", "/", "x" * 300, "/dev/null"))
+_MODELS = _each(f"nowhere VISITS PLACE / {_LONG} /dev/null", _FAILED)
 # Options that the lines have or that are added to them.
 MISTAKES = {
-    "--id": _COLUMNS, "--time": _COLUMNS, "--mark": _COLUMNS, "--target": _COLUMNS, "--group": _COLUMNS,
-    "--past": _COLUMNS, "--static": _COLUMNS, "--categorical": _COLUMNS, "--sum": _COLUMNS,
-    "--exclude": (("", _ANY),), "--as-of": _DATES, "--start": _DATES, "--cutoff": _DATES,
-    "--horizon": _DURATIONS, "--step": _DURATIONS, "--level": (*_NUMBERS, ("0", _WRONG), ("100", _WRONG),
-    ("0.8", _WRONG)), "--seed": _NUMBERS, "--ensemble": _NUMBERS, "--epochs": _NUMBERS,
-    "--min-events": _NUMBERS, "--chunk-rows": _NUMBERS, "--top": _NUMBERS, "--folds": _NUMBERS,
-    "--seeds": _NUMBERS, "--json": _FILES[:1], "--report": (("NEW.pdf", _WRONG),
-    ("nowhere/x.html", _FAILED)), "--out": _FILES, "--unit": _CHOICES, "--merge": _CHOICES,
-    "--closed": _CHOICES, "--duplicates": _CHOICES, "--refunds": _CHOICES, "--strays": _CHOICES,
-    "--if-exists": _CHOICES, "--head": _CHOICES, "--refit": _CHOICES, "--training": _CHOICES,
-    "--by": (("galaxy", _WRONG), ("", _WRONG)), "--model": (("prophet", _WRONG), ("", _WRONG)),
-    "--time-format": (("%Q", _EITHER), ("ms", _EITHER), ("", _ANY), ("%", _EITHER)),
-    "--time-zone": (("Mars", _WRONG),), "--encoding": (("utf-9", _WRONG), ("base64", _WRONG),
-    ("rot13", _WRONG), ("utf-32", _FAILED), ("idna", _ANY)), "--holidays": (("XX", _WRONG),
-    ("US-ZZ", _WRONG)), "--freq": (("often", _WRONG), ("0d", _WRONG), ("-1", _WRONG)),
-    "--set": (("x", _WRONG), ("=1", _WRONG), ("a.b=1", _WRONG), ("seed=-1", _WRONG), ("seed=[", _WRONG)),
-    "--config": (("nowhere.toml", _WRONG), ("VISITS", _WRONG), ("/", _WRONG), ("x" * 300, _WRONG)),
-    "--where": (("n_events>>3", _WRONG), ("nobody=3", _WRONG), ("", _WRONG), ("n_events>x", _WRONG)),
-    "--sort": (("nobody", _WRONG), ("", _WRONG)), "--value": (("nobody", _EITHER),),
-    "--language": (("xx", _WRONG),), "--min-chance": (("2", _WRONG), ("nan", _WRONG), ("x", _WRONG)),
-    "--to-url": (("nonsense", _WRONG),), "--partitions": (("0", _WRONG), ("3", _WRONG)), "--on": _CHOICES,
-    "--nonsense": (("1", _WRONG),),
-}  # fmt: skip
+    **_of("--id --time --mark --target --group --past --static --categorical --sum", _COLUMNS),
+    **_of("--as-of --start --cutoff", _DATES),
+    **_of("--horizon --step", _DURATIONS),
+    **_of("--seed --ensemble --epochs --min-events --chunk-rows --top --folds --seeds", _NUMBERS),
+    **_of("--unit --merge --closed --duplicates --refunds --strays --if-exists", _CHOICES),
+    **_of("--head --refit --training --on", _CHOICES),
+    "--level": (*_NUMBERS, *_each("0 100 0.8", _WRONG)),
+    "--exclude": (("", _ANY),),
+    "--out": _FILES,
+    "--json": _FILES[:1],
+    "--report": (("NEW.pdf", _WRONG), ("nowhere/x.html", _FAILED)),
+    "--by": (*_each("galaxy", _WRONG), ("", _WRONG)),
+    "--model": (*_each("prophet", _WRONG), ("", _WRONG)),
+    "--time-format": (*_each("%Q ms %", _EITHER), ("", _ANY)),
+    "--time-zone": _each("Mars", _WRONG),
+    "--encoding": (*_each("utf-9 base64 rot13", _WRONG), ("utf-32", _FAILED), ("idna", _ANY)),
+    "--holidays": _each("XX US-ZZ", _WRONG),
+    "--freq": _each("often 0d -1", _WRONG),
+    "--set": _each("x =1 a.b=1 seed=-1 seed=[", _WRONG),
+    "--config": _each(f"nowhere.toml VISITS / {_LONG}", _WRONG),
+    "--where": (*_each("n_events>>3 nobody=3 n_events>x", _WRONG), ("", _WRONG)),
+    "--sort": (*_each("nobody", _WRONG), ("", _WRONG)),
+    "--value": _each("nobody", _EITHER),
+    "--language": _each("xx", _WRONG),
+    "--min-chance": _each("2 nan x", _WRONG),
+    "--to-url": _each("nonsense", _WRONG),
+    "--partitions": _each("0 3", _WRONG),
+    "--nonsense": _each("1", _WRONG),
+}
 
 
 @functools.cache

@@ -133,3 +133,39 @@ def test_rows_are_identical_only_where_all_columns_of_the_source_are(tmp_path):
             1.0,
         ]
     assert ft.read_events(same, id="who", time="when", marks="much").marks.ravel().tolist() == [12.0, 1.0]
+
+
+def batches(rows, day, **options):
+    """Return the log of all rows, and that of the rows up to a day, continued by the others."""
+    whole = read(*rows, **options)
+    early = read(*(row for row in rows if row[1] <= day), as_of=day, **options)
+    later = read(*(row for row in rows if row[1] > day), start=np.datetime64(day) + 1, **options)
+    return whole, early, early.extended(later)
+
+
+@pytest.mark.parametrize("day", ["2024-01-04", "2024-01-08", "2024-01-10"])
+def test_refunds_of_a_later_batch_are_taken_from_the_older_log(day):
+    rows = (
+        *SHOP,
+        ("a", "2024-01-11", -65.0),
+        ("b", "2024-01-11", -4.0),
+        ("b", "2024-01-12", 3.0),
+        ("c", "2024-01-12", -9.0),
+    )
+    whole, early, (log, kept) = batches(rows, day)
+    np.testing.assert_array_equal(log.marks, whole.marks)
+    assert log.ids.to_list() == whole.ids.to_list() == ["a", "b"]
+    assert kept.tolist()[1] == 0  # whose marks changed
+    np.testing.assert_array_equal(log.until(day).marks, early.marks)
+    np.testing.assert_array_equal(log.until("2024-01-11").marks, whole.until("2024-01-11").marks)
+    saved = log_from_state(log_state(log))
+    np.testing.assert_array_equal(saved.until(day).marks, early.marks)
+
+
+def test_a_customer_of_text_is_the_same_in_a_later_batch_of_numbers():
+    names = {"marks": "much", "id": "who", "time": "when"}
+    early = pl.DataFrame({"who": ["1", "x"], "when": ["2024-01-01"] * 2, "much": 9.0})
+    log = ft.read_events(early, as_of="2024-01-02", **names)
+    later = pl.DataFrame({"who": [1, 2, 3], "when": ["2024-01-03"] * 3, "much": [-4.0, 1.0, 1.0]})
+    log, _ = log.extended(ft.read_events(later, as_of="2024-01-05", start="2024-01-03", **names))
+    assert log.marks.ravel().tolist() == [5.0, 1.0, 1.0, 9.0]

@@ -125,10 +125,10 @@ class Events(_Question):
                 name: getattr(log, name) for name in ("unit", "merge", "refunds", "duplicates")
             }
             later = self._read(options, marks=log.mark_names, start=start, **own)
-        except EmptyLogError:
+        except EmptyLogError as error:
             if options.as_of is None:
                 raise
-            terminal.say(f"no visits from {start} to {options.as_of}")
+            terminal.say(f"no visits from {start} to {options.as_of}: {error}")
             later = log.quiet_until(log.last_tick(options.as_of))
         cast("EventForecaster", model).update(later)
 

@@ -10,7 +10,7 @@ import polars as pl
 from foretell.core import BoolArray, FloatArray
 from foretell.data.amounts import Numbers
 from foretell.data.log import Merge, RefundRule, RepeatRule, first_of_period, period_of, summed
-from foretell.data.refunds import Refunds, net
+from foretell.data.refunds import Owed, Refunds, net
 from foretell.data.refunds import Rows as Amounts
 from foretell.data.report import Tally
 from foretell.data.rows import GROUP, ID, ROW, TIME, EventColumns, EventOptions, Rows
@@ -139,23 +139,25 @@ def marks_of(frame: pl.DataFrame, columns: EventColumns) -> FloatArray:
 def netted(
     frame: pl.DataFrame,
     returned: pl.DataFrame,
+    ids: pl.Series,
     columns: EventColumns,
     options: EventOptions,
     as_of: int,
     tally: Tally,
-) -> tuple[FloatArray, Refunds]:
-    """Return the marks of visits, less what was returned by the as-of tick, and what they were before."""
+) -> tuple[FloatArray, Refunds, Owed]:
+    """Return the marks of visits, less what was returned by the as-of tick, what they were, what is owed."""
     marks = marks_of(frame, columns)
     if returned.is_empty():
-        return marks, Refunds.none()
+        return marks, Refunds.none(), Owed.none()
 
     def amounts(rows: pl.DataFrame, values: FloatArray) -> Amounts:
         moments = rows[TIME].to_numpy()
         return Amounts(rows[ID].to_numpy().astype(np.int64), period_of(moments, options.merge_rule), values)
 
     ticks = np.minimum(options.clock.last_step(returned[TIME].to_numpy()), as_of)
-    less, refunds, short = net(amounts(frame, marks), amounts(returned, marks_of(returned, columns)), ticks)
+    less, refunds, left = net(amounts(frame, marks), amounts(returned, marks_of(returned, columns)), ticks)
+    short = (left < 0).any(axis=1)
     beyond = returned.filter(pl.Series(short))
     shown = "row " + beyond[ROW].head(3).cast(pl.String)
     tally.note("refunds of more than was bought before, netted as far as it goes", beyond.height, shown)
-    return less, refunds
+    return less, refunds, Owed(ids.gather(beyond[ID]), ticks[short], left[short])

@@ -72,7 +72,7 @@ def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventL
             f"common cannot be learned from one; is {columns.id!r} the right id column? To read one customer "
             "on purpose, name it by ids="
         )
-    marks, refunded = netted(frame, returned, columns, options, as_of, tally)
+    marks, refunded, owed = netted(frame, returned, ids, columns, options, as_of, tally)
     return EventLog(
         ids=ids.filter(pl.Series(counts > 0)),
         offsets=np.concatenate([[0], np.cumsum(counts[counts > 0])]).astype(np.int64),
@@ -91,6 +91,7 @@ def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventL
         refunds=options.refunds,
         duplicates=options.duplicates,
         refunded=refunded,
+        owed=owed,
         excluded=tuple(options.exclude or ()),
     )
 

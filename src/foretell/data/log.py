@@ -16,7 +16,7 @@ from foretell.core.grid import Grid
 from foretell.core.notebook import card
 from foretell.core.ragged import Positions, Ragged, to_offsets
 from foretell.core.time import UNIT_SECONDS, Clock, Unit
-from foretell.data.refunds import Refunds
+from foretell.data.refunds import Owed, Refunds, Rows, net
 from foretell.data.report import ReadReport
 from foretell.errors import DataError, EmptyLogError, ParameterError
 
@@ -79,6 +79,8 @@ class EventLog(Ragged):
         What became of identical rows.
     refunded : Refunds
         What marks were before refunds.
+    owed : Owed
+        Refunds of more than this log knows to have been bought, for an older one that it continues.
     excluded : tuple
         Ids that were left out.
     """
@@ -103,6 +105,7 @@ class EventLog(Ragged):
     refunds: RefundRule = "net"
     duplicates: RepeatRule = "drop"
     refunded: Refunds = dataclasses.field(default_factory=Refunds.none)
+    owed: Owed = dataclasses.field(default_factory=Owed.none)
     excluded: tuple[object, ...] = ()
 
     def __repr__(self) -> str:
@@ -235,6 +238,7 @@ class EventLog(Ragged):
             group_names=names,
             as_of=as_of,
             refunded=self.refunded.part(events, self.n_events, as_of),
+            owed=Owed.none(),
         )
 
     def quiet_until(self, as_of: int) -> EventLog:
@@ -249,6 +253,7 @@ class EventLog(Ragged):
             start=self.as_of + 1,
             as_of=as_of,
             refunded=Refunds.none(),
+            owed=Owed.none(),
         )
 
     def extended(self, later: EventLog) -> tuple[EventLog, IntArray]:
@@ -274,9 +279,8 @@ class EventLog(Ragged):
             (log, ids.search_sorted(own).to_numpy()) for log, own in zip((self, later), names, strict=True)
         ]
         owner = np.concatenate([np.asarray(place)[log.owner] for log, place in parts])
-        times, marks = (
-            np.concatenate([getattr(log, name) for log, _ in parts]) for name in ("times", "marks")
-        )
+        netted, returned = self._less(later.owed)
+        times, marks = np.concatenate([self.times, later.times]), np.concatenate([netted, later.marks])
         groups, group_names = self._joined_groups(later)
         order = np.lexsort([times, owner])
         owner, times, marks = owner[order], times[order], marks[order]
@@ -285,11 +289,12 @@ class EventLog(Ragged):
         run = np.cumsum(first) - 1
         place = np.empty(len(order), dtype=np.int64)
         place[order] = run
-        refunded = self.refunded.moved(place[: self.n_events])
+        refunded = self.refunded.followed_by(returned).moved(place[: self.n_events])
         refunded = refunded.followed_by(later.refunded.moved(place[self.n_events :]))
         counts = np.bincount(owner[first], minlength=len(ids))
         kept = np.zeros(len(ids), dtype=np.int64)
         kept[parts[0][1]] = self.counts
+        kept[parts[0][1][self.owner[returned.events]]] = 0
         # An event merged into an earlier one changes that one's marks: the customer is read anew.
         kept[np.unique(owner[~first])] = 0
         merged = dataclasses.replace(
@@ -303,8 +308,24 @@ class EventLog(Ragged):
             as_of=later.as_of,
             report=later.report,
             refunded=refunded,
+            owed=Owed.none(),
         )
         return merged, kept
+
+    def _less(self, owed: Owed) -> tuple[FloatArray, Refunds]:
+        """Return the marks less what later refunds take from them, and what they were before."""
+        if not len(owed.ids) or not self.marks.shape[1]:
+            return self.marks, Refunds.none()
+        known, whose = joined_names(self.ids, owed.ids, "ids")
+        places = known.to_frame("id").with_row_index("place").with_columns(pl.col("place").cast(pl.Int64))
+        place = whose.to_frame("id").join(places, on="id", how="left", maintain_order="left")["place"]
+        rows = np.flatnonzero(place.is_not_null().to_numpy())
+        owner = place.drop_nulls().to_numpy()
+        order = np.lexsort([owed.ticks[rows], owner])
+        rows, owner = rows[order], owner[order]
+        returned = Rows(owner, owed.ticks[rows], owed.marks[rows])
+        marks, refunds, _ = net(Rows(self.owner, self.times, self.marks), returned, owed.ticks[rows])
+        return marks, refunds
 
     def _check_continues(self, later: EventLog) -> None:
         mine = (self.unit, self.merge, self.mark_names, self.groups is None)

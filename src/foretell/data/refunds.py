@@ -6,6 +6,7 @@ import dataclasses
 from typing import Final, NamedTuple
 
 import numpy as np
+import polars as pl
 
 from foretell.core import BoolArray, FloatArray, IntArray
 
@@ -87,7 +88,30 @@ class Rows(NamedTuple):
     marks: FloatArray
 
 
-def net(bought: Rows, returned: Rows, ticks: IntArray) -> tuple[FloatArray, Refunds, BoolArray]:
+@dataclasses.dataclass(frozen=True)
+class Owed:
+    """Refunds of more than is known to have been bought: an older log, which goes on, may know of it.
+
+    Attributes
+    ----------
+    ids : polars.Series, shape (n,)
+        Whose refunds they are; they need not have bought anything.
+    ticks : int64 array, shape (n,)
+    marks : float64 array, shape (n, n_marks)
+        What could not be netted, 0 or less.
+    """
+
+    ids: pl.Series
+    ticks: IntArray
+    marks: FloatArray
+
+    @classmethod
+    def none(cls) -> Owed:
+        """Return no refunds."""
+        return cls(pl.Series([], dtype=pl.Null), np.zeros(0, dtype=np.int64), np.zeros((0, 0)))
+
+
+def net(bought: Rows, returned: Rows, ticks: IntArray) -> tuple[FloatArray, Refunds, FloatArray]:
     """Take refunds from what the same customer bought before, the latest first, as far as it goes.
 
     Parameters
@@ -101,19 +125,19 @@ def net(bought: Rows, returned: Rows, ticks: IntArray) -> tuple[FloatArray, Refu
     -------
     marks : float64 array, shape (n_events, n_marks)
     refunds : Refunds
-    short : bool array, shape (n_refunds,)
-        More was returned than is known to have been bought.
+    left : float64 array, shape (n_refunds, n_marks)
+        What was returned and is not known to have been bought, 0 or less.
 
     Examples
     --------
     >>> bought = Rows(np.array([0, 0]), np.array([1, 5]), np.array([[10.0], [20.0]]))
-    >>> marks, _, short = net(bought, Rows(np.array([0]), np.array([7]), np.array([[-25.0]])), np.array([7]))
-    >>> marks.ravel().tolist(), short.tolist()
-    ([5.0, 0.0], [False])
+    >>> marks, _, left = net(bought, Rows(np.array([0]), np.array([7]), np.array([[-35.0]])), np.array([7]))
+    >>> marks.ravel().tolist(), left.ravel().tolist()
+    ([0.0, 0.0], [-5.0])
     """
     marks = bought.marks.copy()
     begin, end = (np.searchsorted(bought.owner, returned.owner, side) for side in ("left", "right"))
-    short = np.zeros(len(returned.owner), dtype=bool)
+    unmet = np.zeros_like(returned.marks)
     parts: list[tuple[int, int, int, float]] = []
     for column in range(marks.shape[1]):
         left: list[int] = []  # events that something can be taken from, the latest last
@@ -134,8 +158,8 @@ def net(bought: Rows, returned: Rows, ticks: IntArray) -> tuple[FloatArray, Refu
                 due -= had
                 if due >= 0:
                     left.pop()
-            short[k] |= due > enough
+            unmet[k, column] = -due if due > enough else 0.0
     if not parts:
-        return marks, Refunds.none(), short
+        return marks, Refunds.none(), unmet
     events, columns, when, before = (np.array(part) for part in zip(*parts, strict=True))
-    return marks, Refunds(events, columns, when, before), short
+    return marks, Refunds(events, columns, when, before), unmet
