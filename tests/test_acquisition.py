@@ -73,3 +73,8 @@ def test_what_cannot_be_told_says_why(model, small_log):
         Newcomers.forecast(short, 7)
     with pytest.raises(ParameterError, match="by='group'"):
         predict_shop(model, 30, "group")
+
+
+def test_a_shop_that_nobody_new_finds_gets_hardly_any(sample):
+    """CDNOW's customers all came first in the first quarter: 26 a day."""
+    assert Newcomers.forecast(sample, 30).daily.sum() < 0.03 * 26 * 30

@@ -71,3 +71,12 @@ def test_a_mean_of_a_symmetric_distribution_is_its_median():
     trained = np.quantile(RNG.normal(5, 1, 100_000), QUANTILES)[None, None, None]
     found = means(trained, panel_of([4.5, 5.5]), Support.anything(1))
     assert found.item() == pytest.approx(5, abs=0.02)
+
+
+@pytest.mark.parametrize("later", [0.0, 0.02])
+def test_demand_that_has_died_away_is_not_forecast_to_come_again(later):
+    history = np.append(np.full(60, 190.0), (RNG.random(340) < later) * 2.0)
+    recent = history[-200:]
+    trained = np.quantile(recent, QUANTILES)[None, None, None]
+    found = means(trained, panel_of(history), Support.of(panel_of(history)))
+    assert found.item() == pytest.approx(recent.mean(), abs=0.05)

@@ -37,12 +37,16 @@ def at_levels(trained: FloatArray, quantiles: Sequence[float]) -> FloatArray:
     return np.stack(out, axis=-1)
 
 
+_SURE: Final = 3.0  # standard deviations by which demands have become fewer
+
+
 def means(trained: FloatArray, panel: Panel, support: Support) -> FloatArray:
     """Return the means of distributions of which quantiles are given, shape (n_series, h, n_targets).
 
     Between the quantiles they rise evenly. Demand once in a hundred days is beyond all quantiles, though: of
     what is intermittent, that is what the series' history was on average beyond them, and the mean is brought
-    in proportion to the history's own, found in both ways.
+    in proportion to the history's own, found in both ways. The history is that of late: demand that has died
+    away is not forecast to come again.
 
     Parameters
     ----------
@@ -66,8 +70,26 @@ def means(trained: FloatArray, panel: Panel, support: Support) -> FloatArray:
     for k in np.flatnonzero(support.intermittent):
         for i, (a, b) in enumerate(zip(panel.offsets[:-1], panel.offsets[1:], strict=True)):
             history = panel.values[a:b, k]
-            history = history[~np.isnan(history)]
+            history = _of_late(history[~np.isnan(history)])
             if history.any():
                 own = history.mean() / mean_of(np.quantile(history, QUANTILES), history)
                 mean[i, :, k] = own * mean_of(trained[i, :, k], history)
     return mean
+
+
+def _of_late(history: FloatArray) -> FloatArray:
+    """Return the end of an intermittent history in which demands are as frequent as they are now.
+
+    As long as the second half has fewer of them than chance lets it have, the first half is left out.
+
+    Examples
+    --------
+    >>> died_away = np.append(np.full(12, 5.0), np.zeros(66))
+    >>> len(_of_late(died_away)), len(_of_late(np.tile([0.0, 0.0, 7.0], 90)))
+    (39, 270)
+    """
+    while True:
+        first, second = (np.count_nonzero(half) for half in np.array_split(history, 2))
+        if first - second <= _SURE * np.sqrt(first + second):
+            return history
+        history = history[len(history) // 2 + len(history) % 2 :]
