@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import io
 import re
@@ -73,16 +74,24 @@ def _templates() -> jinja2.Environment:
     )
 
 
+_KINDS: Final = {"page.css": "text/css", "page.js": "text/javascript", "vega.js": "text/javascript"}
+
+
 @functools.cache
-def _static() -> Mapping[str, tuple[str, str]]:
-    """Return the files that pages ask for, by name: their content and its kind."""
-    place = resources.files("foretell.serve") / "static"
-    vega = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return {
-        "page.css": (place.joinpath("page.css").read_text(encoding="utf-8"), "text/css"),
-        "page.js": (place.joinpath("page.js").read_text(encoding="utf-8"), "text/javascript"),
-        "vega.js": (vega, "text/javascript"),
-    }
+def _static(name: str) -> str:
+    """Return a file that pages ask for."""
+    if name == "vega.js":
+        bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+        return bundle
+    return (resources.files("foretell.serve") / "static" / name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def _addresses() -> Mapping[str, str]:
+    """Return where pages find their files: another address for another content."""
+    versions = {name: digest(_static(name)) for name in _KINDS if name != "vega.js"}
+    versions["vega.js"] = f"{vl_convert.get_vega_version()}-{vl_convert.get_vega_embed_version()}"
+    return {name: f"/page/static/{name}?v={version}" for name, version in versions.items()}
 
 
 def translator(request: Request) -> Translator:
@@ -97,9 +106,8 @@ def translator(request: Request) -> Translator:
 def show(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a page made of a template."""
     say = translator(request)
-    versions = {name: f"/page/static/{name}?v={digest(content)}" for name, (content, _) in _static().items()}
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    shared = {"say": say, "languages": LANGUAGES, "static": versions, "here": here, "spelled": spelled}
+    shared = {"say": say, "languages": LANGUAGES, "static": _addresses(), "here": here, "spelled": spelled}
     text = _templates().get_template(f"{template}.html").render(**{"pictures": [], **shared, **values})
     return HTMLResponse(text, status)
 
@@ -120,10 +128,12 @@ async def get_root() -> Response:
 @page.get("/static/{name}")
 async def get_static(name: str) -> Response:
     """Return a file that pages ask for."""
-    if name not in _static():
+    if name not in _KINDS:
         return Response(status_code=404)
-    content, kind = _static()[name]
-    return Response(content, media_type=kind, headers={"Cache-Control": f"max-age={_YEAR}, immutable"})
+    content = await run_in_threadpool(_static, name)
+    return Response(
+        content, media_type=_KINDS[name], headers={"Cache-Control": f"max-age={_YEAR}, immutable"}
+    )
 
 
 @page.get("/enter")
@@ -171,6 +181,7 @@ async def get_home(request: Request) -> Response:
         return models, service.jobs.last(10)
 
     models, jobs = await service.desk.do(work)
+    asyncio.get_running_loop().run_in_executor(None, _views)  # what is looked at next needs the charts
     return show(request, "home", models=models, jobs=jobs)
 
 
