@@ -50,6 +50,11 @@ def test_names_are_one_text_or_a_list_of_them(names):
         as_names(names, "marks")
 
 
+def test_whole_numbers_are_those_that_64_bits_hold():
+    assert Whole().allows(2**63 - 1)
+    assert not Whole().allows(2**63)
+
+
 @pytest.mark.parametrize("value", [np.datetime64("NaT"), np.timedelta64("NaT")])
 def test_a_time_that_is_none_is_not_none(value):
     assert not Maybe(Whole()).allows(value)

@@ -370,3 +370,9 @@ def test_dates_that_are_coarser_than_the_clock_are_said(step, said):
     data = pl.DataFrame({"who": np.repeat([1, 2], len(days)), "when": pl.concat([days, days])})
     with pytest.warns(CalendarWarning, match=said):
         read(data)
+
+
+def test_ids_to_leave_out_may_be_a_series():
+    frame = pl.DataFrame({"unique_id": ["a", "b", "c"], "ds": ["2024-01-01", "2024-01-02", "2024-01-03"]})
+    log = ft.read_events(frame, exclude=pl.Series(["c"]))
+    assert (log.ids.to_list(), log.excluded) == (["a", "b"], ("c",))

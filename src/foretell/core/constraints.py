@@ -27,8 +27,11 @@ def is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
 
 
+_LARGEST = 2**63 - 1
+
+
 class Whole(Constraint):
-    """A whole number from ``least`` up to ``most``; True and False are none.
+    """A whole number from ``least`` up to ``most``, or what 64 bits hold; True and False are none.
 
     Examples
     --------
@@ -40,7 +43,7 @@ class Whole(Constraint):
         limits = f"of at least {least}" if most is None else f"from {least} to {most}"
         super().__init__(
             f"a whole number{f' of {of}' if of else ''} {limits}",
-            lambda value: is_whole(value) and least <= value and (most is None or value <= most),
+            lambda value: is_whole(value) and least <= value <= (_LARGEST if most is None else most),
         )
 
 
@@ -55,7 +58,7 @@ class Seed(Whole):
     """A seed: same seed, same answers."""
 
     def __init__(self) -> None:
-        super().__init__(0, 2**63 - 1)
+        super().__init__(0, _LARGEST)
 
 
 class Number(Constraint):

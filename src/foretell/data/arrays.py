@@ -31,7 +31,7 @@ def panel_of_arrays(
 ) -> Panel:
     """Return the panel; see :meth:`foretell.Panel.from_arrays`."""
     if not isinstance(series, Mapping):
-        if not hasattr(series, "ndim") and not is_list(series):
+        if not is_list(series) and not getattr(series, "ndim", 0) > 1:
             raise ParameterError(
                 f"series={series!r}; expected arrays by id, such as {{'a': [1, 2, 3]}}, or a list"
             )

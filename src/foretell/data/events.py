@@ -92,7 +92,7 @@ def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventL
         duplicates=options.duplicates,
         refunded=refunded,
         owed=owed,
-        excluded=tuple(options.exclude or ()),
+        excluded=() if options.exclude is None else tuple(options.exclude),
     )
 
 
