@@ -212,6 +212,23 @@ def test_what_goes_wrong_is_a_page_in_words(client):
     assert "says nothing about what it holds" in answer.text
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("horizon", "", "horizon=&#39;&#39;; expected steps, or a duration such as &#39;4w&#39;"),
+        ("horizon", "7x", "expected steps, or a duration"),
+        ("model", "Shop!", "expected small letters, digits, - and _"),
+        ("model", "shop", "choose another name"),
+    ],
+)
+def test_what_a_form_lacks_is_said_in_words(client, field, value, words):
+    answer = client.post("/page/sources", files={"file": ("stores.csv", b"a,day,y\n1,2024-01-01,2\n")})
+    form = {"kind": "series", "id": "a", "time": "day", "target": "y", "model": "new", "horizon": "7"}
+    answer = client.post(f"{answer.url.path}/fit", data={**form, field: value})
+    assert answer.status_code == 409
+    assert words in answer.text
+
+
 def test_names_that_are_tags_are_shown_as_they_are(client):
     rows = "<img src=x onerror=alert(1)>,day\n<script>alert(1)</script>,2024-01-01\n"
     answer = client.post("/page/sources", files={"file": ("<b>.csv", rows.encode())})

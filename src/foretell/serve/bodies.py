@@ -239,6 +239,11 @@ class JobList(BaseModel):
     jobs: list[JobAbout]
 
 
+_EXPECTED: Final = {
+    "horizon": "expected steps, or a duration such as '4w'",
+    "model": "expected small letters, digits, - and _, at most 64",
+    "target": "expected the column to forecast",
+}
 Ask = TypeVar("Ask", bound=BaseModel)
 
 
@@ -248,5 +253,5 @@ def asked(kind: type[Ask], **values: object) -> Ask:
         return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][:2])
-        raise ParameterError(f"{where}={first['input']!r}: {first['msg']}") from error
+        name = str(first["loc"][0])
+        raise ParameterError(f"{name}={first['input']!r}; {_EXPECTED.get(name, first['msg'])}") from error

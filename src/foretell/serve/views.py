@@ -118,7 +118,7 @@ def series(loaded: Loaded, name: str, say: Translator, limits: Limits) -> dict[s
         "ids": [str(one) for one in ids.head(_SHOWN_IDS)],
         "columns": headings(names, say),
         "rows": table.rows(),
-        "total": total.row(0, named=True),
+        "total": total.row(0)[-3:],  # what is expected, and its interval
         "horizon": steps(forecaster.horizon, say),
         "why": f"/page/models/{loaded.name}/why?{urlencode({'id': chosen})}",
         "pictures": [] if chart is None else [chart],
