@@ -34,7 +34,7 @@ def ask(address, path, body=None, raw=None):
     data = raw if body is None else json.dumps(body).encode()
     kind = "application/json" if raw is None else "application/octet-stream"
     request = urllib.request.Request(f"{address}/v1/{path}", data, {"Content-Type": kind})
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=240) as answer:
         return json.load(answer)
 
 
