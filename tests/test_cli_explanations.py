@@ -118,14 +118,6 @@ def test_a_forecast_shows_the_rows_that_were_asked_for(place: Path, small_model:
     assert runner.invoke(app, [*words, "--where", "nothing=1"]).exit_code == 2
 
 
-def test_the_shop_has_a_page(place: Path) -> None:
-    words = ["report", str(place / "visits"), "-o", str(place / "shop.html"), "--language", "zh"]
-    out = runner.invoke(app, words)
-    assert out.exit_code == 0, out.output
-    assert "该联系谁" in (place / "shop.html").read_text(encoding="utf-8")
-    assert runner.invoke(app, [*words[:3], str(place / "shop.pdf")]).exit_code == 2
-
-
 def test_what_customers_will_spend_is_told(place: Path) -> None:
     rows = ft.datasets.load_cdnow(sample=True)
     log = ft.read_events(rows, id="customer_id", time="date", marks=["amount"])
@@ -140,3 +132,12 @@ def test_what_customers_will_spend_is_told(place: Path) -> None:
     assert wrong.exit_code == 2
     sums = runner.invoke(app, ["totals", str(place / "money"), "--of", "amount", "--json"])
     assert set(json.loads(sums.stdout)[0]) == {"ds", "end", "spend", "spend-lo-80", "spend-hi-80"}
+
+
+def test_the_shop_has_a_page(place: Path, small_log: ft.EventLog) -> None:
+    ft.baselines.ParetoNBD().fit(small_log).save(place / "shop")
+    words = ["report", str(place / "shop"), "-o", str(place / "shop.html"), "--language", "zh"]
+    out = runner.invoke(app, words)
+    assert out.exit_code == 0, out.output
+    assert "该联系谁" in (place / "shop.html").read_text(encoding="utf-8")
+    assert runner.invoke(app, [*words[:3], str(place / "shop.pdf")]).exit_code == 2

@@ -117,7 +117,7 @@ def test_series_are_answered_step_by_step(client, stores):
         ("shop/predict", {"limit": 200_000}, 409, "ParameterError", "at most 100,000 rows"),
         ("shop/predict", {"ids": list(range(10_001))}, 409, "ParameterError", "takes at most 10,000"),
         ("shop/predict", {"horizon": "7d"}, 422, "RequestError", "body.horizon: Extra inputs"),
-        ("shop/explain", {"id": 4}, 409, "ParameterError", "the head 'horizon' knows"),
+        ("shop/explain", {"id": 4}, 409, "ParameterError", "the prior knows"),
         ("shop/totals", {"by": ["town"]}, 409, "ParameterError", "by='town'; expected"),
         ("shop/update", {}, 409, "ParameterError", "nothing new; expected visits="),
         ("stores/shortlist", {}, 409, "ParameterError", "a shortlist is one of customers"),

@@ -43,9 +43,10 @@ class HorizonEvents(EventForecaster):
     @property
     def model_(self) -> NoReturn:  # type: ignore[override]  # what only heads of the next gap have
         """There is none."""
+        whose = "the prior" if self.model == "prior" else "the head 'horizon'"
         raise ParameterError(
-            "the head 'horizon' knows the number of visits in any horizon, and neither paths nor gaps nor "
-            "networks of Keras; expected a forecaster with head='mixture' and model='network'"
+            f"{whose} knows the number of visits in any horizon, and neither reasons, paths nor gaps nor "
+            "networks of Keras; expected a forecaster with head='mixture' and model='network' or 'auto'"
         )
 
     def fit(
