@@ -23,7 +23,8 @@ _NULLS = ["", "NULL", "null", "NaN", "nan", "\\N"]
 # damaged, such as 00:0 :00, are times there alone.
 _PLAIN = r"\s*\d{4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?\s*"
 _ROWS = f"""
-    SELECT "{ID}"::VARCHAR,
+    SELECT CASE WHEN typeof("{ID}") IN ('DOUBLE', 'FLOAT') THEN nullif("{ID}"::VARCHAR, 'nan')
+        ELSE "{ID}"::VARCHAR END,
         CASE WHEN regexp_full_match("{TIME}"::VARCHAR, '{_PLAIN}')
         THEN TRY_CAST("{TIME}"::VARCHAR AS TIMESTAMP) END,
         CASE WHEN NOT contains("{VALUE}"::VARCHAR, '_') THEN TRY_CAST("{VALUE}" AS DOUBLE) END,
@@ -56,14 +57,10 @@ def rows_of(written: Written, table: Table, *, harmed: bool, place: Path) -> lis
         found = _connection().execute(_ROWS + _source(written, table, place)).fetchall()
     except (duckdb.Error, UnicodeError):
         return None
-    rows = [Row(_key(who, written.kind), *rest) for who, *rest in found if _is_id(who, written.kind)]
+    rows = [Row(_key(who, written.kind), *rest) for who, *rest in found if who is not None and who.strip()]
     return (
         [row._replace(value=None) if _doubtful(row.text) else row for row in rows] if _mixed(rows) else rows
     )
-
-
-def _is_id(who: str | None, kind: str) -> bool:
-    return who is not None and bool(who.strip()) and (kind == "csv" or who != "nan")
 
 
 def _mixed(rows: list[Row]) -> bool:

@@ -164,7 +164,7 @@ def _check_model(model: SeriesModel, options: Described) -> None:
             "scales that are infinite": any(
                 np.isinf(part).any() for part in (reading.loc, reading.scale, reading.typical)
             ),
-            "cycles that are not finite": not np.isfinite(reading.cycles).all(),
+            "cycles that are neither seen nor not": not set(reading.cycles) <= {0.0, 1.0},
             "cycles of other steps": len(reading.cycles) != len(Grid(options["freq"]).calendar_names),
             "no typical scale": reading.typical.shape != (2, shape.n_targets)
             or np.isnan(reading.typical).any(),
