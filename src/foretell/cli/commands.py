@@ -89,22 +89,26 @@ def _root(
 def demo(
     learn: TrainOptions,
     out: Annotated[Path, typer.Option(help="Directory for what it makes.")] = Path("demo-output"),
-    sample: Annotated[bool, typer.Option("--sample", help="Use the 1/10 sample: faster.")] = False,
+    train: Annotated[
+        bool, typer.Option("--train", help="Train networks on the data, too: it takes some minutes.")
+    ] = False,
 ) -> None:
     """Forecast the customers of a real shop and the visits of real stores; compare models; draw it all."""
     from foretell.cli.demo import CUTOFF, DAYS, next_commands, run_events, run_series  # noqa: PLC0415
 
-    with terminal.busy("fitting and comparing the models on CDNOW (a minute or two)"):
-        forecaster = build(QUESTIONS["events"], learn)
-        shop = run_events(out, cast("EventForecaster", forecaster), sample=sample)
+    trained = train or any(value is not None for value in dataclasses.asdict(learn).values())
+    model = "foretell" if trained else "prior"
+    with terminal.busy("fitting and comparing the models on a grocer's households"):
+        forecaster = build(QUESTIONS["events"], learn, model)
+        shop = run_events(out, cast("EventForecaster", forecaster))
     terminal.show_table(shop.evaluation.table(), title=f"{shop.evaluation.headline}; best first")
     terminal.tell(str(shop.evaluation.verdict()))
     columns = ["unique_id", "n_events", "last_event", "p_active", "next_event"]
     columns += ["next_event-lo-80", "next_event-hi-80", "p_return_30d", "expected_events_90d", "overdue"]
     busiest = shop.forecasts.sort("expected_events_90d", descending=True).select(columns).head(8)
     terminal.show_table(busiest, title=f"Forecasts as of {CUTOFF}: the busiest customers")
-    with terminal.busy("forecasting the daily visits of a grocer's stores (a minute)"):
-        forecaster = build(QUESTIONS["series"], learn).set_params(horizon=DAYS)
+    with terminal.busy("forecasting the daily visits of the grocer's stores"):
+        forecaster = build(QUESTIONS["series"], learn, model).set_params(horizon=DAYS)
         stores = run_series(out, cast("SeriesForecaster", forecaster))
     count = stores.evaluation.train.n_series
     terminal.show_table(

@@ -1,4 +1,4 @@
-"""Both questions on real data: when CDNOW's customers come next, and how many visit a grocer's stores."""
+"""Both questions on real data: when a grocer's households come next, and how many visit each store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from foretell.events.forecaster import EventForecaster
     from foretell.series.forecaster import SeriesForecaster
 
-CUTOFF, END, HORIZON = "1997-09-30", "1998-06-30", "273d"
+CUTOFF, END, HORIZON = "2017-09-30", "2017-12-30", "91d"
 STORES, DAYS = 12, 28
 
 
@@ -36,41 +36,44 @@ class Demo(NamedTuple):
     files: list[Path]
 
 
-def run_events(out: Path, forecaster: EventForecaster, *, sample: bool = False) -> Demo:
-    """Forecast CDNOW's customers, compare the models on the 39 weeks that follow, and draw it all.
+def run_events(out: Path, forecaster: EventForecaster) -> Demo:
+    """Forecast the visits of Complete Journey's households, compare the models on 13 weeks, and draw it all.
 
     Parameters
     ----------
     out : Path
-        Directory for the log, the forecasts, the leaderboard, the model and five pictures.
+        Directory for the log, the forecasts, the leaderboard, the model and the pictures; the log of CDNOW,
+        which the README's tour reads, is left there, too.
     forecaster : EventForecaster
-    sample : bool
-        Use the 1/10 sample of the customers.
     """
     place = make_directory(out)
-    rows = load_cdnow(sample=sample)
-    log = read_events(rows, id="customer_id", time="date", marks=["amount"], as_of=END)
+    rows = load_complete_journey().select("household_id", "store_id", "timestamp", "amount")
+    log = read_events(
+        rows, id="household_id", time="timestamp", marks=["amount"], group="store_id", as_of=END
+    )
     others = [name for name in EVENTS.defaults if name != "foretell"]
     evaluation = evaluate(log, CUTOFF, HORIZON, models=[forecaster, *others], progress=False)
-    ours = cast("EventForecaster", evaluation.models["foretell"])
+    ours = cast("EventForecaster", evaluation.models[evaluation.ours[0]])
     forecasts = ours.predict()
-    names = ("cdnow.csv", "forecasts.csv", "leaderboard.json", "leaderboard.txt", "model")
+    names = ("visits.csv", "cdnow.csv", "forecasts.csv", "leaderboard.json", "leaderboard.txt", "model")
     files = [place / name for name in names]
     rows.write_csv(files[0])
-    forecasts.write_csv(files[1])
-    evaluation.save_json(files[2])
-    files[3].write_text(f"{evaluation}\n", encoding="utf-8")
-    ours.save(files[4])
+    load_cdnow().write_csv(files[1])
+    forecasts.write_csv(files[2])
+    evaluation.save_json(files[3])
+    files[4].write_text(f"{evaluation}\n", encoding="utf-8")
+    ours.save(files[5])
     customer = ours.log_.ids[_regular(ours.log_)]
-    row = pl.col("model").eq("foretell") & pl.col("unique_id").eq(customer)
+    row = pl.col("model").eq(ours.name) & pl.col("unique_id").eq(customer)
     actual = evaluation.rows().filter(row)["next_event"].item()
     charts = {
         "next_event": plotting.plot_next_event(ours, customer, actual=actual and str(actual)),
         "tracking": plotting.plot_tracking(evaluation),
         "reliability": plotting.plot_reliability(evaluation),
-        "activity": plotting.plot_activity(ours),
         "shop": plotting.plot_shop(ours),
     }
+    if not ours.answers_any_horizon:  # the prior does not say who is still active
+        charts["activity"] = plotting.plot_activity(ours)
     return Demo(evaluation, forecasts, files + _drawn(charts, place))
 
 
@@ -89,7 +92,7 @@ def run_series(out: Path, forecaster: SeriesForecaster) -> Demo:
     panel = read_series(visits, id="store_id", time="day", target="visits")
     others = [name for name in SERIES.defaults if name != "foretell"]
     evaluation = evaluate(panel, horizon=DAYS, models=[forecaster, *others], season=7, progress=False)
-    ours = cast("SeriesForecaster", evaluation.models["foretell"])
+    ours = cast("SeriesForecaster", evaluation.models[evaluation.ours[0]])
     forecasts = ours.predict()
     names = ("stores.csv", "store_forecasts.csv", "series_leaderboard.json", "series_model")
     files = [place / name for name in names]
@@ -97,7 +100,7 @@ def run_series(out: Path, forecaster: SeriesForecaster) -> Demo:
     forecasts.write_csv(files[1])
     evaluation.save_json(files[2])
     ours.save(files[3])
-    totals = evaluation.rows().filter(pl.col("model").eq("foretell")).group_by("unique_id").agg(pl.sum("y"))
+    totals = evaluation.rows().filter(pl.col("model").eq(ours.name)).group_by("unique_id").agg(pl.sum("y"))
     charts = {
         "forecast": plotting.plot_forecast(evaluation, totals.sort("y")["unique_id"][-1]),
         "error_by_step": plotting.plot_error_by_step(evaluation),
@@ -108,15 +111,18 @@ def run_series(out: Path, forecaster: SeriesForecaster) -> Demo:
 def next_commands(out: Path) -> list[str]:
     """Return commands that go on from what the demo left."""
     model, stores = out / "model", out / "series_model"
-    return [
-        f"foretell shortlist {model} --top 20              whom to write to, and why",
-        f"foretell report {model} -o shop.html             a page for the shop",
-        f"foretell totals {model} --horizon 3mo --by month how many visits to expect",
-        f"foretell spend {model} --horizon 90d             what they are worth",
-        f"foretell predict {stores} --level 80             the stores' next days",
-        f"foretell serve {model} {stores}                  all of it in the browser",
-        "foretell new visits.csv                          the same for a file of yours",
-    ]
+    commands = {
+        f"foretell shortlist {model} --top 20": "whom to write to, and why",
+        f"foretell report {model} -o shop.html": "a page for the shop",
+        f"foretell totals {model} --horizon 3mo --by month": "how many visits to expect",
+        f"foretell spend {model} --horizon 90d": "what they are worth",
+        f"foretell predict {stores} --level 80": "the stores' next days",
+        f"foretell serve {model} {stores}": "all of it in the browser",
+        "foretell new visits.csv": "the same for a file of yours",
+        "foretell demo --train": "with networks that are trained on these data, in some minutes",
+    }
+    width = max(map(len, commands))
+    return [f"{words:{width}}  {what}" for words, what in commands.items()]
 
 
 def store_visits() -> pl.DataFrame:
