@@ -54,7 +54,7 @@ def rows_of(written: Written, table: Table, *, harmed: bool, place: Path) -> lis
     if harmed and (packed or written.kind == "sheet"):
         return None
     try:
-        found = _connection().execute(_ROWS + _source(written, table, place)).fetchall()
+        found = _connection().execute(_ROWS + _source(written, table, place, harmed=harmed)).fetchall()
     except (duckdb.Error, UnicodeError):
         return None
     rows = [Row(_key(who, written.kind), *rest) for who, *rest in found if who is not None and who.strip()]
@@ -72,7 +72,7 @@ def _doubtful(text: str | None) -> bool:
     return text is not None and re.fullmatch(r"[+-]?[1-9]\d{0,2}[.,]\d{3}", text.strip()) is not None
 
 
-def _source(written: Written, table: Table, place: Path) -> str:
+def _source(written: Written, table: Table, place: Path, *, harmed: bool) -> str:
     if written.kind in ("frame", "sheet"):
         text = pl.DataFrame(table.rows, schema=dict.fromkeys(table.names, pl.String), orient="row")
         _connection().register("rows", written.source if written.kind == "frame" else text)
@@ -80,6 +80,8 @@ def _source(written: Written, table: Table, place: Path) -> str:
     if written.kind == "parquet":
         return f"read_parquet('{written.source}')"
     content = (written.text or Path(str(written.source))).read_bytes().decode(written.encoding)
+    if harmed and re.search(r"\r(?!\n)", content):
+        raise UnicodeError("a carriage return alone ends a line there, and is a character here")
     plain = place / f"oracle.{written.kind}"
     plain.write_text(content, encoding="utf-8", newline="")
     if written.kind == "json":
