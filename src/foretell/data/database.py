@@ -387,7 +387,7 @@ def _table(table: str, columns: Columns) -> sa.FromClause:
 
 
 _NAME: Final = r'"(?:[^"]|"")+"'
-_PLACE: Final = re.compile(rf'(?:(?P<schema>{_NAME}|[^"].*)\.)?(?P<name>{_NAME}|[^.]+)', re.DOTALL)
+_PLACE: Final = re.compile(rf'(?:(?P<schema>{_NAME}|[^"].*)\.)?(?P<name>{_NAME}|[^."]+)', re.DOTALL)
 
 
 def schema_and_name(table: str) -> tuple[str | None, str]:
