@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import polars as pl
 import pytest
+from benchmarks.torture.commands import write_shop
 from typer.testing import CliRunner
 
 import foretell as ft
-from foretell.baselines import MeanGap, Naive
 from foretell.cli.commands import app
 from foretell.cli.questions import QUESTIONS
 from foretell.cli.settings import read_assignment
@@ -123,17 +121,7 @@ MISTAKES = [
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with visits.csv, sales.csv, and a model of each."""
     place = tmp_path_factory.mktemp("mistakes")
-    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 4, 30), eager=True)
-    rng = np.random.default_rng(0)
-    who = np.repeat(np.arange(20), 5)
-    visits = pl.DataFrame({"who": who, "day": days.gather(rng.integers(0, len(days), 100)), "amount": 1.5})
-    sales = pl.DataFrame({"store": "east", "day": days, "sales": np.sin(np.arange(len(days)))})
-    visits.write_csv(place / "visits.csv")
-    sales.write_csv(place / "sales.csv")
-    log = ft.read_events(visits, id="who", time="day", as_of="2024-04-30")
-    MeanGap().fit(log).save(place / "model")
-    panel = ft.read_series(sales, id="store", time="day", target="sales")
-    Naive(horizon=7).fit(panel).save(place / "series")
+    write_shop(place)
     return place
 
 

@@ -111,10 +111,8 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory()
 
 
-@functools.cache
-def shop() -> dict[str, str]:
-    """Return where a file and a model of each question are."""
-    place = Path(_folder().name)
+def write_shop(place: Path) -> None:
+    """Write visits.csv and sales.csv, and a model of each."""
     days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 4, 30), eager=True)
     rng = np.random.default_rng(0)
     who = np.repeat(np.arange(20), 5)
@@ -126,6 +124,13 @@ def shop() -> dict[str, str]:
     MeanGap().fit(log).save(place / "model")
     panel = ft.read_series(sales, id="store", time="day", target="sales")
     Naive(horizon=7).fit(panel).save(place / "series")
+
+
+@functools.cache
+def shop() -> dict[str, str]:
+    """Return where a file and a model of each question are."""
+    place = Path(_folder().name)
+    write_shop(place)
     names = {"VISITS": "visits.csv", "SALES": "sales.csv", "MODEL": "model", "SERIES": "series"}
     return {name: str(place / file) for name, file in names.items()} | {"PLACE": str(place)}
 

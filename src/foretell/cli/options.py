@@ -322,13 +322,18 @@ class ShortlistOptions(ChosenOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class AskOptions(ChosenOptions):
-    """What is forecast."""
+class SortedOptions(ChosenOptions):
+    """Which rows of a forecast are shown, and in which order."""
 
     sort: Annotated[
         str | None,
         typer.Option(help="Column to sort by, the largest first; with - before it the smallest."),
     ] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class AskOptions(SortedOptions):
+    """What is forecast."""
 
     horizon: Annotated[
         _Names,
@@ -346,13 +351,9 @@ class AskOptions(ChosenOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class SpendOptions(ChosenOptions):
+class SpendOptions(SortedOptions):
     """What is asked about money."""
 
-    sort: Annotated[
-        str | None,
-        typer.Option(help="Column to sort by, the largest first; with - before it the smallest."),
-    ] = None
     horizon: Annotated[
         _Names, typer.Option(help="Such as 90d; repeatable; by default 30d 90d, with --discount 1y.")
     ] = None
