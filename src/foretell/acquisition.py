@@ -15,11 +15,10 @@ import polars as pl
 
 from foretell.core import FloatArray, IntArray
 from foretell.core.constraints import OneOf, as_levels, check
-from foretell.core.time import UNIT_SECONDS
 from foretell.data.log import EventLog
 from foretell.data.panel import Panel
-from foretell.data.tables import CountModel
-from foretell.errors import DataError, ParameterError
+from foretell.data.tables import CountModel, expected_within
+from foretell.errors import DataError
 from foretell.events.totals import By, count_quantile, period_ends, predict_totals, sum_quantile
 from foretell.series.forecaster import SeriesForecaster
 from foretell.spend.forecasts import rates_of
@@ -124,7 +123,7 @@ class Newcomers:
     @classmethod
     def forecast(cls, log: EventLog, ticks: int) -> Newcomers:
         """Forecast them from those of the past, by the network that needs no training."""
-        per_day = UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit]
+        per_day = log.ticks_of("1d")
         days = (log.as_of + 1 - log.start) // per_day
         step = per_day * (_WEEK if days >= _WEEKLY * _WEEK else 1)
         count = (log.as_of + 1 - log.start) // step
@@ -156,12 +155,8 @@ def _visits_after_the_first(model: CountModel, ticks: int) -> FloatArray:
     """Return how many visits a customer makes within 1, 2 … ticks after the first one."""
     knots: IntArray = np.unique(np.geomspace(1, ticks, _KNOTS).astype(np.int64))
     (answers,) = model.predict_blocks([int(knot) for knot in knots], [], [_stranger(model.log_.ids)])
-    counts = answers.select(f"expected_events_{knot}t" for knot in knots)
-    if counts.null_count().sum_horizontal()[0]:
-        raise ParameterError(f"{model.name} knows when the next visit comes, not how many follow")
-    within: FloatArray = np.interp(
-        np.arange(1, ticks + 1), np.append(0, knots), np.append(0.0, counts.row(0))
-    )
+    reached = np.append(0.0, expected_within(model, answers, knots.tolist())[0])
+    within: FloatArray = np.interp(np.arange(1, ticks + 1), np.append(0, knots), reached)
     return within
 
 

@@ -250,6 +250,40 @@ class CountModel(Protocol):
         """Answer in tables of some customers each."""
 
 
+def expected_within(model: CountModel, answers: pl.DataFrame, ticks: Sequence[int]) -> FloatArray:
+    """Return the expected events of a model's answers within so many ticks, shape (n, n_ticks).
+
+    Raises
+    ------
+    ParameterError
+        The model knows the next event alone.
+    """
+    counts = answers.select(f"expected_events_{end}t" for end in ticks)
+    if answers.height and counts.null_count().sum_horizontal()[0]:
+        raise ParameterError(
+            f"{model.name} knows when the next event comes, not how many follow; expected the mixture, the "
+            "prior, BG/NBD, MBG/NBD or Pareto/NBD"
+        )
+    return counts.to_numpy()
+
+
+def chances_within(model: CountModel, answers: pl.DataFrame, ticks: int) -> FloatArray:
+    """Return the chances of a return of a model's answers within so many ticks, shape (n,).
+
+    Raises
+    ------
+    ParameterError
+        The model gives none.
+    """
+    chances = answers[f"p_return_{ticks}t"]
+    if answers.height and chances.null_count():
+        raise ParameterError(
+            f"{model.name} gives no chances of a return; expected a network, the prior, BG/NBD, MBG/NBD or "
+            "Pareto/NBD"
+        )
+    return chances.cast(pl.Float64).to_numpy()
+
+
 class _KnowsSeries(Protocol):
     @property
     def panel_(self) -> Panel: ...

@@ -15,8 +15,8 @@ from foretell.core import FloatArray, IntArray
 from foretell.core.constraints import OneOf, as_levels, check
 from foretell.core.time import UNIT_SECONDS, period_edges
 from foretell.data.log import EventLog
-from foretell.data.tables import CountModel, asked_customers
-from foretell.errors import DataError, EmptyLogError, ParameterError
+from foretell.data.tables import CountModel, asked_customers, expected_within
+from foretell.errors import DataError, EmptyLogError
 from foretell.events.count_forecasts import group_totals
 from foretell.events.horizon.forecaster import prior_counts
 from foretell.spend.amounts import Rates
@@ -303,14 +303,10 @@ def _sums(
     model: CountModel, ends: IntArray, ids: Collection[object] | None, rates: Rates | None = None
 ) -> _Sums:
     """Return customers' expected visits, or with the rates of their amounts what they spend."""
-    names = [f"expected_events_{end}t" for end in ends]
     expected, chance, squares = (np.zeros(len(ends)) for _ in range(3))
     whole: list[FloatArray] = []
     for table in model.predict_blocks([int(end) for end in ends], [], ids):
-        counts = table.select(names)
-        if counts.null_count().sum_horizontal()[0]:
-            raise ParameterError("the model knows when the next event comes, not how many; take the mixture")
-        by_period = np.diff(counts.to_numpy(), axis=1, prepend=0.0)
+        by_period = np.diff(expected_within(model, table, ends.tolist()), axis=1, prepend=0.0)
         mean = square = np.ones((len(table), 1))
         if rates is not None:
             own = rates.take(asked_customers(model.log_, table["unique_id"]).places)

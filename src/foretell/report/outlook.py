@@ -12,9 +12,8 @@ import polars as pl
 from foretell.acquisition import predict_shop
 from foretell.baselines.statistic import EventStatistic
 from foretell.core import IntArray
-from foretell.core.time import UNIT_SECONDS
 from foretell.data.log import EventLog
-from foretell.data.tables import CountModel
+from foretell.data.tables import CountModel, expected_within
 from foretell.errors import DataError, EmptyLogError
 from foretell.events.forecaster import EventForecaster
 from foretell.events.totals import By, predict_totals
@@ -62,7 +61,7 @@ class Expectation:
 
 def expectations(model: CountModel) -> list[Expectation]:
     """Return what to expect in the next week and the next thirty days."""
-    log, per_day = model.log_, ticks_a_day(model.log_)
+    log, per_day = model.log_, model.log_.ticks_of("1d")
     found = []
     for days in (_WEEK, _MONTH):
         row = _ahead(model, days * per_day, None).row(0, named=True)
@@ -97,7 +96,7 @@ def weeks(model: CountModel) -> tuple[pl.DataFrame, pl.DataFrame]:
 
     The latter as `predict_shop` has them; ``new`` is null where newcomers cannot be told.
     """
-    log, width = model.log_, _WEEK * ticks_a_day(model.log_)
+    log, width = model.log_, _WEEK * model.log_.ticks_of("1d")
     count = min((log.as_of - log.start + 1) // width, _PAST_WEEKS)
     ago = (log.as_of - log.times) // width
     past = np.bincount(ago[ago < count], minlength=count)[::-1]
@@ -113,7 +112,7 @@ def newcomers(model: CountModel) -> pl.DataFrame:
     of their first visit, of those whom that is known of (null for none); ``expected_90d``, the visits to
     expect of one of them in the next 90 days.
     """
-    log, per_day = model.log_, ticks_a_day(model.log_)
+    log, per_day = model.log_, model.log_.ticks_of("1d")
     customer = pl.DataFrame({"place": np.arange(log.n_customers), "month": log.time_of(log.first)})
     second = np.full(log.n_customers, np.iinfo(np.int64).max)
     again = log.counts > 1
@@ -142,7 +141,7 @@ def earlier_forecasts(model: CountModel) -> pl.DataFrame:
     ``ds``, ``visits`` with its 80 % interval for the next thirty days, ``actual``. A statistic is fitted
     anew at each origin; of ours the prior answers, which takes a moment.
     """
-    log, per_day = model.log_, ticks_a_day(model.log_)
+    log, per_day = model.log_, model.log_.ticks_of("1d")
     rows: list[dict[str, object]] = []
     for months in range(_ORIGINS, 0, -1):
         origin = log.as_of - months * _MONTH * per_day
@@ -173,7 +172,7 @@ def changes(model: CountModel, earlier: Mapping[str, object]) -> dict[str, objec
     ``since``, ``days``, ``visits`` of its customers, ``expected`` by it (None where it did not look so
     far), ``new`` customers, ``returned`` of how many ``listed`` as worth writing to.
     """
-    log, per_day = model.log_, ticks_a_day(model.log_)
+    log, per_day = model.log_, model.log_.ticks_of("1d")
     try:
         then = log.last_tick(str(earlier["as_of"]))
         listed = {str(name) for name in cast("list[object]", earlier["shortlist"])}
@@ -205,14 +204,9 @@ def changes(model: CountModel, earlier: Mapping[str, object]) -> dict[str, objec
 def _expected(model: CountModel, places: IntArray, ticks: int) -> pl.Series:
     ids = model.log_.ids.gather(places)
     blocks: Iterator[pl.DataFrame] = model.predict_blocks([ticks], [], ids.to_list())
-    return pl.concat(table[f"expected_events_{ticks}t"] for table in blocks)
+    return pl.Series(np.concatenate([expected_within(model, table, [ticks])[:, 0] for table in blocks]))
 
 
 def visits_within(log: EventLog, end: int, ticks: int) -> int:
     """Return the visits of the last ticks up to an end."""
     return int(((log.times > end - ticks) & (log.times <= end)).sum())
-
-
-def ticks_a_day(log: EventLog) -> int:
-    """Return how many ticks of the log's clock a day has."""
-    return UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit]

@@ -17,16 +17,15 @@ from scipy import optimize
 from scipy.special import gammaln
 
 from foretell.core import FloatArray, IntArray
-from foretell.core.time import UNIT_SECONDS
 from foretell.data.log import EventLog
 from foretell.errors import EmptyLogError
 from foretell.spend.gamma_gamma import mark_of
 
 _MEMORIES: Final = (30.0, 100.0, np.inf)  # visits
-_AHEAD: Final = 90  # days within which a later amount is looked at
+_AHEAD: Final = "90d"  # within which a later amount is looked at
 _PAIRS: Final = 4  # of each customer
 _MOST: Final = 20_000  # pairs
-_MONTH: Final = 30  # days
+_MONTH: Final = "30d"
 _DISPERSION: Final = (0.05, 0.5)  # the least and the most
 _START: Final = (2.0, 3.0, 2.0)  # p, q, γ in units of the median
 _BOUND: Final = 12.0
@@ -170,7 +169,7 @@ def _pairs(log: EventLog, paid: np.ndarray) -> tuple[IntArray, IntArray]:
     A few of each customer, drawn by the same lot every time.
     """
     rng = np.random.default_rng(0)
-    ahead = _AHEAD * UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit]
+    ahead = log.ticks_of(_AHEAD)
     span = int(log.times.max() - log.times.min()) + ahead + 1
     keys = log.owner * span + (log.times - log.times.min())
     event = np.arange(log.n_events)
@@ -196,7 +195,7 @@ def _dispersion(log: EventLog) -> float:
     Of those who were there for three months; by the products of two months, whose mean is that of the
     squared rate.
     """
-    month = _MONTH * UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit]
+    month = log.ticks_of(_MONTH)
     ago = (log.as_of - log.times) // month
     there = log.first <= log.as_of - 3 * month
     last, before = (

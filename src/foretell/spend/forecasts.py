@@ -9,15 +9,16 @@ import numpy as np
 import polars as pl
 
 from foretell.core.constraints import Number, check
-from foretell.core.time import UNIT_SECONDS, period_edges
+from foretell.core.time import period_edges
 from foretell.data.log import EventLog
 from foretell.data.tables import (
     CountModel,
     asked_customers,
+    chances_within,
+    expected_within,
     interval_tails,
     named_horizons,
 )
-from foretell.errors import ParameterError
 from foretell.spend.amounts import AmountModel, Rates
 from foretell.spend.compound import Spend
 
@@ -63,13 +64,13 @@ def predict_value(
     """Return what visits to come are worth today; see `Spending.predict_value`."""
     check("discount", discount, Number(0.0, 10.0))
     log = model.log_
-    per_day = UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit]
+    per_day = log.ticks_of("1d")
     edges = period_edges(log.ticks_of(horizon), _MONTH * per_day)
     middles = (edges + np.concatenate([[0], edges[:-1]])) / (2 * per_day * _YEAR)
     worth = (1.0 + discount) ** -middles
     parts = []
     for answers, rates in spending_blocks(model, [int(edge) for edge in edges], ids, mark):
-        counts = answers.select(f"expected_events_{edge}t" for edge in edges).to_numpy()
+        counts = expected_within(model, answers, edges.tolist())
         monthly = np.diff(counts, axis=1, prepend=0.0)
         parts.append(
             pl.DataFrame(
@@ -93,11 +94,6 @@ def spending_blocks(
     log = model.log_
     rates = rates_of(log, mark)
     for answers in model.predict_blocks(ticks, [], ids):
-        if answers[f"expected_events_{ticks[-1]}t"].null_count() and len(answers):
-            raise ParameterError(
-                f"{model.name} knows when the next visit comes, not how many follow; expected the mixture, "
-                "the prior, BG/NBD, MBG/NBD or Pareto/NBD"
-            )
         yield answers, rates.take(asked_customers(log, answers["unique_id"]).places)
 
 
@@ -110,13 +106,8 @@ def rates_of(log: EventLog, mark: str) -> Rates:
 
 def spend_within(answers: pl.DataFrame, ticks: int, rates: Rates, model: CountModel) -> Spend:
     """Return what customers spend within some ticks."""
-    chances = answers[f"p_return_{ticks}t"]
-    if chances.null_count() and len(answers):
-        raise ParameterError(
-            f"{model.name} gives no chances of a return; expected a network, the prior, BG/NBD, MBG/NBD or "
-            "Pareto/NBD"
-        )
-    return Spend.of(answers[f"expected_events_{ticks}t"].to_numpy(), chances.to_numpy(), rates)
+    expected = expected_within(model, answers, [ticks])[:, 0]
+    return Spend.of(expected, chances_within(model, answers, ticks), rates)
 
 
 def frequency_and_amount(log: EventLog, mark: str) -> tuple[float, float]:

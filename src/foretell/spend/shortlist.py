@@ -14,8 +14,8 @@ from foretell.core.constraints import Maybe, Number, OneOf, Whole, check
 from foretell.core.time import UNIT_SECONDS
 from foretell.data.log import EventLog
 from foretell.data.selection import Selection
-from foretell.data.tables import CountModel, asked_customers, named_horizons
-from foretell.errors import DataError, ParameterError
+from foretell.data.tables import CountModel, asked_customers, chances_within, named_horizons
+from foretell.errors import DataError
 from foretell.i18n import Translator
 from foretell.spend.forecasts import rates_of
 
@@ -81,7 +81,7 @@ class _Ranking:
 
     def table(self, model: CountModel, answers: pl.DataFrame) -> pl.DataFrame:
         """Return what is known of some customers, and what a contact may win."""
-        chance, kept = (_chances(answers, f"p_return_{many * self.ticks}t", model) for many in (1, _REACH))
+        chance, kept = (chances_within(model, answers, many * self.ticks) for many in (1, _REACH))
         expected = answers[f"expected_events_{self.ticks}t"].to_numpy()
         places = asked_customers(self.log, answers["unique_id"]).places
         usual = self.ticks / self.usual_gap[places]
@@ -168,15 +168,3 @@ def usual_gaps(log: EventLog) -> FloatArray:
         raise DataError("nobody in the log has come twice: there is no rhythm to be late by")
     shop = float(np.median(spans[back] / gaps[back]))
     return np.maximum((spans + shop) / (gaps + 1), 1e-9)
-
-
-def _chances(answers: pl.DataFrame, name: str, model: CountModel) -> FloatArray:
-    """Return chances, which a shortlist cannot do without."""
-    values = answers[name]
-    if values.null_count() == answers.height and answers.height:
-        raise ParameterError(
-            f"{model.name} gives no chances of a return, by which customers are ranked; expected a network, "
-            "the prior, BG/NBD, MBG/NBD or Pareto/NBD"
-        )
-    chances: FloatArray = values.cast(pl.Float64).fill_null(0.0).to_numpy()
-    return chances
