@@ -8,6 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import foretell as ft
+from foretell.acquisition import predict_shop
 from foretell.serve.api import ARROW
 from foretell.serve.work import run
 
@@ -91,6 +92,25 @@ def test_totals_are_those_of_the_model(client, model):
     assert_frame_equal(table(answer), as_read(model.predict_totals("8w", "week")), check_exact=True)
 
 
+def test_spend_and_value_are_those_of_the_model(client, model):
+    ids = model.log_.ids[:20].to_list()
+    answer = ask(client, "shop/spend", {"ids": ids, "horizons": ["90d"], "levels": [50]})
+    expected = model.predict_spend(["90d"], [50], ids)
+    assert_frame_equal(table(answer), as_read(expected), check_exact=True)
+    answer = ask(client, "shop/value", {"offset": 3, "limit": 5, "horizon": "6mo", "discount": 0.2})
+    expected = model.predict_value("6mo", discount=0.2, ids=model.log_.ids[3:8])
+    assert_frame_equal(table(answer), as_read(expected), check_exact=True)
+
+
+def test_totals_of_money_and_of_newcomers_are_those_of_the_library(client, model):
+    answer = ask(client, "shop/totals", {"horizon": "4w", "by": ["week"], "mark": "amount"})
+    expected = model.predict_totals("4w", "week", mark="amount")
+    assert_frame_equal(table(answer), as_read(expected), check_exact=True)
+    answer = ask(client, "shop/totals", {"horizon": "4w", "mark": "amount", "newcomers": True})
+    expected = predict_shop(model, "4w", mark="amount")
+    assert_frame_equal(table(answer), as_read(expected), check_exact=True)
+
+
 def test_the_shortlist_is_that_of_the_model(client, model):
     body = {"top": 5, "value": "visits", "where": ["n_events>=3"], "language": "zh"}
     expected = model.shortlist(5, value="visits", where=["n_events>=3"], language="zh")
@@ -119,6 +139,15 @@ def test_series_are_answered_step_by_step(client, stores):
         ("shop/predict", {"horizon": "7d"}, 422, "RequestError", "body.horizon: Extra inputs"),
         ("shop/explain", {"id": 4}, 409, "ParameterError", "the prior knows"),
         ("shop/totals", {"by": ["town"]}, 409, "ParameterError", "by='town'; expected"),
+        ("shop/totals", {"mark": "price"}, 409, "DataError", "the log has no mark 'price', it has amount"),
+        ("shop/totals", {"newcomers": True, "ids": [4]}, 409, "ParameterError", "those of the whole shop"),
+        ("stores/totals", {"newcomers": True}, 409, "ParameterError", "are for models of visits"),
+        ("shop/spend", {"mark": "price"}, 409, "DataError", "the log has no mark 'price', it has amount"),
+        ("shop/spend", {"offset": 10**9}, 409, "ParameterError", "the number of customers, 2"),
+        ("shop/spend", {"limit": 200_000}, 409, "ParameterError", "at most 100,000 rows"),
+        ("stores/spend", {}, 409, "ParameterError", "spend is that of customers"),
+        ("shop/value", {"discount": -1}, 422, "RequestError", "greater than or equal to 0"),
+        ("shop/value", {"horizon": "50y"}, 409, "ParameterError", "looks at most 3,653 ahead"),
         ("shop/update", {}, 409, "ParameterError", "nothing new; expected visits="),
         ("stores/shortlist", {}, 409, "ParameterError", "a shortlist is one of customers"),
         ("shop/shortlist", {"where": ["x=1"]}, 409, "ParameterError", "there is no column 'x'"),

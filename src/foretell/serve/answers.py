@@ -19,7 +19,17 @@ from foretell.data.events import read_events
 from foretell.data.log import EventLog
 from foretell.data.tables import asked_customers
 from foretell.errors import EmptyLogError, ParameterError
-from foretell.serve.bodies import ExplainAsk, Horizon, PredictAsk, ShortlistAsk, TotalsAsk, Visit
+from foretell.serve.bodies import (
+    ExplainAsk,
+    Horizon,
+    Id,
+    PredictAsk,
+    ShortlistAsk,
+    SpendAsk,
+    TotalsAsk,
+    ValueAsk,
+    Visit,
+)
 from foretell.serve.settings import Limits
 
 if TYPE_CHECKING:
@@ -30,6 +40,7 @@ if TYPE_CHECKING:
     from foretell.series.forecaster import SeriesForecaster
 
     Model: TypeAlias = EventForecaster | SeriesForecaster
+    _Stretch: TypeAlias = PredictAsk | SpendAsk | ValueAsk
 
 HORIZONS: Final[tuple[Horizon, ...]] = ("7d", "30d", "90d")
 
@@ -64,12 +75,33 @@ def whole(levels: Iterable[float]) -> tuple[float, ...]:
 
 def predict(model: Model, ask: PredictAsk, limits: Limits) -> pl.DataFrame:
     """Answer for some customers or series, or for a stretch of all."""
-    if ask.ids is not None and len(ask.ids) > limits.ids:
-        raise ParameterError(f"{len(ask.ids):,} ids at once; this service takes at most {limits.ids:,}")
-    if ask.limit > limits.rows:
-        raise ParameterError(f"limit={ask.limit:,}; this service answers with at most {limits.rows:,} rows")
+    _check_rows(ask, limits)
     check_reach(data_of(model), ask.horizons or (), limits)
     return _PREDICT[model.kind](model, ask)
+
+
+def _check_ids(ids: Sequence[Id] | None, limits: Limits) -> None:
+    """Refuse more customers or series than the service looks up at once."""
+    if ids is not None and len(ids) > limits.ids:
+        raise ParameterError(f"{len(ids):,} ids at once; this service takes at most {limits.ids:,}")
+
+
+def _check_rows(ask: _Stretch, limits: Limits) -> None:
+    """Refuse more rows than the service answers with."""
+    _check_ids(ask.ids, limits)
+    if ask.limit > limits.rows:
+        raise ParameterError(f"limit={ask.limit:,}; this service answers with at most {limits.rows:,} rows")
+
+
+def _asked_for(model: EventForecaster, ask: _Stretch) -> list[Id]:
+    """Return the customers of a question: those named, or a stretch of all."""
+    if ask.ids is not None:
+        return ask.ids
+    if ask.offset >= model.log_.n_customers:
+        raise ParameterError(
+            f"offset={ask.offset}; expected less than the number of customers, {model.log_.n_customers}"
+        )
+    return model.log_.ids[ask.offset : ask.offset + ask.limit].to_list()
 
 
 def _predict_events(model: EventForecaster, ask: PredictAsk) -> pl.DataFrame:
@@ -80,7 +112,7 @@ def _predict_events(model: EventForecaster, ask: PredictAsk) -> pl.DataFrame:
             raise ParameterError("as_of= without visits= needs ids=: who was silent up to that date")
         model, ids = _what_if(model, ask.visits or [], ask.as_of, asked), asked
     if ids is None:
-        ids = model.log_.ids[ask.offset : ask.offset + ask.limit].to_list()
+        ids = _asked_for(model, ask)
     return model.predict(ask.horizons or HORIZONS, whole(ask.levels), ids)
 
 
@@ -107,12 +139,41 @@ _PREDICT: Final[dict[Kind, Callable[..., pl.DataFrame]]] = {
 }
 
 
+def spend(model: Model, ask: SpendAsk, limits: Limits) -> pl.DataFrame:
+    """Say what customers will spend."""
+    _check_rows(ask, limits)
+    check_reach(data_of(model), ask.horizons, limits)
+    forecaster = _of_visits(model, "spend is that")
+    return forecaster.predict_spend(
+        ask.horizons, whole(ask.levels), _asked_for(forecaster, ask), mark=ask.mark
+    )
+
+
+def value(model: Model, ask: ValueAsk, limits: Limits) -> pl.DataFrame:
+    """Say what customers' visits to come are worth today."""
+    _check_rows(ask, limits)
+    check_reach(data_of(model), [ask.horizon], limits)
+    forecaster = _of_visits(model, "value is that")
+    ids = _asked_for(forecaster, ask)
+    return forecaster.predict_value(ask.horizon, discount=ask.discount, ids=ids, mark=ask.mark)
+
+
+def _of_visits(model: Model, what: str) -> EventForecaster:
+    """Return a model of visits; refuse others, which know of no customers."""
+    if model.kind != "events":
+        raise ParameterError(f"{what} of customers; this is a model of regular series")
+    return cast("EventForecaster", model)
+
+
 def totals(model: Model, ask: TotalsAsk, limits: Limits) -> pl.DataFrame:
     """Answer for many together."""
-    if ask.ids is not None and len(ask.ids) > limits.ids:
-        raise ParameterError(f"{len(ask.ids):,} ids at once; this service takes at most {limits.ids:,}")
+    _check_ids(ask.ids, limits)
     check_reach(data_of(model), [] if ask.horizon is None else [ask.horizon], limits)
     if model.kind == "series":
+        if ask.mark is not None or ask.newcomers:
+            raise ParameterError(
+                "mark= and newcomers= are for models of visits; this is one of regular series"
+            )
         from foretell.series.totals import totals_of  # noqa: PLC0415  # the other question's
 
         series = cast("SeriesForecaster", model)
@@ -123,17 +184,20 @@ def totals(model: Model, ask: TotalsAsk, limits: Limits) -> pl.DataFrame:
     if len(ask.by) > 1:
         raise ParameterError(f"by={ask.by!r}; expected one of week, month, group")
     by = cast("By", ask.by[0]) if ask.by else None
-    return predict_totals(
-        cast("EventForecaster", model), ask.horizon or "1mo", by, whole(ask.levels), ask.ids
-    )
+    forecaster, horizon = cast("EventForecaster", model), ask.horizon or "1mo"
+    if ask.newcomers:
+        from foretell.acquisition import predict_shop  # noqa: PLC0415  # needs series, too
+
+        if ask.ids is not None or by == "group":
+            raise ParameterError("newcomers= are those of the whole shop: without ids= and by=['group']")
+        return predict_shop(forecaster, horizon, by, whole(ask.levels), mark=ask.mark)
+    return predict_totals(forecaster, horizon, by, whole(ask.levels), ask.ids, ask.mark)
 
 
 def shortlist(model: Model, ask: ShortlistAsk, limits: Limits) -> pl.DataFrame:
     """Say whom to write to."""
     check_reach(data_of(model), [ask.horizon], limits)
-    if model.kind != "events":
-        raise ParameterError("a shortlist is one of customers; this is a model of regular series")
-    return cast("EventForecaster", model).shortlist(**ask.model_dump())
+    return _of_visits(model, "a shortlist is one").shortlist(**ask.model_dump())
 
 
 def explain(model: Model, ask: ExplainAsk, limits: Limits) -> Explanation:

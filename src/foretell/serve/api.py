@@ -38,8 +38,10 @@ from foretell.serve.bodies import (
     Rows,
     ShortlistAsk,
     SourceAbout,
+    SpendAsk,
     TotalsAsk,
     UpdateAsk,
+    ValueAsk,
 )
 
 if TYPE_CHECKING:
@@ -166,6 +168,20 @@ async def post_predict(request: Request, model: Name, ask: PredictAsk) -> Respon
 async def post_totals(request: Request, model: Name, ask: TotalsAsk) -> Response:
     """Answer for many customers or series together."""
     return await _table(request, model, functools.partial(answers.totals, ask=ask))
+
+
+@api.post("/models/{model}/spend", summary="What customers will spend", response_model=Rows, responses=_TABLE)
+async def post_spend(request: Request, model: Name, ask: SpendAsk) -> Response:
+    """Answer for some customers, or a stretch of all; the model's log has a mark that is an amount."""
+    return await _table(request, model, functools.partial(answers.spend, ask=ask))
+
+
+@api.post(
+    "/models/{model}/value", summary="What visits to come are worth", response_model=Rows, responses=_TABLE
+)
+async def post_value(request: Request, model: Name, ask: ValueAsk) -> Response:
+    """Value the visits to come of some customers, or a stretch of all, at their worth today."""
+    return await _table(request, model, functools.partial(answers.value, ask=ask))
 
 
 @api.post("/models/{model}/shortlist", summary="Whom to write to", response_model=Rows, responses=_TABLE)

@@ -66,13 +66,37 @@ class PredictAsk(Body):
     limit: Annotated[int, Field(ge=1), _WHOLE] = 1_000
 
 
+class SpendAsk(Body):
+    """Whose spend to forecast, how far, and how sure."""
+
+    mark: Column = "amount"
+    ids: Annotated[list[Id], Field(min_length=1)] | None = None
+    horizons: Annotated[list[Horizon], Field(min_length=1, max_length=20)] = ["30d", "90d"]
+    levels: Annotated[list[Level], Field(max_length=20)] = [80]
+    offset: Annotated[int, Field(ge=0), _WHOLE] = 0
+    limit: Annotated[int, Field(ge=1), _WHOLE] = 1_000
+
+
+class ValueAsk(Body):
+    """Whose visits to come are valued, up to when, and at which interest of a year."""
+
+    mark: Column = "amount"
+    ids: Annotated[list[Id], Field(min_length=1)] | None = None
+    horizon: Horizon = "1y"
+    discount: Annotated[float, Field(ge=0, lt=10, allow_inf_nan=False)] = 0.1
+    offset: Annotated[int, Field(ge=0), _WHOLE] = 0
+    limit: Annotated[int, Field(ge=1), _WHOLE] = 1_000
+
+
 class TotalsAsk(Body):
-    """Which sums."""
+    """Which sums: of visits, or of a mark; with the customers to come, too."""
 
     horizon: Horizon | None = None
     by: Annotated[list[Column], Field(max_length=3)] = []
     levels: Annotated[list[Level], Field(max_length=20)] = [80]
     ids: Annotated[list[Id], Field(min_length=1)] | None = None
+    mark: Column | None = None
+    newcomers: bool = False
 
 
 class ShortlistAsk(Body):
