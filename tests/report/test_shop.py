@@ -8,6 +8,7 @@ import pytest
 from tests.browsing import browse, needs_browser
 
 import foretell as ft
+from foretell.acquisition import predict_shop
 from foretell.errors import ParameterError
 from foretell.report import outlook
 from foretell.report.pages import json_script, page, read_data
@@ -30,13 +31,27 @@ def headings(text):
 def test_the_page_has_every_part(written, model):
     text = written.read_text(encoding="utf-8")
     assert headings(text) == [
-        "What to expect", "Whom to write to", "Who is new", "How good earlier forecasts were",
-        "What the words mean",
+        "What to expect", "What it is worth", "Whom to write to", "Who is new",
+        "How good earlier forecasts were", "What the words mean",
     ]  # fmt: skip
-    assert text.count('<figure class="live"') == text.partition("<script>")[0].count("</svg>") == 3
+    assert text.count('<figure class="live"') == text.partition("<script>")[0].count("</svg>") == 4
     week = outlook.expectations(model)[0]
-    assert f"expect about {week.visits:,.0f} visits, {week.new:,.0f} of them by customers" in text
+    assert f"expect about {week.total:,.0f} visits, {week.new:,.0f} of them by customers" in text
     assert written.stat().st_size < 2_000_000
+
+
+def test_money_of_weeks_and_months_is_that_of_the_log_and_of_the_totals(model):
+    log, amounts = model.log_, model.log_.marks[:, 0]
+    past, ahead = outlook.weeks(model, "amount")
+    week = log.times > log.as_of - 7
+    assert past["spend"][-1] == pytest.approx(amounts[week].sum())
+    assert past["spend"].len() == min((log.as_of - log.start + 1) // 7, 52)
+    expected = predict_shop(model, "13w", "week", mark="amount")
+    assert ahead["spend"].to_list() == expected["spend"].to_list()
+    _, month = outlook.expectations(model, "amount")
+    assert month.total == predict_shop(model, 30, mark="amount")["spend"][0]
+    assert month.before == pytest.approx(amounts[log.times > log.as_of - 30].sum())
+    assert month.year_ago is None
 
 
 def test_it_stands_alone(written):
@@ -51,7 +66,7 @@ def test_it_stands_alone(written):
 @needs_browser
 def test_a_browser_draws_every_chart_anew_and_fetches_nothing(written, tmp_path):
     shown, asked = browse(written, tmp_path / "profile", "--virtual-time-budget=3000", "--dump-dom")
-    assert shown.count('class="vega-bindings"') == 3
+    assert shown.count('class="vega-bindings"') == 4
     assert asked == set()
 
 
@@ -110,7 +125,7 @@ def test_it_speaks_chinese(model, tmp_path):
     assert 'lang="zh"' in text
     words = re.sub(r"<(script|svg|style).*?</\1>", "", text, flags=re.DOTALL)
     left = set(re.findall(r"[A-Za-z]{4,}", re.sub(r"<[^>]*>", "", words)))
-    assert left <= {"Pareto"}
+    assert left <= {"Pareto", "amount"}
 
 
 def test_a_model_that_counts_nothing_is_refused(small_log, tmp_path):

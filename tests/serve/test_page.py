@@ -12,10 +12,12 @@ import pytest
 import uvicorn
 
 import foretell as ft
-from foretell.i18n import catalogue
+from foretell.i18n import Translator, catalogue
+from foretell.report.shop import rounded
 from foretell.serve.app import make_app
-from foretell.serve.settings import ServeConfig
-from foretell.serve.views import like
+from foretell.serve.models import Loaded, describe
+from foretell.serve.settings import Limits, ServeConfig
+from foretell.serve.views import customer, like
 
 CHROMIUM = shutil.which("chromium")
 SAID = re.compile(r"say\(\s*(?:\"([^\"]*)\"|'([^']*)')")
@@ -108,21 +110,25 @@ def test_a_file_is_dropped_fitted_to_and_looked_at(address, chromium, tmp_path):
         tab.get_by_role("progressbar").wait_for()
         check(tab)
         tab.get_by_role("heading", name="Visits per week").wait_for()
+        assert tab.get_by_text("days the sum of amount will be about").count() == 2
         check(tab)
         tab.get_by_text("The same in numbers").click()
         assert tab.get_by_role("row").count() == 14
+        assert tab.get_by_role("columnheader").count() == 7
         tab.get_by_role("textbox", name="Customer").fill("c7")
         tab.get_by_role("button", name="Look up").click()
         tab.get_by_text("This kind of model explains no single forecast").wait_for()
         check(tab)
         tab.get_by_role("button", name="What if?").click()
         tab.get_by_role("columnheader", name="after the visit").wait_for()
+        tab.get_by_text("Within 90 days expect amount of about").wait_for()
         for part in ("What was learned", "Whom to write to"):
             tab.get_by_role("link", name=part).click()
             check(tab)
+        tab.get_by_role("columnheader", name="value to win").wait_for()
         tab.get_by_role("link", name="Compare and download").click()
         check(tab)
-        for table, ending in (("Forecasts of all", "csv"), ("Whom to write to", "xlsx")):
+        for table, ending in (("What each will spend", "csv"), ("Whom to write to", "xlsx")):
             with tab.expect_download() as taken:
                 tab.get_by_role("link", name=f"{table}, {ending}").click()
             assert taken.value.suggested_filename.endswith(ending)
@@ -182,6 +188,20 @@ def test_customers_are_found_by_a_part_of_their_names(client, shop):
     assert like(log, most[:3])[0].startswith(most[:3])
     assert len(like(log, "1")) == 12
     assert like(log, "nobody") == []
+
+
+def test_what_a_visit_would_change_is_valued_as_the_model_values_all(shop):
+    loaded = Loaded("shop", ft.load(shop), (0, 0, 0), describe("shop", ft.load(shop), own=False))
+    page = customer(loaded, "18", "1997-10-01", Translator(), Limits())
+    (spend,) = loaded.model.predict_spend(["90d"], ids=[18]).to_dicts()
+    assert page["found"]["expected_spend_90d"] == spend["expected_spend_90d"]
+    assert page["worth"].startswith(
+        f"Within 90 days expect amount of about {rounded(spend['expected_spend_90d'])} "
+    )
+    # Nothing is said of what the visit brings: what one is worth stays as it is.
+    assert page["after"]["spend_per_visit"] == pytest.approx(spend["spend_per_visit"], rel=0.05)
+    ratio = page["after"]["expected_spend_90d"] / page["after"]["expected_events_90d"]
+    assert ratio == pytest.approx(page["after"]["spend_per_visit"])
 
 
 def test_a_model_is_compared_with_rules_in_words(client, app):
@@ -260,6 +280,11 @@ def test_tables_are_taken_along(client, monkeypatch):
     answer = client.get("/page/models/stores/forecasts.csv")
     assert answer.headers["content-disposition"] == 'attachment; filename="stores-forecasts.csv"'
     assert answer.text.startswith("unique_id,ds,")
+    header = "unique_id,as_of,n_events,spend_per_visit,p_spend_30d,expected_spend_30d"
+    assert client.get("/page/models/shop/spend.csv").text.startswith(header)
+    totals = client.get("/page/models/shop/totals.csv").text
+    names = ["ds", "end", "visits", "visits-lo-80", "visits-hi-80", "spend", "spend-lo-80", "spend-hi-80"]
+    assert totals.splitlines()[0].split(",") == names
     assert client.get("/page/models/shop/report.html").text.startswith("<!DOCTYPE html>")
     assert client.get("/page/models/stores/totals.xlsx").content[:2] == b"PK"
     assert json.loads(client.get("/v1/models/shop").text)["name"] == "shop"

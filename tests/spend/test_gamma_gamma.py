@@ -7,7 +7,7 @@ from scipy import integrate, stats
 
 import foretell as ft
 from foretell.errors import DataError, EmptyLogError, NotFittedError
-from foretell.spend.gamma_gamma import log_likelihood
+from foretell.spend.gamma_gamma import log_likelihood, worth_of
 
 
 # Fader, Hardie (2013), "The Gamma-Gamma Model of Monetary Value": 946 customers of the CDNOW sample.
@@ -50,3 +50,15 @@ def test_what_it_cannot_fit_says_why():
         ft.baselines.GammaGamma().fit(ft.read_events(once))
     with pytest.raises(NotFittedError):
         ft.baselines.GammaGamma().predict()
+
+
+@pytest.mark.parametrize(
+    ("marks", "worth"),
+    [((), None), (("items", "price"), "price"), (("items",), "items"), (("price", "amount"), "amount")],
+)
+def test_the_mark_that_says_what_visits_are_worth_is_found_by_its_name(marks, worth):
+    frame = pl.DataFrame({"unique_id": ["a", "b"], "ds": ["2024-01-01", "2024-01-05"]})
+    paid = frame.with_columns(**{mark: pl.lit(1.5) for mark in marks})
+    assert worth_of(ft.read_events(paid, marks=list(marks))) == worth
+    free = frame.with_columns(**{mark: pl.lit(0.0) for mark in marks})
+    assert worth_of(ft.read_events(free, marks=list(marks))) is None

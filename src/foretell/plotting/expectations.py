@@ -14,20 +14,24 @@ from foretell.plotting.charts import BLUE, GREY, INK, ORANGE, VERMILION, WIDTH, 
 _HEIGHT: Final = 240
 
 
-def plot_weeks(past: pl.DataFrame, ahead: pl.DataFrame, say: Translator) -> Chart:
+def plot_weeks(past: pl.DataFrame, ahead: pl.DataFrame, say: Translator, mark: str | None = None) -> Chart:
     """Draw the visits of weeks, and those to come: of newcomers upon those of today's customers.
 
     Of the past ``ds`` and ``visits``; ahead ``ds``, ``known``, ``new`` (null where it cannot be told), and of
-    the sum ``visits``, ``visits-lo-80`` and ``visits-hi-80``.
+    the sum ``visits``, ``visits-lo-80`` and ``visits-hi-80``. Of a mark it is ``spend`` in place of visits.
     """
-    ahead = ahead.rename({"visits-lo-80": "low", "visits-hi-80": "high"})
+    what = "visits" if mark is None else "spend"
+    past = past.rename({what: "total"})
+    ahead = ahead.rename({what: "total", f"{what}-lo-80": "low", f"{what}-hi-80": "high"})
+    one = say("visits") if mark is None else mark
     named = {"known": say("today's customers"), "new": say("customers to come")}
     parts = ahead.unpivot(list(named), index="ds", variable_name="who", value_name="count").drop_nulls()
     parts = parts.with_columns(pl.col("who").replace(named), place=(pl.col("who") == "new").cast(pl.Int8))
-    title, counts = say("visits per week"), alt.Axis(format=",d")
+    title = say("visits per week") if mark is None else say("{mark} per week", mark=mark)
+    axis = alt.Axis(format=",d") if mark is None else alt.Axis()
     x = alt.X("ds:T", title=None, axis=_dates(say))
-    y = alt.Y("visits:Q", title=title, scale=alt.Scale(zero=True), axis=counts)
-    tips = [_day(say, say("week from")), alt.Tooltip("visits:Q", format=",.0f", title=say("visits"))]
+    y = alt.Y("total:Q", title=title, scale=alt.Scale(zero=True), axis=axis)
+    tips = [_day(say, say("week from")), alt.Tooltip("total:Q", format=",.0f", title=one)]
     bounds = [
         alt.Tooltip(f"{name}:Q", format=",.0f", title=what)
         for name, what in (("low", say("at least (90 % sure)")), ("high", say("at most (90 % sure)")))
@@ -48,7 +52,10 @@ def plot_weeks(past: pl.DataFrame, ahead: pl.DataFrame, say: Translator) -> Char
         base.mark_point(color=INK, filled=True, size=40).encode(x=x, y=y, tooltip=[*tips, *bounds]),
         _rule(ahead["ds"][:1]),
     ]
-    return _finished(alt.layer(*layers), say("Visits per week: so far, and forecast"))
+    heading = say("Visits per week: so far, and forecast")
+    if mark is not None:
+        heading = say("Sum of {mark} per week: so far, and forecast", mark=mark)
+    return _finished(alt.layer(*layers), heading)
 
 
 def plot_newcomers(months: pl.DataFrame, say: Translator) -> Chart:

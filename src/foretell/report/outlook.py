@@ -11,12 +11,13 @@ import polars as pl
 
 from foretell.acquisition import predict_shop
 from foretell.baselines.statistic import EventStatistic
-from foretell.core import IntArray
+from foretell.core import FloatArray, IntArray
 from foretell.data.log import EventLog
 from foretell.data.tables import CountModel, expected_within
 from foretell.errors import DataError, EmptyLogError
 from foretell.events.forecaster import EventForecaster
 from foretell.events.totals import By, predict_totals
+from foretell.spend.gamma_gamma import mark_of
 
 _WEEK, _MONTH = 7, 30  # days
 _PAST_WEEKS, _WEEKS = 52, 13  # shown
@@ -34,75 +35,87 @@ class ShopModel(CountModel, Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Expectation:
-    """The visits of the next days, and of as many days before.
+    """The visits of the next days, or what they are worth, and of as many days before.
 
     Attributes
     ----------
+    mark : str or None
+        The mark that is added up; None of visits.
     days : int
-    visits, low, high : float
+    total, low, high : float
         Expected, and the 80 % interval.
     new : float or None
-        Those among them of customers who come for the first time in these days; None where the log is too
-        short to tell, and only the visits of today's customers are expected.
-    before : int
-        Visits in as many days before the as-of date.
-    year_ago : int or None
+        What customers make of it who come for the first time in these days; None where the log is too
+        short to tell, and only today's customers are expected.
+    before : float
+        In as many days before the as-of date.
+    year_ago : float or None
         In the same days a year ago; None where the log does not reach so far.
     """
 
+    mark: str | None
     days: int
-    visits: float
+    total: float
     low: float
     high: float
     new: float | None
-    before: int
-    year_ago: int | None
+    before: float
+    year_ago: float | None
 
 
-def expectations(model: CountModel) -> list[Expectation]:
-    """Return what to expect in the next week and the next thirty days."""
+def expectations(model: CountModel, mark: str | None = None) -> list[Expectation]:
+    """Return what to expect in the next week and the next thirty days: visits, or the sum of a mark."""
     log, per_day = model.log_, model.log_.ticks_of("1d")
+    made, what = _made(log, mark), _what(mark)
     found = []
     for days in (_WEEK, _MONTH):
-        row = _ahead(model, days * per_day, None).row(0, named=True)
+        row = _ahead(model, days * per_day, None, mark).row(0, named=True)
         end = log.as_of - (365 - days) * per_day
         known = log.start <= end - days * per_day
-        found.append(
-            Expectation(
-                days,
-                row["visits"],
-                row["visits-lo-80"],
-                row["visits-hi-80"],
-                row["new"],
-                visits_within(log, log.as_of, days * per_day),
-                visits_within(log, end, days * per_day) if known else None,
-            )
+        before, year_ago = (
+            float(made[(log.times > last - days * per_day) & (log.times <= last)].sum())
+            for last in (log.as_of, end)
         )
+        bounds = (row[f"{what}-lo-80"], row[f"{what}-hi-80"])
+        year = year_ago if known else None
+        found.append(Expectation(mark, days, row[what], *bounds, row["new"], before, year))
     return found
 
 
-def _ahead(model: CountModel, ticks: int, by: By | None) -> pl.DataFrame:
+def _what(mark: str | None) -> str:
+    """Return the column of totals that holds the sums of a mark."""
+    return "visits" if mark is None else "spend"
+
+
+def _made(log: EventLog, mark: str | None) -> FloatArray:
+    """Return what each visit counts for: one, or a mark; one that is missing nothing."""
+    return np.ones(log.n_events) if mark is None else np.nan_to_num(mark_of(log, mark))
+
+
+def _ahead(model: CountModel, ticks: int, by: By | None, mark: str | None) -> pl.DataFrame:
     """Return the table of `predict_shop`; where newcomers cannot be told, ``new`` is null."""
     try:
-        return predict_shop(model, ticks, by)
+        return predict_shop(model, ticks, by, mark=mark)
     except DataError:
-        known = predict_totals(model, ticks, by)
+        known = predict_totals(model, ticks, by, mark=mark)
         blank = pl.lit(None, dtype=pl.Float64)
-        return known.with_columns(newcomers=blank, known="visits", new=blank)
+        return known.with_columns(newcomers=blank, known=_what(mark), new=blank)
 
 
-def weeks(model: CountModel) -> tuple[pl.DataFrame, pl.DataFrame]:
+def weeks(model: CountModel, mark: str | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the visits of whole weeks up to the as-of date (``ds``, ``visits``), and those to come.
 
-    The latter as `predict_shop` has them; ``new`` is null where newcomers cannot be told.
+    The latter as `predict_shop` has them; ``new`` is null where newcomers cannot be told. With a mark both
+    hold its sums, ``spend``.
     """
     log, width = model.log_, _WEEK * model.log_.ticks_of("1d")
     count = min((log.as_of - log.start + 1) // width, _PAST_WEEKS)
     ago = (log.as_of - log.times) // width
-    past = np.bincount(ago[ago < count], minlength=count)[::-1]
+    recent = ago < count
+    past = np.bincount(ago[recent], _made(log, mark)[recent], count)[::-1]
     starts = log.as_of + 1 - width * np.arange(count, 0, -1)
-    columns = {"ds": log.time_of(starts), "visits": pl.Series(past, dtype=pl.Float64)}
-    return pl.DataFrame(columns), _ahead(model, _WEEKS * width, "week").drop("end")
+    columns = {"ds": log.time_of(starts), _what(mark): pl.Series(past, dtype=pl.Float64)}
+    return pl.DataFrame(columns), _ahead(model, _WEEKS * width, "week", mark).drop("end")
 
 
 def newcomers(model: CountModel) -> pl.DataFrame:
@@ -205,8 +218,3 @@ def _expected(model: CountModel, places: IntArray, ticks: int) -> pl.Series:
     ids = model.log_.ids.gather(places)
     blocks: Iterator[pl.DataFrame] = model.predict_blocks([ticks], [], ids.to_list())
     return pl.Series(np.concatenate([expected_within(model, table, [ticks])[:, 0] for table in blocks]))
-
-
-def visits_within(log: EventLog, end: int, ticks: int) -> int:
-    """Return the visits of the last ticks up to an end."""
-    return int(((log.times > end - ticks) & (log.times <= end)).sum())

@@ -14,6 +14,7 @@ from foretell.plotting.expectations import plot_earlier, plot_newcomers, plot_we
 from foretell.report import outlook
 from foretell.report.outlook import Expectation, ShopModel
 from foretell.report.pages import live_picture, note, page
+from foretell.spend.gamma_gamma import worth_of
 
 _LISTED: Final = 20
 
@@ -23,7 +24,9 @@ def shop_html(model: ShopModel, say: Translator, earlier: dict[str, object] | No
     log = model.log_
     expected = outlook.expectations(model)
     past, ahead = outlook.weeks(model)
-    listed = model.shortlist(_LISTED, "30d", language=say.language)
+    mark = worth_of(log)
+    value = {} if mark is None else {"value": mark}
+    listed = model.shortlist(_LISTED, "30d", language=say.language, **value)
     title = say("The shop as of {date}", date=_date(log, log.as_of, say))
     body = [
         f"<h1>{html.escape(title)}</h1>",
@@ -32,6 +35,7 @@ def shop_html(model: ShopModel, say: Translator, earlier: dict[str, object] | No
                  model=model.name)),
         "".join(f'<p class="verdict">{html.escape(expectation_in_words(one, say))}</p>' for one in expected),
         *_section(say("What to expect"), _expected(expected, say), _weeks(past, ahead, say)),
+        *([] if mark is None else _worth(model, mark, say)),
         *_changed(None if earlier is None else outlook.changes(model, earlier), say),
         *_section(say("Whom to write to"), _late(listed, say)),
         *_section(say("Who is new"), *_new(outlook.newcomers(model), say)),
@@ -52,21 +56,10 @@ def _section(heading: str, *parts: str) -> list[str]:
 
 def expectation_in_words(one: Expectation, say: Translator) -> str:
     """Say what to expect of some days, and whether that is more than before."""
-    if one.new is None:
-        text = say(
-            "In the next {days} days expect about {visits:,.0f} visits of today's customers; "
-            "four times out of five it is between {low:,.0f} and {high:,.0f}.",
-            days=one.days, visits=one.visits, low=one.low, high=one.high,
-        )  # fmt: skip
-    else:
-        text = say(
-            "In the next {days} days expect about {visits:,.0f} visits, {new:,.0f} of them by customers who "
-            "are not known yet; four times out of five it is between {low:,.0f} and {high:,.0f}.",
-            days=one.days, visits=one.visits, new=one.new, low=one.low, high=one.high,
-        )  # fmt: skip
-    if not one.before:
+    text = _expectation(one, say)
+    if one.before <= 0:
         return text
-    change = one.visits / one.before - 1
+    change = one.total / one.before - 1
     if abs(change) < 0.02:
         return text + say(" That is as many as in the {days} days before.", days=one.days)
     much = 100 * abs(change)
@@ -77,16 +70,55 @@ def expectation_in_words(one: Expectation, say: Translator) -> str:
     return text + say(" That is {much:.0f} % less than in the {days} days before.", much=much, days=one.days)
 
 
+def _expectation(one: Expectation, say: Translator) -> str:
+    write = rounded if one.mark is not None else "{:,.0f}".format
+    numbers = {name: write(getattr(one, name) or 0.0) for name in ("total", "low", "high", "new")}
+    if one.mark is None and one.new is None:
+        return say(
+            "In the next {days} days expect about {total} visits of today's customers; four times out of "
+            "five it is between {low} and {high}.",
+            days=one.days, **numbers,
+        )  # fmt: skip
+    if one.mark is None:
+        return say(
+            "In the next {days} days expect about {total} visits, {new} of them by customers who are not "
+            "known yet; four times out of five it is between {low} and {high}.",
+            days=one.days, **numbers,
+        )  # fmt: skip
+    if one.new is None:
+        return say(
+            "In the next {days} days the sum of {mark} from today's customers will be about {total}; four "
+            "times out of five it is between {low} and {high}.",
+            days=one.days, mark=one.mark, **numbers,
+        )  # fmt: skip
+    return say(
+        "In the next {days} days the sum of {mark} will be about {total}, {new} of it from customers who are "
+        "not known yet; four times out of five it is between {low} and {high}.",
+        days=one.days, mark=one.mark, **numbers,
+    )  # fmt: skip
+
+
+def rounded(value: float) -> str:
+    """Return an amount for people.
+
+    Examples
+    --------
+    >>> rounded(1234.5), rounded(9.876), rounded(0)
+    ('1,234', '9.9', '0')
+    """
+    return f"{value:,.0f}" if abs(value) >= 10 or value == round(value) else f"{value:,.1f}"
+
+
 def _expected(expected: list[Expectation], say: Translator) -> str:
     rows = [
         {
             say("next days"): one.days,
-            say("visits"): round(one.visits),
+            say("visits") if one.mark is None else one.mark: round(one.total),
             say("at least (90 % sure)"): round(one.low),
             say("at most (90 % sure)"): round(one.high),
             say("by new customers"): None if one.new is None else round(one.new),
-            say("days before"): one.before,
-            say("a year ago"): one.year_ago,
+            say("days before"): round(one.before),
+            say("a year ago"): None if one.year_ago is None else round(one.year_ago),
         }
         for one in expected
     ]
@@ -103,6 +135,19 @@ def _weeks(past: pl.DataFrame, ahead: pl.DataFrame, say: Translator) -> str:
         "five."
     )
     return live_picture(plot_weeks(past, ahead, say), "weeks", caption)
+
+
+def _worth(model: ShopModel, mark: str, say: Translator) -> list[str]:
+    """Return what the visits to come are worth."""
+    expected = outlook.expectations(model, mark)
+    sentences = "".join(f"<p>{html.escape(expectation_in_words(one, say))}</p>" for one in expected)
+    chart = plot_weeks(*outlook.weeks(model, mark), say, mark)
+    caption = say(
+        "Black: the sum of each week so far. Coloured: what to expect; the lines hold four weeks out of five."
+    )
+    return _section(
+        say("What it is worth"), sentences, _expected(expected, say), live_picture(chart, "worth", caption)
+    )
 
 
 def _changed(change: dict[str, object] | None, say: Translator) -> list[str]:

@@ -110,7 +110,7 @@ def _predict_events(model: EventForecaster, ask: PredictAsk) -> pl.DataFrame:
         asked = ids if ids is not None else list(dict.fromkeys(visit.id for visit in ask.visits or ()))
         if not asked:
             raise ParameterError("as_of= without visits= needs ids=: who was silent up to that date")
-        model, ids = _what_if(model, ask.visits or [], ask.as_of, asked), asked
+        model, ids = what_if(model, ask.visits or [], ask.as_of, asked), asked
     if ids is None:
         ids = _asked_for(model, ask)
     return model.predict(ask.horizons or HORIZONS, whole(ask.levels), ids)
@@ -251,7 +251,7 @@ def read_visits(model: EventForecaster, visits: Sequence[Visit], as_of: str | No
     return later
 
 
-def _what_if(
+def what_if(
     model: EventForecaster, visits: Sequence[Visit], as_of: str | None, ids: Sequence[object]
 ) -> EventForecaster:
     """Return the model as it would stand for some customers after further visits; nothing is kept of it.

@@ -210,6 +210,7 @@ class ModelAbout(BaseModel):
     fitted: str
     size: int
     columns: list[str]
+    worth: str | None
     start: str
     as_of: str
     own: bool

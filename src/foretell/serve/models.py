@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from foretell.forecasters import load
 from foretell.serve.bodies import ModelAbout
 from foretell.serve.store import NotThereError, Store
+from foretell.spend.gamma_gamma import worth_of
 from foretell.storage.files import MANIFEST
 
 if TYPE_CHECKING:
@@ -147,11 +148,11 @@ def describe(name: str, model: Model, *, own: bool) -> ModelAbout:
     """Say what a model is and what it was fitted to."""
     if model.kind == "events":
         log = model.log_  # type: ignore[union-attr]  # by its kind
-        size, columns = log.n_customers, list(log.mark_names)
+        size, columns, worth = log.n_customers, list(log.mark_names), worth_of(log)
         start, as_of = log.date(log.start), log.date(log.as_of)
     else:
         panel = model.panel_  # type: ignore[union-attr]  # by its kind
-        size, columns = panel.n_series, list(panel.targets)
+        size, columns, worth = panel.n_series, list(panel.targets), None
         start, as_of = panel.time_of(panel.starts.min())[0], panel.time_of(panel.ends.max())[0]
     return ModelAbout(
         name=name,
@@ -159,6 +160,7 @@ def describe(name: str, model: Model, *, own: bool) -> ModelAbout:
         fitted=model.name,
         size=size,
         columns=columns,
+        worth=worth,
         start=str(start),
         as_of=str(as_of),
         own=own,

@@ -34,6 +34,7 @@ from foretell.serve.bodies import (
     ModelName,
     PredictAsk,
     ShortlistAsk,
+    SpendAsk,
     TotalsAsk,
     asked,
 )
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from foretell.serve.answers import Model
     from foretell.serve.app import Service
     from foretell.serve.models import Loaded
+    from foretell.serve.settings import Limits
 
 Name = Annotated[ModelName, Path()]
 _LANGUAGE: Final = "foretell-language"
@@ -294,9 +296,9 @@ async def get_shortlist(
 ) -> Response:
     """Show whom to write to."""
     loaded, say = await _loaded(request, model, "events"), translator(request)
-    ask = asked(ShortlistAsk, top=top, horizon=horizon, language=say.language)
+    ask = asked(ShortlistAsk, top=top, horizon=horizon, value=loaded.about.worth, language=say.language)
     table = await _answered(request, loaded, answers.shortlist, ask)
-    names = ["unique_id", "reason", "last_event", "visits_to_win", "value_to_win"]
+    names = ["unique_id", "reason", "last_event", "visits_to_win", "value_per_visit", "value_to_win"]
     table = table.select([name for name in names if name in table.columns])
     values: dict[str, Any] = {"top": top, "horizon": horizon, "horizons": _HORIZONS}
     columns, rows = headings(table.columns, say), table.rows()
@@ -371,7 +373,7 @@ async def get_report(request: Request, model: Name) -> Response:
 async def get_table(
     request: Request,
     model: Name,
-    table: Annotated[str, Path(pattern="^(forecasts|shortlist|totals)$")],
+    table: Annotated[str, Path(pattern="^(forecasts|shortlist|spend|totals)$")],
     ending: Annotated[str, Path(pattern="^(csv|xlsx)$")],
 ) -> Response:
     """Return a table as a file."""
@@ -380,19 +382,29 @@ async def get_table(
     limits = service.config.limits
 
     def work() -> bytes:
-        if table == "forecasts":
-            found = answers.predict(loaded.model, asked(PredictAsk, levels=[80], limit=limits.rows), limits)
-        elif table == "shortlist":
-            found = answers.shortlist(loaded.model, asked(ShortlistAsk, language=say.language), limits)
-        else:
-            by = "week" if loaded.about.kind == "events" else "step"
-            horizon = "13w" if loaded.about.kind == "events" else None
-            found = answers.totals(loaded.model, asked(TotalsAsk, by=[by], horizon=horizon), limits)
         file = io.BytesIO()
-        WRITERS[f".{ending}"](iter([found]), file)
+        WRITERS[f".{ending}"](iter([_table(table, loaded, limits, say)]), file)
         return file.getvalue()
 
     return _download(await service.desk.do(work), f"{model}-{table}.{ending}", _DOWNLOADS[ending])
+
+
+def _table(name: str, loaded: Loaded, limits: Limits, say: Translator) -> pl.DataFrame:
+    """Return what is taken along under a name; of sums also those of what visits are worth."""
+    model, worth = loaded.model, loaded.about.worth
+    if name == "forecasts":
+        return answers.predict(model, asked(PredictAsk, levels=[80], limit=limits.rows), limits)
+    if name == "shortlist":
+        return answers.shortlist(model, asked(ShortlistAsk, value=worth, language=say.language), limits)
+    if name == "spend":
+        return answers.spend(model, asked(SpendAsk, mark=worth or "amount", limit=limits.rows), limits)
+    if loaded.about.kind == "series":
+        return answers.totals(model, asked(TotalsAsk, by=["step"]), limits)
+    visits = answers.totals(model, asked(TotalsAsk, by=["week"], horizon="13w"), limits)
+    if worth is None:
+        return visits
+    ask = asked(TotalsAsk, by=["week"], horizon="13w", mark=worth)
+    return pl.concat([visits, answers.totals(model, ask, limits).drop("ds", "end")], how="horizontal")
 
 
 def _download(content: bytes, name: str, kind: str) -> Response:

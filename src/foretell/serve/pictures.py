@@ -93,7 +93,7 @@ def _translated(value: Any, say: Translator) -> Any:
         return value
     return {
         name: say(part)
-        if name in _READ and isinstance(part, str) and "{" not in part
+        if name in _READ and isinstance(part, str) and not {"{", "}"} & {*part}
         else (part if name in {"config", "datasets"} else _translated(part, say))
         for name, part in value.items()
     }

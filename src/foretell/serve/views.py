@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 from urllib.parse import urlencode
 
 import numpy as np
@@ -20,12 +20,13 @@ from foretell.errors import ForetellError
 from foretell.i18n import Translator
 from foretell.plotting.expectations import plot_weeks
 from foretell.report import outlook
-from foretell.report.shop import expectation_in_words, shop_html
+from foretell.report.shop import expectation_in_words, rounded, shop_html
 from foretell.serve import answers
-from foretell.serve.bodies import ExplainAsk, PredictAsk, TotalsAsk, Visit, asked
-from foretell.serve.pictures import picture
+from foretell.serve.bodies import ExplainAsk, PredictAsk, SpendAsk, TotalsAsk, ValueAsk, Visit, asked
+from foretell.serve.pictures import Picture, picture
 from foretell.serve.settings import Limits
 from foretell.serve.words import headings, steps
+from foretell.spend.amounts import AmountModel
 
 if TYPE_CHECKING:
     from foretell.data.log import EventLog
@@ -40,26 +41,43 @@ _SHOWN_IDS: Final = 1_000
 
 def overview(loaded: Loaded, say: Translator) -> dict[str, Any]:
     """Return what to expect of a shop."""
-    forecaster = cast("EventForecaster", loaded.model)
-    past, ahead = outlook.weeks(forecaster)
-    table = ahead.select("ds", "visits", "visits-lo-80", "visits-hi-80")
-    named = dict(zip(table.columns, headings(table.columns, say), strict=True))
+    forecaster, worth = cast("EventForecaster", loaded.model), loaded.about.worth
+    parts = [_weeks(forecaster, None, say), *([] if worth is None else [_weeks(forecaster, worth, say)])]
+    tables = [parts[0].ahead.select("ds"), *(part.ahead.drop("ds") for part in parts)]
+    table = pl.concat(tables, how="horizontal")
     return {
-        "sentences": [expectation_in_words(one, say) for one in outlook.expectations(forecaster)],
-        "pictures": [
-            picture(
-                plot_weeks(past, ahead, say),
-                say,
-                say("Visits per week: so far, and forecast"),
-                say(
-                    "Black: the visits of each week so far. Coloured: those to expect; the lines hold "
-                    "four weeks out of five."
-                ),
-            )
-        ],
-        "columns": [say("week from"), *list(named.values())[1:]],
+        "shown": parts,
+        "pictures": [part.drawn for part in parts],
+        "columns": [say("week from"), *headings(table.columns[1:], say)],
         "rows": table.rows(),
     }
+
+
+class Weeks(NamedTuple):
+    """What to expect of visits, or of what they are worth: in words, drawn, and by week."""
+
+    sentences: list[str]
+    drawn: Picture
+    ahead: pl.DataFrame
+
+
+def _weeks(model: EventForecaster, mark: str | None, say: Translator) -> Weeks:
+    past, ahead = outlook.weeks(model, mark)
+    if mark is None:
+        title = say("Visits per week: so far, and forecast")
+        about = say(
+            "Black: the visits of each week so far. Coloured: those to expect; the lines hold "
+            "four weeks out of five."
+        )
+    else:
+        title = say("Sum of {mark} per week: so far, and forecast", mark=mark)
+        about = say(
+            "Black: the sum of each week so far. Coloured: what to expect; the lines hold four weeks out of "
+            "five."
+        )
+    sentences = [expectation_in_words(one, say) for one in outlook.expectations(model, mark)]
+    drawn = picture(plot_weeks(past, ahead, say, mark), say, title, about)
+    return Weeks(sentences, drawn, ahead.drop("newcomers", "known", "new"))
 
 
 def shop(loaded: Loaded, say: Translator) -> dict[str, Any]:
@@ -73,11 +91,14 @@ def customer(loaded: Loaded, name: str, visit: str, say: Translator, limits: Lim
     forecaster = cast("EventForecaster", loaded.model)
     (found,) = typed_ids(forecaster.log_.ids, [name])
     key = cast("str | int", found)
-    row = answers.predict(forecaster, asked(PredictAsk, ids=[key], levels=[80]), limits).row(0, named=True)
+    worth = loaded.about.worth
+    row = _row(forecaster, key, worth, limits)
     after = None
     if visit:
-        ask = asked(PredictAsk, ids=[key], levels=[80], visits=[asked(Visit, id=key, time=visit)])
-        after = answers.predict(forecaster, ask, limits).row(0, named=True)
+        moved = answers.what_if(forecaster, [asked(Visit, id=key, time=visit)], None, [key])
+        if worth is not None:
+            AmountModel.of(forecaster.log_, worth).keep_for(moved.log_, worth)
+        after = _row(moved, key, worth, limits)
     names = [name for name in row if name != "unique_id"]
     title = say("Customer {id}: when is the next visit?", id=key)
     about = say(
@@ -95,7 +116,33 @@ def customer(loaded: Loaded, name: str, visit: str, say: Translator, limits: Lim
         "why": f"/page/models/{loaded.name}/why?{urlencode({'id': key})}",
         "pictures": [] if chart is None else [chart],
         "next_day": row["as_of"] + dt.timedelta(days=1),
+        "worth": _worth_in_words(row, str(worth), say) if "value" in row else "",
     }
+
+
+def _row(model: EventForecaster, key: str | int, worth: str | None, limits: Limits) -> dict[str, Any]:
+    """Return what is forecast of a customer, and what their visits are worth, if that can be told."""
+    row = answers.predict(model, asked(PredictAsk, ids=[key], levels=[80]), limits).row(0, named=True)
+    if worth is None:
+        return row
+    spend_ask, value_ask = asked(SpendAsk, ids=[key], mark=worth), asked(ValueAsk, ids=[key], mark=worth)
+    spend = _unless_refused(lambda: answers.spend(model, spend_ask, limits))
+    value = _unless_refused(lambda: answers.value(model, value_ask, limits))
+    if spend is None or value is None:
+        return row
+    money = pl.concat([spend.select(pl.col("^(spend_per_visit|expected_spend_.*)$")), value.select("value")],
+                      how="horizontal")  # fmt: skip
+    return row | money.row(0, named=True)
+
+
+def _worth_in_words(row: Mapping[str, Any], mark: str, say: Translator) -> str:
+    ends = {side: rounded(row[f"expected_spend_90d-{side}-80"]) for side in ("lo", "hi")}
+    return say(
+        "Within 90 days expect {mark} of about {total} from this customer; four times out of five it is "
+        "between {low} and {high}. Within a year: about {value}, at 10 % interest a year.",
+        mark=mark, total=rounded(row["expected_spend_90d"]), low=ends["lo"], high=ends["hi"],
+        value=rounded(row["value"]),
+    )  # fmt: skip
 
 
 def series(loaded: Loaded, name: str, say: Translator, limits: Limits) -> dict[str, Any]:

@@ -19,7 +19,11 @@ _PLAIN: Final = {
     "overdue": "how late, from 0 to 1",
     "reason": "why",
     "visits_to_win": "visits to win",
+    "value_per_visit": "value per visit",
     "value_to_win": "value to win",
+    "spend": "sum of what visits are worth",
+    "spend_per_visit": "worth of a visit",
+    "value": "worth of the visits of a year",
     "visits": "visits",
     "foretell": "forecast",
     "ds": "date",
@@ -38,6 +42,7 @@ FIGURES: Final = ("model", "rmse", "mase", "mae", "smape", "bias_pct", "coverage
 _TIMED: Final = (
     (re.compile(r"p_return_(\w+)"), "chance of a visit within {time}"),
     (re.compile(r"expected_events_(\w+)"), "visits to expect within {time}"),
+    (re.compile(r"expected_spend_(\w+)"), "worth of the visits within {time}"),
 )
 _LEVEL: Final = re.compile(r"(?P<of>.*?)-?(?P<side>lo|hi)-(?P<level>[\d.]+)")
 _UNITS: Final = {"d": "{count} days", "w": "{count} weeks", "h": "{count} hours"}

@@ -129,6 +129,10 @@ class AmountModel:
         shape, q, gamma, memory = found
         return cls(shape, q, gamma * unit, memory, share, _dispersion(log))
 
+    def keep_for(self, log: EventLog, mark: str) -> None:
+        """Let a log be answered for by this model, and not by one of its own: it holds a few customers."""
+        _FITTED.setdefault(log, {})[mark] = self
+
     def rates(self, log: EventLog, mark: str) -> Rates:
         """Return what a log says of its customers' amounts."""
         values = mark_of(log, mark)

@@ -13,6 +13,7 @@ from foretell.core import FloatArray
 from foretell.core.constraints import Constraint, Instance
 from foretell.core.estimator import Estimator
 from foretell.data.log import EventLog, training_log
+from foretell.data.rows import likely_columns
 from foretell.errors import DataError, EmptyLogError
 
 _START: Final = (1.0, 3.0)  # p, q; γ starts where the mean is that of the data
@@ -152,6 +153,25 @@ def mark_of(log: EventLog, mark: str) -> FloatArray:
         )
     values: FloatArray = log.marks[:, log.mark_names.index(mark)]
     return values
+
+
+def worth_of(log: EventLog) -> str | None:
+    """Return the mark that says what visits are worth; None where there is none.
+
+    The one that is called an amount, or else looks like one by its name, or the first.
+
+    Examples
+    --------
+    >>> import foretell as ft
+    >>> rows = ft.datasets.load_cdnow(sample=True)
+    >>> worth_of(ft.read_events(rows, id="customer_id", time="date", marks=["quantity", "amount"]))
+    'amount'
+    """
+    marks = log.mark_names
+    if not marks:
+        return None
+    chosen = "amount" if "amount" in marks else likely_columns(marks).get("mark", marks[0])
+    return chosen if (mark_of(log, chosen) > 0).any() else None
 
 
 def repeat_amounts(log: EventLog, mark: str) -> tuple[FloatArray, FloatArray]:
