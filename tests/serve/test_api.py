@@ -196,6 +196,15 @@ def test_a_file_is_sent_looked_at_fitted_to_and_updated(client, app, tmp_path):
     after = client.get("/v1/models/sent").json()
     assert (after["size"], after["as_of"]) == (41, "2024-10-06")
     assert client.get("/v1/models/sent/customers/c1").json()["last_event"] == "2024-10-05"
+    # The process ended between what it wrote and the word of it: it is done again.
+    again = client.post("/v1/models/sent/update", json={"visits": visits}).json()["job"]
+    service.jobs.take()
+    service.jobs.put_back(again)
+    service.jobs.take()
+    run(service.store, again, place)
+    done = client.get(f"/v1/jobs/{again}").json()
+    assert (done["state"], done["message"].partition(":")[0]) == ("done", "nothing new is left")
+    assert client.get("/v1/models/sent").json() == after
 
     assert client.delete("/v1/models/sent").status_code == 204
     assert client.get("/v1/models/sent").status_code == 404

@@ -1,6 +1,7 @@
 """The page, clicked through in a real browser: from a dropped file to forecasts, in both languages."""
 
 import contextlib
+import html
 import json
 import re
 import shutil
@@ -128,10 +129,30 @@ def test_a_file_is_dropped_fitted_to_and_looked_at(address, chromium, tmp_path):
         tab.get_by_role("columnheader", name="value to win").wait_for()
         tab.get_by_role("link", name="Compare and download").click()
         check(tab)
+        add_visits(tab, file)
+        tab.get_by_role("link", name="Compare and download").click()
         for table, ending in (("What each will spend", "csv"), ("Whom to write to", "xlsx")):
             with tab.expect_download() as taken:
                 tab.get_by_role("link", name=f"{table}, {ending}").click()
             assert taken.value.suggested_filename.endswith(ending)
+
+
+def add_visits(tab, file):
+    """Drop a file of new visits on a model's page."""
+    tab.get_by_role("link", name="New visits").click()
+    check(tab)
+    file.write_text(
+        "customer,day,amount\nc7,2024-09-02,1\nc7,2024-10-04,2.5\nnew,2024-10-05,\n", encoding="utf-8"
+    )
+    tab.get_by_label("Drop a file here").set_input_files(file)
+    tab.get_by_role("button", name="Look at it").click()
+    tab.get_by_role("cell", name="2024-10-04").wait_for()
+    check(tab)
+    tab.get_by_role("button", name="Add the visits").click()
+    tab.get_by_text("2 visits of 2 customers added, up to 2024-10-05").wait_for()
+    check(tab)
+    tab.get_by_role("link", name="Look at the model").click()
+    tab.get_by_text("61 customers, 2024-01-01 to 2024-10-05").wait_for()
 
 
 @browser
@@ -217,6 +238,39 @@ def test_a_model_is_compared_with_rules_in_words(client, app):
     shown = client.get(f"/page/jobs/{job}").text
     assert "Compared with simple rules" in shown
     assert "<caption>" in shown
+
+
+def test_visits_that_the_model_has_seen_are_refused_in_words(client, app):
+    from foretell.serve.work import run
+
+    service = app._app._service
+    rows = b"customer_id,date,amount\n4,1997-09-30,12\n"
+    page = client.post("/page/models/shop/update", files={"file": ("july.csv", rows)})
+    assert "<caption>First rows</caption>" in page.text
+    source = page.url.params["source"]
+    form = {"id": "customer_id", "time": "date"}
+    for as_of, words in (
+        ("", "no visit comes after 1997-09-30, up to which the model has seen everything"),
+        ("1997-09-01", "the model has seen everything up to 1997-09-30; expected a later date"),
+    ):
+        answer = client.post(
+            f"/page/models/shop/update/{source}", data=form | {"as_of": as_of}, follow_redirects=False
+        )
+        job = answer.headers["location"].rpartition("/")[2]
+        while service.jobs.take().key != job:
+            pass
+        run(service.store, job, service.shelf.place("shop"))
+        shown = client.get(f"/page/jobs/{job}").text
+        assert words in html.unescape(shown)
+        assert "/page/models/shop/update" in shown
+    assert client.get("/v1/models/shop").json()["as_of"] == "1997-09-30"
+
+
+def test_a_file_without_the_columns_of_the_model_is_refused_before_a_job_begins(client):
+    page = client.post("/page/models/shop/update", files={"file": ("july.csv", b"who,day\n4,1997-10-30\n")})
+    assert "lacks columns that the model was fitted to: amount" in page.text
+    assert '<form method="post" action="/page/models' not in page.text
+    assert client.get("/page/models/stores/update").status_code == 409
 
 
 def test_what_goes_wrong_is_a_page_in_words(client):

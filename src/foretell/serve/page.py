@@ -36,6 +36,7 @@ from foretell.serve.bodies import (
     ShortlistAsk,
     SpendAsk,
     TotalsAsk,
+    UpdateAsk,
     asked,
 )
 from foretell.serve.guard import COOKIE, cookie_of, is_token
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from foretell.core.contracts import Kind
+    from foretell.events.forecaster import EventForecaster
     from foretell.serve.answers import Model
     from foretell.serve.app import Service
     from foretell.serve.models import Loaded
@@ -190,6 +192,11 @@ async def get_home(request: Request) -> Response:
 @page.post("/sources")
 async def post_source(request: Request) -> Response:
     """Take a file."""
+    return RedirectResponse(f"/page/sources/{await _received(request)}", 303)
+
+
+async def _received(request: Request) -> str:
+    """Keep the file that a form holds; return its key."""
     service = service_of(request)
     async with request.form(max_files=1, max_fields=5) as form:
         file = form.get("file")
@@ -200,7 +207,7 @@ async def post_source(request: Request) -> Response:
         with service.store.receive(file.filename[-200:], limits.unpacked) as (kept, key):
             while block := await file.read(2**20):
                 await run_in_threadpool(kept.write, block)
-    return RedirectResponse(f"/page/sources/{key}", 303)
+    return key
 
 
 @page.post("/databases")
@@ -352,6 +359,40 @@ async def post_compare(request: Request, model: Name) -> Response:
     """Accept a comparison with simple rules."""
     await _loaded(request, model)
     return await _accepted(service_of(request), "compare", model, CompareAsk(model=model))
+
+
+@page.get("/models/{model}/update")
+async def get_update(request: Request, model: Name, source: Key | None = None) -> Response:
+    """Ask for new visits; of a file that was sent show what was read."""
+    service, loaded = service_of(request), await _loaded(request, model, "events")
+    if source is None:
+        return show(request, "update", about=loaded.about, source=None)
+    sent = await service.desk.do(lambda: about_source(service.store.source(source)))
+    log = cast("EventForecaster", loaded.model).log_
+    values: dict[str, Any] = {
+        "missing": [mark for mark in log.mark_names if mark not in sent.columns],
+        "groups": log.groups is not None,
+        "next_day": str(log.date(log.as_of + 1))[:10],
+    }
+    return show(request, "update", about=loaded.about, source=sent, **values)
+
+
+@page.post("/models/{model}/update")
+async def post_new_visits(request: Request, model: Name) -> Response:
+    """Take a file of new visits."""
+    await _loaded(request, model, "events")
+    return RedirectResponse(f"/page/models/{model}/update?source={await _received(request)}", 303)
+
+
+@page.post("/models/{model}/update/{source}")
+async def post_update(request: Request, model: Name, source: Key) -> Response:
+    """Accept an update."""
+    await _loaded(request, model, "events")
+    service, form = service_of(request), await request.form()
+    service.store.source(source)
+    read = {name: _text(form, name) for name in ("id", "time", "group") if _text(form, name)}
+    ask = asked(UpdateAsk, source=source, read=read, as_of=_text(form, "as_of") or None)
+    return await _accepted(service, "update", model, ask)
 
 
 @page.get("/models/{model}/downloads")

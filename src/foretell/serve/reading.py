@@ -92,7 +92,9 @@ def read_later(source: Source, how: Reading, log: EventLog, as_of: str | None) -
     """Read what came after a log's end, with its own unit, merging, marks and rules."""
     if how.id is None:
         raise ParameterError("id=None; expected the column of the customer")
-    shared = _shared(source, how) | {"as_of": as_of or how.as_of}
+    end = as_of or how.as_of
+    check_later(log, end)
+    shared = _shared(source, how) | {"as_of": end}
     shared["time_zone"] = shared["time_zone"] or log.time_zone
     own: Mapping[str, Any] = {name: getattr(log, name) for name in ("unit", "merge", "refunds", "duplicates")}
     try:
@@ -107,10 +109,26 @@ def read_later(source: Source, how: Reading, log: EventLog, as_of: str | None) -
             **own,
             **shared,
         )
-    except EmptyLogError:
-        if shared["as_of"] is None:
-            raise
-        return log.quiet_until(log.last_tick(shared["as_of"]))
+    except EmptyLogError as error:
+        if end is None:
+            raise nothing_new(log, error) from error
+        return log.quiet_until(log.last_tick(end))
+
+
+def check_later(log: EventLog, as_of: str | None) -> None:
+    """Refuse a date up to which a log is known already."""
+    if as_of is not None and log.last_tick(as_of) <= log.as_of:
+        raise ParameterError(
+            f"as_of={as_of!r}: the model has seen everything up to {log.date(log.as_of)}; expected a later "
+            "date"
+        )
+
+
+def nothing_new(log: EventLog, error: EmptyLogError) -> EmptyLogError:
+    """Say that nothing is left of what was sent, and up to when the model knows all."""
+    return EmptyLogError(
+        f"no visit comes after {log.date(log.as_of)}, up to which the model has seen everything: {error}"
+    )
 
 
 def forecaster(ask: FitAsk, data: EventLog | Panel) -> Any:

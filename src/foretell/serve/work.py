@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from foretell.errors import ForetellError, ParameterError
+from foretell.errors import EmptyLogError, ForetellError, ParameterError
 from foretell.forecasters import load
 from foretell.serve import reading
 from foretell.serve.answers import data_of, read_visits
@@ -25,6 +25,7 @@ from foretell.serve.store import Store
 from foretell.serve.watch import LOG, log_in_json
 
 if TYPE_CHECKING:
+    from foretell.data.log import EventLog
     from foretell.events.forecaster import EventForecaster
     from foretell.nn.training import Progress
 
@@ -84,17 +85,31 @@ def update(job: Job, store: Store, place: Path, teller: Teller) -> str:
         raise ParameterError(
             "update takes a model of visits, and this is one of regular series: fit it again"
         )
-    if ask.visits is not None:
-        later = read_visits(model, ask.visits, ask.as_of)
-    elif ask.source is not None and ask.read is not None:
-        later = reading.read_later(store.source(ask.source), ask.read, model.log_, ask.as_of)
-    else:
-        later = model.log_.quiet_until(model.log_.last_tick(ask.as_of))
+    try:
+        later = _later(ask, store, model)
+    except EmptyLogError:
+        if job.tries > 1:
+            return "nothing new is left: it was added before the service was interrupted"
+        raise
     teller.say(0.4, "updating")
     model.update(later)
     teller.say(0.9, "writing")
     model.save(place)
-    return f"{later.n_events:,} visits of {later.n_customers:,} customers added"
+    added = (
+        f"{later.n_events:,} visits of {later.n_customers:,} customers added, up to {later.date(later.as_of)}"
+    )
+    return f"{added}\n{later.report}" if later.n_events else added
+
+
+def _later(ask: UpdateAsk, store: Store, model: EventForecaster) -> EventLog:
+    """Read what an update adds."""
+    log = model.log_
+    if ask.visits is not None:
+        return read_visits(model, ask.visits, ask.as_of)
+    if ask.source is not None and ask.read is not None:
+        return reading.read_later(store.source(ask.source), ask.read, log, ask.as_of)
+    reading.check_later(log, ask.as_of)
+    return log.quiet_until(log.last_tick(ask.as_of))
 
 
 def compare(job: Job, store: Store, place: Path, teller: Teller) -> str:

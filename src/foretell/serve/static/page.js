@@ -20,7 +20,7 @@ if (job) {
       const answer = await fetch(`/v1/jobs/${job.dataset.job}`);
       const now = await answer.json();
       if (!["waiting", "running"].includes(now.state)) {
-        location.assign(now.state === "done" && job.dataset.kind !== "compare" ? job.dataset.next : location.href);
+        location.assign(now.state === "done" && job.dataset.kind === "fit" ? job.dataset.next : location.href);
         return;
       }
       bar.value = now.progress;
