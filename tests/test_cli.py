@@ -418,3 +418,29 @@ def test_update_reads_in_the_zone_of_the_model(tmp_path):
     assert foretell("fit", source, *until, "--out", place).exit_code == 0
     done = foretell("update", place, source, "--as-of", "2024-05-31", "--json")
     assert json.loads(done.stdout)["events"] == 6  # 20 May, 22:30 and 21 May are one day in Berlin
+
+
+@pytest.mark.filterwarnings("always::foretell.errors.CovariateWarning")
+def test_a_calendar_goes_with_the_visits_and_a_longer_one_with_later_visits(tmp_path):
+    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 5, 19), eager=True)
+    promotion = (days.dt.week() % 5 == 0).cast(pl.Int8)  # from 8 April, from 13 May
+    came = [
+        (f"{(7 * i + 5 * k) % 60}", day)
+        for i, day in enumerate(days)
+        for k in range(12 if promotion[i] else 4)
+    ]
+    pl.DataFrame(came, schema=["unique_id", "ds"], orient="row").write_csv(tmp_path / "visits.csv")
+    known = pl.DataFrame({"ds": days, "promotion": promotion})
+    known.filter(days < pl.date(2024, 4, 15)).write_csv(tmp_path / "short.csv")
+    known.write_csv(tmp_path / "days.csv")
+    visits, model = tmp_path / "visits.csv", tmp_path / "model"
+    learn = ["--model", "prior", "--as-of", "2024-03-31", "--out", model]
+    done = foretell("fit", visits, "--calendar", tmp_path / "short.csv", *learn)
+    assert done.exit_code == 0, done.output
+    ask = ["predict", model, "--horizon", "28d", "--id", "7"]
+    assert "promotion: not known for 14 of the 28 days that are forecast" in foretell(*ask).stderr
+    foretell("update", model, visits, "--calendar", tmp_path / "days.csv", "--as-of", "2024-04-14")
+    assert "not known" not in foretell(*ask).stderr
+    weeks = ft.load(model).predict_cohort("35d")["foretell"].to_numpy()
+    assert weeks.argmax() == 4
+    assert weeks[4] > 1.5 * weeks[:4].max()

@@ -109,6 +109,11 @@ class RowOptions:
     chunk_rows: Annotated[
         int, _read("--chunk-rows", min=1, help="Rows that a database delivers at once.")
     ] = 100_000
+    calendar: Annotated[
+        Path | None,
+        _visits("--calendar", help="File of what is known of each day, of days to come too."),
+        EVENTS,
+    ] = None
     group: Annotated[
         str | None,
         _visits("--group", help="Column of the place (store); with --every a series each."),

@@ -136,7 +136,8 @@ class Events(_Question):
     def _read(options: RowOptions, **how: object) -> EventLog:
         from foretell.data.events import read_events  # noqa: PLC0415
 
-        how |= options.shared() | {"id": options.id, "time": options.time, "group": options.group}
+        names = ("id", "time", "group", "calendar")
+        how |= options.shared() | {name: getattr(options, name) for name in names}
         with terminal.busy("reading"):
             log = read_events(options.rows, **how)  # type: ignore[arg-type]  # options of the same types
         terminal.say(log.report)

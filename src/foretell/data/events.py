@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Sequence
 from typing import Final, Literal
 
@@ -12,6 +13,7 @@ from foretell.core import IntArray
 from foretell.core.constraints import as_names
 from foretell.core.journal import JOURNAL, warn
 from foretell.core.time import UNIT_SECONDS, Unit
+from foretell.data.calendar import Calendar, read_calendar
 from foretell.data.event_values import distinct, merged, netted, with_marks, without_refunds
 from foretell.data.log import EventLog, Merge, RefundRule, RepeatRule
 from foretell.data.report import Tally
@@ -32,7 +34,7 @@ from foretell.data.rows import (
 )
 from foretell.data.sources import read_rows
 from foretell.data.strays import tell_crowd
-from foretell.errors import CalendarWarning, DataError
+from foretell.errors import CalendarWarning, CovariateWarning, DataError
 
 _YEAR_US: Final = 365 * 86_400_000_000
 _FEW = 1e-3  # of all events, or one: so many may be stray
@@ -156,6 +158,18 @@ def _tell_coarse_dates(days: IntArray) -> None:
     )
 
 
+def _tell_other_days(calendar: Calendar, log: EventLog) -> None:
+    """Warn where a calendar knows none of the days of a log."""
+    per_day = UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit]
+    if calendar.end < log.start // per_day or calendar.start > log.as_of // per_day:
+        warn(
+            f"{calendar!r} has no day of the log, {log.date(log.start)} to {log.date(log.as_of)}: nothing "
+            "can be learned from it; give it rows for the days that were seen, too",
+            CovariateWarning,
+            stacklevel=3,
+        )
+
+
 def _frequent(frame: pl.DataFrame, ids: pl.Series, min_events: int, tally: Tally) -> pl.DataFrame:
     """Return the events of customers with at least ``min_events``."""
     owner = frame[ID].to_numpy()
@@ -209,6 +223,7 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
     refunds: RefundRule = "net",
     duplicates: RepeatRule = "drop",
     holidays: str | None = None,
+    calendar: object = None,
     chunk_rows: int = 100_000,
 ) -> EventLog:
     r"""Read a log of events (who, when, and optionally how much and where) from wherever it is kept.
@@ -281,6 +296,10 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
     holidays : str, optional
         Country (and part of it) of the shop, such as ``"DE"`` or ``"US-CA"``: if next to nobody comes on
         its public holidays, forecasts have no visits on those to come (pip install 'foretell[holidays]').
+    calendar : path or frame, optional
+        What is known of each day, of days to come too: one row a day, with the day in a column ``ds`` (or
+        named as ``time`` is) and columns such as a promotion, a price, a word for a holiday. How many more
+        visits such days bring is learned from the log, and expected of those to come; see the page on it.
     chunk_rows : int
         Rows that a database delivers at a time.
 
@@ -334,6 +353,10 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
         holidays=holidays,
         chunk_rows=chunk_rows,
     )
+    known = None if calendar is None else read_calendar(calendar, time)
     log = assemble(read_rows(source, columns, options, query=query, table=table), columns, options)
+    if known is not None:
+        log = dataclasses.replace(log, calendar=known)
+        _tell_other_days(known, log)
     JOURNAL.info("%r: %s", log, log.report)
     return log

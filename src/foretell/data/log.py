@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from foretell.core.time import UNIT_SECONDS, Clock, Unit
 from foretell.data.refunds import Owed, Refunds, Rows, net
 from foretell.data.report import ReadReport
 from foretell.errors import DataError, EmptyLogError, ParameterError
+
+if TYPE_CHECKING:  # a calendar is read as logs are
+    from foretell.data.calendar import Calendar
 
 Merge = Literal["hour", "day", "week"]
 RefundRule = Literal["drop", "keep", "net"]
@@ -83,6 +86,8 @@ class EventLog(Ragged):
         Refunds of more than this log knows to have been bought, for an older one that it continues.
     excluded : tuple
         Ids that were left out.
+    calendar : Calendar or None
+        What is known of each day, of those after the as-of date too.
     """
 
     kind: ClassVar[Kind] = "events"
@@ -107,6 +112,7 @@ class EventLog(Ragged):
     refunded: Refunds = dataclasses.field(default_factory=Refunds.none)
     owed: Owed = dataclasses.field(default_factory=Owed.none)
     excluded: tuple[object, ...] = ()
+    calendar: Calendar | None = None
 
     def __repr__(self) -> str:
         return (
@@ -123,6 +129,7 @@ class EventLog(Ragged):
             "clock": f"{self.unit}s" + (f"; events of one {self.merge} are one" if self.merge else ""),
             "marks": ", ".join(self.mark_names) or None,
             "groups": None if self.group_names is None else len(self.group_names),
+            "calendar": None if self.calendar is None else ", ".join(self.calendar.columns.names),
             "rows": f"{self.report.rows_read:,} read; {self.report.in_short() or 'all kept'}",
         }
         return card("EventLog", shown)
@@ -309,8 +316,16 @@ class EventLog(Ragged):
             report=later.report,
             refunded=refunded,
             owed=Owed.none(),
+            calendar=self._known_of(later),
         )
         return merged, kept
+
+    def _known_of(self, later: EventLog) -> Calendar | None:
+        """Return the calendar with what a later log knows of its own days and of those to come."""
+        if self.calendar is None or later.calendar is None or later.calendar is self.calendar:
+            return self.calendar or later.calendar
+        day = UNIT_SECONDS["day"] // UNIT_SECONDS[self.unit]
+        return self.calendar.followed_by(later.calendar, since=self.as_of // day + 1)
 
     def _less(self, owed: Owed) -> tuple[FloatArray, Refunds]:
         """Return the marks less what later refunds take from them, and what they were before."""

@@ -41,7 +41,7 @@ def with_values(
     for kind in ("past", "future", "static"):
         for role, name in columns.of_kind(kind).items():
             forced = name in columns.categorical
-            values.append(_covariate(frame[role], name, kind, read, forced=forced, untyped=untyped))
+            values.append(covariate(frame[role], name, kind, read, forced=forced, untyped=untyped))
     return frame.drop(ROW).with_columns(values)
 
 
@@ -52,7 +52,7 @@ def _text(raw: pl.Series, no_values: tuple[str, ...] = ()) -> pl.Series:
     return text.set(nothing, None) if nothing.any() else text
 
 
-def _covariate(
+def covariate(
     raw: pl.Series, name: str, kind: str, read: Numbers, *, forced: bool, untyped: bool
 ) -> pl.Series:
     """Return a covariate as numbers or, where its values are names, as text."""

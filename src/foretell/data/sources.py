@@ -37,7 +37,7 @@ def read_frame(source: Any, columns: Columns) -> Rows:
         columns.check([str(name) for name in frame.collect_schema().names()], origin)
         chosen = frame.select(columns.names())
         eager = chosen.collect("polars") if isinstance(chosen, nw.LazyFrame) else chosen
-        native = pl.DataFrame([_series(eager, name) for name in columns.names()])
+        native = pl.DataFrame([series_of(eager, name) for name in columns.names()])
     except DataError:
         raise
     except (Exception, pl.exceptions.PanicException) as error:
@@ -52,14 +52,14 @@ def _fingerprints(frame: nw.DataFrame[Any], columns: Columns) -> Callable[[], pl
         return None
 
     def row_hashes() -> pl.Series:
-        columns = [_series(frame, name) for name in frame.columns]
+        columns = [series_of(frame, name) for name in frame.columns]
         comparable = [c.hash() if c.dtype.is_nested() else c.cast(pl.String) for c in columns]
         return pl.DataFrame(comparable).hash_rows()
 
     return row_hashes
 
 
-def _series(frame: nw.DataFrame[pl.DataFrame], name: str) -> pl.Series:
+def series_of(frame: nw.DataFrame[pl.DataFrame], name: str) -> pl.Series:
     """Return a column as polars; one of Python objects of several kinds becomes text.
 
     Periods of pandas are their first moment.

@@ -16,6 +16,7 @@ from foretell.core.constraints import plain
 from foretell.core.contracts import Arrays, Described, State
 from foretell.core.grid import Grid
 from foretell.core.ragged import to_offsets
+from foretell.data.calendar import Calendar
 from foretell.data.log import EventLog
 from foretell.data.panel import Covariates, Panel
 from foretell.data.refunds import Refunds
@@ -67,6 +68,7 @@ def log_state(log: EventLog) -> State:
         "excluded": [
             key if isinstance(key, (int, float, str)) else str(key) for key in map(plain, log.excluded)
         ],
+        "calendar": None if log.calendar is None else calendar_state(log.calendar),
     }
     columns = {"unique_id": log.ids, "times": ragged_column(log.times, log.offsets)}
     columns |= {f"mark-{k}": ragged_column(mark, log.offsets) for k, mark in enumerate(log.marks.T)}
@@ -109,10 +111,44 @@ def log_from_state(state: State) -> EventLog:
         refunds=described.get("refunds", "keep"),
         duplicates=described.get("duplicates", "keep"),
         excluded=tuple(described.get("excluded", ())),
+        calendar=calendar_from_state(described.get("calendar")),
         refunded=_refunds(state.tables.get("refunds")),
     )
     _check_log(log)
     return log
+
+
+def calendar_state(calendar: Calendar) -> dict[str, object]:
+    """Return what JSON keeps of a calendar."""
+    columns = calendar.columns
+    return {
+        "start": calendar.start,
+        "names": list(columns.names),
+        "categories": {name: list(words) for name, words in columns.categories.items()},
+        "values": columns.values.tolist(),
+    }
+
+
+def calendar_from_state(described: Described | None) -> Calendar | None:
+    """Return the calendar that `calendar_state` described, if there is one; refuse one of another shape."""
+    if described is None:
+        return None
+    start, names = described["start"], tuple(described["names"])
+    categories = {name: tuple(map(str, words)) for name, words in described["categories"].items()}
+    values = np.array(described["values"], dtype=np.float64)
+    if type(start) is not int or values.ndim != 2 or not 0 < len(values) < _MOST_TICKS:
+        raise DataError("the calendar has another shape than this version reads")
+    check_names(names, values.shape[1])
+    codes = {name: values[:, names.index(name)] for name in categories if name in names}
+    faults: dict[str, bool | np.bool_] = {
+        "infinite values": np.isinf(values).any(),
+        "categories of no column": not set(categories) <= set(names),
+        "codes without a category": any(
+            ((known < 0) | (known >= len(categories[name]))).any() for name, known in codes.items()
+        ),
+    }
+    refuse("calendar", faults)
+    return Calendar(start, Covariates(names, values, categories))
 
 
 def _refunds(table: pl.DataFrame | None) -> Refunds:

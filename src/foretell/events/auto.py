@@ -23,6 +23,7 @@ from foretell.stats.blending import blend_weights, check_weights
 
 if TYPE_CHECKING:
     from foretell.baselines.statistic import EventFormulas
+    from foretell.events.calendar import CalendarEffect
     from foretell.events.horizon.forecaster import HorizonForecaster
 
 NETWORK, PRIOR = "network", "prior"
@@ -195,7 +196,8 @@ class EventChoice:
         """Return what JSON keeps of it."""
         params = {name: getattr(model, "params_", None) for name, model in self.statistics.items()}
         statistics = {name: values and list(values) for name, values in params.items()}
-        return {**vars(self), "statistics": statistics}
+        calendar = None if self._prior is None else self._prior.shop_.clock.described_effect
+        return {**vars(self), "statistics": statistics, "calendar": calendar}
 
     def arrays(self) -> Arrays:
         """Return what the prior has learned, under names of its own."""
@@ -211,7 +213,8 @@ class EventChoice:
             name: makers[name].of_params(params) for name, params in described["statistics"].items()
         }
         if PRIOR in statistics:
-            cast("HorizonForecaster", statistics[PRIOR]).recall(learned, unit)
+            calendar = described.get("calendar")
+            cast("HorizonForecaster", statistics[PRIOR]).recall(learned, unit, calendar)
         counts, chances = described["counts"], described["chances"]
         for weights in (counts, chances):
             check_weights(weights, {NETWORK, *statistics})
@@ -234,6 +237,11 @@ class EventChoice:
         return "\n".join(lines)
 
     @property
+    def calendar_effect(self) -> CalendarEffect | None:
+        """How many more visits the days of a calendar bring, by the prior."""
+        return None if self._prior is None else self._prior.shop_.clock.effect
+
+    @property
     def _prior(self) -> HorizonForecaster | None:
         return cast("HorizonForecaster | None", self.statistics.get(PRIOR))
 
@@ -251,8 +259,8 @@ class EventChoice:
         """Yield who answers beside the network, and for which ticks to ask them."""
         prior = self._prior
         open_ticks = ticks
-        if prior is not None and prior.shop_.clock.closes:
-            # Statistics know no calendar: they are asked for as much time as the shop is open.
+        if prior is not None and (prior.shop_.clock.closes or self.calendar_effect is not None):
+            # Statistics know no calendar: they are asked for as much time as the shop is open, and busy.
             day = UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit]
             open_ticks = prior.shop_.clock.ahead(log.as_of, ticks) * day
         for name in weights:

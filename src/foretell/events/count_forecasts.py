@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from foretell.core.time import period_edges
 from foretell.data.log import EventLog
 from foretell.data.tables import Customers, named_horizons
 from foretell.errors import DataError, ParameterError
+from foretell.events.calendar import CalendarEffect, say_what_is_not_known
 from foretell.events.customers import CustomerForecaster
 from foretell.events.heads import as_head
 from foretell.events.simulation import Expected, expected_events, simulate_paths
@@ -76,8 +78,13 @@ class Simulation:
         return pl.DataFrame(columns)
 
 
-class CountForecasts(CustomerForecaster):
+class CountForecasts(CustomerForecaster, abc.ABC):
     """Questions about the number of events."""
+
+    @property
+    @abc.abstractmethod
+    def calendar_effect_(self) -> CalendarEffect | None:
+        """How many more visits the days of the log's calendar bring."""
 
     @property
     def _counts(self) -> bool:
@@ -122,6 +129,7 @@ class CountForecasts(CustomerForecaster):
         self._check_fitted("model_")
         self._check_counts()
         ticks, width = self.log_.ticks_of(horizon), self.log_.ticks_of(period)
+        say_what_is_not_known(self.calendar_effect_, self.log_, ticks)
         ends = period_edges(ticks, width)
         expected = self._expected(self.log_, self.states_, [ticks], ends)
         starts = self.log_.as_of + 1 + np.concatenate([[0], ends[:-1]])

@@ -122,6 +122,7 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, "EventChoice"], S
         """
         self._check_fitted("model_")
         merged, seen = self.log_.extended(self._later(new_events, as_of))
+        self.model_ = self.model_.moved(merged.calendar)
         if self.auto_ is not None:
             self.auto_ = self.auto_.moved(merged)
         return self._keep(merged, encode(self.model_, merged, self._aligned(merged, seen), seen))
@@ -156,7 +157,9 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, "EventChoice"], S
     def attach(self, data: EventLog) -> Self:
         """Take a log to answer about, read as the model's own was; nothing is learned from it."""
         self._check_fitted("model_")
-        return self._keep(training_log(data).alike(self._options))
+        log = training_log(data).alike(self._options)
+        self.model_ = self.model_.moved(log.calendar)
+        return self._keep(log)
 
     def _aligned(self, merged: EventLog, seen: IntArray) -> States:
         """Return the states in the order of a log with more customers; those to be read anew start blank."""

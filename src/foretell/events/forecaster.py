@@ -36,6 +36,7 @@ from foretell.data.tables import (
     quantiles_for,
 )
 from foretell.errors import ParameterError
+from foretell.events.calendar import CalendarEffect, say_what_is_not_known
 from foretell.events.count_forecasts import CountForecasts
 from foretell.events.heads import HORIZON, HeadConfig, as_head
 from foretell.events.heads.grid import GridNetwork
@@ -185,6 +186,14 @@ class EventForecaster(CountForecasts):
 
         return model, choose(data, with_network=train) if chosen is None else chosen.refitted(data)
 
+    @property
+    def calendar_effect_(self) -> CalendarEffect | None:
+        """How many more visits the days of the log's calendar bring; None where they bring no more."""
+        self._check_fitted("model_")
+        days = self.model_.clock.days
+        known = None if days is None else days.effect
+        return known if known is not None or self.auto_ is None else self.auto_.calendar_effect
+
     def predict(
         self,
         horizons: Sequence[str | int] = ("7d", "30d", "90d"),
@@ -229,6 +238,7 @@ class EventForecaster(CountForecasts):
         self._check_fitted("model_")
         named = named_horizons(self.log_, horizons)
         as_levels(levels)
+        say_what_is_not_known(self.calendar_effect_, self.log_, max((t for _, t in named), default=0))
         customers, states = self._chosen(ids)
         log, rows, model = customers.log, customers.places, self.model_
         at = standing(model, log, states)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from foretell.core import FloatArray, IntArray
 from foretell.core.time import interval_ticks
+from foretell.data.calendar import Calendar
 from foretell.data.log import EventLog
 from foretell.data.tables import YEARS_AHEAD
 from foretell.events.clock import ClockTable, OperationalClock
@@ -65,6 +66,11 @@ class GapModel:
     scale: FeatureScale
     new_marks: FloatArray
     residuals: FloatArray = dataclasses.field(default_factory=lambda: np.zeros(0))
+
+    def moved(self, calendar: Calendar | None) -> GapModel:
+        """Return the model on the days of another calendar, where there is one."""
+        clock = self.clock.moved(calendar)
+        return self if clock is self.clock else dataclasses.replace(self, clock=clock)
 
 
 class States(NamedTuple):

@@ -17,8 +17,10 @@ from foretell.core.time import UNIT_SECONDS, period_edges
 from foretell.data.log import EventLog
 from foretell.data.tables import CountModel, asked_customers, expected_within
 from foretell.errors import DataError, EmptyLogError
+from foretell.events.calendar import CalendarEffect, say_what_is_not_known
 from foretell.events.count_forecasts import group_totals
 from foretell.events.horizon.forecaster import prior_counts
+from foretell.events.intensity import TICKS_PER_DAY
 from foretell.spend.amounts import Rates
 from foretell.spend.forecasts import rates_of
 
@@ -198,7 +200,8 @@ def predict_totals(
     expected = sums.expected
     error = _with_disagreement(TotalError.of(log), model)
     days = np.diff(fine, prepend=0) * (UNIT_SECONDS[log.unit] / UNIT_SECONDS["day"])
-    covariance = error.covariance(days) * np.outer(expected, expected)
+    relative = error.covariance(days) + _calendar_covariance(model, fine)
+    covariance = relative * np.outer(expected, expected)
     period = np.searchsorted(ends, fine)
     totals: FloatArray = np.bincount(period, expected, len(ends)).astype(np.float64)
     beyond = error.dispersion * np.bincount(period, np.sqrt(sums.squares), len(ends)) ** 2
@@ -209,9 +212,9 @@ def predict_totals(
     columns = {"ds": log.time_of(starts), "end": log.time_of(log.as_of + ends)}
     if by == "group":
         unit = float(sums.chance.sum()) / max(totals[0], 1e-9)
-        relative = (variance[0] - unit * totals[0]) / max(totals[0], 1e-9) ** 2 + error.share**2
+        of_all = (variance[0] - unit * totals[0]) / max(totals[0], 1e-9) ** 2 + error.share**2
         totals = _by_group(log, sums.whole, ids)
-        variance = unit * totals + relative * totals**2
+        variance = unit * totals + of_all * totals**2
         names = pl.Series("group", log.group_names)
         columns = {"group": names} | {k: pl.repeat(v[0], len(names), eager=True) for k, v in columns.items()}
     what, quantile = ("visits", count_quantile) if mark is None else ("spend", sum_quantile)
@@ -222,6 +225,18 @@ def predict_totals(
                 quantile(totals, variance, 0.5 + sign * level / 200)
             )
     return pl.DataFrame(columns)
+
+
+def _calendar_covariance(model: CountModel, ends: IntArray) -> FloatArray:
+    """Return covariances of the relative errors of periods that the days' calendar is the reason for."""
+    effect: CalendarEffect | None = getattr(model, "calendar_effect_", None)  # statistics know none
+    if effect is None:
+        return np.zeros((len(ends), len(ends)))
+    log = model.log_
+    say_what_is_not_known(effect, log, int(ends[-1]))
+    ticks = np.arange(1, ends[-1] + 1)
+    day = (log.as_of + ticks) // TICKS_PER_DAY[log.unit]
+    return effect.covariance_of(day, np.searchsorted(ends, ticks), len(ends))
 
 
 def _with_disagreement(error: TotalError, model: CountModel) -> TotalError:

@@ -17,6 +17,7 @@ from foretell.core.time import period_edges
 from foretell.data.log import EventLog
 from foretell.data.tables import named_horizons
 from foretell.errors import DataError, ParameterError
+from foretell.events.calendar import CalendarEffect, say_what_is_not_known
 from foretell.events.count_forecasts import group_totals
 from foretell.events.forecaster import EventForecaster
 from foretell.events.heads import as_head
@@ -49,6 +50,11 @@ class HorizonEvents(EventForecaster):
             "networks of Keras; expected a forecaster with head='mixture' and model='network' or 'auto'"
         )
 
+    @property
+    def calendar_effect_(self) -> CalendarEffect | None:
+        """How many more visits the days of the log's calendar bring; None where they bring no more."""
+        return self._fitted.shop_.clock.effect
+
     def fit(
         self,
         data: EventLog,
@@ -74,6 +80,8 @@ class HorizonEvents(EventForecaster):
         ids: Collection[object] | None = None,
     ) -> pl.DataFrame:
         """Answer for every customer, or for some; see `EventForecaster.predict`."""
+        longest = max((ticks for _, ticks in named_horizons(self.log_, horizons)), default=0)
+        say_what_is_not_known(self.calendar_effect_, self.log_, longest)
         return self._fitted.predict(horizons, levels, ids)
 
     def quantiles(self, levels: Sequence[float], ids: Collection[object] | None = None) -> pl.DataFrame:
@@ -94,6 +102,7 @@ class HorizonEvents(EventForecaster):
         """Return the expected events of all customers by period: ``ds`` (its first tick), ``foretell``."""
         model, log = self._fitted, self.log_
         ticks, width = log.ticks_of(horizon), log.ticks_of(period)
+        say_what_is_not_known(self.calendar_effect_, log, ticks)
         starts = log.as_of + 1 + np.concatenate([[0], period_edges(ticks, width)[:-1]])
         cohort = model.outlook(log, ticks, period=width, window=ticks).cohort
         return pl.DataFrame({"ds": log.time_of(starts), "foretell": cohort})

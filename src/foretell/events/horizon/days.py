@@ -12,7 +12,9 @@ from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.contracts import Described
 from foretell.core.holidays import public_holidays
 from foretell.core.time import UNIT_SECONDS, Unit
+from foretell.data.calendar import Calendar
 from foretell.errors import DataError
+from foretell.events.calendar import CalendarEffect, DayCounts
 
 _PULL: Final = 20.0  # visits that a day of the week needs before it counts as much as the usual day
 _CLOSED: Final = 8.0  # so many visits expected, and next to none seen: closed
@@ -37,6 +39,8 @@ class DayClock:
         All visits are dated on the first of a month.
     shut : tuple of int
         Public holidays on which nobody comes, those of some years to come among them: days since 1970-01-01.
+    effect : CalendarEffect or None
+        How many more visits promotions and the like bring.
 
     Examples
     --------
@@ -50,27 +54,34 @@ class DayClock:
     months: tuple[float, ...] = (1.0,) * 12
     monthly: bool = False
     shut: tuple[int, ...] = ()
+    effect: CalendarEffect | None = None
 
     @classmethod
     def fit(
-        cls, repeats: IntArray, first: IntArray, until: int, unit: Unit = "day", country: str | None = None
+        cls,
+        repeats: IntArray,
+        first: IntArray,
+        until: int,
+        unit: Unit = "day",
+        country: str | None = None,
+        calendar: Calendar | None = None,
     ) -> DayClock:
         """Learn from the ticks of repeat visits, of customers who joined at some ticks, up to ``until``.
 
         A day of the week, a month, or all days but the first of a month on which next to nobody came, though
         many were to be expected, are closed; so are all public holidays of a country, taken together. Seasons
-        are no part of it.
+        are no part of it; what a calendar knows of the days is.
         """
         per_day = _ticks_a_day(unit)
         begin, end = int(first.min()) // per_day, until // per_day + 1
         days = np.arange(begin, end)
         joined = np.cumsum(np.bincount(first // per_day - begin, minlength=len(days)))
-        seen = np.bincount(repeats // per_day - begin, minlength=len(days)).astype(np.float64)
-        expected = joined * (seen.sum() / max(joined.sum(), 1))
+        came = np.bincount(repeats // per_day - begin, minlength=len(days)).astype(np.float64)
+        expected = joined * (came.sum() / max(joined.sum(), 1))
 
         def factors(classes: IntArray, n: int) -> tuple[FloatArray, BoolArray]:
-            came, due = (np.bincount(classes, values, minlength=n) for values in (seen, expected))
-            return (came + _PULL) / (due + _PULL), (due > _CLOSED) & (came <= _NEXT_TO_NONE * due)
+            seen, due = (np.bincount(classes, values, minlength=n) for values in (came, expected))
+            return (seen + _PULL) / (due + _PULL), (due > _CLOSED) & (seen <= _NEXT_TO_NONE * due)
 
         others_closed = factors(_is_first(days).astype(np.int64), 2)[1][0]
         if others_closed:
@@ -83,7 +94,20 @@ class DayClock:
             if factors(np.isin(days, known).astype(np.int64), 2)[1][1]:
                 shut = tuple(known.tolist())
         open_week = tuple(np.where(closed, 0.0, week).tolist())
-        return cls(unit, open_week, tuple(months.tolist()), shut=shut)
+        clock = cls(unit, open_week, tuple(months.tolist()), shut=shut)
+        before = joined - np.bincount(first // per_day - begin, minlength=len(days))
+        seen = clock.is_open(days) & (before > 0)
+        if calendar is None or not seen.any():
+            return clock
+        effect = CalendarEffect.fit(
+            calendar, DayCounts(days[seen], came[seen], before[seen].astype(np.float64))
+        )
+        if effect is None or not effect.shows:
+            return clock
+        expected = joined * effect.factor(days)
+        expected *= came.sum() / expected.sum()
+        week = np.where(closed, 0.0, factors(days % 7, 7)[0])
+        return dataclasses.replace(clock, week=tuple(week.tolist()), effect=effect)
 
     @property
     def closes(self) -> bool:
@@ -97,7 +121,16 @@ class DayClock:
     def speed(self, days: IntArray) -> FloatArray:
         """Return how much of a usual day each day since 1970-01-01 counts."""
         speed: FloatArray = self._raw(days) / self._raw(_SPAN).mean()
-        return speed
+        return speed * self.busy(days)
+
+    def busy(self, days: IntArray) -> FloatArray:
+        """Return how many times as many visits days bring by what the calendar knows of them."""
+        return np.ones(np.shape(days)) if self.effect is None else self.effect.factor(days)
+
+    def moved(self, calendar: Calendar | None) -> DayClock:
+        """Return the clock of the days of another calendar, where there is one."""
+        effect = None if self.effect is None else self.effect.moved(calendar)
+        return self if effect is self.effect else dataclasses.replace(self, effect=effect)
 
     def readings(self, start: int, ticks: npt.ArrayLike) -> FloatArray:
         """Return the days of the clock from the beginning of the tick ``start`` to the end of others."""
@@ -118,16 +151,24 @@ class DayClock:
         return np.array([*self.week, *self.months, float(self.monthly), *self.shut])
 
     @classmethod
-    def of_array(cls, numbers: npt.NDArray[np.floating], unit: str) -> DayClock:
-        """Return the clock that `to_array` described."""
+    def of_array(
+        cls, numbers: npt.NDArray[np.floating], unit: str, calendar: Described | None = None
+    ) -> DayClock:
+        """Return the clock that `to_array` described, with the effect of a calendar as JSON keeps it."""
         values = numbers.tolist()
         shut = tuple(int(day) for day in values[20:])
         tick: Unit = "hour" if unit == "hour" else "day"
-        return cls(tick, tuple(values[:7]), tuple(values[7:19]), bool(values[19]), shut)
+        effect = CalendarEffect.from_description(calendar)
+        return cls(tick, tuple(values[:7]), tuple(values[7:19]), bool(values[19]), shut, effect)
+
+    @property
+    def described_effect(self) -> Described | None:
+        """What JSON keeps of the effect of a calendar."""
+        return None if self.effect is None else self.effect.describe()
 
     def describe(self) -> dict[str, object]:
         """Return what JSON keeps of it."""
-        return {"unit": self.unit, "numbers": self.to_array().tolist()}
+        return {"unit": self.unit, "numbers": self.to_array().tolist(), "calendar": self.described_effect}
 
     @classmethod
     def from_description(cls, described: Described) -> DayClock:
@@ -135,7 +176,7 @@ class DayClock:
         numbers = np.array(described["numbers"], dtype=np.float64)
         if numbers.ndim != 1 or len(numbers) < 20 or not (numbers >= 0).all():
             raise DataError("the days on which nobody comes are of another shape than this version reads")
-        return cls.of_array(numbers, described["unit"])
+        return cls.of_array(numbers, described["unit"], described.get("calendar"))
 
     def _raw(self, days: IntArray) -> FloatArray:
         if self.monthly:

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from foretell.core import FloatArray, IntArray
 from foretell.core.ragged import flat_ranges
 from foretell.core.time import Unit
+from foretell.data.calendar import Calendar
+from foretell.data.log import EventLog
 from foretell.events.horizon.days import DayClock
 from foretell.events.horizon.rates import Curves, Histories, RateClasses
 
@@ -61,6 +63,8 @@ class Visits:
     unit : {"day", "hour"}
     holidays : str or None
         Country whose public holidays the shop may be closed on.
+    calendar : Calendar or None
+        What is known of each day.
     """
 
     owner: IntArray
@@ -68,6 +72,12 @@ class Visits:
     as_of: int
     unit: Unit = "day"
     holidays: str | None = None
+    calendar: Calendar | None = None
+
+    @classmethod
+    def of(cls, log: EventLog) -> Visits:
+        """Return the visits of a log."""
+        return cls(log.owner, log.times, log.as_of, log.unit, log.holidays, log.calendar)
 
     @functools.cached_property
     def count(self) -> IntArray:
@@ -95,14 +105,14 @@ class Visits:
         """Return what had been seen at an earlier date; customers are numbered anew."""
         kept = self.time <= as_of
         owner = np.unique(self.owner[kept], return_inverse=True)[1]
-        return Visits(owner, self.time[kept], as_of, self.unit, self.holidays)
+        return dataclasses.replace(self, owner=owner, time=self.time[kept], as_of=as_of)
 
     def take(self, customers: IntArray) -> Visits:
         """Return the visits of some customers, in their order."""
         counts = self.count[customers]
         starts = self.last_row[customers] + 1 - counts
         owner = np.repeat(np.arange(len(customers)), counts)
-        return Visits(owner, self.time[flat_ranges(starts, counts)], self.as_of, self.unit, self.holidays)
+        return dataclasses.replace(self, owner=owner, time=self.time[flat_ranges(starts, counts)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,16 +142,15 @@ class ShopSummary:
     @classmethod
     def of(cls, visits: Visits) -> ShopSummary:
         """Summarise a shop by all of its visits."""
-        clock = DayClock.fit(
-            visits.time[~visits.is_first], visits.first, visits.as_of, visits.unit, visits.holidays
-        )
+        repeats, first = visits.time[~visits.is_first], visits.first
+        clock = DayClock.fit(repeats, first, visits.as_of, visits.unit, visits.holidays, visits.calendar)
         origin = int(visits.first.min())
         at = clock.readings(origin, visits.time)
         histories = histories_of(visits, clock, origin)
         rates = RateClasses.fit(histories)
         gaps = np.diff(at, prepend=0.0)[~visits.is_first]
         log_gaps = np.log(np.maximum(gaps, 0.25)) if len(gaps) else np.full(1, np.log(30.0))
-        by_age, weeks = _ages_and_weeks(visits, origin)
+        by_age, weeks = _ages_and_weeks(visits, origin, clock)
         parts = [
             _sizes(visits, histories, origin),
             _gap_facts(visits, log_gaps),
@@ -262,19 +271,22 @@ def _gap_facts(visits: Visits, log_gaps: FloatArray) -> FloatArray:
     return np.array([within, log_gaps.std(), *(np.quantile(log_gaps, [0.05, 0.25, 0.5, 0.75, 0.95]) / 3 - 1)])
 
 
-def _ages_and_weeks(visits: Visits, origin: int) -> tuple[FloatArray, FloatArray]:
+def _ages_and_weeks(visits: Visits, origin: int, clock: DayClock) -> tuple[FloatArray, FloatArray]:
     """Return how often customers come by weeks since their first visit, and how busy each week was.
 
     Weeks are counted back from the as-of date. What a week was to bring follows from how old its customers
-    were, so that a shop whose newcomers soon leave is not taken for one that had a season.
+    were, so that a shop whose newcomers soon leave is not taken for one that had a season. Visits of a day on
+    which a calendar lets more come count as much less.
     """
     week = 7 * _ticks_a_day(visits)
     n_weeks = (visits.as_of - origin) // week + 1
     joined = n_weeks - 1 - (visits.as_of - visits.first) // week
-    came = n_weeks - 1 - (visits.as_of - visits.time[~visits.is_first]) // week
+    repeats = visits.time[~visits.is_first]
+    worth = 1.0 / clock.busy(repeats // _ticks_a_day(visits))
+    came = n_weeks - 1 - (visits.as_of - repeats) // week
     acquired = np.bincount(joined, minlength=n_weeks).astype(np.float64)
     age = came - joined[visits.owner[~visits.is_first]]
-    visits_by_age = np.bincount(age, minlength=n_weeks).astype(np.float64)
+    visits_by_age = np.bincount(age, worth, minlength=n_weeks).astype(np.float64)
     exposed = np.cumsum(acquired)[::-1]  # customers who reached each age
     bins = np.searchsorted(_AGES, np.arange(n_weeks), side="right") - 1
     n_bins = len(_AGES) - 1
@@ -282,8 +294,8 @@ def _ages_and_weeks(visits: Visits, origin: int) -> tuple[FloatArray, FloatArray
     overall = (visits_by_age.sum() + 1.0) / (exposed.sum() + 1.0)
     by_age = (visited + 5.0 * 1.0) / (seen * overall + 5.0)
     expected = np.convolve(acquired, by_age[bins] * overall)[:n_weeks]
-    repeats = np.bincount(came, minlength=n_weeks).astype(np.float64)
-    weeks = np.log((repeats + 3.0) / (expected + 3.0))
+    busy = np.bincount(came, worth, minlength=n_weeks).astype(np.float64)
+    weeks = np.log((busy + 3.0) / (expected + 3.0))
     return np.concatenate([np.log(by_age), np.log1p(seen * overall) / 8]), weeks
 
 

@@ -109,7 +109,7 @@ class HorizonForecaster(EventFormulas[Standing]):
     @property
     def visits(self) -> Visits:
         """The visits of the log."""
-        return _visits(self.log_)
+        return Visits.of(self.log_)
 
     @property
     def read_as(self) -> Described:
@@ -125,6 +125,8 @@ class HorizonForecaster(EventFormulas[Standing]):
     def attach(self, data: EventLog) -> Self:
         """Take a log to answer about, read as the model's own was; nothing is learned from it."""
         super().attach(data)
+        shop = self.shop_
+        self.shop_ = dataclasses.replace(shop, clock=shop.clock.moved(self.log_.calendar))
         return self._stand()
 
     def predict_counts(
@@ -211,7 +213,8 @@ class HorizonForecaster(EventFormulas[Standing]):
     def state(self) -> State:
         """Return the log and what was learned from it, as plain values."""
         state = super().state()
-        described = dict(state.described) | {"unit": self.shop_.clock.unit}
+        clock = self.shop_.clock
+        described = dict(state.described) | {"unit": clock.unit, "calendar": clock.described_effect}
         return dataclasses.replace(state, described=described, arrays=state.arrays | self.learned())
 
     def learned(self) -> Arrays:
@@ -230,15 +233,15 @@ class HorizonForecaster(EventFormulas[Standing]):
     def from_state(cls, state: State) -> Self:
         """Return the fitted model that `state` described."""
         model: Self = super().from_state(state)
-        model.recall(state.arrays, state.described["unit"])
+        model.recall(state.arrays, state.described["unit"], state.described.get("calendar"))
         return model if state.data is None else model._stand()
 
-    def recall(self, arrays: Mapping[str, npt.NDArray[Any]], unit: str) -> Self:
-        """Take what `learned` returned."""
+    def recall(self, arrays: Mapping[str, npt.NDArray[Any]], unit: str, calendar: Described | None) -> Self:
+        """Take what `learned` returned, and what was described of the effect of a calendar."""
         if arrays["rates"].shape != (len(MEANS), len(LOST)) or arrays["clock"].shape[0] < 20:
             raise DataError("the summary of the shop has another shape than this version of foretell reads")
         self.shop_ = ShopSummary(
-            DayClock.of_array(arrays["clock"], unit),
+            DayClock.of_array(arrays["clock"], unit, calendar),
             RateClasses(arrays["rates"]),
             arrays["facts"],
             int(arrays["scalars"][0]),
@@ -250,7 +253,7 @@ class HorizonForecaster(EventFormulas[Standing]):
         return self
 
     def _learn(self, data: EventLog) -> None:
-        self.shop_ = ShopSummary.of(_visits(data))
+        self.shop_ = ShopSummary.of(Visits.of(data))
         self.weights_ = prior()
 
     def _stand(self) -> Self:
@@ -267,7 +270,7 @@ class HorizonForecaster(EventFormulas[Standing]):
         return self._asked[1]
 
     def _standing_of(self, log: EventLog) -> Standing:
-        visits = _visits(log)
+        visits = Visits.of(log)
         # Somebody who is new stands at the end.
         visits = Visits(
             np.append(visits.owner, log.n_customers), np.append(visits.time, log.as_of), log.as_of, log.unit
@@ -329,7 +332,3 @@ def prior_counts(log: EventLog, ticks: IntArray) -> PriorCounts:
     expected = standing.curves.expected(days)
     beyond = standing.curves.variance(days[-1:])[:, 0] - expected[:, -1]
     return PriorCounts(expected, float(max(beyond.sum(), 0.0) / max((expected[:, -1] ** 2).sum(), 1e-9)))
-
-
-def _visits(log: EventLog) -> Visits:
-    return Visits(log.owner, log.times, log.as_of, log.unit, log.holidays)
