@@ -6,7 +6,7 @@ import pytest
 from benchmarks.growth import growing_shop, held
 
 import foretell as ft
-from foretell.acquisition import Newcomers, _stranger, _visits_of_newcomers, predict_shop
+from foretell.acquisition import Newcomers, _stranger, _visits_of_newcomers, predict_shop, shop_so_far
 from foretell.errors import DataError, ParameterError
 
 
@@ -78,3 +78,20 @@ def test_what_cannot_be_told_says_why(model, small_log):
 def test_a_shop_that_nobody_new_finds_gets_hardly_any(sample):
     """CDNOW's customers all came first in the first quarter: 26 a day."""
     assert Newcomers.forecast(sample, 30).daily.sum() < 0.03 * 26 * 30
+
+
+@pytest.mark.parametrize("as_of", ["2023-06-30", "2023-06-14"])
+def test_the_past_is_that_of_whole_weeks_and_months(small_log, as_of):
+    log = small_log.until(as_of)
+    for by, width in (("week", "1w"), ("month", "1mo")):
+        table = shop_so_far(log, by, mark="amount")
+        rows = log.to_polars().with_columns(pl.col("ds").cast(pl.Date))
+        starts = pl.date_range(table["ds"][0], table["ds"][-1], width, eager=True)
+        assert table["ds"].to_list() == starts.to_list()
+        for begin, end, spend in table.iter_rows():
+            inside = rows.filter(pl.col("ds").is_between(begin, end))
+            assert spend == pytest.approx(inside["amount"].sum())
+    assert shop_so_far(log)["end"][-1] == pl.Series([as_of]).str.to_date()[0]
+    assert shop_so_far(log, "month")["end"][-1].day >= 28
+    assert not len(shop_so_far(small_log.until("2022-07-05")))
+    assert not len(shop_so_far(small_log.until("2022-07-05"), "month"))

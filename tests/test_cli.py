@@ -319,6 +319,7 @@ def test_a_model_without_a_name_is_refused_with_the_names(visits):
         ("next", ".html"),
         ("activity", ".svg"),
         ("shop", ".svg"),
+        ("totals", ".svg"),
         pytest.param("tracking", ".svg", marks=pytest.mark.slow),
     ],
 )

@@ -52,7 +52,7 @@ RUN = {
     "next-group.md": 9,
     "tuning.md": 6,
     "index.md": 6,
-    "gallery.md": 25,
+    "gallery.md": 31,
     "quickstart.md": 17,
     "others.md": 37,
 }

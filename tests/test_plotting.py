@@ -14,6 +14,7 @@ import pytest
 
 import foretell as ft
 from foretell import plotting
+from foretell.acquisition import predict_shop, shop_so_far
 from foretell.datasets import load_cdnow
 from foretell.errors import DataError, ParameterError, StorageError
 from foretell.events.states import standing
@@ -361,3 +362,87 @@ def test_training_is_shown_epoch_by_epoch_for_training_and_held_out_customers():
     assert "2 networks" in chart.to_dict()["title"]["subtitle"][0]
     with pytest.raises(ParameterError, match="epochs is empty"):
         plotting.plot_training([])
+
+
+@pytest.fixture(scope="module")
+def shop(small_log, small):
+    return ft.baselines.ParetoNBD().fit(small_log, as_of=small.cutoff)
+
+
+@pytest.mark.parametrize(("by", "mark"), [("week", None), ("month", "amount")])
+def test_totals_are_drawn_as_they_were_and_as_they_are_forecast(shop, by, mark):
+    chart = plotting.plot_totals(shop, "8w", by=by, mark=mark, newcomers=True)
+    what = "visits" if mark is None else "spend"
+    table = predict_shop(shop, "8w", by, mark=mark)
+    drawn = values(chart, "total", "low", "high", "middle")
+    assert [row["total"] for row in drawn] == table[what].to_list()
+    assert [row["low"] for row in drawn] == table[f"{what}-lo-80"].to_list()
+    parts = values(chart, "who", "until")
+    assert [row["high"] for row in parts if row["who"] == "today's customers"] == table["known"].to_list()
+    upon = [row["high"] - row["low"] for row in parts if row["who"] == "customers to come"]
+    np.testing.assert_allclose(upon, table["new"])
+    past = [row["total"] for row in values(chart, "total", "middle") if "low" not in row]
+    assert past == shop_so_far(shop.log_, by, mark=mark)[what].to_list()
+    title = chart.to_dict()["title"]
+    assert title["text"].startswith("Visits per week" if mark is None else "Sum of amount per month")
+    assert "30 Jun 2023" in title["subtitle"][0]
+
+
+def test_totals_without_newcomers_are_of_todays_customers_alone(shop):
+    chart = plotting.plot_totals(shop)
+    assert {row["who"] for row in values(chart, "who")} == {"today's customers"}
+    assert len(values(chart, "who")) == 13
+
+
+def test_totals_of_groups_stand_beside_those_before(shop):
+    log = shop.log_
+    rows = values(plotting.plot_totals(shop, "60d", by="group"), "group", "before")
+    assert [row["total"] for row in rows] == sorted((row["total"] for row in rows), reverse=True)
+    late = log.times > log.as_of - 60
+    counts = {name: int((log.groups[late] == k).sum()) for k, name in enumerate(log.group_names)}
+    assert {row["group"]: row["before"] for row in rows} == counts
+    with pytest.raises(ParameterError, match="the whole shop"):
+        plotting.plot_totals(shop, by="group", newcomers=True)
+
+
+def test_the_sum_of_all_series_is_drawn():
+    rng = np.random.default_rng(0)
+    panel = ft.Panel.from_arrays({k: 9 + rng.normal(size=40) for k in "ab"})
+    model = ft.SeriesForecaster(horizon=4, model="prior").fit(panel)
+    chart = plotting.plot_totals(model)
+    sums = panel.values[:, 0].reshape(2, 40).sum(axis=0)
+    rows = [row["y"] for row in values(chart, "y", "what") if row["what"] == "actual"]
+    np.testing.assert_allclose(rows, sums[-24:])
+    expected = model.predict_totals(by="step")["foretell"]
+    assert [row["y"] for row in values(chart, "y", "what") if row["what"] == "foretell"] == expected.to_list()
+    with pytest.raises(ParameterError, match="for models of visits"):
+        plotting.plot_totals(model, mark="amount")
+
+
+def test_a_customers_spend_is_added_up_and_goes_on(shop):
+    log = shop.log_
+    place = int(log.counts.argmax())
+    customer = log.ids[place]
+    amounts = log.marks[log.offsets[place] : log.offsets[place + 1], 0]
+    chart = plotting.plot_spend(shop, customer, horizon="8w")
+    rows = values(chart, "y")
+    assert max(row["y"] for row in rows if "lo-80" not in row) == pytest.approx(amounts.sum())
+    ahead = [row for row in rows if "lo-80" in row]
+    spend = shop.predict_spend(["8w"], [80], [customer]).row(0, named=True)
+    assert len(ahead) == 9
+    assert ahead[0]["y"] == ahead[0]["hi-95"] == pytest.approx(amounts.sum())
+    assert ahead[-1]["y"] - ahead[0]["y"] == pytest.approx(spend["expected_spend_8w"])
+    assert ahead[-1]["hi-80"] - ahead[0]["y"] == pytest.approx(spend["expected_spend_8w-hi-80"])
+    with pytest.raises(ParameterError, match="no customer 'nobody'"):
+        plotting.plot_spend(shop, "nobody")
+    with pytest.raises(DataError, match="no mark 'price'"):
+        plotting.plot_spend(shop, customer, mark="price")
+
+
+def test_the_value_of_all_is_split_by_tenths_of_the_customers(shop):
+    rows = values(plotting.plot_value(shop, "26w", discount=0.2), "part", "share")
+    worth = np.sort(shop.predict_value("26w", discount=0.2)["value"].to_numpy())[::-1]
+    assert sum(row["customers"] for row in rows) == len(worth)
+    assert sum(row["share"] for row in rows) == pytest.approx(1)
+    assert rows[0]["share"] == pytest.approx(worth[: rows[0]["customers"]].sum() / worth.sum())
+    assert [row["share"] for row in rows] == sorted((row["share"] for row in rows), reverse=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import polars as pl
@@ -22,8 +22,9 @@ from foretell.errors import DataError
 from foretell.events.totals import By, count_quantile, period_ends, predict_totals, sum_quantile
 from foretell.series.forecaster import SeriesForecaster
 from foretell.spend.forecasts import rates_of
+from foretell.spend.gamma_gamma import mark_of
 
-__all__ = ["Newcomers", "predict_shop"]
+__all__ = ["Newcomers", "predict_shop", "shop_so_far"]
 
 _SPREAD: Final = 2.5631  # standard deviations that an 80 % interval is wide
 _WEEK: Final = 7  # days
@@ -103,6 +104,58 @@ def predict_shop(
         for level in levels
         for side, sign in (("lo", -1), ("hi", 1))
     )
+
+
+def shop_so_far(
+    log: EventLog, by: Literal["week", "month"] = "week", *, mark: str | None = None
+) -> pl.DataFrame:
+    """Return all visits to the shop so far, or all takings, by whole weeks or months.
+
+    Parameters
+    ----------
+    log : EventLog
+    by : {"week", "month"}
+        Weeks that end with the as-of date, or calendar months.
+    mark : str, optional
+        Mark that is an amount: what was spent in place of visits; one that is missing counts as nothing.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``ds`` and ``end``, the first and the last tick, and ``visits`` (or ``spend``): what `predict_shop`
+        goes on from.
+
+    Examples
+    --------
+    >>> import foretell as ft
+    >>> from foretell.acquisition import shop_so_far
+    >>> log = ft.read_events(ft.datasets.load_cdnow(sample=True), id="customer_id", time="date")
+    >>> shop_so_far(log.until("1997-03-31"), "month")["visits"].to_list()
+    [873.0, 1155.0, 1141.0]
+    """
+    check("by", by, OneOf(("week", "month")))
+    what, made = ("visits", np.ones(log.n_events))
+    if mark is not None:
+        what, made = "spend", np.nan_to_num(mark_of(log, mark))
+    edges = _weeks_so_far(log) if by == "week" else _months_so_far(log)
+    place = np.searchsorted(edges, log.times, side="right")
+    sums = np.bincount(place, made, len(edges) + 1).astype(np.float64)[1:-1]
+    columns = {"ds": log.time_of(edges[:-1]), "end": log.time_of(edges[1:] - 1), what: pl.Series(sums)}
+    return pl.DataFrame(columns)
+
+
+def _weeks_so_far(log: EventLog) -> IntArray:
+    """Return the first ticks of the whole weeks up to the as-of date, and of what follows."""
+    width = _WEEK * log.ticks_of("1d")
+    return log.as_of + 1 - width * np.arange((log.as_of - log.start + 1) // width, -1, -1)
+
+
+def _months_so_far(log: EventLog) -> IntArray:
+    """Return the first ticks of the whole calendar months, and of what follows."""
+    ticks = np.arange(log.start - 1, log.as_of + 2)
+    months = log.dates(ticks).astype("datetime64[M]").astype(np.int64)
+    first: IntArray = ticks[1:][np.diff(months) > 0]
+    return first
 
 
 @dataclasses.dataclass(frozen=True)

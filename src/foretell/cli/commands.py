@@ -33,7 +33,7 @@ from foretell.cli.options import (
     ModelDirectory,
     ModelOptions,
     ModelOut,
-    Picture,
+    PictureOptions,
     ReadOptions,
     RowOptions,
     SearchOptions,
@@ -490,28 +490,21 @@ def plot(
     question: Question,
     model: ModelDirectory,
     out: Annotated[Path, typer.Option(help="File that ends in .png, .svg or .html.")],
-    kind: Annotated[Picture, typer.Option(help="What to draw.")] = "next",
-    id: Annotated[  # noqa: A002
-        str | None, typer.Option("--id", help="Customer or series, for the kind next.")
-    ] = None,
-    actual: Annotated[
-        str | None, typer.Option(help="When that customer really came next, if known."), EVENTS
-    ] = None,
-    horizon: Annotated[str, typer.Option(help="How far ahead, for the kind tracking."), EVENTS] = "26w",
+    ask: PictureOptions,
 ) -> None:
-    """Draw a customer's next visit, all weekly visits, who is active, the shop, or a series' next steps."""
+    """Draw the next visit of a customer or the next steps of a series, sums of all, money, or the shop."""
     # The endings are plotting.FORMATS; altair takes a second to import, a wrong name should not.
     terminal.check_file(out, _PICTURES, "picture")
-    if kind == "reliability":
+    if ask.kind == "reliability":
         raise ParameterError(
             "--kind reliability needs a period that was held back: use foretell evaluate with --pictures"
         )
-    question.check_picture(kind, id)
+    question.check_picture(ask)
     fitted = _load(model)
     from foretell import plotting  # noqa: PLC0415
 
     with terminal.busy("drawing"):
-        plotting.save(question.picture(fitted, kind, id, actual=actual, horizon=horizon), out)
+        plotting.save(question.picture(fitted, ask), out)
     terminal.say(f"{out} written")
 
 

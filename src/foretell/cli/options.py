@@ -48,7 +48,7 @@ Duplicates = Literal["drop", "keep", "sum", "error", "mean", "last"]
 Refunds = Literal["net", "drop", "keep"]
 Strays = Literal["keep", "missing"]
 HeadName = Literal["mixture", "bins", "gap", "hazard"]
-Picture = Literal["next", "tracking", "activity", "shop", "reliability"]
+Picture = Literal["next", "totals", "spend", "value", "tracking", "activity", "shop", "reliability"]
 IfExists = Literal["append", "replace", "fail"]
 
 
@@ -403,6 +403,34 @@ class TotalsOptions:
         bool,
         typer.Option("--newcomers", help="With the customers who will come for the first time."),
         EVENTS,
+    ] = False
+
+
+@dataclasses.dataclass(frozen=True)
+class PictureOptions:
+    """What is drawn."""
+
+    kind: Annotated[Picture, typer.Option(help="What to draw.")] = "next"
+    id: Annotated[
+        str | None, typer.Option("--id", help="Customer or series, for the kinds next and spend.")
+    ] = None
+    actual: Annotated[
+        str | None, typer.Option(help="When that customer really came next, if known."), EVENTS
+    ] = None
+    horizon: Annotated[
+        str | None,
+        typer.Option(help="How far ahead, for the kinds totals, spend, value and tracking, such as 26w."),
+    ] = None
+    by: Annotated[
+        Literal["week", "month", "group"],
+        typer.Option(help="What totals are split by; of series each step is one."),
+        EVENTS,
+    ] = "week"
+    of: Annotated[
+        str | None, typer.Option("--of", help="Mark that is an amount; of totals by default visits."), EVENTS
+    ] = None
+    newcomers: Annotated[
+        bool, typer.Option("--newcomers", help="Totals with the customers to come."), EVENTS
     ] = False
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
 
 from foretell.cli import terminal
-from foretell.cli.options import Picture, ReadOptions, RowOptions, SpendOptions, TotalsOptions
+from foretell.cli.options import PictureOptions, ReadOptions, RowOptions, SpendOptions, TotalsOptions
 from foretell.errors import EmptyLogError, ParameterError, StorageError
 
 if TYPE_CHECKING:
@@ -228,23 +228,36 @@ class Events(_Question):
             "reliability": functools.partial(plotting.plot_reliability, evaluation),
         }
 
-    def check_picture(self, kind: Picture, key: str | None) -> None:
-        """Refuse a picture of one customer without the customer."""
-        if kind == "next" and key is None:
-            raise ParameterError("the kind next shows one customer: name it with --id")
+    def check_picture(self, ask: PictureOptions) -> None:
+        """Refuse a picture of one customer without the customer, and what goes with other kinds."""
+        if ask.kind in {"next", "spend"} and ask.id is None:
+            raise ParameterError(f"the kind {ask.kind} shows one customer: name it with --id")
+        if (ask.newcomers or ask.by != "week") and ask.kind != "totals":
+            raise ParameterError("--by and --newcomers go with --kind totals")
+        if ask.of is not None and ask.kind not in {"totals", "spend", "value"}:
+            raise ParameterError("--of goes with the kinds totals, spend and value")
+        if ask.newcomers and ask.by == "group":
+            raise ParameterError("--newcomers are those of the whole shop: without --by group")
 
-    def picture(
-        self, model: Model, kind: Picture, key: str | None, *, actual: str | None, horizon: str
-    ) -> Chart:
-        """Draw a customer's next visit, the weekly visits of all, who is active, or what was learned."""
+    def picture(self, model: Model, ask: PictureOptions) -> Chart:
+        """Draw one customer, all of them together, what they are worth, or what was learned."""
         from foretell import plotting  # noqa: PLC0415
 
-        log, forecaster = self.data(model), cast("EventForecaster", model)
-        if kind == "next":
-            return plotting.plot_next_event(forecaster, typed_ids(log.ids, [str(key)])[0], actual=actual)
-        if kind == "tracking":
-            return plotting.plot_tracking(forecaster, horizon=self.horizon(horizon, log))
-        return plotting.plot_shop(forecaster) if kind == "shop" else plotting.plot_activity(forecaster)
+        log, forecaster, mark = self.data(model), cast("EventForecaster", model), ask.of or "amount"
+        key = None if ask.id is None else typed_ids(log.ids, [ask.id])[0]
+        ahead = None if ask.horizon is None else self.horizon(ask.horizon, log)
+        if ask.kind == "next":
+            return plotting.plot_next_event(forecaster, key, actual=ask.actual)
+        if ask.kind == "spend":
+            return plotting.plot_spend(forecaster, key, horizon=ahead or "26w", mark=mark)
+        if ask.kind == "value":
+            return plotting.plot_value(forecaster, ahead or "1y", mark=mark)
+        if ask.kind == "totals":
+            how: dict[str, Any] = {"by": ask.by, "mark": ask.of, "newcomers": ask.newcomers}
+            return plotting.plot_totals(forecaster, ahead, **how)
+        if ask.kind == "tracking":
+            return plotting.plot_tracking(forecaster, horizon=ahead or "26w")
+        return plotting.plot_shop(forecaster) if ask.kind == "shop" else plotting.plot_activity(forecaster)
 
 
 class Series(_Question):
@@ -346,21 +359,23 @@ class Series(_Question):
             charts["forecast"] = functools.partial(plotting.plot_forecast, evaluation)
         return charts
 
-    def check_picture(self, kind: Picture, key: str | None) -> None:
+    def check_picture(self, ask: PictureOptions) -> None:
         """Refuse the pictures that visits alone have."""
-        del key
-        if kind != "next":
-            raise ParameterError(f"--kind {kind} belongs to logs of visits; of series expected --kind next")
+        if ask.kind not in {"next", "totals"}:
+            raise ParameterError(
+                f"--kind {ask.kind} belongs to logs of visits; of series expected --kind next or totals"
+            )
 
-    def picture(
-        self, model: Model, kind: Picture, key: str | None, *, actual: str | None, horizon: str
-    ) -> Chart:
-        """Draw one series with its forecast."""
+    def picture(self, model: Model, ask: PictureOptions) -> Chart:
+        """Draw one series with its forecast, or the sum of all."""
         from foretell import plotting  # noqa: PLC0415
 
-        del kind, actual, horizon
-        series = None if key is None else typed_ids(self.data(model).ids, [key])[0]
-        return plotting.plot_forecast(cast("SeriesForecaster", model), series)
+        panel, forecaster = self.data(model), cast("SeriesForecaster", model)
+        steps = None if ask.horizon is None else cast("int", self.horizon(ask.horizon, panel))
+        if ask.kind == "totals":
+            return plotting.plot_totals(forecaster, steps)
+        series = None if ask.id is None else typed_ids(panel.ids, [ask.id])[0]
+        return plotting.plot_forecast(forecaster, series, horizon=steps)
 
 
 Question: TypeAlias = Events | Series

@@ -24,6 +24,8 @@ from foretell.plotting.forecast import plot_error_by_step, plot_explanation, plo
 from foretell.plotting.gaps import plot_next_event, plot_predicted, plot_qq
 from foretell.plotting.network import plot_network, plot_training
 from foretell.plotting.shop import plot_shop
+from foretell.plotting.totals import plot_totals
+from foretell.plotting.worth import plot_spend, plot_value
 
 __all__ = [
     "FORMATS",
@@ -42,7 +44,10 @@ __all__ = [
     "plot_recalibration",
     "plot_reliability",
     "plot_shop",
+    "plot_spend",
+    "plot_totals",
     "plot_tracking",
     "plot_training",
+    "plot_value",
     "save",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import altair as alt
 import polars as pl
@@ -14,48 +14,102 @@ from foretell.plotting.charts import BLUE, GREY, INK, ORANGE, VERMILION, WIDTH, 
 _HEIGHT: Final = 240
 
 
-def plot_weeks(past: pl.DataFrame, ahead: pl.DataFrame, say: Translator, mark: str | None = None) -> Chart:
-    """Draw the visits of weeks, and those to come: of newcomers upon those of today's customers.
+def plot_periods(
+    past: pl.DataFrame,
+    ahead: pl.DataFrame,
+    say: Translator,
+    *,
+    mark: str | None = None,
+    by: Literal["week", "month"] = "week",
+) -> Chart:
+    """Draw the visits of weeks or months, and those to come: of newcomers upon those of today's customers.
 
-    Of the past ``ds`` and ``visits``; ahead ``ds``, ``known``, ``new`` (null where it cannot be told), and of
-    the sum ``visits``, ``visits-lo-80`` and ``visits-hi-80``. Of a mark it is ``spend`` in place of visits.
+    Both have ``ds``, ``end`` and ``visits``; ahead they are split into ``known`` and ``new`` (null where it
+    cannot be told), with ``visits-lo-80`` and ``visits-hi-80``. Of a mark it is ``spend`` in place of visits.
     """
+    chart = layered_periods(past, ahead, say, mark=mark, by=by)
+    return _finished(chart, period_title(say, mark=mark, by=by))
+
+
+def period_title(say: Translator, *, mark: str | None, by: Literal["week", "month"]) -> str:
+    """Return what is drawn of periods, in words."""
+    if mark is None:
+        return (
+            say("Visits per week: so far, and forecast")
+            if by == "week"
+            else say("Visits per month: so far, and forecast")
+        )
+    if by == "week":
+        return say("Sum of {mark} per week: so far, and forecast", mark=mark)
+    return say("Sum of {mark} per month: so far, and forecast", mark=mark)
+
+
+def layered_periods(
+    past: pl.DataFrame,
+    ahead: pl.DataFrame,
+    say: Translator,
+    *,
+    mark: str | None,
+    by: Literal["week", "month"],
+) -> alt.LayerChart:
+    """Draw the same without title; see `plot_periods`."""
     what = "visits" if mark is None else "spend"
-    past = past.rename({what: "total"})
-    ahead = ahead.rename({what: "total", f"{what}-lo-80": "low", f"{what}-hi-80": "high"})
-    one = say("visits") if mark is None else mark
-    named = {"known": say("today's customers"), "new": say("customers to come")}
-    parts = ahead.unpivot(list(named), index="ds", variable_name="who", value_name="count").drop_nulls()
-    parts = parts.with_columns(pl.col("who").replace(named), place=(pl.col("who") == "new").cast(pl.Int8))
-    title = say("visits per week") if mark is None else say("{mark} per week", mark=mark)
+    past = _timed(past.rename({what: "total"}))
+    ahead = _timed(ahead.rename({what: "total", f"{what}-lo-80": "low", f"{what}-hi-80": "high"}))
+    title = _unit(say, mark, by)
     axis = alt.Axis(format=",d") if mark is None else alt.Axis()
-    x = alt.X("ds:T", title=None, axis=_dates(say))
+    x = alt.X("middle:T", title=None, axis=_dates(say))
     y = alt.Y("total:Q", title=title, scale=alt.Scale(zero=True), axis=axis)
-    tips = [_day(say, say("week from")), alt.Tooltip("total:Q", format=",.0f", title=one)]
+    starts = say("week from") if by == "week" else say("month from")
+    one = say("visits") if mark is None else mark
+    tips = [_day(say, starts), alt.Tooltip("total:Q", format=",.0f", title=one)]
     bounds = [
-        alt.Tooltip(f"{name}:Q", format=",.0f", title=what)
-        for name, what in (("low", say("at least (90 % sure)")), ("high", say("at most (90 % sure)")))
+        alt.Tooltip(f"{name}:Q", format=",.0f", title=words)
+        for name, words in (("low", say("at least (90 % sure)")), ("high", say("at most (90 % sure)")))
     ]
-    scale = alt.Scale(domain=[*named.values()], range=[BLUE, ORANGE])
-    areas = alt.Chart(parts).mark_area(opacity=0.55)
-    areas = areas.encode(
-        x=x,
-        y=alt.Y("count:Q", title=title, stack=True),
-        color=alt.Color("who:N", title=None, scale=scale, legend=alt.Legend(orient="top")),
-        order="place:Q",
-    )
     base = alt.Chart(ahead)
     layers = [
-        areas,
+        _stacked(ahead, title, say),
         base.mark_rule(color=INK, strokeWidth=1.2).encode(x=x, y=alt.Y("low:Q", title=title), y2="high:Q"),
         alt.Chart(past).mark_line(color=INK, strokeWidth=1.6).encode(x=x, y=y, tooltip=tips),
-        base.mark_point(color=INK, filled=True, size=40).encode(x=x, y=y, tooltip=[*tips, *bounds]),
+        base.mark_point(color=INK, filled=True, size=40, opacity=1).encode(
+            x=x, y=y, tooltip=[*tips, *bounds]
+        ),
         _rule(ahead["ds"][:1]),
     ]
-    heading = say("Visits per week: so far, and forecast")
-    if mark is not None:
-        heading = say("Sum of {mark} per week: so far, and forecast", mark=mark)
-    return _finished(alt.layer(*layers), heading)
+    return alt.layer(*layers)
+
+
+def _timed(table: pl.DataFrame) -> pl.DataFrame:
+    """Return periods with the moment at which they are over, and their middle."""
+    tick = pl.duration(days=1) if table.schema["ds"] == pl.Date else pl.duration(hours=1)
+    starts, until = pl.col("ds").cast(pl.Datetime), (pl.col("end") + tick).cast(pl.Datetime)
+    return table.with_columns(until=until, middle=starts + (until - starts) / 2)
+
+
+def _stacked(ahead: pl.DataFrame, title: str, say: Translator) -> alt.Chart:
+    """Draw a bar for each period: what newcomers make upon what today's customers make."""
+    known = ahead.select("ds", "until", who=pl.lit(say("today's customers")), low=0.0, high="known")
+    new = ahead.select(
+        "ds", "until", who=pl.lit(say("customers to come")), low="known", high=pl.col("known") + pl.col("new")
+    )
+    parts = pl.concat([known, new]).drop_nulls("high")
+    names = parts["who"].unique(maintain_order=True).to_list()
+    scale = alt.Scale(domain=names, range=[BLUE, ORANGE][: len(names)])
+    bars = alt.Chart(parts).mark_rect(opacity=0.55, stroke="white", strokeWidth=0.7)
+    return bars.encode(
+        x="ds:T",
+        x2="until:T",
+        y=alt.Y("low:Q", title=title),
+        y2="high:Q",
+        color=alt.Color("who:N", title=None, scale=scale, legend=alt.Legend(orient="top")),
+    )
+
+
+def _unit(say: Translator, mark: str | None, by: Literal["week", "month"]) -> str:
+    if mark is None:
+        return say("visits per week") if by == "week" else say("visits per month")
+    return say("{mark} per week", mark=mark) if by == "week" else say("{mark} per month", mark=mark)
 
 
 def plot_newcomers(months: pl.DataFrame, say: Translator) -> Chart:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from foretell.series.forecaster import SeriesForecaster
 
 _HEIGHT = 320
-_LEVELS = (50, 80, 95)
+LEVELS = (50, 80, 95)
 
 
 def plot_forecast(
@@ -68,7 +68,7 @@ def plot_forecast(
     target = panel.targets[panel.target_index(target)]
     series = panel.select([panel.ids[0] if id is None else id])
     steps = model.horizon if horizon is None else horizon
-    table = model.predict(series, horizon=horizon, levels=_LEVELS)
+    table = model.predict(series, horizon=horizon, levels=LEVELS)
     last = min(series.n_rows, history or max(4 * steps, 24))
     values = series.values[-last:, panel.targets.index(target)]
     observed = pl.DataFrame({"ds": series.time_of(series.index[-last:]), "y": values})
@@ -76,7 +76,7 @@ def plot_forecast(
         truth = actual.filter(pl.col("unique_id") == series.ids[0])
         observed = pl.concat([observed, _of_target(truth, target).drop_nulls("y").select("ds", "y")])
     dated = series.grid.frequency.unit != "number"
-    chart = _fan(_of_target(table, target), model.name, observed, target, dated=dated)
+    chart = fan(_of_target(table, target), model.name, observed, target, dated=dated)
     subtitle = [f"Blue: {model.name}'s median and 50, 80, 95% intervals. Black: observed."]
     return finish(chart, f"{series.ids[0]}: the next {steps} steps", subtitle)
 
@@ -86,13 +86,13 @@ def _of_target(table: pl.DataFrame, target: str) -> pl.DataFrame:
     return table.filter(pl.col("target") == target) if "target" in table.columns else table
 
 
-def _fan(table: pl.DataFrame, name: str, observed: pl.DataFrame, target: str, *, dated: bool) -> Chart:
+def fan(table: pl.DataFrame, name: str, observed: pl.DataFrame, target: str, *, dated: bool) -> Chart:
     """Draw what was observed, and a forecast's median and intervals."""
     time = "ds:T" if dated else "ds:Q"
     x = alt.X(time, title=None, axis=alt.Axis(grid=False, labelOverlap="greedy"))
     y = alt.Y("y:Q", title=target, scale=alt.Scale(zero=False))
     layers = []
-    for level in sorted(_LEVELS, reverse=True):
+    for level in sorted(LEVELS, reverse=True):
         interval = table.select("ds", low=f"{name}-lo-{level}", high=f"{name}-hi-{level}")
         area = alt.Chart(interval).mark_area(color=PALETTE[0], opacity=0.16)
         layers.append(area.encode(x=x, y=alt.Y("low:Q", title=target), y2="high:Q"))

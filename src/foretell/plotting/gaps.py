@@ -186,7 +186,7 @@ def plot_next_event(
     needs_forecaster(model)
     if not model.answers_any_horizon:
         needs_mixture(model)
-    one = log.take([_position(log, id)])
+    one = log.take([position(log, id)])
     visits = one.times
     answer = model.predict(["30d"], [80], [id]).row(0, named=True)
     median, first, last = (
@@ -236,7 +236,8 @@ def _spelled_interval(interval: tuple[int, int], log: EventLog) -> str:
     return f"Given a return, the 80% interval runs from {spelled(first, log)} to {ends} (dark bars)."
 
 
-def _position(log: EventLog, customer: object) -> int:
+def position(log: EventLog, customer: object) -> int:
+    """Return the place of a customer in a log; refuse one whom it does not know."""
     try:
         places = np.flatnonzero(log.ids.is_in([customer]).to_numpy())
     except (TypeError, pl.exceptions.PolarsError):

@@ -9,7 +9,7 @@ from typing import Final, Protocol, cast
 import numpy as np
 import polars as pl
 
-from foretell.acquisition import predict_shop
+from foretell.acquisition import predict_shop, shop_so_far
 from foretell.baselines.statistic import EventStatistic
 from foretell.core import FloatArray, IntArray
 from foretell.data.log import EventLog
@@ -103,19 +103,13 @@ def _ahead(model: CountModel, ticks: int, by: By | None, mark: str | None) -> pl
 
 
 def weeks(model: CountModel, mark: str | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the visits of whole weeks up to the as-of date (``ds``, ``visits``), and those to come.
+    """Return the visits of whole weeks up to the as-of date, and of those to come.
 
-    The latter as `predict_shop` has them; ``new`` is null where newcomers cannot be told. With a mark both
-    hold its sums, ``spend``.
+    As `shop_so_far` and `predict_shop` have them; ``new`` is null where newcomers cannot be told. With a
+    mark both hold its sums, ``spend``.
     """
-    log, width = model.log_, _WEEK * model.log_.ticks_of("1d")
-    count = min((log.as_of - log.start + 1) // width, _PAST_WEEKS)
-    ago = (log.as_of - log.times) // width
-    recent = ago < count
-    past = np.bincount(ago[recent], _made(log, mark)[recent], count)[::-1]
-    starts = log.as_of + 1 - width * np.arange(count, 0, -1)
-    columns = {"ds": log.time_of(starts), _what(mark): pl.Series(past, dtype=pl.Float64)}
-    return pl.DataFrame(columns), _ahead(model, _WEEKS * width, "week", mark).drop("end")
+    ahead = _ahead(model, _WEEKS * _WEEK * model.log_.ticks_of("1d"), "week", mark)
+    return shop_so_far(model.log_, mark=mark).tail(_PAST_WEEKS), ahead
 
 
 def newcomers(model: CountModel) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import polars as pl
 from foretell.data.log import EventLog
 from foretell.evaluation.evaluation import html_table
 from foretell.i18n import Translator
-from foretell.plotting.expectations import plot_earlier, plot_newcomers, plot_weeks
+from foretell.plotting.expectations import plot_earlier, plot_newcomers, plot_periods
 from foretell.report import outlook
 from foretell.report.outlook import Expectation, ShopModel
 from foretell.report.pages import live_picture, note, page
@@ -134,14 +134,14 @@ def _weeks(past: pl.DataFrame, ahead: pl.DataFrame, say: Translator) -> str:
         "Black: the visits of each week so far. Coloured: those to expect; the lines hold four weeks out of "
         "five."
     )
-    return live_picture(plot_weeks(past, ahead, say), "weeks", caption)
+    return live_picture(plot_periods(past, ahead, say), "weeks", caption)
 
 
 def _worth(model: ShopModel, mark: str, say: Translator) -> list[str]:
     """Return what the visits to come are worth."""
     expected = outlook.expectations(model, mark)
     sentences = "".join(f"<p>{html.escape(expectation_in_words(one, say))}</p>" for one in expected)
-    chart = plot_weeks(*outlook.weeks(model, mark), say, mark)
+    chart = plot_periods(*outlook.weeks(model, mark), say, mark=mark)
     caption = say(
         "Black: the sum of each week so far. Coloured: what to expect; the lines hold four weeks out of five."
     )

@@ -18,7 +18,7 @@ from foretell import plotting
 from foretell.data.tables import typed_ids
 from foretell.errors import ForetellError
 from foretell.i18n import Translator
-from foretell.plotting.expectations import plot_weeks
+from foretell.plotting.expectations import plot_periods
 from foretell.report import outlook
 from foretell.report.shop import expectation_in_words, rounded, shop_html
 from foretell.serve import answers
@@ -76,8 +76,8 @@ def _weeks(model: EventForecaster, mark: str | None, say: Translator) -> Weeks:
             "five."
         )
     sentences = [expectation_in_words(one, say) for one in outlook.expectations(model, mark)]
-    drawn = picture(plot_weeks(past, ahead, say, mark), say, title, about)
-    return Weeks(sentences, drawn, ahead.drop("newcomers", "known", "new"))
+    drawn = picture(plot_periods(past, ahead, say, mark=mark), say, title, about)
+    return Weeks(sentences, drawn, ahead.drop("end", "newcomers", "known", "new"))
 
 
 def shop(loaded: Loaded, say: Translator) -> dict[str, Any]:
