@@ -66,7 +66,7 @@ def test_factors_are_one_on_average_over_the_days_seen(effect):
     assert effect.factor(START + np.arange(N)).mean() == pytest.approx(1.0, abs=1e-4)
 
 
-def test_factors_agree_with_a_plain_sum_over_codes_and_the_week_before(effect):
+def test_factors_agree_with_a_plain_sum_over_codes_and_the_weeks_before(effect):
     values, names = effect.calendar.columns, effect.calendar.columns.names
     codes = effect.code.encode(values)
     width = codes.shape[1]
@@ -75,11 +75,11 @@ def test_factors_agree_with_a_plain_sum_over_codes_and_the_week_before(effect):
         for k in range(len(names)):
             mine = effect.column_of[:width] == k
             log_factor += codes[place, mine] @ effect.weights[:width][mine]
-            before = codes[max(place - 7, 0) : place, mine]
-            after = (
-                before.mean(axis=0) @ effect.weights[width:][mine] if place else effect.usual[len(names) + k]
-            )
-            log_factor += after
+            for time, (near, far) in enumerate([(0, 7), (7, 14)], start=1):
+                before = codes[max(place - far, 0) : max(place - near, 0), mine]
+                weights = effect.weights[time * width : (time + 1) * width][mine]
+                usual = effect.usual[time * len(names) + k]
+                log_factor += before.mean(axis=0) @ weights if len(before) else usual
         assert effect.factor(np.array([START + place]))[0] == pytest.approx(np.exp(log_factor))
 
 
@@ -107,7 +107,7 @@ def test_days_and_weeks_that_differ_by_themselves_are_no_effect(columns):
 
 
 def test_unknown_days_are_average_days_and_values_beyond_the_seen_ones_the_nearest(effect, columns):
-    after = START + N + MORE + 10
+    after = START + N + MORE + 20
     assert effect.factor(np.array([after, START - 1])).tolist() == [1.0, 1.0]
     assert effect.unknown(np.array([after, START + N])).tolist() == [True, False]
     dear = columns | {"price": np.full(N + MORE, 50.0), "promotion": np.zeros(N + MORE)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import weakref
 from typing import Final, NamedTuple
 
@@ -19,11 +20,12 @@ from foretell.data.state import calendar_from_state, calendar_state, refuse
 from foretell.errors import CovariateWarning
 from foretell.events.intensity import TICKS_PER_DAY, Design, Learned, Weights, poisson_map
 
-_AFTER: Final = 7  # days after one that may still show it: who came early does not come later
+_AFTER: Final = (7, 14)  # days up to which a day may still show: who came early does not come later
 _WIDEST: Final = 1.0  # standard deviation of a log factor, by standard deviation of a column's numbers
 _LARGEST: Final = 3.0  # a log factor, at most
 _LEAST: Final = 0.005  # factors that spread less are none
 _LEAST_DAYS, _LEAST_VISITS = 21, 50
+_TIMES: Final = 1 + len(_AFTER)  # on the day, and after it
 _WEEK: Final = 7
 _ROUNDS: Final = 2
 
@@ -84,22 +86,22 @@ class DayCode:
 class CalendarEffect:
     """Factors of days by what a calendar knows of them, 1 on average over the days that were seen.
 
-    A column acts on its day and, by its mean over the week before, on the days after. Numbers beyond those
-    that were seen count as the nearest seen; what is not known, and words never seen, count as the average of
-    what was seen.
+    A column acts on its day and, by its means over the last week and the one before, on the days after.
+    Numbers beyond those that were seen count as the nearest seen; what is not known, and words never seen,
+    count as the average of what was seen.
 
     Attributes
     ----------
     calendar : Calendar
         With the words that were seen.
     code : DayCode
-    weights : array, shape (2 n_codes,)
-        Log factors of the codes: on the day, and after it.
-    covariance : array, shape (2 n_codes, 2 n_codes)
-    usual : array, shape (2 n_columns,)
-        Log factors that count where a column is not known: on the day, and after it. Their sum is that of an
-        average day, and counts as 0.
-    pull : array, shape (2 n_codes,)
+    weights : array, shape (3 n_codes,)
+        Log factors of the codes: on the day, in the week after it, in the next one.
+    covariance : array, shape (3 n_codes, 3 n_codes)
+    usual : array, shape (3 n_columns,)
+        Log factors that count where a column is not known, at the same times. Their sum is that of an average
+        day, and counts as 0.
+    pull : array, shape (3 n_codes,)
         How that of an average day changes with each weight.
     spread : float
         Standard deviation of the mean factors of the weeks that were seen.
@@ -126,9 +128,9 @@ class CalendarEffect:
         known = dataclasses.replace(calendar.columns, values=calendar.at(seen.days))
         calendar = calendar.with_words(seen_only(known)[0].categories)
         code = DayCode.fit(dataclasses.replace(calendar.columns, values=calendar.at(seen.days)))
-        width = 2 * len(code.centre)
+        width = _TIMES * len(code.centre)
         zero = np.zeros(width)
-        usual = np.zeros(2 * len(calendar.columns.names))
+        usual = np.zeros(_TIMES * len(calendar.columns.names))
         blank = cls(calendar, code, zero, np.zeros((width, width)), usual, zero, 0.0)
         weights, covariance = _regression(seen, np.nan_to_num(blank.features(seen.days)), blank.column_of)
         return dataclasses.replace(blank, weights=weights, covariance=covariance).centred(seen.days)
@@ -137,8 +139,7 @@ class CalendarEffect:
         """Return the same effect, with factors that are 1 on average over some days."""
         parts = self._parts(days)
         given = ~np.isnan(parts)
-        usual = np.log(np.where(given, np.exp(parts), 0.0).sum(axis=0) / np.maximum(given.sum(axis=0), 1))
-        usual = np.where(given.any(axis=0), usual, 0.0)
+        usual = np.log(np.where(given, np.exp(parts), 1.0).sum(axis=0) / len(parts))
         log_factors = np.where(given, parts, usual).sum(axis=1)
         usual += (np.log(np.exp(log_factors).mean()) - usual.sum()) / len(usual)
         factors = np.exp(log_factors - usual.sum())
@@ -167,7 +168,7 @@ class CalendarEffect:
 
     def unknown(self, days: IntArray) -> BoolArray:
         """Return on which days a column is not known whose days differ."""
-        n = len(self.usual) // 2  # what is not known of the days before says little
+        n = len(self.calendar.columns.names)  # what is not known of the days before says little
         width = len(self.code.scale)
         reach = np.abs(self.weights[:width]) * (self.code.high - self.code.low) / self.code.scale
         differ = np.bincount(self.column_of[:width], reach > _LEAST, n) > 0
@@ -207,16 +208,19 @@ class CalendarEffect:
         """To which column each weight belongs; those of the days after come as columns of their own."""
         names = self.calendar.columns.names
         columns = np.array([names.index(name) for name in _code_names(self.calendar.columns)], dtype=np.int64)
-        return np.concatenate([columns, columns + len(names)])
+        return np.concatenate([columns + k * len(names) for k in range(_TIMES)])
 
     @functools.cached_property
     def _features(self) -> FloatArray:
         coded = self.code.encode(self.calendar.columns)
-        coded = np.pad(coded, ((0, _AFTER), (0, 0)), constant_values=np.nan)
+        coded = np.pad(coded, ((0, _AFTER[-1]), (0, 0)), constant_values=np.nan)
         given = ~np.isnan(coded)
-        sums, counts = (_before(part) for part in (np.where(given, coded, 0.0), given.astype(np.float64)))
-        after = np.where(counts > 0, sums / np.maximum(counts, 1.0), np.nan)
-        return np.concatenate([coded, after], axis=1)
+        known = np.where(given, coded, 0.0), given.astype(np.float64)
+        features = [coded]
+        for begin, end in itertools.pairwise((0, *_AFTER)):
+            sums, counts = (_before(part, begin, end) for part in known)
+            features.append(np.where(counts > 0, sums / np.maximum(counts, 1.0), np.nan))
+        return np.concatenate(features, axis=1)
 
     @functools.cached_property
     def _factors(self) -> FloatArray:
@@ -251,8 +255,9 @@ class CalendarEffect:
         )
         spread = float(described["spread"])
         n = len(_code_names(calendar.columns))
-        shapes = {"weights": (2 * n,), "covariance": (2 * n, 2 * n), "pull": (2 * n,)}
-        shapes["usual"] = (2 * len(calendar.columns.names),)
+        width = _TIMES * n
+        shapes = {"weights": (width,), "covariance": (width, width), "pull": (width,)}
+        shapes["usual"] = (_TIMES * len(calendar.columns.names),)
         numbers = [*parts.values(), *vars(code).values(), np.array(spread)]
         faults = {
             "another shape": any(parts[name].shape != shape for name, shape in shapes.items())
@@ -321,10 +326,11 @@ def _dispersion(seen: DayCounts, expected: FloatArray, n_weights: int) -> float:
     return found
 
 
-def _before(values: FloatArray) -> FloatArray:
-    """Return the sums over the days before each."""
-    total = np.cumsum(np.pad(values, ((_AFTER + 1, 0), (0, 0))), axis=0)
-    sums: FloatArray = total[_AFTER:-1] - total[: -_AFTER - 1]
+def _before(values: FloatArray, begin: int, end: int) -> FloatArray:
+    """Return the sums over the days before each, those that lie between two distances."""
+    total = np.cumsum(np.pad(values, ((end + 1, 0), (0, 0))), axis=0)
+    n = len(values)
+    sums: FloatArray = total[end - begin : end - begin + n] - total[:n]
     return sums
 
 
