@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from typing import Any
 
 import jax.numpy as jnp
@@ -100,6 +101,17 @@ class TestCustomers:
         once = log.ids[int(np.argmin(log.counts))]
         assert "There was one visit so far" in str(ft.explain(small_model, once))
 
+    def test_the_words_are_chinese_where_they_are_asked_for_in_chinese(
+        self, small_model: ft.EventForecaster
+    ) -> None:
+        log = small_model.log_
+        for rank in (int(np.argmax(log.counts)), int(np.argmin(log.counts))):
+            result = ft.explain(small_model, log.ids[rank], language="zh")
+            said = " ".join(
+                [*result.words, result.quantity, *(f"{what} {value}" for what, value, _ in result.parts)]
+            )
+            assert set(re.findall(r"[A-Za-z]{2,}", said)) <= {"amount"}
+
     def test_busy_months_are_told(self, small_model: ft.EventForecaster) -> None:
         year = np.ones(53)
         year[26:31] = 1.4  # July follows the cut-off
@@ -126,6 +138,13 @@ class TestCustomers:
 
 
 class TestSeries:
+    def test_the_words_are_chinese_where_they_are_asked_for_in_chinese(
+        self, series_model: ft.SeriesForecaster
+    ) -> None:
+        result = ft.explain(series_model, "s0", language="zh")
+        said = " ".join([*result.words, result.quantity, *(value for _, value, _ in result.parts)])
+        assert set(re.findall(r"[A-Za-z]{2,}", said)) <= {"promo"}
+
     @pytest.mark.parametrize("name", ["s0", "s3"])
     def test_the_parts_add_up_to_the_forecast(self, series_model: ft.SeriesForecaster, name: str) -> None:
         result = ft.explain(series_model, name)

@@ -1,6 +1,7 @@
 """The page, clicked through in a real browser: from a dropped file to forecasts, in both languages."""
 
 import contextlib
+import dataclasses
 import html
 import json
 import re
@@ -9,10 +10,12 @@ import threading
 import time
 from importlib import resources
 
+import numpy as np
 import pytest
 import uvicorn
 
 import foretell as ft
+from foretell.evaluation import judge
 from foretell.i18n import Translator, catalogue
 from foretell.report.shop import rounded
 from foretell.serve.app import make_app
@@ -51,8 +54,11 @@ def compared(service):
     """Leave a comparison that is done."""
     job = service.jobs.add("compare", "shop", {"model": "shop"}, most=1)
     rows = [["foretell", 1.5, None], ["mean gap", 2.5, 0.1]]
-    result = {"verdict": "It is worth it.", "headline": "30 days", "columns": ["model", "rmse", "bias"]}
-    service.store.keep_result(job.key, result | {"rows": rows})
+    headline = "2,357 customers seen by 1997-06-30, forecast to 1997-09-30: 1,000 events"
+    verdict = judge({"foretell": np.ones(9), "mean gap": np.arange(2.0, 11)}, ["foretell"], root=False)
+    result = {"verdict": str(verdict), "judged": dataclasses.asdict(verdict), "headline": headline}
+    result |= {"columns": ["model", "rmse", "bias"], "rows": rows}
+    service.store.keep_result(job.key, result)
     service.jobs.take()
     service.jobs.finish(job.key, "done")
 
@@ -186,6 +192,12 @@ def test_series_on_a_small_dark_screen_in_chinese(address, chromium):
         for path in ("shop", "shop/shop", "shop/shortlist", "shop/customer", "shop/customer?id=18"):
             tab.goto(f"{address}/page/models/{path}")
             check(tab)
+        tab.get_by_text("截至 1997 年 9 月 30 日").wait_for()
+        tab.goto(f"{address}/page")
+        tab.get_by_role("link", name="比较 shop").click()
+        tab.get_by_text("网络比顾客自身的平均间隔好 83%").wait_for()
+        tab.get_by_text("截至 1997-06-30 的 2,357 位顾客").wait_for()
+        tab.goto(f"{address}/page/models/shop/customer?id=18")
         tab.get_by_role("button", name="English").click()
         tab.get_by_role("heading", name="Customer 18: when is the next visit?").wait_for()
 
@@ -195,11 +207,24 @@ def test_pages_of_words_alone_can_be_used_by_everybody(address, chromium):
     with opened(chromium) as tab:
         tab.goto(f"{address}/page")
         tab.get_by_role("link", name="compare shop").click()
-        tab.get_by_text("It is worth it.").wait_for()
+        tab.get_by_text("The network is 83 % better than the customers' own mean gap").wait_for()
         check(tab)
         for path in ("enter", "models/shop/why?id=18", "models/shop/customer?id=1800000"):
             tab.goto(f"{address}/page/{path}")
             check(tab)
+
+
+def test_what_is_shown_of_the_whole_is_made_once_in_each_language(client, app, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        "foretell.serve.views.shop", lambda loaded, say: made.append(say.language) or {"pictures": []}
+    )
+    app._app._service.shelf.get("shop").shown.clear()
+    for language in ("en", "zh", "en"):
+        answer = client.get("/page/models/shop/shop", headers={"accept-language": language})
+        assert f'lang="{language}"' in answer.text
+    assert made == ["en", "zh"]
+    app._app._service.shelf.get("shop").shown.clear()
 
 
 def test_customers_are_found_by_a_part_of_their_names(client, shop):
@@ -301,6 +326,31 @@ def test_what_a_form_lacks_is_said_in_words(client, field, value, words):
     answer = client.post(f"{answer.url.path}/fit", data={**form, field: value})
     assert answer.status_code == 409
     assert words in answer.text
+
+
+ENGLISH = re.compile(r"[A-Za-z]{3,}(?: [A-Za-z]{2,}){2,}")
+
+
+def test_what_goes_wrong_is_said_in_chinese_too(client):
+    client.cookies.set("foretell-language", "zh")
+    try:
+        source = client.post("/page/sources", files={"file": ("stores.csv", b"a,day,y\n1,2024-01-01,2\n")})
+        form = {"kind": "series", "id": "a", "time": "day", "target": "y", "model": "new", "horizon": "7"}
+        fit, answers = f"{source.url.path}/fit", []
+        for field, value in (("horizon", ""), ("model", "Shop!"), ("model", "shop")):
+            answers.append(client.post(fit, data={**form, field: value}))
+        paths = ("nobody", "shop/customer?id=x", "shop/series", "shop/customer?id=4&visit=1997-01-01")
+        answers += [client.get(f"/page/models/{path}") for path in paths]
+        for name, content in (("visits", b"a"), ("visits.csv", b"")):
+            answers.append(client.post("/page/sources", files={"file": (name, content)}))
+        answers.append(client.post("/page/databases", data={"url": "no url", "table": "visits"}))
+        for answer in answers:
+            assert answer.status_code in {404, 409}
+            message = html.unescape(re.search(r'role="alert">(.*?)</p>', answer.text)[1])
+            assert not ENGLISH.search(message), message
+            assert re.search(r"[\u4e00-\u9fff]", message), message
+    finally:
+        client.cookies.clear()
 
 
 def test_names_that_are_tags_are_shown_as_they_are(client):

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.core import FloatArray
+from foretell.i18n import Translator
 
 _RESAMPLES, _GROUPS, _SEED = 1_000, 1_000, 20_240
 # With fewer customers or series, parts of their time are resampled instead.
@@ -52,6 +53,48 @@ class Verdict:
 
     def __str__(self) -> str:
         return self.sentence if self.command is None else f"{self.sentence}: {self.command}"
+
+    def in_words(self, say: Translator) -> str:
+        """Return the sentence in another language."""
+        if self.use is None or self.rival is None:
+            return say(self.sentence)
+        rule = say(_SPOKEN[self.rival]) if self.rival in _SPOKEN else self.rival
+        if self.gain_pct is None:
+            return say("{rule} makes no error at all: use that", rule=rule)
+        return self._compared(rule, self.gain_pct, say)
+
+    def _compared(self, rule: str, gain: float, say: Translator) -> str:
+        low, high = self.low_pct, self.high_pct
+        if low is None or high is None:
+            much = {"gain": abs(gain), "rule": rule}
+            if gain > 0:
+                return say(
+                    "the network is {gain:.0f} % better than {rule}, on too few to say how sure that is: use "
+                    "{rule}",
+                    **much,
+                )
+            return say(
+                "the network is {gain:.0f} % worse than {rule}, on too few to say how sure that is: use "
+                "{rule}",
+                **much,
+            )
+        if low > 0:
+            return say(
+                "the network is {gain:.0f} % better than {rule} (95 % interval {low:.0f} to {high:.0f} %): "
+                "use it",
+                gain=gain, rule=rule, low=low, high=high,
+            )  # fmt: skip
+        if high < 0:
+            return say(
+                "the network is {gain:.0f} % worse than {rule} (95 % interval {low:.0f} to {high:.0f} %): "
+                "use that",
+                gain=-gain, rule=rule, low=-high, high=-low,
+            )  # fmt: skip
+        return say(
+            "the network is no better than {rule} (95 % interval {low:.0f} % worse to {high:.0f} % better): "
+            "use that",
+            rule=rule, low=-low, high=high,
+        )  # fmt: skip
 
 
 def judge(losses: Mapping[str, npt.ArrayLike], ours: Collection[str], *, root: bool) -> Verdict:
@@ -124,20 +167,7 @@ def _interval(pair: FloatArray, *, root: bool) -> tuple[float, float] | None:
 
 
 def _sentence(own: str, rival: str, gain: float, interval: tuple[float, float] | None) -> Verdict:
-    spoken = _SPOKEN.get(rival, rival)
     low, high = interval or (None, None)
-    if not np.isfinite(gain):
-        return Verdict(f"{spoken} makes no error at all: use that", rival, rival)
-    figures = (rival, round(gain, 2), low, high)
-    if low is None or high is None:
-        word = "better" if gain > 0 else "worse"
-        text = f"the network is {abs(gain):.0f} % {word} than {spoken}, on too few to say how sure that is"
-        return Verdict(f"{text}: use {spoken}", rival, *figures)
-    if low > 0:
-        text = f"the network is {gain:.0f} % better than {spoken} (95 % interval {low:.0f} to {high:.0f} %)"
-        return Verdict(f"{text}: use it", own, *figures)
-    if high < 0:
-        text = f"the network is {-gain:.0f} % worse than {spoken} (95 % interval {-high:.0f} to {-low:.0f} %)"
-        return Verdict(f"{text}: use that", rival, *figures)
-    between = f"95 % interval {-low:.0f} % worse to {high:.0f} % better"
-    return Verdict(f"the network is no better than {spoken} ({between}): use that", rival, *figures)
+    figures = (rival, round(gain, 2), low, high) if np.isfinite(gain) else (rival,)
+    verdict = Verdict("", own if low is not None and low > 0 else rival, *figures)
+    return dataclasses.replace(verdict, sentence=verdict.in_words(Translator()))

@@ -14,6 +14,7 @@ from foretell.errors import DataError, ParameterError
 from foretell.explanations.customers import explain_customer, silent_customers
 from foretell.explanations.explanation import Explanation
 from foretell.explanations.series import explain_series, unexpected_values
+from foretell.i18n import Language, Translator
 
 if TYPE_CHECKING:
     from foretell.core.contracts import Kind
@@ -29,6 +30,7 @@ def explain(
     *,
     horizon: str | int = "30d",
     target: str | None = None,
+    language: Language = "en",
 ) -> Explanation:
     """Say what moved the forecast of one customer or series away from the classical forecast.
 
@@ -47,6 +49,8 @@ def explain(
         Of visits.
     target : str, optional
         Of series; by default the first.
+    language : {"en", "zh"}
+        Of the words.
 
     Returns
     -------
@@ -68,7 +72,8 @@ def explain(
     >>> ft.explain(model, "a").quantity
     'mean y of the next 6 steps'
     """
-    return _EXPLAIN[_kind_of(model, "explain")](model, id, horizon=horizon, target=target)
+    say = Translator(language)
+    return _EXPLAIN[_kind_of(model, "explain")](model, id, horizon=horizon, target=target, say=say)
 
 
 def anomalies(

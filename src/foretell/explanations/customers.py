@@ -18,6 +18,7 @@ from foretell.events.heads.mixture import Anchor, GapNetwork, anchored
 from foretell.events.history import histories, on_device, origins, standardised
 from foretell.events.states import GapModel, encode, log_features, standing
 from foretell.explanations.explanation import Explanation, Part, integrated_gradients, what_moves_it
+from foretell.i18n import Translator
 from foretell.nn import mixture as mix
 from foretell.nn.backend import jitted
 
@@ -38,7 +39,7 @@ _LEAST, _BUSIER = 0.005, 0.1
 
 
 def explain_customer(
-    model: EventForecaster, key: object, *, horizon: str | int, target: str | None
+    model: EventForecaster, key: object, *, horizon: str | int, target: str | None, say: Translator
 ) -> Explanation:
     """Explain the chance that a customer comes within the horizon; see `foretell.explain`."""
     del target  # of series
@@ -72,12 +73,12 @@ def explain_customer(
         on_device(state),
         on_device([elapsed, elapsed + ticks, elapsed + ticks * season]),
     )
-    shared = ("all customers alike", "the average history", float(common - anchor))
-    pieces = _pieces(np.asarray(contributions, dtype=np.float64)[: len(features)], customer)
-    busy = ("season ahead", f"{season:.2f} times as busy as usual", float(final - own))
-    parts = (shared, *pieces, busy)
-    words = _words(customer, fitted, ticks, str(horizon), float(anchor), float(final), parts)
-    quantity = f"chance of an event within {_spelled(horizon, log)}"
+    shared = (say("all customers alike"), say("the average history"), float(common - anchor))
+    pieces = _pieces(np.asarray(contributions, dtype=np.float64)[: len(features)], customer, say)
+    busy = say("{season:.2f} times as busy as usual", season=season)
+    parts = (shared, *pieces, (say("season ahead"), busy, float(final - own)))
+    words = _words(customer, fitted, ticks, (float(anchor), float(final)), parts, say)
+    quantity = say("chance of an event within {time}", time=_spelled(ticks, log, say))
     return Explanation(key, quantity, float(anchor), float(final), parts, words, share=True)
 
 
@@ -121,7 +122,7 @@ def _attribute(
     return contributions, *chances, chance(jax.vmap(of_anchor)(members), readings[1])
 
 
-def _pieces(contributions: FloatArray, customer: EventLog) -> list[Part]:
+def _pieces(contributions: FloatArray, customer: EventLog, say: Translator) -> list[Part]:
     """Return the contributions by what a reader knows, with their values in words."""
     per_day = 24 if customer.unit == "hour" else 1
     gaps = np.diff(customer.times) / per_day
@@ -130,27 +131,32 @@ def _pieces(contributions: FloatArray, customer: EventLog) -> list[Part]:
     by_gap = contributions[:, list(_GAP)].sum(axis=1)
     pieces: list[Part] = []
     if n > 1:
-        pieces.append(("last gap", _days(gaps[-1]), by_gap[-1]))
+        pieces.append((say("last gap"), _days(gaps[-1], say), by_gap[-1]))
     if n > 2:
-        pieces.append(("gap before it", _days(gaps[-2]), by_gap[-2]))
-    earlier = f"{n - 3} of them, {_days(gaps[:-2].mean())} on average" if n > 3 else "none"
-    pieces.append(("earlier gaps", earlier, by_gap[: max(n - 2, 1)].sum()))
-    mean = _days(gaps.mean()) if n > 1 else "one visit only"
-    pieces.append(("mean gap", mean, contributions[:, list(_MEAN_GAP)].sum()))
-    span = "the first" if n == 1 else f"{n:,} in {_days((customer.times[-1] - customer.times[0]) / per_day)}"
-    pieces.append(("visits so far", span, contributions[:, list(_SO_FAR)].sum()))
-    day = int((customer.times[-1] // per_day + 3) % 7)
-    pieces.append(
-        ("day of the week", f"last one on {_WEEKDAYS[day][:-1]}", contributions[:, list(_WEEKDAY)].sum())
-    )
+        pieces.append((say("gap before it"), _days(gaps[-2], say), by_gap[-2]))
+    earlier = say("none")
+    if n > 3:
+        mean_of_them = _days(gaps[:-2].mean(), say)
+        earlier = say("{count} of them, {days} on average", count=n - 3, days=mean_of_them)
+    pieces.append((say("earlier gaps"), earlier, by_gap[: max(n - 2, 1)].sum()))
+    mean = _days(gaps.mean(), say) if n > 1 else say("one visit only")
+    pieces.append((say("mean gap"), mean, contributions[:, list(_MEAN_GAP)].sum()))
+    days = _days((customer.times[-1] - customer.times[0]) / per_day, say)
+    span = say("the first") if n == 1 else say("{count:,} in {days}", count=n, days=days)
+    pieces.append((say("visits so far"), span, contributions[:, list(_SO_FAR)].sum()))
+    day = say(_WEEKDAYS[int((customer.times[-1] // per_day + 3) % 7)].removesuffix("s"))
+    last = say("last one on {weekday}", weekday=day)
+    pieces.append((say("day of the week"), last, contributions[:, list(_WEEKDAY)].sum()))
     if hourly:
-        hour = f"last one at {customer.times[-1] % 24:02d}:00"
-        pieces.append(("hour of the day", hour, contributions[:, list(_HOUR)].sum()))
+        hour = say("last one at {hour:02d}:00", hour=int(customer.times[-1] % 24))
+        pieces.append((say("hour of the day"), hour, contributions[:, list(_HOUR)].sum()))
     first, n_marks = 16 if hourly else 12, len(customer.mark_names)
     for k, name in enumerate(customer.mark_names):
         columns = [first + k, first + n_marks + k]
         marks = customer.marks[~np.isnan(customer.marks[:, k]), k]
-        said = f"last {marks[-1]:,.4g}, mean {marks.mean():,.4g}" if len(marks) else "not known"
+        said = say("not known")
+        if len(marks):
+            said = say("last {last:,.4g}, mean {mean:,.4g}", last=marks[-1], mean=marks.mean())
         pieces.append((name, said, contributions[:, columns].sum()))
     return [(what, value, float(moved)) for what, value, moved in pieces]
 
@@ -159,35 +165,48 @@ def _words(
     customer: EventLog,
     fitted: GapModel,
     ticks: int,
-    horizon: str,
-    anchor: float,
-    chance: float,
+    chances: tuple[float, float],
     parts: tuple[Part, ...],
+    say: Translator,
 ) -> tuple[str, ...]:
     """Say it as one would to a shop-keeper."""
-    within = _spelled(horizon, customer)
-    likely = f"The chance of a visit within {within} is {chance:.0%}"
-    words = [f"{likely}; the bare counts of visits and days say {anchor:.0%}."]
+    words = [
+        say(
+            "The chance of a visit within {time} is {chance:.0%}; the bare counts of visits and days say "
+            "{anchor:.0%}.",
+            time=_spelled(ticks, customer, say), chance=chances[1], anchor=chances[0],
+        )
+    ]  # fmt: skip
     per_day = 24 if customer.unit == "hour" else 1
     days = (customer.as_of - int(customer.times[-1])) / per_day
     if len(customer.times) > 1:
         usual = float(np.diff(customer.times).mean()) / per_day
-        ratio = days / max(usual, 1e-9)
-        words.append(f"The last visit is {_days(days)} ago: {ratio:.1f} of the usual gaps of {_days(usual)}.")
+        words.append(
+            say(
+                "The last visit is {days} ago: {ratio:.1f} of the usual gaps of {usual}.",
+                days=_days(days, say), ratio=days / max(usual, 1e-9), usual=_days(usual, say),
+            )
+        )  # fmt: skip
     else:
-        words.append(f"There was one visit so far, {_days(days)} ago.")
+        words.append(say("There was one visit so far, {days} ago.", days=_days(days, say)))
     weekday = np.bincount((customer.times // per_day + 3) % 7, minlength=7)
     if len(customer.times) >= 4 and weekday.max() * 2 >= len(customer.times):
         top = int(weekday.argmax())
-        words.append(f"Comes mostly on {_WEEKDAYS[top]} ({weekday[top]} of {len(customer.times)} visits).")
-    words += _season_words(customer, fitted, ticks)
-    words += what_moves_it(
-        parts, _LEAST, lambda what, value, by: f"{what} ({value}) by {by * 100:.0f} points"
-    )
-    return tuple(words)
+        words.append(
+            say(
+                "Comes mostly on {weekdays} ({times} of {visits} visits).",
+                weekdays=say(_WEEKDAYS[top]), times=weekday[top], visits=len(customer.times),
+            )
+        )  # fmt: skip
+    words += _season_words(customer, fitted, ticks, say)
+
+    def spelled(what: str, value: str, by: float) -> str:
+        return say("{what} ({value}) by {points:.0f} points", what=what, value=value, points=100 * by)
+
+    return (*words, *what_moves_it(parts, _LEAST, spelled, say))
 
 
-def _season_words(customer: EventLog, fitted: GapModel, ticks: int) -> list[str]:
+def _season_words(customer: EventLog, fitted: GapModel, ticks: int, say: Translator) -> list[str]:
     """Say how busy the month in the middle of the horizon is."""
     if len(set(fitted.clock.year)) == 1:
         return []
@@ -198,25 +217,27 @@ def _season_words(customer: EventLog, fitted: GapModel, ticks: int) -> list[str]
     busy = float(fitted.clock.speed(np.arange(begin, end)).mean())
     if abs(busy - 1.0) < _BUSIER:
         return []
-    return [f"{_MONTHS[int(month.astype(int)) % 12]} is {busy:.1f} times as busy as the average month."]
+    name = say(_MONTHS[int(month.astype(int)) % 12])
+    return [say("{month} is {busy:.1f} times as busy as the average month.", month=name, busy=busy)]
 
 
-def _days(count: float) -> str:
-    return "1 day" if round(count) == 1 else f"{count:,.0f} days"
+def _days(count: float, say: Translator) -> str:
+    return say("1 day") if round(count) == 1 else say("{count} days", count=f"{count:,.0f}")
 
 
-def _spelled(horizon: str | int, log: EventLog) -> str:
-    """Return a horizon in words.
+def _spelled(ticks: int, log: EventLog, say: Translator) -> str:
+    """Return ticks in words.
 
     Examples
     --------
     >>> import foretell as ft
     >>> import polars as pl
     >>> frame = pl.DataFrame({"unique_id": ["a", "b"], "ds": ["2024-01-01", "2024-01-05"]})
-    >>> _spelled("2w", ft.read_events(frame))
+    >>> _spelled(14, ft.read_events(frame), Translator())
     '14 days'
     """
-    return f"{log.ticks_of(horizon):,} {log.unit}s"
+    count = f"{ticks:,}"
+    return say("{count} days", count=count) if log.unit == "day" else say("{count} hours", count=count)
 
 
 def silent_customers(model: EventForecaster, log: EventLog | None, level: float) -> pl.DataFrame:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import polars as pl
 
+from foretell.i18n import Translator
 from foretell.nn.backend import Array
 
 Part: TypeAlias = tuple[str, str, float]  # what, its value in words, and by how much it moved the forecast
@@ -57,7 +58,7 @@ class Explanation:
 
 
 def what_moves_it(
-    parts: Sequence[Part], least: float, spelled: Callable[[str, str, float], str]
+    parts: Sequence[Part], least: float, spelled: Callable[[str, str, float], str], say: Translator
 ) -> list[str]:
     """Return sentences about the parts that raise a forecast most, and that lower it most.
 
@@ -68,21 +69,29 @@ def what_moves_it(
         Contributions below it are not worth a word.
     spelled : callable
         Returns what a sentence says of what, value and the size of the contribution.
+    say : Translator
 
     Examples
     --------
     >>> parts = [("gap", "8 days", 0.1), ("mark", "20", 0.001), ("calendar", "", -0.2), ("count", "3", 0.3)]
-    >>> what_moves_it(parts, 0.01, lambda what, value, size: f"{what} by {size}")
+    >>> what_moves_it(parts, 0.01, lambda what, value, size: f"{what} by {size}", Translator())
     ['What raises it: count by 0.3 and gap by 0.1.', 'What lowers it: calendar by 0.2.']
     """
     ordered = sorted((part for part in parts if abs(part[2]) >= least), key=lambda part: -abs(part[2]))
+    raising, lowering = (
+        [spelled(what, value, abs(by)) for what, value, by in ordered if by * sign > 0][:3]
+        for sign in (1, -1)
+    )
     sentences = []
-    for direction, sign in (("raises", 1), ("lowers", -1)):
-        texts = [spelled(what, value, abs(by)) for what, value, by in ordered if by * sign > 0][:3]
-        if texts:
-            listed = " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
-            sentences.append(f"What {direction} it: {listed}.")
+    if raising:
+        sentences.append(say("What raises it: {parts}.", parts=_listed(raising, say)))
+    if lowering:
+        sentences.append(say("What lowers it: {parts}.", parts=_listed(lowering, say)))
     return sentences
+
+
+def _listed(texts: Sequence[str], say: Translator) -> str:
+    return say(" and ").join(filter(None, [say(", ").join(texts[:-1]), texts[-1]]))
 
 
 Inputs = TypeVar("Inputs")  # a pytree of arrays

@@ -14,7 +14,9 @@ from foretell.core import FloatArray
 from foretell.data.panel import Panel
 from foretell.errors import DataError
 from foretell.explanations.explanation import Explanation, Part, integrated_gradients, what_moves_it
+from foretell.i18n import Translator
 from foretell.nn.backend import jitted
+from foretell.series.architecture import Shape
 from foretell.series.covariates import CovariateCode
 from foretell.series.fitting import SeriesModel
 from foretell.series.network import SeriesNetwork
@@ -32,7 +34,7 @@ _LEAST = 0.005
 
 
 def explain_series(
-    model: SeriesForecaster, key: object, *, horizon: str | int, target: str | None
+    model: SeriesForecaster, key: object, *, horizon: str | int, target: str | None, say: Translator
 ) -> Explanation:
     """Explain the mean of the next steps' medians; see `foretell.explain`."""
     del horizon  # of visits
@@ -46,11 +48,12 @@ def explain_series(
         fitted.network, k, fitted.stacked, flat, windows, jnp.float32(fitted.calibration.trust), series
     )
     pieces = {name: np.asarray(part, dtype=np.float64) for name, part in contributions.items()}
-    shared = ("all series alike", "a window at its mean", float(common - anchor))
-    parts = (shared, *_pieces(pieces, fitted, panel))
-    words = _words(panel, k, shape.season, shape.steps, float(anchor), float(final), parts)
-    steps = f"the next {shape.steps} steps" if shape.steps > 1 else "the next step"
-    return Explanation(key, f"mean {panel.targets[k]} of {steps}", float(anchor), float(final), parts, words)
+    shared = (say("all series alike"), say("a window at its mean"), float(common - anchor))
+    parts = (shared, *_pieces(pieces, fitted, panel, say))
+    words = _words(panel, k, shape, (float(anchor), float(final)), parts, say)
+    steps = say("the next {count} steps", count=shape.steps) if shape.steps > 1 else say("the next step")
+    quantity = say("mean {target} of {steps}", target=panel.targets[k], steps=steps)
+    return Explanation(key, quantity, float(anchor), float(final), parts, words)
 
 
 @jitted(0, 1)
@@ -84,19 +87,26 @@ def _attribute(
     return integrated_gradients(forecast, moved), common, final, in_units(anchor)
 
 
-def _pieces(contributions: dict[str, FloatArray], fitted: SeriesModel, panel: Panel) -> list[Part]:
+def _pieces(
+    contributions: dict[str, FloatArray], fitted: SeriesModel, panel: Panel, say: Translator
+) -> list[Part]:
     """Return the contributions by what a reader knows, with their values in words."""
     shape, reading = fitted.network.shape, fitted.reading
     by_step = contributions["values"].sum(axis=(0, 2))
     patch = shape.patch
     pieces: list[Part] = []
+    one = patch == 1
+    latest = say("the last step") if one else say("the last {count:,} steps", count=patch)
+    before = say("the step before") if one else say("the {count:,} steps before", count=patch)
     for name, part, begin, end in (
-        (_steps("the last", patch), by_step[-patch:], -patch, None),
-        (_steps("the", patch) + " before", by_step[-2 * patch : -patch], -2 * patch, -patch),
-        ("earlier", by_step[: -2 * patch], -shape.lookback, -2 * patch),
+        (latest, by_step[-patch:], -patch, None),
+        (before, by_step[-2 * patch : -patch], -2 * patch, -patch),
+        (say("earlier"), by_step[: -2 * patch], -shape.lookback, -2 * patch),
     ):
         seen = panel.values[begin:end] if len(panel.values) >= patch else panel.values
-        value = f"{np.nanmean(seen):,.4g} on average" if np.isfinite(seen).any() else "none"
+        value = say("none")
+        if np.isfinite(seen).any():
+            value = say("{mean:,.4g} on average", mean=np.nanmean(seen))
         if len(part):
             pieces.append((name, value, float(part.sum())))
     n_calendar = len(panel.grid.calendar_names)
@@ -104,17 +114,17 @@ def _pieces(contributions: dict[str, FloatArray], fitted: SeriesModel, panel: Pa
     if known and n_calendar:
         times = panel.time_of(panel.ends + 1)[0]
         total = sum(float(part[..., :n_calendar].sum()) for part in known)
-        pieces.append(("calendar", f"from {times} on", total))
+        pieces.append((say("calendar"), say("from {time} on", time=times), total))
     for name, columns in _columns(reading.future).items():
         total = sum(float(part[..., n_calendar:][..., columns].sum()) for part in known)
-        pieces.append((name, "so far and ahead", total))
+        pieces.append((name, say("so far and ahead"), total))
     for kind, code in (("past", reading.past), ("static", reading.static)):
         for name, columns in _columns(code).items():
             total = float(contributions[kind][..., columns].sum())
-            pieces.append((name, "so far" if kind == "past" else "of the series", total))
+            pieces.append((name, say("so far") if kind == "past" else say("of the series"), total))
     if shape.own:
         own = float(contributions["static"][..., reading.static.width :].sum())
-        pieces.append(("which target", "", own))
+        pieces.append((say("which target"), "", own))
     return pieces
 
 
@@ -129,29 +139,50 @@ def _columns(code: CovariateCode) -> dict[str, slice]:
 
 
 def _words(
-    panel: Panel, k: int, season: int, steps: int, anchor: float, forecast: float, parts: tuple[Part, ...]
+    panel: Panel,
+    k: int,
+    shape: Shape,
+    forecasts: tuple[float, float],
+    parts: tuple[Part, ...],
+    say: Translator,
 ) -> tuple[str, ...]:
-    name = panel.targets[k]
-    ahead = _steps("the next", steps)
-    words = [f"{ahead[0].upper()}{ahead[1:]}: {name} of {forecast:,.4g} on average."]
-    rule = f"the same places of the last season of {season} steps" if season > 1 else "the last value"
+    name, steps, (anchor, forecast) = panel.targets[k], shape.steps, forecasts
+    about = {"target": name, "mean": forecast, "count": steps}
+    words = [
+        say("The next step: {target} of {mean:,.4g} on average.", **about)
+        if steps == 1
+        else say("The next {count:,} steps: {target} of {mean:,.4g} on average.", **about)
+    ]
+    rule = say("the last value")
+    if shape.season > 1:
+        rule = say("the same places of the last season of {count} steps", count=shape.season)
     if anchor:
         change = forecast / anchor - 1.0
-        way = "more" if change > 0 else "less"
-        words.append(f"That is {abs(change):.0%} {way} than {rule} ({anchor:,.4g}).")
+        much = {"change": abs(change), "rule": rule, "anchor": anchor}
+        words.append(
+            say("That is {change:.0%} more than {rule} ({anchor:,.4g}).", **much)
+            if change > 0
+            else say("That is {change:.0%} less than {rule} ({anchor:,.4g}).", **much)
+        )
     else:
-        words.append(f"By {rule} it would be {anchor:,.4g}.")
+        words.append(say("By {rule} it would be {anchor:,.4g}.", rule=rule, anchor=anchor))
     history = panel.values[:, k]
     recent, before = history[-steps:], history[-2 * steps : -steps]
     if np.isfinite(recent).any() and np.isfinite(before).any() and np.nanmean(before) > 0:
         ratio = np.nanmean(recent) / np.nanmean(before)
-        words.append(f"{_steps('The last', steps)} had {ratio:.1f} times as much as the {steps} before them.")
-    words += what_moves_it(parts, _LEAST * abs(forecast), lambda what, _, by: f"{what} by {by:,.3g}")
-    return tuple(words)
+        words.append(
+            say("The last step had {ratio:.1f} times as much as the one before it.", ratio=ratio)
+            if steps == 1
+            else say(
+                "The last {count:,} steps had {ratio:.1f} times as much as the {count} before them.",
+                count=steps, ratio=ratio,
+            )
+        )  # fmt: skip
 
+    def spelled(what: str, _: str, by: float) -> str:
+        return say("{what} by {size:,.3g}", what=what, size=by)
 
-def _steps(before: str, count: int) -> str:
-    return f"{before} step" if count == 1 else f"{before} {count:,} steps"
+    return (*words, *what_moves_it(parts, _LEAST * abs(forecast), spelled, say))
 
 
 def unexpected_values(model: SeriesForecaster, panel: Panel | None, level: float) -> pl.DataFrame:

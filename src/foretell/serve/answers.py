@@ -206,7 +206,7 @@ def explain(model: Model, ask: ExplainAsk, limits: Limits) -> Explanation:
     from foretell.explanations import explain as run  # noqa: PLC0415  # brings JAX
 
     check_reach(data_of(model), [ask.horizon] if model.kind == "events" else [], limits)
-    return run(model, ask.id, horizon=ask.horizon, target=ask.target)
+    return run(model, ask.id, horizon=ask.horizon, target=ask.target, language=ask.language)
 
 
 def read_visits(model: EventForecaster, visits: Sequence[Visit], as_of: str | None) -> EventLog:

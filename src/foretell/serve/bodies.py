@@ -116,6 +116,7 @@ class ExplainAsk(Body):
     id: Id
     horizon: Horizon = "30d"
     target: Column | None = None
+    language: Literal["en", "zh"] = "en"
 
 
 class Reading(Body):

@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from foretell.forecasters import load
 from foretell.serve.bodies import ModelAbout
@@ -40,6 +40,8 @@ class Loaded:
         Ways of asking about a customer, by the query that was read.
     answers : dict
         Rows that were answered, the last ones last. They go with the version.
+    shown : dict
+        What pages show of the whole, by their name and language.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Loaded:
     about: ModelAbout
     asked: dict[bytes, Asked] = dataclasses.field(default_factory=dict)
     answers: OrderedDict[tuple[Asked, object], bytes] = dataclasses.field(default_factory=OrderedDict)
+    shown: dict[tuple[str, str], dict[str, Any]] = dataclasses.field(default_factory=dict)
 
 
 class ModelShelf:

@@ -120,7 +120,7 @@ def show_error(request: Request, message: str, status: int) -> HTMLResponse:
     """Return a page that says what went wrong."""
     back = urlsplit(request.headers.get("referer", "")).path
     back = back if back.startswith("/page") else "/page"
-    return show(request, "error", status, message=message, back=back)
+    return show(request, "error", status, message=translator(request).retell(message), back=back)
 
 
 @root.get("/")
@@ -264,8 +264,15 @@ async def get_job(request: Request, job: Key) -> Response:
     if found.state == "done" and found.kind == "compare":
         places = [result["columns"].index(name) for name in FIGURES if name in result["columns"]]
         first = [[row[place] for place in places] for row in result["rows"]]
-        columns = headings([result["columns"][place] for place in places], translator(request))
-        return show(request, "comparison", job=found, result=result, columns=columns, rows=first)
+        from foretell.evaluation.referee import Verdict  # noqa: PLC0415  # brings the comparisons
+
+        say = translator(request)
+        columns = headings([result["columns"][place] for place in places], say)
+        # Comparisons of earlier versions kept the sentence alone.
+        verdict = Verdict(**result["judged"]).in_words(say) if "judged" in result else result["verdict"]
+        return show(
+            request, "comparison", job=found, result=result, verdict=verdict, columns=columns, rows=first
+        )
     return show(request, "job", job=found, next=f"/page/models/{found.model}")
 
 
@@ -283,7 +290,7 @@ async def get_overview(request: Request, model: Name) -> Response:
     if loaded.about.kind == "series":
         return RedirectResponse(f"/page/models/{model}/series", 303)
 
-    return await _shown(request, "overview", loaded, lambda views: views.overview(loaded, say))
+    return await _of_the_whole(request, "overview", loaded, lambda views: views.overview(loaded, say))
 
 
 @page.get("/models/{model}/shop")
@@ -291,7 +298,7 @@ async def get_shop(request: Request, model: Name) -> Response:
     """Show what was learned of the shop."""
     loaded, say = await _loaded(request, model, "events"), translator(request)
 
-    return await _shown(request, "shop", loaded, lambda views: views.shop(loaded, say))
+    return await _of_the_whole(request, "shop", loaded, lambda views: views.shop(loaded, say))
 
 
 @page.get("/models/{model}/shortlist")
@@ -351,7 +358,8 @@ async def get_why(
 ) -> Response:
     """Say why a forecast is what it is, as a part of another page; the first time it takes some seconds."""
     loaded, limits = await _loaded(request, model), service_of(request).config.limits
-    return await _shown(request, "why", loaded, lambda views: views.why(loaded, id, limits))
+    say = translator(request)
+    return await _shown(request, "why", loaded, lambda views: views.why(loaded, id, say, limits))
 
 
 @page.post("/models/{model}/compare")
@@ -470,6 +478,16 @@ async def _shown(
     """Show what is made in a thread."""
     made = await service_of(request).desk.do(lambda: work(_views()))
     return show(request, template, about=loaded.about, **values, **made)
+
+
+async def _of_the_whole(
+    request: Request, template: str, loaded: Loaded, work: Callable[[ModuleType], dict[str, Any]]
+) -> Response:
+    """Show what is the same for everybody, and is made once for each version of a model."""
+    key = template, translator(request).language
+    if key not in loaded.shown:
+        loaded.shown[key] = await service_of(request).desk.do(lambda: work(_views()))
+    return show(request, template, about=loaded.about, **loaded.shown[key])
 
 
 async def _answered(

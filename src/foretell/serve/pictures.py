@@ -94,8 +94,22 @@ def _translated(value: Any, say: Translator) -> Any:
     return {
         name: say(part)
         if name in _READ and isinstance(part, str) and not {"{", "}"} & {*part}
-        else (part if name in {"config", "datasets"} else _translated(part, say))
+        else (
+            part
+            if name == "config"
+            else _relabelled(part, say)
+            if name == "datasets"
+            else _translated(part, say)
+        )
         for name, part in value.items()
+    }
+
+
+def _relabelled(datasets: Mapping[str, Any], say: Translator) -> dict[str, Any]:
+    """Return data whose labels, which stand in the picture, are in the reader's language."""
+    return {
+        name: [row | {"label": say.retell(str(row["label"]))} if "label" in row else row for row in rows]
+        for name, rows in datasets.items()
     }
 
 

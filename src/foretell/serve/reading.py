@@ -126,8 +126,9 @@ def check_later(log: EventLog, as_of: str | None) -> None:
 
 def nothing_new(log: EventLog, error: EmptyLogError) -> EmptyLogError:
     """Say that nothing is left of what was sent, and up to when the model knows all."""
+    why = str(error).replace("the polars frame", "the request")  # what it came in
     return EmptyLogError(
-        f"no visit comes after {log.date(log.as_of)}, up to which the model has seen everything: {error}"
+        f"no visit comes after {log.date(log.as_of)}, up to which the model has seen everything: {why}"
     )
 
 

@@ -172,10 +172,10 @@ def series(loaded: Loaded, name: str, say: Translator, limits: Limits) -> dict[s
     }
 
 
-def why(loaded: Loaded, name: str, limits: Limits) -> dict[str, Any]:
+def why(loaded: Loaded, name: str, say: Translator, limits: Limits) -> dict[str, Any]:
     """Return sentences that explain a forecast; none where the model knows none."""
     (key,) = typed_ids(answers.data_of(loaded.model).ids, [name])
-    ask = asked(ExplainAsk, id=cast("str | int", key))
+    ask = asked(ExplainAsk, id=cast("str | int", key), language=say.language)
     found = _unless_refused(lambda: answers.explain(loaded.model, ask, limits))
     return {"words": () if found is None else found.words}
 

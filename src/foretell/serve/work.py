@@ -6,6 +6,7 @@ It ends with the process that began it, whose end of the pipe to it closes.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sys
 import threading
@@ -125,11 +126,12 @@ def compare(job: Job, store: Store, place: Path, teller: Teller) -> str:
     cutoff, horizon, models = reading.comparison(ask, data)
     teller.say(0.1, "fitting and comparing the models")
     evaluation = evaluate(data, cutoff, horizon, models)
-    table = evaluation.table()
+    table, verdict = evaluation.table(), evaluation.verdict()
     store.keep_result(
         job.key,
         {
-            "verdict": str(evaluation.verdict()),
+            "verdict": str(verdict),
+            "judged": dataclasses.asdict(verdict),
             "headline": evaluation.headline,
             "columns": table.columns,
             "rows": table.rows(),
