@@ -186,14 +186,17 @@ def in_options(message: str, spelled: Mapping[str, str]) -> str:
     "--as-of '1997'; expected a date"
     >>> in_options("levels has 120; name marks=['amount', 'items']", {"levels": "--level", "marks": "--mark"})
     '--level 120; name --mark amount --mark items'
+    >>> in_options("name them by id=, marks=", {"id": "--id", "marks": "--mark"})
+    'name them by --id, --mark'
     """
     names = "|".join(sorted(map(re.escape, spelled), key=len, reverse=True))
 
     def option(match: re.Match[str]) -> str:
         name, items = spelled[match[1]], match[2]
         if items is None:
-            return f"{name} "
+            value = message[match.end() : match.end() + 1]
+            return name if value in {"", " ", ",", ".", ";", ":"} else f"{name} "
         return " ".join(f"{name} {item.strip().strip(_QUOTES)}" for item in items.split(","))
 
     message = re.sub(r"\blevels has ", "levels=", message)
-    return re.sub(rf"(?<![\w.\-])({names})=(?:\[([^\]]+)\]|(?=\S))", option, message) if names else message
+    return re.sub(rf"(?<![\w.\-])({names})=(?:\[([^\]]+)\])?", option, message) if names else message

@@ -120,9 +120,9 @@ class Ragged(abc.ABC):
             Names the options that differ.
         """
         differ = [
-            f"{name}={value!r}, not {read_as[name]!r}"
+            f"{name}={value!r}, not {read_as.get(name, [])!r}"
             for name, value in self.read_as.items()
-            if value != read_as[name]
+            if value != read_as.get(name, [])  # models of the first versions do not know all options
         ]
         if differ:
             raise ParameterError(

@@ -13,8 +13,9 @@ from foretell.core.constraints import Flag, Instance, Maybe, OneOf, as_names, ch
 from foretell.core.grid import Grid
 from foretell.core.ragged import to_offsets
 from foretell.core.time import UNIT_SECONDS
+from foretell.data.covariates import Covariates
 from foretell.data.log import EventLog
-from foretell.data.panel import Covariates, Panel
+from foretell.data.panel import Panel
 from foretell.data.report import ReadReport
 from foretell.data.rows import listed
 from foretell.errors import DataError, ParameterError

@@ -14,7 +14,8 @@ from foretell.core.constraints import as_names, is_list, is_whole
 from foretell.core.grid import Frequency, Grid
 from foretell.core.ragged import flat_ranges, to_offsets
 from foretell.core.time import begin_us, to_moment
-from foretell.data.panel import Covariates, Panel, Values, seen_only
+from foretell.data.covariates import Covariates, seen_only
+from foretell.data.panel import Panel, Values
 from foretell.data.periodicity import fit_grid
 from foretell.data.report import ReadReport
 from foretell.errors import ParameterError

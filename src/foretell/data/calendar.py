@@ -14,11 +14,11 @@ import polars as pl
 from foretell.core import FloatArray, IntArray
 from foretell.core.ragged import flat_ranges
 from foretell.data.amounts import Numbers
+from foretell.data.covariate_values import covariate
+from foretell.data.covariates import Covariates
 from foretell.data.files import head_of_file
-from foretell.data.panel import Covariates
 from foretell.data.report import Tally
 from foretell.data.rows import listed
-from foretell.data.series_values import covariate
 from foretell.data.sources import is_frame, series_of
 from foretell.data.times import TimeReader
 from foretell.errors import ColumnError, DataError, ParameterError

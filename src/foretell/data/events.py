@@ -14,6 +14,8 @@ from foretell.core.constraints import as_names
 from foretell.core.journal import JOURNAL, warn
 from foretell.core.time import UNIT_SECONDS, Unit
 from foretell.data.calendar import Calendar, read_calendar
+from foretell.data.covariates import seen_only
+from foretell.data.customers import Known, known_of
 from foretell.data.event_values import distinct, merged, netted, with_marks, without_refunds
 from foretell.data.log import EventLog, Merge, RefundRule, RepeatRule
 from foretell.data.report import Tally
@@ -28,6 +30,7 @@ from foretell.data.rows import (
     encode,
     in_order,
     opened,
+    static_roles,
     with_ids,
     with_times,
     within,
@@ -43,7 +46,9 @@ _DATED_ALIKE = 0.99  # of all events
 _DAYS: Final = ("Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday")  # of 1970
 
 
-def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventLog:
+def assemble(
+    rows: Rows, columns: EventColumns, options: EventOptions, known: Known | None = None
+) -> EventLog:
     """Build the validated log out of rows; see :func:`foretell.read_events` for the rules."""
     tally = opened(rows, options, "event")
     frame = with_ids(rows, columns, options, tally, "customers")
@@ -55,6 +60,8 @@ def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventL
     if options.ids is None:
         tell_crowd(codes.to_numpy(), ids, tally)
     frame = in_order(frame.with_columns(codes.alias(ID)))
+    static = None if known is None else known(frame, rows, ids, tally)
+    frame = frame.drop(static_roles(columns.static))
     frame = distinct(frame, rows, columns, options.duplicates, tally)
     frame, returned = without_refunds(frame, columns, options.refunds, tally)
     frame = merged(frame, ids, columns, options.merge_rule, tally)
@@ -75,9 +82,10 @@ def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventL
             "on purpose, name it by ids="
         )
     marks, refunded, owed = netted(frame, returned, ids, columns, options, as_of, tally)
+    present = counts > 0
     return EventLog(
-        ids=ids.filter(pl.Series(counts > 0)),
-        offsets=np.concatenate([[0], np.cumsum(counts[counts > 0])]).astype(np.int64),
+        ids=ids.filter(pl.Series(present)),
+        offsets=np.concatenate([[0], np.cumsum(counts[present])]).astype(np.int64),
         times=times,
         marks=marks,
         mark_names=columns.marks,
@@ -95,6 +103,7 @@ def assemble(rows: Rows, columns: EventColumns, options: EventOptions) -> EventL
         refunded=refunded,
         owed=owed,
         excluded=() if options.exclude is None else tuple(options.exclude),
+        static=None if static is None else seen_only(static.take(present))[0],
     )
 
 
@@ -224,6 +233,9 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
     duplicates: RepeatRule = "drop",
     holidays: str | None = None,
     calendar: object = None,
+    static: Sequence[str] | str = (),
+    categorical: Sequence[str] | str = (),
+    customers: object = None,
     chunk_rows: int = 100_000,
 ) -> EventLog:
     r"""Read a log of events (who, when, and optionally how much and where) from wherever it is kept.
@@ -300,6 +312,14 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
         What is known of each day, of days to come too: one row a day, with the day in a column ``ds`` (or
         named as ``time`` is) and columns such as a promotion, a price, a word for a holiday. How many more
         visits such days bring is learned from the log, and expected of those to come; see the page on it.
+    static : sequence of str
+        Columns of what is known of a customer whenever they come, such as the channel, the region, the age:
+        numbers, or names. Where a customer's rows differ the first value counts.
+    categorical : sequence of str
+        Columns of ``static`` whose numbers are names.
+    customers : path, frame, URL, optional
+        A table of customers that holds the columns of ``static``, with a column of ids of the same name as
+        the log's; by default the log itself has them.
     chunk_rows : int
         Rows that a database delivers at a time.
 
@@ -334,7 +354,10 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
       255 identical to another row, counted once (for example row 1382, row 1666, row 1668)
       1,813 merged (for example 2 on 1997-01-12, 8 on 1997-11-16, 29 on 1997-07-13)
     """
-    columns = EventColumns(id, time, as_names(marks, "marks"), group)
+    names, alike = as_names(static, "static"), as_names(categorical, "categorical")
+    known = known_of(names, alike, customers, id, encoding)
+    in_rows = names if customers is None else ()
+    columns = EventColumns(id, time, as_names(marks, "marks"), group, in_rows)
     options = EventOptions(
         unit=unit,
         merge=merge,
@@ -353,10 +376,11 @@ def read_events(  # noqa: PLR0913  # one keyword for each way that rows are writ
         holidays=holidays,
         chunk_rows=chunk_rows,
     )
-    known = None if calendar is None else read_calendar(calendar, time)
-    log = assemble(read_rows(source, columns, options, query=query, table=table), columns, options)
-    if known is not None:
-        log = dataclasses.replace(log, calendar=known)
-        _tell_other_days(known, log)
+    days = None if calendar is None else read_calendar(calendar, time)
+    rows = read_rows(source, columns, options, query=query, table=table)
+    log = assemble(rows, columns, options, known)
+    if days is not None:
+        log = dataclasses.replace(log, calendar=days)
+        _tell_other_days(days, log)
     JOURNAL.info("%r: %s", log, log.report)
     return log

@@ -16,6 +16,7 @@ from foretell.core.grid import Grid
 from foretell.core.notebook import card
 from foretell.core.ragged import Positions, Ragged, to_offsets
 from foretell.core.time import UNIT_SECONDS, Clock, Unit
+from foretell.data.covariates import Covariates, same_words, seen_only
 from foretell.data.refunds import Owed, Refunds, Rows, net
 from foretell.data.report import ReadReport
 from foretell.errors import DataError, EmptyLogError, ParameterError
@@ -88,6 +89,8 @@ class EventLog(Ragged):
         Ids that were left out.
     calendar : Calendar or None
         What is known of each day, of those after the as-of date too.
+    static : Covariates or None
+        What is known of the customers whenever they come, a row for each.
     """
 
     kind: ClassVar[Kind] = "events"
@@ -113,6 +116,7 @@ class EventLog(Ragged):
     owed: Owed = dataclasses.field(default_factory=Owed.none)
     excluded: tuple[object, ...] = ()
     calendar: Calendar | None = None
+    static: Covariates | None = None
 
     def __repr__(self) -> str:
         return (
@@ -130,6 +134,7 @@ class EventLog(Ragged):
             "marks": ", ".join(self.mark_names) or None,
             "groups": None if self.group_names is None else len(self.group_names),
             "calendar": None if self.calendar is None else ", ".join(self.calendar.columns.names),
+            "known of customers": ", ".join(self.static_names) or None,
             "rows": f"{self.report.rows_read:,} read; {self.report.in_short() or 'all kept'}",
         }
         return card("EventLog", shown)
@@ -138,6 +143,16 @@ class EventLog(Ragged):
     def n_customers(self) -> int:
         """Number of customers."""
         return len(self.offsets) - 1
+
+    @property
+    def static_names(self) -> tuple[str, ...]:
+        """Names of what is known of the customers."""
+        return () if self.static is None else self.static.names
+
+    @property
+    def static_categories(self) -> tuple[str, ...]:
+        """Those of them that hold names."""
+        return () if self.static is None else tuple(self.static.categories)
 
     @property
     def n_events(self) -> int:
@@ -200,9 +215,9 @@ class EventLog(Ragged):
 
     @property
     def read_as(self) -> dict[str, object]:
-        """Unit, merging, marks, and whether there are groups."""
+        """Unit, merging, marks, whether there are groups, and what is known of customers."""
         options = {"unit": self.unit, "merge": self.merge, "mark_names": list(self.mark_names)}
-        return options | {"groups": self.groups is not None}
+        return options | {"groups": self.groups is not None, "static": list(self.static_names)}
 
     def up_to(self, tick: int) -> EventLog:
         """Return the log as it stood at the end of a tick; later customers and groups are not in it."""
@@ -215,7 +230,7 @@ class EventLog(Ragged):
             if 0 <= begin < end <= self.n_customers:  # in a row: nothing else is looked at
                 offsets = self.offsets[begin : end + 1]
                 rows = slice(int(offsets[0]), int(offsets[-1]))
-                return self._part(self.ids[begin:end], offsets - offsets[0], rows, self.as_of)
+                return self._part(slice(begin, end), offsets - offsets[0], rows, self.as_of)
         return self._keep(np.repeat(self.chosen(positions), self.counts), self.as_of)
 
     def _keep(self, events: BoolArray, as_of: int) -> EventLog:
@@ -226,10 +241,12 @@ class EventLog(Ragged):
                 f"no events are left up to {self.date(as_of)}: the log runs from {self.date(self.start)} "
                 f"to {self.date(self.as_of)}; choose a later date"
             )
-        ids = self.ids.filter(pl.Series(present))
-        return self._part(ids, to_offsets(counts[present]), events, as_of)
+        return self._part(present, to_offsets(counts[present]), events, as_of)
 
-    def _part(self, ids: pl.Series, offsets: IntArray, events: BoolArray | slice, as_of: int) -> EventLog:
+    def _part(
+        self, customers: BoolArray | slice, offsets: IntArray, events: BoolArray | slice, as_of: int
+    ) -> EventLog:
+        ids = self.ids[customers] if isinstance(customers, slice) else self.ids.filter(pl.Series(customers))
         groups, names = self.groups, self.group_names
         if groups is not None and names is not None:
             # A group that is first seen later is not known yet.
@@ -246,6 +263,7 @@ class EventLog(Ragged):
             as_of=as_of,
             refunded=self.refunded.part(events, self.n_events, as_of),
             owed=Owed.none(),
+            static=None if self.static is None else seen_only(self.static.take(customers))[0],
         )
 
     def quiet_until(self, as_of: int) -> EventLog:
@@ -261,6 +279,7 @@ class EventLog(Ragged):
             as_of=as_of,
             refunded=Refunds.none(),
             owed=Owed.none(),
+            static=None if self.static is None else self.static.take(slice(0)),
         )
 
     def extended(self, later: EventLog) -> tuple[EventLog, IntArray]:
@@ -317,6 +336,7 @@ class EventLog(Ragged):
             refunded=refunded,
             owed=Owed.none(),
             calendar=self._known_of(later),
+            static=self._joined_static(later, parts[0][1], parts[1][1], len(ids)),
         )
         return merged, kept
 
@@ -343,12 +363,12 @@ class EventLog(Ragged):
         return marks, refunds
 
     def _check_continues(self, later: EventLog) -> None:
-        mine = (self.unit, self.merge, self.mark_names, self.groups is None)
-        theirs = (later.unit, later.merge, later.mark_names, later.groups is None)
+        mine = (self.unit, self.merge, self.mark_names, self.static_names, self.groups is None)
+        theirs = (later.unit, later.merge, later.mark_names, later.static_names, later.groups is None)
         if mine != theirs:
             raise ParameterError(
-                f"the new events were read with unit, merge, marks = {theirs[:3]}, the log with {mine[:3]}, "
-                "or only one of them has groups; read both with the same options"
+                f"the new events were read with unit, merge, marks, static = {theirs[:4]}, the log with "
+                f"{mine[:4]}, or only one of them has groups; read both with the same options"
             )
         early = later.times <= self.as_of
         if early.any():
@@ -363,6 +383,18 @@ class EventLog(Ragged):
                 f"the new events were read with time_zone={later.time_zone!r}, the log with "
                 f"{self.time_zone!r}: those near midnight would be lost; read both with the same zone"
             )
+
+    def _joined_static(
+        self, later: EventLog, mine: IntArray, theirs: IntArray, n_customers: int
+    ) -> Covariates | None:
+        """Return what is known of the customers of both; where both know something, this log's counts."""
+        if self.static is None or later.static is None:
+            return None
+        known, added = same_words(self.static, later.static)
+        values = np.full((n_customers, len(known.names)), np.nan)
+        values[theirs] = added.values
+        values[mine] = np.where(np.isnan(known.values), values[mine], known.values)
+        return dataclasses.replace(known, values=values)
 
     def _joined_groups(self, later: EventLog) -> tuple[IntArray | None, pl.Series | None]:
         if (
@@ -383,7 +415,7 @@ class EventLog(Ragged):
     def to_polars(self) -> pl.DataFrame:
         """Return one row per event: ``unique_id``, ``ds``, the marks, and ``group`` where there is one.
 
-        What is missing is null.
+        Then what is known of the customer. What is missing is null.
         """
         columns: dict[str, object] = {
             "unique_id": self.ids.gather(self.owner),
@@ -393,6 +425,8 @@ class EventLog(Ragged):
         columns |= dict(zip(self.mark_names, marks, strict=True))
         if self.groups is not None and self.group_names is not None:
             columns["group"] = self.group_names.gather(self.groups)
+        if self.static is not None:
+            columns |= {name: self.static.column(name).gather(self.owner) for name in self.static.names}
         return pl.DataFrame(columns)
 
 

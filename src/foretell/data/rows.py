@@ -312,10 +312,11 @@ class EventColumns(Columns):
     """The columns of a log of events."""
 
     kinds: ClassVar[Mapping[str, str]] = {"mark": "marks"}
-    arguments = "id=, time=, marks="
+    arguments = "id=, time=, marks=, static="
 
     marks: tuple[str, ...] = ()
     group: str | None = None
+    static: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.id is None:
@@ -324,7 +325,30 @@ class EventColumns(Columns):
 
     def by_role(self) -> dict[str, str]:
         """Return the fixed name → the name in the source."""
-        return super().by_role() | ({} if self.group is None else {GROUP: self.group})
+        group = {} if self.group is None else {GROUP: self.group}
+        return super().by_role() | group | static_roles(self.static)
+
+
+@dataclasses.dataclass(frozen=True)
+class CustomerColumns(Columns):
+    """The columns of a table of customers: what is known of each, whenever they come."""
+
+    kinds: ClassVar[Mapping[str, str]] = {}
+    arguments = "id=, static="
+
+    time: str = ""
+    static: tuple[str, ...] = ()
+
+    def by_role(self) -> dict[str, str]:
+        """Return the fixed name → the name in the source; there is no time."""
+        return {role: name for role, name in super().by_role().items() if role != TIME} | static_roles(
+            self.static
+        )
+
+
+def static_roles(names: Sequence[str]) -> dict[str, str]:
+    """Return the fixed name → the name in the source, of what is known of customers."""
+    return {f"static {k}": name for k, name in enumerate(names)}
 
 
 @dataclasses.dataclass(frozen=True)

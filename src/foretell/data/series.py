@@ -14,8 +14,10 @@ from foretell.core.constraints import as_names
 from foretell.core.grid import Frequency, Grid
 from foretell.core.journal import JOURNAL
 from foretell.core.ragged import to_offsets
+from foretell.data.covariate_values import static_values
+from foretell.data.covariates import Covariates, seen_only
 from foretell.data.log import RefundRule
-from foretell.data.panel import Covariates, Panel, seen_only
+from foretell.data.panel import Panel
 from foretell.data.periodicity import fit_grid
 from foretell.data.report import Tally
 from foretell.data.rows import (
@@ -36,7 +38,6 @@ from foretell.data.series_values import (
     name_row,
     observed,
     single,
-    static_values,
     with_steps,
     with_values,
     without_refunds,

@@ -17,8 +17,9 @@ from foretell.core.contracts import Arrays, Described, State
 from foretell.core.grid import Grid
 from foretell.core.ragged import to_offsets
 from foretell.data.calendar import Calendar
+from foretell.data.covariates import Covariates
 from foretell.data.log import EventLog
-from foretell.data.panel import Covariates, Panel
+from foretell.data.panel import Panel
 from foretell.data.refunds import Refunds
 from foretell.data.report import ReadReport
 from foretell.errors import DataError
@@ -76,6 +77,9 @@ def log_state(log: EventLog) -> State:
     if log.groups is not None and log.group_names is not None:
         columns["groups"] = ragged_column(log.groups, log.offsets)
         tables["groups"] = pl.DataFrame({"group": log.group_names})
+    if log.static is not None:
+        described["static_categories"] = dict(log.static.categories)
+        columns |= _static_columns(log.static)
     if len(log.refunded.events):
         tables["refunds"] = pl.DataFrame(vars(log.refunded))
     return State(described, tables={CUSTOMERS: pl.DataFrame(columns)} | tables)
@@ -113,6 +117,7 @@ def log_from_state(state: State) -> EventLog:
         excluded=tuple(described.get("excluded", ())),
         calendar=calendar_from_state(described.get("calendar")),
         refunded=_refunds(state.tables.get("refunds")),
+        static=_static(described, customers),
     )
     _check_log(log)
     return log
@@ -151,6 +156,17 @@ def calendar_from_state(described: Described | None) -> Calendar | None:
     return Calendar(start, Covariates(names, values, categories))
 
 
+def _static(described: Described, customers: pl.DataFrame) -> Covariates | None:
+    names = tuple(described.get(_STATIC, ()))
+    if not names:
+        return None
+    columns = [customers[f"{_STATIC}-{k}"].to_numpy().astype(np.float64) for k in range(len(names))]
+    words = described["static_categories"].items()
+    return Covariates(
+        names, np.stack(columns, axis=1), {name: tuple(map(str, known)) for name, known in words}
+    )
+
+
 def _refunds(table: pl.DataFrame | None) -> Refunds:
     if table is None:
         return Refunds.none()
@@ -179,7 +195,7 @@ def _check_log(log: EventLog) -> None:
         raise DataError(f"the log runs from {log.start} to {log.as_of}: a period of another length")
     same = log.owner[1:] == log.owner[:-1]
     groups = np.zeros(1) if log.groups is None else log.groups
-    faults = {
+    faults: dict[str, bool | np.bool_] = {
         "customers without visits": (log.counts < 1).any(),
         "an unknown clock": log.unit not in {"day", "hour"} or log.merge not in {"hour", "day", "week", None},
         "visits out of order": (np.diff(log.times)[same] < 0).any(),
@@ -190,6 +206,8 @@ def _check_log(log: EventLog) -> None:
         "refunds of other visits": not _fits(log.refunded, log),
         "groups without a name": ((groups < 0) | (groups >= max(len(_or_none(log.group_names)), 1))).any(),
     }
+    if log.static is not None:
+        faults |= _covariate_faults(_STATIC, log.static)
     refuse("log", faults)
 
 
@@ -230,11 +248,15 @@ def panel_state(panel: Panel) -> State:
     for name in (_PAST, _FUTURE):
         columns |= _ragged(name, getattr(panel, name).values, panel.offsets)
     columns |= _ragged(_AHEAD, panel.ahead.values, panel.ahead_offsets)
-    columns |= {f"{_STATIC}-{k}": pl.Series(column) for k, column in enumerate(panel.static.values.T)}
+    columns |= _static_columns(panel.static)
     tables = {SERIES: pl.DataFrame(columns)}
     if grid.open_slots is not None:
         tables["week"] = pl.DataFrame({"open": grid.open_slots})
     return State(described, tables=tables)
+
+
+def _static_columns(static: Covariates) -> dict[str, pl.Series]:
+    return {f"{_STATIC}-{k}": pl.Series(column) for k, column in enumerate(static.values.T)}
 
 
 def _ragged(name: str, values: FloatArray, offsets: IntArray) -> dict[str, pl.Series]:
@@ -309,18 +331,26 @@ def _check_panel(panel: Panel) -> None:
         "other categories ahead": panel.future.categories != panel.ahead.categories,
     }
     for name in _COVARIATES:
-        part = getattr(panel, name)
-        check_names(part.names, part.values.shape[1])
-        faults[f"categories of no {name} column"] = not set(part.categories) <= set(part.names)
-        for k, column in enumerate(part.names):
-            codes = part.values[:, k]
-            if column in part.categories:
-                known = codes[~np.isnan(codes)]
-                n_words = len(part.categories[column])
-                faults[f"{column}: codes without a category"] = ((known < 0) | (known >= n_words)).any()
-            else:
-                faults[f"{column}: infinite values"] = np.isinf(codes).any()
+        faults |= _covariate_faults(name, getattr(panel, name))
     refuse("panel", faults)
+
+
+def _covariate_faults(name: str, part: Covariates) -> dict[str, bool | np.bool_]:
+    check_names(part.names, part.values.shape[1])
+    faults: dict[str, bool | np.bool_] = {
+        f"categories of no {name} column": not set(part.categories) <= set(part.names)
+    }
+    for k, column in enumerate(part.names):
+        codes = part.values[:, k]
+        if column in part.categories:
+            known = codes[~np.isnan(codes)]
+            n_words = len(part.categories[column])
+            faults[f"{column}: codes without a category"] = (
+                (known < 0) | (known >= n_words) | (known % 1 != 0)
+            ).any()
+        else:
+            faults[f"{column}: infinite values"] = np.isinf(codes).any()
+    return faults
 
 
 def report_of_state(kept: Described) -> ReadReport:

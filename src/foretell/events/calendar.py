@@ -14,8 +14,8 @@ from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.contracts import Described
 from foretell.core.journal import warn
 from foretell.data.calendar import Calendar
+from foretell.data.covariates import Covariates, seen_only
 from foretell.data.log import EventLog
-from foretell.data.panel import Covariates, seen_only
 from foretell.data.state import calendar_from_state, calendar_state, refuse
 from foretell.errors import CovariateWarning
 from foretell.events.intensity import TICKS_PER_DAY, Design, Learned, Weights, poisson_map

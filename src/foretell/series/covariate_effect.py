@@ -11,7 +11,8 @@ import numpy as np
 
 from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.contracts import Described
-from foretell.data.panel import Covariates, Panel, seen_only
+from foretell.data.covariates import Covariates, seen_only
+from foretell.data.panel import Panel
 from foretell.data.state import refuse
 from foretell.series.covariates import CovariateCode, known_ahead
 from foretell.series.prior_forecast import prior_quantiles, seasons_of

@@ -11,7 +11,8 @@ from foretell.core import BoolArray, FloatArray
 from foretell.core.contracts import Described
 from foretell.core.journal import warn
 from foretell.core.ragged import flat_ranges
-from foretell.data.panel import Covariates, Panel
+from foretell.data.covariates import Covariates
+from foretell.data.panel import Panel
 from foretell.data.state import refuse
 from foretell.errors import CovariateWarning, DataError
 
