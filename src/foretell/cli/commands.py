@@ -331,6 +331,18 @@ def spend(question: Question, model: ModelDirectory, ask: SpendOptions, write: T
     write.write([chosen.of(table)], part=bool(ask.id or ask.where or ask.top))
 
 
+@command(app, kind_of_model)
+def effects(
+    question: Question,
+    model: ModelDirectory,
+    write: TableOptions,
+    horizon: Annotated[str, typer.Option(help="Of a newcomer's expected visits, such as 90d.")] = "90d",
+) -> None:
+    """Show what is known of customers (--static), and how many more visits it makes one expect."""
+    write.check()
+    write.write([question.effects(_load(model), horizon)])
+
+
 def _predict_on(options: ClusterOptions, model: Model, write: TableOptions, ask: AskOptions) -> Scored:
     from foretell.distributed import Cluster, Partitions  # noqa: PLC0415
     from foretell.distributed import predict as run  # noqa: PLC0415

@@ -48,7 +48,9 @@ Duplicates = Literal["drop", "keep", "sum", "error", "mean", "last"]
 Refunds = Literal["net", "drop", "keep"]
 Strays = Literal["keep", "missing"]
 HeadName = Literal["mixture", "bins", "gap", "hazard"]
-Picture = Literal["next", "totals", "spend", "value", "tracking", "activity", "shop", "reliability"]
+Picture = Literal[
+    "next", "totals", "spend", "value", "tracking", "activity", "shop", "effects", "reliability"
+]
 IfExists = Literal["append", "replace", "fail"]
 
 
@@ -120,6 +122,9 @@ class RowOptions:
         EVENTS,
         STEPS,
     ] = None
+    customers: Annotated[
+        str | None, _visits("--customers", help="Table of customers with the columns of --static."), EVENTS
+    ] = None
 
     @property
     def rows(self) -> str | list[str]:
@@ -160,10 +165,11 @@ class ReadOptions(RowOptions):
     past: Annotated[_Names, _series("--past", help="Covariate known up to now; repeatable."), SERIES] = None
     future: Annotated[_Names, _series("--future", help="Covariate known ahead; repeatable."), SERIES] = None
     static: Annotated[
-        _Names, _series("--static", help="Covariate of a whole series; repeatable."), SERIES
+        _Names,
+        _read("--static", help="What is known of a customer or series, such as the channel; repeatable."),
     ] = None
     categorical: Annotated[
-        _Names, _series("--categorical", help="Covariate whose numbers are names; repeatable."), SERIES
+        _Names, _read("--categorical", help="Covariate whose numbers are names; repeatable.")
     ] = None
     freq: Annotated[
         str | None, _series("--freq", help="Step, such as 1d, 1w, 15m; by default inferred."), SERIES

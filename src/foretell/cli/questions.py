@@ -60,6 +60,11 @@ class _Question:
         del model, ask
         raise ParameterError("spend takes a model of visits, and this is one of regular series")
 
+    def effects(self, model: Model, horizon: str) -> pl.DataFrame:
+        """Return the factors of what is known of customers."""
+        del model, horizon
+        raise ParameterError("effects takes a model of visits, and this is one of regular series")
+
     def report(self, model: Model, out: Path, *, language: str, since: Path | None) -> None:
         """Write the page of a shop."""
         del model, out, language, since
@@ -109,6 +114,8 @@ class Events(_Question):
             refunds=options.refunds or "net",
             duplicates=options.duplicates or "drop",
             holidays=options.holidays,
+            static=options.static or (),
+            categorical=options.categorical or (),
         )
 
     def update(self, model: Model, options: RowOptions) -> None:
@@ -124,6 +131,7 @@ class Events(_Question):
             own: dict[str, object] = {
                 name: getattr(log, name) for name in ("unit", "merge", "refunds", "duplicates")
             }
+            own |= {"static": log.static_names, "categorical": log.static_categories}
             later = self._read(options, marks=log.mark_names, start=start, **own)
         except EmptyLogError as error:
             if options.as_of is None:
@@ -136,7 +144,7 @@ class Events(_Question):
     def _read(options: RowOptions, **how: object) -> EventLog:
         from foretell.data.events import read_events  # noqa: PLC0415
 
-        names = ("id", "time", "group", "calendar")
+        names = ("id", "time", "group", "customers", "calendar")
         how |= options.shared() | {name: getattr(options, name) for name in names}
         with terminal.busy("reading"):
             log = read_events(options.rows, **how)  # type: ignore[arg-type]  # options of the same types
@@ -177,6 +185,11 @@ class Events(_Question):
         """Return the customers worth writing to, the best first."""
         length = self.horizon(horizon, self.data(model))
         return cast("EventForecaster", model).shortlist(top or 200, length, **how)
+
+    def effects(self, model: Model, horizon: str) -> pl.DataFrame:
+        """Return the factors of what is known of customers."""
+        length = self.horizon(horizon, self.data(model))
+        return cast("EventForecaster", model).customer_effects(length)
 
     def report(self, model: Model, out: Path, *, language: str, since: Path | None) -> None:
         """Write the page of a shop."""
@@ -257,6 +270,8 @@ class Events(_Question):
             return plotting.plot_totals(forecaster, ahead, **how)
         if ask.kind == "tracking":
             return plotting.plot_tracking(forecaster, horizon=ahead or "26w")
+        if ask.kind == "effects":
+            return plotting.plot_customer_effects(forecaster, ahead or "90d")
         return plotting.plot_shop(forecaster) if ask.kind == "shop" else plotting.plot_activity(forecaster)
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from foretell.core.time import Unit
 from foretell.data.log import EventLog
 from foretell.data.tables import YEARS_AHEAD
+from foretell.errors import ParameterError
 from foretell.events.clock import OperationalClock
 from foretell.events.distribution import MixtureGap
 from foretell.events.heads.base import HistoryNetwork
@@ -41,6 +42,11 @@ def gap_program(
     horizons : dict
         Names and ticks.
     """
+    if model.design is not None:
+        raise ParameterError(
+            f"the model reads what is known of customers ({', '.join(model.design.names)}), which an "
+            "exported file does not take; export one that was fitted without static="
+        )
     per_year = 365.25 * (24 if log.unit == "hour" else 1)
     until = log.as_of + int(_YEARS_OF_USE * per_year)
     clock = _Clock.of(model.clock, log.start, until, int(_YEARS_OF_SEASONS * per_year))

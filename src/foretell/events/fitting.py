@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.core import FloatArray, IntArray
+from foretell.data.design import Design
 from foretell.data.log import EventLog
 from foretell.errors import EmptyLogError
 from foretell.events.clock import OperationalClock
@@ -96,7 +97,8 @@ def train_further(
     progress: Callable[[Progress], None] | None = None,
 ) -> GapModel:
     """Train an earlier model's members further, gently, on a log that has gone on."""
-    measured = _Measured.of(log, head, start.scale)  # the weights were learned with their own scale
+    # The weights were learned with their own scale, and their own columns.
+    measured = _Measured.of(log, head, start.scale, start.design)
     seeds = range(seed, seed + len(start.members))
     # Folds of a backtest go on from each other: few sizes let them share their compiled programs.
     room, training = functools.partial(power_of_two, least=64), gentle(training, _WARM_EPOCHS)
@@ -124,9 +126,16 @@ class _Measured:
     history: Histories
     features: Array
     scale: FeatureScale
+    design: Design | None
 
     @classmethod
-    def of(cls, log: EventLog, head: HeadConfig, scale: FeatureScale | None = None) -> _Measured:
+    def of(
+        cls,
+        log: EventLog,
+        head: HeadConfig,
+        scale: FeatureScale | None = None,
+        design: Design | None = None,
+    ) -> _Measured:
         if log.n_events == log.n_customers:
             raise EmptyLogError(
                 f"none of the {log.n_customers:,} customers came back by {log.date(log.as_of)}: there is no "
@@ -134,16 +143,19 @@ class _Measured:
             )
         clock = OperationalClock.fit(log) if head.seasonal else OperationalClock.flat(log.unit)
         log = sampled(log)  # the clock has seen all events; the rest costs no more than the sample
-        history = histories(log, clock.table(log.start, log.as_of))
+        if design is None and log.static is not None:
+            design = Design.fit(log.static)
+        history = histories(log, clock.table(log.start, log.as_of), design)
         raw = log_features(history, log, paced=NETWORKS[head.kind].paced)
         learned = FeatureScale.fit(np.asarray(raw, dtype=np.float64)) if scale is None else scale
-        return cls(log, head, clock, history, raw, learned)
+        return cls(log, head, clock, history, raw, learned, design)
 
     def start(self, network: HistoryNetwork) -> Sequence[npt.ArrayLike]:
         """Return where the head's weights start."""
         log = sampled(self.log, START_EVENTS)
         some = log is not self.log
-        return network.start(histories(log, self.clock.table(log.start, log.as_of)) if some else self.history)
+        table = self.clock.table(log.start, log.as_of)
+        return network.start(histories(log, table, self.design) if some else self.history)
 
     @functools.cached_property
     def _settings(self) -> Settings:
@@ -162,7 +174,7 @@ class _Measured:
         firsts = self.history.marks[self.log.offsets[:-1]]
         known = ~np.isnan(firsts)
         new_marks = np.where(known, firsts, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-        return GapModel(network, members, self.clock, self.scale, new_marks, residuals)
+        return GapModel(network, members, self.clock, self.scale, new_marks, residuals, self.design)
 
 
 class _Members:

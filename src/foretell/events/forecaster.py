@@ -329,6 +329,43 @@ class EventForecaster(CountForecasts):
         self._check_fitted("log_")
         return predict_totals(self, horizon, by, levels, ids, mark)
 
+    def customer_effects(self, horizon: str | int = "90d") -> pl.DataFrame:
+        """Return what is known of customers, and how many visits of a newcomer it makes one expect.
+
+        What the log shows is association: customers of a channel may differ in much else.
+
+        Parameters
+        ----------
+        horizon : str or int
+
+        Returns
+        -------
+        polars.DataFrame
+            A row for each category, of numbers for their quartiles: ``covariate``, ``value``, ``customers``,
+            ``newcomer_90d`` (expected visits of somebody whose first one falls on the as-of date), and
+            ``factor``, in relation to a newcomer of whom nothing is known.
+
+        Raises
+        ------
+        ParameterError
+            Nothing is known of the customers, or the model has no prior.
+
+        Examples
+        --------
+        >>> import foretell as ft
+        >>> visits = ft.datasets.load_cdnow(sample=True)
+        >>> import polars as pl
+        >>> visits = visits.with_columns(channel=pl.when(pl.col("customer_id") % 3 == 0).then(pl.lit("web")))
+        >>> visits = visits.with_columns(pl.col("channel").fill_null("shop"))
+        >>> log = ft.read_events(visits, id="customer_id", time="date", static=["channel"])
+        >>> ft.EventForecaster(model="prior").fit(log).customer_effects()["value"].to_list()
+        ['shop', 'web']
+        """
+        from foretell.events.customer_effects import customer_effects  # noqa: PLC0415  # seldom wanted
+
+        self._check_fitted("log_")
+        return customer_effects(self, horizon)
+
     def predict_gap(
         self, levels: Sequence[float] = (80,), ids: Collection[object] | None = None
     ) -> pl.DataFrame:

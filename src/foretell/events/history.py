@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.time import Unit
+from foretell.data.design import Design
 from foretell.data.log import EventLog
 from foretell.events.clock import ClockTable
 from foretell.nn.arrays import in_single, namespace
@@ -42,8 +43,9 @@ class Histories:
         The next gap is still open.
     remaining : array, shape (n_events,)
         To the as-of date: no longer gap can have been seen to end.
-    marks, mean_marks : array, shape (n_events, n_marks)
-        log(1 + mark), and their mean over the customer's events so far; NaN where missing.
+    marks, mean_marks : array, shape (n_events, n_marks + n_columns)
+        log(1 + mark), and their mean over the customer's events so far; NaN where missing. Then the columns
+        of what is known of the customer, the same in both.
     """
 
     ticks: IntArray
@@ -76,8 +78,8 @@ def origins(ticks: npt.ArrayLike, table: ClockTable, min_gap: int) -> FloatArray
     return table.at(np.asarray(ticks, dtype=np.int64) - 1 + min_gap)
 
 
-def histories(log: EventLog, table: ClockTable) -> Histories:
-    """Measure a log on a clock."""
+def histories(log: EventLog, table: ClockTable, design: Design | None = None) -> Histories:
+    """Measure a log on a clock; what is known of customers, by a design, stands beside the marks."""
     starts, counts = log.offsets[:-1], log.counts
     first = np.repeat(starts, counts)
     position = np.arange(log.n_events)
@@ -92,6 +94,10 @@ def histories(log: EventLog, table: ClockTable) -> Histories:
     lower = np.where(last, silence, table.at(following - 1) - origin)
     upper = np.where(last, silence, table.at(following) - origin)
     marks = np.log1p(log.marks)
+    means = _mean_marks(marks, starts, counts, count)
+    if design is not None and log.static is not None:
+        known = design.matrix(log.static)[log.owner]
+        marks, means = (np.concatenate([part, known], axis=1) for part in (marks, means))
     return Histories(
         ticks=log.times,
         gap=gap,
@@ -103,7 +109,7 @@ def histories(log: EventLog, table: ClockTable) -> Histories:
         last=last,
         remaining=np.maximum(silence, 0.0),
         marks=marks,
-        mean_marks=_mean_marks(marks, starts, counts, count),
+        mean_marks=means,
     )
 
 

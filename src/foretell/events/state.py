@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core.contracts import Described, State
+from foretell.data.design import Design
 from foretell.data.log import EventLog
 from foretell.data.state import CUSTOMERS, log_from_state, log_state, refuse, with_data
 from foretell.errors import DataError
@@ -52,6 +53,7 @@ def forecaster_state(model: CustomerForecaster, read_as: Described) -> State:
         "n_features": fitted.network.n_features,
         "weights": [variable.path for variable in fitted.network.variables],
         "clock": {**vars(fitted.clock), "days": fitted.clock.days and fitted.clock.days.describe()},
+        "design": fitted.design and fitted.design.describe(),
         "auto": model.auto_.describe() if model.auto_ else None,
         "read_as": read_as,
     }
@@ -132,6 +134,7 @@ def gap_model_of(state: State, n_models: int | None = None) -> GapModel:
         scale=FeatureScale(*(arrays[f"scale.{field.name}"] for field in dataclasses.fields(FeatureScale))),
         new_marks=arrays["new_marks"],
         residuals=arrays.get("residuals", np.zeros(0)),
+        design=None if described.get("design") is None else Design.from_description(described["design"]),
     )
     _check_model(model, described)
     return model
@@ -162,7 +165,8 @@ def _checked_settings(kind: str, given: Described) -> Settings:
 def _check_model(model: GapModel, described: Described) -> None:
     """Refuse a model whose parts do not fit each other."""
     options, clock, n_features = described["read_as"], model.clock, described["n_features"]
-    n_marks, hourly = len(options["mark_names"]), options["unit"] == "hour"
+    n_columns = 0 if model.design is None else model.design.width
+    n_marks, hourly = len(options["mark_names"]) + n_columns, options["unit"] == "hour"
     speeds = np.array([*clock.cycle, *clock.year], dtype=np.float64)
     numbers = np.concatenate([*vars(model.scale).values(), model.new_marks, model.residuals, speeds])
     faults = {
@@ -174,6 +178,8 @@ def _check_model(model: GapModel, described: Described) -> None:
         "another scale": any(part.shape != (n_features,) for part in vars(model.scale).values())
         or (model.scale.deviation <= 0).any(),
         "other marks": model.new_marks.shape != (n_marks,),
+        "other knowledge of customers": model.design is not None
+        and list(model.design.names) != options.get("static"),
         "no ascending residuals": (np.diff(model.residuals) < 0).any()
         or (model.network.kind == "gap" and not len(model.residuals)),
         "numbers that are not finite": not (np.abs(numbers) < _LARGEST).all(),
@@ -197,15 +203,15 @@ def _states(data: State, log: EventLog, model: GapModel) -> States:
         return np.ascontiguousarray(np.moveaxis(values.reshape(n, n_members, width), 1, 0))
 
     widths = model.network.memory_widths
+    unknown = np.logical_and.reduceat(np.isnan(log.marks), log.offsets[:-1])
+    unknown = np.pad(unknown, [(0, 0), (0, len(model.new_marks) - unknown.shape[1])])
     states = States(
         tuple(by_member(f"memory-{i}", width) for i, width in enumerate(widths)),
         by_member("packed", model.network.packed_width),
         log.last,
         customers["count"].to_numpy(),
         customers["age"].to_numpy(),
-        wide(
-            "mean_marks", log.marks.shape[1], np.logical_and.reduceat(np.isnan(log.marks), log.offsets[:-1])
-        ),
+        wide("mean_marks", unknown.shape[1], unknown),
     )
     ages = np.asarray(states.age, dtype=np.float64)
     wrong = (states.count != log.counts - 1) | ~np.isfinite(ages) | (ages < 0)

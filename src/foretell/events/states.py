@@ -15,6 +15,7 @@ import numpy.typing as npt
 from foretell.core import FloatArray, IntArray
 from foretell.core.time import interval_ticks
 from foretell.data.calendar import Calendar
+from foretell.data.design import Design
 from foretell.data.log import EventLog
 from foretell.data.tables import YEARS_AHEAD
 from foretell.events.clock import ClockTable, OperationalClock
@@ -54,10 +55,13 @@ class GapModel:
         Trained weights of each member of the ensemble, in the order of the network's weights.
     clock : OperationalClock
     scale : FeatureScale
-    new_marks : array, shape (n_marks,)
-        Mean log(1 + mark) of a first event: what a new customer's is taken to be.
+    new_marks : array, shape (n_marks + n_columns,)
+        Mean log(1 + mark) of a first event, and of what is known of customers: what a new customer's is
+        taken to be.
     residuals : array, shape (n_residuals,)
         Ascending quantiles of the errors for held-out customers, of a head that forecasts a point.
+    design : Design or None
+        How what is known of customers is read.
     """
 
     network: HistoryNetwork
@@ -66,6 +70,7 @@ class GapModel:
     scale: FeatureScale
     new_marks: FloatArray
     residuals: FloatArray = dataclasses.field(default_factory=lambda: np.zeros(0))
+    design: Design | None = None
 
     def moved(self, calendar: Calendar | None) -> GapModel:
         """Return the model on the days of another calendar, where there is one."""
@@ -84,7 +89,7 @@ class States(NamedTuple):
     last : int64 array, shape (n_customers,)
         Tick of the last event.
     count, age : array, shape (n_customers,)
-    mean_marks : array, shape (n_customers, n_marks)
+    mean_marks : array, shape (n_customers, n_marks + n_columns)
     """
 
     memory: tuple[Float32Array, ...]
@@ -202,7 +207,7 @@ def block_slices(n: int) -> list[slice]:
 
 
 def _encode_block(model: GapModel, log: EventLog, since: States | None, seen: IntArray) -> States:
-    history = histories(log, model.clock.table(log.start, log.as_of))
+    history = histories(log, model.clock.table(log.start, log.as_of), model.design)
     xp = model.network.namespace_for(int(((log.counts - seen) > 0).sum()))
     if xp is not np:  # few sizes, few compilations
         history = history.filled(power_of_two(log.n_events, least=_CHUNK))

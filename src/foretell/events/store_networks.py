@@ -119,7 +119,7 @@ def encode_stores(model: GapModel, log: EventLog, numbers: IntArray) -> States:
     memory[-1][:] = numbers[:, None]
     zeros = np.zeros(n)
     packed = np.zeros((n_members, n, model.network.packed_width), dtype=np.float32)
-    blank = States(tuple(memory), packed, log.last, zeros, zeros, np.zeros((n, log.marks.shape[1])))
+    blank = States(tuple(memory), packed, log.last, zeros, zeros, np.zeros((n, len(model.new_marks))))
     return encode(model, log, blank, np.zeros(n, dtype=np.int64))
 
 
@@ -143,7 +143,7 @@ def fit_stores(
 def _train(
     model: GapModel, log: EventLog, numbers: IntArray, n_models: int, training: TrainConfig, seed: int
 ) -> list[Trained]:
-    history = histories(log, model.clock.table(log.start, log.as_of))
+    history = histories(log, model.clock.table(log.start, log.as_of), model.design)
     data = gap_data(history, standardised(model.scale.arrays(), log_features(history, log)))
     longest = training.max_steps
     learners, judges = _split(numbers, training.validation_fraction, seed)

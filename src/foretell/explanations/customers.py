@@ -12,6 +12,7 @@ import polars as pl
 from jax import Array
 
 from foretell.core import FloatArray
+from foretell.data.design import Design
 from foretell.data.log import EventLog
 from foretell.errors import DataError, ParameterError
 from foretell.events.heads.mixture import Anchor, GapNetwork, anchored
@@ -57,7 +58,7 @@ def explain_customer(
     ticks = log.ticks_of(horizon)
     customer = log.take([place])
     table = fitted.clock.table(log.start, log.as_of + ticks)
-    history = histories(customer, table)
+    history = histories(customer, table, fitted.design)
     features = standardised(fitted.scale.arrays(), log_features(history, customer))
     origin = origins(customer.last, table, customer.min_gap)[0]
     elapsed = max(float(table.at(log.as_of) - origin), 0.0)
@@ -74,7 +75,8 @@ def explain_customer(
         on_device([elapsed, elapsed + ticks, elapsed + ticks * season]),
     )
     shared = (say("all customers alike"), say("the average history"), float(common - anchor))
-    pieces = _pieces(np.asarray(contributions, dtype=np.float64)[: len(features)], customer, say)
+    moved = np.asarray(contributions, dtype=np.float64)[: len(features)]
+    pieces = _pieces(moved, customer, fitted.design, say)
     busy = say("{season:.2f} times as busy as usual", season=season)
     parts = (shared, *pieces, (say("season ahead"), busy, float(final - own)))
     words = _words(customer, fitted, ticks, (float(anchor), float(final)), parts, say)
@@ -122,7 +124,9 @@ def _attribute(
     return contributions, *chances, chance(jax.vmap(of_anchor)(members), readings[1])
 
 
-def _pieces(contributions: FloatArray, customer: EventLog, say: Translator) -> list[Part]:
+def _pieces(
+    contributions: FloatArray, customer: EventLog, design: Design | None, say: Translator
+) -> list[Part]:
     """Return the contributions by what a reader knows, with their values in words."""
     per_day = 24 if customer.unit == "hour" else 1
     gaps = np.diff(customer.times) / per_day
@@ -150,7 +154,8 @@ def _pieces(contributions: FloatArray, customer: EventLog, say: Translator) -> l
     if hourly:
         hour = say("last one at {hour:02d}:00", hour=int(customer.times[-1] % 24))
         pieces.append((say("hour of the day"), hour, contributions[:, list(_HOUR)].sum()))
-    first, n_marks = 16 if hourly else 12, len(customer.mark_names)
+    labels = [] if design is None else [name for name, _ in design.labels]
+    first, n_marks = 16 if hourly else 12, len(customer.mark_names) + len(labels)
     for k, name in enumerate(customer.mark_names):
         columns = [first + k, first + n_marks + k]
         marks = customer.marks[~np.isnan(customer.marks[:, k]), k]
@@ -158,7 +163,16 @@ def _pieces(contributions: FloatArray, customer: EventLog, say: Translator) -> l
         if len(marks):
             said = say("last {last:,.4g}, mean {mean:,.4g}", last=marks[-1], mean=marks.mean())
         pieces.append((name, said, contributions[:, columns].sum()))
+    for name in customer.static_names:
+        places = [len(customer.mark_names) + k for k, label in enumerate(labels) if label == name]
+        columns = [first + k for k in places] + [first + n_marks + k for k in places]
+        pieces.append((name, _known(customer, name, say), contributions[:, columns].sum()))
     return [(what, value, float(moved)) for what, value, moved in pieces]
+
+
+def _known(customer: EventLog, name: str, say: Translator) -> str:
+    value = None if customer.static is None else customer.static.column(name)[0]
+    return say("not known") if value is None else f"{value:,.4g}" if isinstance(value, float) else str(value)
 
 
 def _words(

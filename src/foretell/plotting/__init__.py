@@ -20,6 +20,7 @@ from foretell.plotting.calibration import (
 )
 from foretell.plotting.charts import FORMATS, save
 from foretell.plotting.customers import plot_activity, plot_tracking
+from foretell.plotting.effects import plot_customer_effects
 from foretell.plotting.forecast import plot_error_by_step, plot_explanation, plot_forecast, plot_importances
 from foretell.plotting.gaps import plot_next_event, plot_predicted, plot_qq
 from foretell.plotting.network import plot_network, plot_training
@@ -31,6 +32,7 @@ __all__ = [
     "FORMATS",
     "plot_activity",
     "plot_coverage",
+    "plot_customer_effects",
     "plot_error_by_step",
     "plot_explanation",
     "plot_forecast",

@@ -14,6 +14,7 @@ import polars as pl
 from foretell.core import IntArray
 from foretell.core.time import UNIT_SECONDS
 from foretell.data.log import EventLog
+from foretell.events.customer_effects import shop_of
 from foretell.plotting.charts import (
     BLUE,
     GREY,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from foretell.events.horizon.adapter import HorizonEvents
     from foretell.events.horizon.days import DayClock
     from foretell.events.horizon.features import ShopSummary
-    from foretell.events.horizon.forecaster import HorizonForecaster
 
 _NETWORK, _PRIOR = "network", "prior"
 _WHO: Final = [_NETWORK, _PRIOR]
@@ -104,10 +104,9 @@ def _learned(model: EventForecaster) -> _Learned:
     clock = model.model_.clock
     clocks: dict[str, OperationalClock | DayClock] = {_NETWORK: clock}
     by_month = clock.days is not None and clock.days.monthly
-    found = None if model.auto_ is None else model.auto_.statistics.get(_PRIOR)
-    if found is None:
+    summary = shop_of(model)
+    if summary is None:
         return _Learned(clocks, None, by_month)
-    summary = cast("HorizonForecaster", found).shop_
     return _Learned({**clocks, _PRIOR: summary.clock}, summary, by_month or summary.clock.monthly)
 
 

@@ -13,8 +13,10 @@ from foretell.core import FloatArray, IntArray
 from foretell.core.ragged import flat_ranges
 from foretell.core.time import Unit
 from foretell.data.calendar import Calendar
+from foretell.data.covariates import Covariates
 from foretell.data.log import EventLog
 from foretell.events.horizon.days import DayClock
+from foretell.events.horizon.effects import Effects, fit_effects
 from foretell.events.horizon.rates import Curves, Histories, RateClasses
 
 Float32Array = npt.NDArray[np.float32]
@@ -65,6 +67,8 @@ class Visits:
         Country whose public holidays the shop may be closed on.
     calendar : Calendar or None
         What is known of each day.
+    static : Covariates or None
+        What is known of the customers, a row for each.
     """
 
     owner: IntArray
@@ -73,11 +77,12 @@ class Visits:
     unit: Unit = "day"
     holidays: str | None = None
     calendar: Calendar | None = None
+    static: Covariates | None = None
 
     @classmethod
     def of(cls, log: EventLog) -> Visits:
         """Return the visits of a log."""
-        return cls(log.owner, log.times, log.as_of, log.unit, log.holidays, log.calendar)
+        return cls(log.owner, log.times, log.as_of, log.unit, log.holidays, log.calendar, log.static)
 
     @functools.cached_property
     def count(self) -> IntArray:
@@ -104,15 +109,18 @@ class Visits:
     def until(self, as_of: int) -> Visits:
         """Return what had been seen at an earlier date; customers are numbered anew."""
         kept = self.time <= as_of
-        owner = np.unique(self.owner[kept], return_inverse=True)[1]
-        return dataclasses.replace(self, owner=owner, time=self.time[kept], as_of=as_of)
+        customers, owner = np.unique(self.owner[kept], return_inverse=True)
+        static = None if self.static is None else self.static.take(customers)
+        return dataclasses.replace(self, owner=owner, time=self.time[kept], as_of=as_of, static=static)
 
     def take(self, customers: IntArray) -> Visits:
         """Return the visits of some customers, in their order."""
         counts = self.count[customers]
         starts = self.last_row[customers] + 1 - counts
         owner = np.repeat(np.arange(len(customers)), counts)
-        return dataclasses.replace(self, owner=owner, time=self.time[flat_ranges(starts, counts)])
+        time = self.time[flat_ranges(starts, counts)]
+        static = None if self.static is None else self.static.take(customers)
+        return dataclasses.replace(self, owner=owner, time=time, static=static)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +138,8 @@ class ShopSummary:
     mean_log_gap : float
     weeks : array, shape (n_weeks,)
         Logarithm of how busy each week before the as-of date was; the last one ends there.
+    effects : Effects or None
+        Of what is known of customers.
     """
 
     clock: DayClock
@@ -138,6 +148,7 @@ class ShopSummary:
     origin: int
     mean_log_gap: float
     weeks: FloatArray
+    effects: Effects | None = None
 
     @classmethod
     def of(cls, visits: Visits) -> ShopSummary:
@@ -147,7 +158,7 @@ class ShopSummary:
         origin = int(visits.first.min())
         at = clock.readings(origin, visits.time)
         histories = histories_of(visits, clock, origin)
-        rates = RateClasses.fit(histories)
+        rates, effects = RateClasses.fit(histories), None
         gaps = np.diff(at, prepend=0.0)[~visits.is_first]
         log_gaps = np.log(np.maximum(gaps, 0.25)) if len(gaps) else np.full(1, np.log(30.0))
         by_age, weeks = _ages_and_weeks(visits, origin, clock)
@@ -161,7 +172,16 @@ class ShopSummary:
             _class_facts(rates),
         ]
         facts = np.concatenate(parts).astype(np.float32)
-        return cls(clock, rates, facts, origin, float(log_gaps.mean()), weeks)
+        if visits.static is not None:
+            rates, effects = fit_effects(histories, visits.static)
+        return cls(clock, rates, facts, origin, float(log_gaps.mean()), weeks, effects)
+
+    def histories(self, visits: Visits) -> Histories:
+        """Return what the anchor reads of customers of the shop."""
+        histories = histories_of(visits, self.clock, self.origin)
+        if self.effects is None or visits.static is None:
+            return histories
+        return histories._replace(tilt=self.effects.tilt(visits.static))
 
 
 def histories_of(visits: Visits, clock: DayClock, origin: int) -> Histories:
@@ -174,7 +194,7 @@ def histories_of(visits: Visits, clock: DayClock, origin: int) -> Histories:
 
 def inputs(visits: Visits, shop: ShopSummary, anchor: Curves | None = None) -> Inputs:
     """Return what the network reads of customers of a shop."""
-    histories = histories_of(visits, shop.clock, shop.origin)
+    histories = shop.histories(visits)
     if anchor is None:
         anchor = shop.rates.curves(histories, GRID)
     steps, n_steps, mean_gap = _steps(visits, shop, histories)
@@ -225,7 +245,7 @@ def _level_at(ticks: IntArray, visits: Visits, shop: ShopSummary) -> FloatArray:
 def _customer_facts(
     histories: Histories, anchor: Curves, shop: ShopSummary, mean_gap: FloatArray
 ) -> FloatArray:
-    x, recency, age = histories
+    x, recency, age, _ = histories
     silence = np.maximum(age - recency, 0.25)
     rate = np.log((x + 1.0) / (age + 30.0))
     chosen = [2, 5, 7, 9]

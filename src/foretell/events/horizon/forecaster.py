@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from typing import Any, ClassVar, NamedTuple, Self
@@ -23,7 +24,8 @@ from foretell.data.tables import asked_customers
 from foretell.errors import DataError
 from foretell.events.horizon.counts import CountCurves
 from foretell.events.horizon.days import DayClock
-from foretell.events.horizon.features import GRID, Float32Array, ShopSummary, Visits, histories_of, inputs
+from foretell.events.horizon.effects import Effects
+from foretell.events.horizon.features import GRID, Float32Array, ShopSummary, Visits, inputs
 from foretell.events.horizon.network import forward, read_weights
 from foretell.events.horizon.rates import LOST, MEANS, RateClasses
 from foretell.nn.arrays import one_thread
@@ -227,6 +229,8 @@ class HorizonForecaster(EventFormulas[Standing]):
             "weeks": shop.weeks,
             "scalars": np.array([shop.origin, shop.mean_log_gap]),
         }
+        if shop.effects is not None:
+            learned["effects"] = np.frombuffer(json.dumps(shop.effects.describe()).encode(), dtype=np.uint8)
         return learned | {f"weights.{name}": value for name, value in self.weights_.items()}
 
     @classmethod
@@ -247,6 +251,7 @@ class HorizonForecaster(EventFormulas[Standing]):
             int(arrays["scalars"][0]),
             float(arrays["scalars"][1]),
             arrays["weeks"],
+            _effects(arrays["effects"]) if "effects" in arrays else None,
         )
         prefix = "weights."
         self.weights_ = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
@@ -272,8 +277,11 @@ class HorizonForecaster(EventFormulas[Standing]):
     def _standing_of(self, log: EventLog) -> Standing:
         visits = Visits.of(log)
         # Somebody who is new stands at the end.
-        visits = Visits(
-            np.append(visits.owner, log.n_customers), np.append(visits.time, log.as_of), log.as_of, log.unit
+        visits = dataclasses.replace(
+            visits,
+            owner=np.append(visits.owner, log.n_customers),
+            time=np.append(visits.time, log.as_of),
+            static=None if visits.static is None else visits.static.with_unknown(),
         )
         blocks = np.array_split(np.arange(log.n_customers + 1), log.n_customers // _BLOCK + 1)
         with one_thread():
@@ -284,7 +292,7 @@ class HorizonForecaster(EventFormulas[Standing]):
                 for field in dataclasses.fields(CountCurves)
             )
         )
-        overdue = self.shop_.rates.overdue(histories_of(visits, self.shop_.clock, self.shop_.origin))
+        overdue = self.shop_.rates.overdue(self.shop_.histories(visits))
         return Standing(curves, overdue, self.shop_.clock, log.as_of)
 
     def _expected(self, histories: Standing, ticks: FloatArray) -> FloatArray:
@@ -332,3 +340,10 @@ def prior_counts(log: EventLog, ticks: IntArray) -> PriorCounts:
     expected = standing.curves.expected(days)
     beyond = standing.curves.variance(days[-1:])[:, 0] - expected[:, -1]
     return PriorCounts(expected, float(max(beyond.sum(), 0.0) / max((expected[:, -1] ** 2).sum(), 1e-9)))
+
+
+def _effects(text: npt.NDArray[Any]) -> Effects:
+    try:
+        return Effects.from_description(json.loads(text.astype(np.uint8).tobytes()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError("the effects of what is known of customers cannot be read") from error

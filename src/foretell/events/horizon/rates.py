@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from scipy import special
 
-from foretell.core import FloatArray
+from foretell.core import FloatArray, IntArray
 
 SHAPE: Final = 3.0
 MEANS: Final = 2.0 ** np.arange(-11.0, 1.0)
@@ -23,8 +23,13 @@ MEANS: Final = 2.0 ** np.arange(-11.0, 1.0)
 LOST: Final = np.array([0.003, 0.03, 0.1, 0.25, 0.5, 0.8])
 """Chances of having been lost after a visit."""
 _SCALES: Final = SHAPE / MEANS
+SCORES: Final[FloatArray] = np.stack(
+    [part.ravel() for part in np.meshgrid(np.log(MEANS * 32), np.log(LOST / (1 - LOST)) + 2, indexing="ij")],
+    axis=1,
+)
+"""Of each class: the log of its rate, and the log odds of being lost, about usual ones, (n_classes, 2)."""
 _STEPS: Final = 25
-_STRENGTH: Final = 8.0  # customers that the vague start is worth
+STRENGTH: Final = 8.0  # customers that the vague start is worth
 _SAMPLE: Final = 2000
 
 
@@ -39,11 +44,19 @@ class Histories(NamedTuple):
         From the first to the last visit.
     age : array
         From the first visit to the as-of date.
+    tilt : array, shape (n, 2), optional
+        How what is known of a customer tilts the shares of the classes, see `effects.Effects`.
     """
 
     repeats: FloatArray
     recency: FloatArray
     age: FloatArray
+    tilt: FloatArray | None = None
+
+    def take(self, rows: IntArray) -> Histories:
+        """Return those of some customers."""
+        tilt = None if self.tilt is None else self.tilt[rows]
+        return Histories(self.repeats[rows], self.recency[rows], self.age[rows], tilt)
 
 
 class Curves(NamedTuple):
@@ -79,18 +92,13 @@ class RateClasses:
         n = len(histories.age)
         if n > _SAMPLE:
             rows = np.random.default_rng(0).permutation(n)[:_SAMPLE]
-            histories = Histories(*(column[rows] for column in histories))
-        alive, gone = _log_likelihoods(histories)
-        both = np.logaddexp(alive, gone).reshape(len(histories.age), -1)
-        likelihood = np.exp(both - both.max(axis=1, keepdims=True))
-        # The vague start: rates of the shop's own order, any chance of being lost.
-        overall = (histories.repeats.sum() + 0.5) / (histories.age.sum() + 30.0)
-        vague = np.exp(-0.5 * (np.log(MEANS / overall) / 1.5) ** 2)[:, None] * np.ones(len(LOST))
-        start = (vague / vague.sum()).ravel()
+            histories = histories.take(rows)
+        likelihood = class_likelihoods(histories)
+        start = vague_shares(histories)
         weights = start
         for _ in range(_STEPS):
             share = weights / (likelihood @ weights)[:, None] * likelihood
-            weights = share.sum(axis=0) + _STRENGTH * start
+            weights = share.sum(axis=0) + STRENGTH * start
             weights /= weights.sum()
         return cls(weights.reshape(len(MEANS), len(LOST)))
 
@@ -114,13 +122,43 @@ class RateClasses:
         overdue: FloatArray = np.clip(reached, 0.0, 1.0)
         return overdue
 
+    def _shares(self, histories: Histories) -> FloatArray:
+        if histories.tilt is None:
+            return self.weights
+        return tilted(self.weights, histories.tilt).reshape(-1, *self.weights.shape)
+
     def alive(self, histories: Histories) -> FloatArray:
         """Return the chance of being of each class, and not lost, shape (n, n_means, n_lost)."""
         alive, gone = _log_likelihoods(histories)
         top = np.maximum(alive, gone).max(axis=(1, 2), keepdims=True)
-        stays, left = (self.weights * np.exp(part - top) for part in (alive, gone))
+        shares = self._shares(histories)
+        stays, left = (shares * np.exp(part - top) for part in (alive, gone))
         share: FloatArray = stays / (stays + left).sum(axis=(1, 2), keepdims=True)
         return share
+
+
+def vague_shares(histories: Histories) -> FloatArray:
+    """Return where the shares start, (n_classes,): rates of the shop's own order, any drop-out."""
+    overall = (histories.repeats.sum() + 0.5) / (histories.age.sum() + 30.0)
+    vague = np.exp(-0.5 * (np.log(MEANS / overall) / 1.5) ** 2)[:, None] * np.ones(len(LOST))
+    shares: FloatArray = (vague / vague.sum()).ravel()
+    return shares
+
+
+def class_likelihoods(histories: Histories) -> FloatArray:
+    """Return how likely histories are in each class, up to a factor, shape (n, n_classes)."""
+    alive, gone = _log_likelihoods(histories)
+    both = np.logaddexp(alive, gone).reshape(len(histories.age), -1)
+    likelihood: FloatArray = np.exp(both - both.max(axis=1, keepdims=True))
+    return likelihood
+
+
+def tilted(weights: FloatArray, tilt: FloatArray) -> FloatArray:
+    """Return the shares of the classes by which customers are described, shape (n, n_classes)."""
+    log_shares = np.log(np.maximum(weights.ravel(), 1e-300)) + tilt @ SCORES.T
+    shares = np.exp(log_shares - log_shares.max(axis=1, keepdims=True))
+    normalised: FloatArray = shares / shares.sum(axis=1, keepdims=True)
+    return normalised
 
 
 def _rates_now(histories: Histories) -> tuple[FloatArray, FloatArray]:
