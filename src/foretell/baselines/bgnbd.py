@@ -120,7 +120,7 @@ class BGNBD(BuyTillYouDie):
         return chance
 
     def _next_event_quantiles(
-        self, x: FloatArray, T: FloatArray, horizon: float, levels: FloatArray
+        self, x: FloatArray, T: FloatArray, horizon: FloatArray, levels: FloatArray
     ) -> FloatArray:
         r, alpha, _, _ = self.params_
         within = self._return_if_active(x, T, horizon)

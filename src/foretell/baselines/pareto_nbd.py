@@ -118,14 +118,14 @@ class ParetoNBD(BuyTillYouDie):
         return chance
 
     def _next_event_quantiles(
-        self, x: FloatArray, T: FloatArray, horizon: float, levels: FloatArray
+        self, x: FloatArray, T: FloatArray, horizon: FloatArray, levels: FloatArray
     ) -> FloatArray:
         r, alpha, s, beta = self.params_
         x, T = np.broadcast_arrays(x, T)
         target = levels[:, None] * self._return_if_active(x, T, horizon)
         # The distribution function is concave: Newton's steps from the left end climb to the root and never
         # pass it. Those of a Lomax without drop-out start there.
-        latest = min(horizon, _LATEST)
+        latest = np.minimum(horizon, _LATEST)
         with np.errstate(over="ignore"):  # where the tail is long
             start = (alpha + T) * np.expm1(-np.log1p(-target) / (r + x))
         when: FloatArray = np.minimum(start, latest)
@@ -138,7 +138,7 @@ class ParetoNBD(BuyTillYouDie):
             step = (target - self._return_if_active(x, T, when)) * np.exp(-log_density)
             later = np.minimum(when + step, latest)
             moved, when = np.abs(later - when), later
-            if np.all(moved < 1e-6 * (horizon if np.isfinite(horizon) else 1.0 + when)):
+            if np.all(moved < 1e-6 * np.where(np.isfinite(horizon), horizon, 1.0 + when)):
                 break
         return when
 

@@ -305,7 +305,7 @@ class _UsualGap(EventStatistic):
         self.params_ = GapParams(max(self._middle(gaps), 1.0) if len(gaps) else float("inf"))
 
     def _histories(self, log: EventLog) -> Histories:
-        return Histories(summarise(log), self._usual_gaps(log))
+        return Histories(summarise(log), self._usual_gaps(log), np.ones(log.n_customers))
 
     def _due(self, histories: Histories) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return how far ahead the next event is due, the silence so far, and the usual gap."""

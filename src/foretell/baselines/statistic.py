@@ -60,15 +60,20 @@ class Histories(NamedTuple):
     summary : Summary
     usual_gap : array, shape (n,)
         The customer's own usual gap by a rule; NaN for one-time customers, and for models that read none.
+    speed : array, shape (n,)
+        How much faster the customer's time runs than the clock: the summary is in the customer's own.
     """
 
     summary: Summary
     usual_gap: FloatArray
+    speed: FloatArray
 
     def at(self, places: IntArray) -> Histories:
         """Return the histories at some places; -1 is a customer whose first event falls on the as-of date."""
         columns = Summary(*(np.append(column, 0.0)[places] for column in self.summary))
-        return Histories(columns, np.append(self.usual_gap, np.nan)[places])
+        return Histories(
+            columns, np.append(self.usual_gap, np.nan)[places], np.append(self.speed, 1.0)[places]
+        )
 
 
 def summarise(log: EventLog) -> Summary:
@@ -329,7 +334,8 @@ class EventStatistic(EventFormulas[Histories], ABC):
     """A statistic or rule of events, which reads sufficient statistics of the histories."""
 
     def _histories(self, log: EventLog) -> Histories:
-        return Histories(summarise(log), np.full(log.n_customers, np.nan))
+        n = log.n_customers
+        return Histories(summarise(log), np.full(n, np.nan), np.ones(n))
 
 
 class SeriesStatistic(_Statistic, SeriesBlocks, ABC):

@@ -22,6 +22,7 @@ from foretell.nn.settings import LEAST_CUSTOMERS
 from foretell.stats.blending import blend_weights, check_weights
 
 if TYPE_CHECKING:
+    from foretell.baselines.buy_till_you_die import BuyTillYouDie
     from foretell.baselines.statistic import EventFormulas
     from foretell.events.calendar import CalendarEffect
     from foretell.events.horizon.forecaster import HorizonForecaster
@@ -197,7 +198,9 @@ class EventChoice:
         params = {name: getattr(model, "params_", None) for name, model in self.statistics.items()}
         statistics = {name: values and list(values) for name, values in params.items()}
         calendar = None if self._prior is None else self._prior.shop_.clock.described_effect
-        return {**vars(self), "statistics": statistics, "calendar": calendar}
+        speeds = {name: getattr(model, "speeds_", None) for name, model in self.statistics.items()}
+        known = {name: one.describe() for name, one in speeds.items() if one is not None}
+        return {**vars(self), "statistics": statistics, "calendar": calendar, "speeds": known}
 
     def arrays(self) -> Arrays:
         """Return what the prior has learned, under names of its own."""
@@ -212,6 +215,8 @@ class EventChoice:
         statistics = {
             name: makers[name].of_params(params) for name, params in described["statistics"].items()
         }
+        for name, factors in described.get("speeds", {}).items():
+            cast("BuyTillYouDie", statistics[name]).recall_speeds(factors)
         if PRIOR in statistics:
             calendar = described.get("calendar")
             cast("HorizonForecaster", statistics[PRIOR]).recall(learned, unit, calendar)
