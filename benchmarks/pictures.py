@@ -56,6 +56,27 @@ def shop_season() -> Chart:
     return plotting.plot_shop(ft.EventForecaster().fit(ft.read_events(frame)))
 
 
+def customers() -> Chart:
+    """Draw what a simulated shop makes of the channel and the age of its customers."""
+    rng = np.random.default_rng(4)
+    n = 3000
+    channel = rng.choice(["shop", "web", "catalogue"], n, p=[0.5, 0.35, 0.15])
+    age = rng.integers(18, 85, n)
+    factor = np.select([channel == "web", channel == "catalogue"], [1.8, 0.7], 1.0)
+    rate = rng.gamma(1.5, 1 / 90, n) * factor * np.exp(0.012 * (age - 50))
+    first = rng.integers(0, 540, n)
+    stays = np.minimum(first + rng.exponential(500.0, n), 600)
+    counts = rng.poisson(rate * (stays - first))
+    owner = np.repeat(np.arange(n), counts)
+    later = first[owner] + 1 + rng.random(len(owner)) * (stays - first)[owner]
+    whose, day = np.append(np.arange(n), owner), np.append(first, later).astype(np.int64)
+    frame = pl.DataFrame({"unique_id": whose, "day": day})
+    frame = frame.select("unique_id", ds=pl.date(2023, 1, 1) + pl.duration(days="day"))
+    known = pl.DataFrame({"unique_id": np.arange(n), "channel": channel, "age": age})
+    log = ft.read_events(frame, static=["channel", "age"], customers=known, as_of="2024-08-22")
+    return plotting.plot_customer_effects(ft.EventForecaster(model="prior").fit(log))
+
+
 def totals() -> Chart:
     """Draw CDNOW's weeks after a date with their bands, and how wide bands are by the number of customers."""
     rows = ft.datasets.load_cdnow()
@@ -220,7 +241,8 @@ def _heading(text: str) -> alt.TitleParams:
 
 
 PICTURES: Final[dict[str, Callable[[], Chart]]] = {
-    "shop": shop, "shop_season": shop_season, "totals": totals, "prior_failures": prior_failures,
+    "shop": shop, "shop_season": shop_season, "customers": customers, "totals": totals,
+    "prior_failures": prior_failures,
 }  # fmt: skip
 
 

@@ -45,6 +45,7 @@ RUN = {
     "prior.md": 7,
     "series-prior.md": 7,
     "shop.md": 4,
+    "customers.md": 10,
     "shortlist.md": 6,
     "shop-report.md": 4,
     "totals.md": 6,

@@ -43,12 +43,13 @@ def plot_customer_effects(model: EventForecaster, horizon: str | int = "90d") ->
     """
     needs_forecaster(model)
     table = model.customer_effects(horizon)
-    expected = table.columns[3]
+    expected, named = table.columns[3], model.log_.static_categories
     parts = []
     for (name,), rows in table.group_by("covariate", maintain_order=True):
-        shown = rows.head(_MOST).with_columns(
-            label=pl.format("{} ({})", "value", pl.col("customers").map_elements("{:,}".format, pl.String))
-        )
+        shown = rows.head(_MOST).with_columns(label=pl.col("value"))
+        if name in named:
+            counted = pl.col("customers").map_elements("{:,}".format, pl.String)
+            shown = shown.with_columns(label=pl.format("{} ({})", "value", counted))
         bars = (
             alt.Chart(shown)
             .mark_bar(color=BLUE, height=_STEP - 8)
@@ -69,9 +70,9 @@ def plot_customer_effects(model: EventForecaster, horizon: str | int = "90d") ->
         parts.append(
             alt.layer(bars, rule.encode(x="factor:Q")).properties(width=_WIDTH, height=height, title=heading)
         )
-    chart = alt.vconcat(*parts, spacing=18).resolve_scale(y="independent")
+    chart = alt.vconcat(*parts, spacing=18).resolve_scale(x="shared", y="independent")
     subtitle = [
         f"Expected visits of a newcomer within {horizon}, in relation to one of whom nothing is known.",
-        "In brackets: customers. It is association: customers of a kind may differ in much else.",
+        "In brackets: customers; of numbers the quartiles. It is association, not effect.",
     ]
     return finish(chart, "What is known of customers", subtitle)
