@@ -259,20 +259,18 @@ class Events(_Question):
         log, forecaster, mark = self.data(model), cast("EventForecaster", model), ask.of or "amount"
         key = None if ask.id is None else typed_ids(log.ids, [ask.id])[0]
         ahead = None if ask.horizon is None else self.horizon(ask.horizon, log)
-        if ask.kind == "next":
-            return plotting.plot_next_event(forecaster, key, actual=ask.actual)
-        if ask.kind == "spend":
-            return plotting.plot_spend(forecaster, key, horizon=ahead or "26w", mark=mark)
-        if ask.kind == "value":
-            return plotting.plot_value(forecaster, ahead or "1y", mark=mark)
-        if ask.kind == "totals":
-            how: dict[str, Any] = {"by": ask.by, "mark": ask.of, "newcomers": ask.newcomers}
-            return plotting.plot_totals(forecaster, ahead, **how)
-        if ask.kind == "tracking":
-            return plotting.plot_tracking(forecaster, horizon=ahead or "26w")
-        if ask.kind == "effects":
-            return plotting.plot_customer_effects(forecaster, ahead or "90d")
-        return plotting.plot_shop(forecaster) if ask.kind == "shop" else plotting.plot_activity(forecaster)
+        totals: dict[str, Any] = {"by": ask.by, "mark": ask.of, "newcomers": ask.newcomers}
+        pictures: Charts = {
+            "next": lambda: plotting.plot_next_event(forecaster, key, actual=ask.actual),
+            "spend": lambda: plotting.plot_spend(forecaster, key, horizon=ahead or "26w", mark=mark),
+            "value": lambda: plotting.plot_value(forecaster, ahead or "1y", mark=mark),
+            "totals": lambda: plotting.plot_totals(forecaster, ahead, **totals),
+            "tracking": lambda: plotting.plot_tracking(forecaster, horizon=ahead or "26w"),
+            "effects": lambda: plotting.plot_customer_effects(forecaster, ahead or "90d"),
+            "shop": lambda: plotting.plot_shop(forecaster),
+            "activity": lambda: plotting.plot_activity(forecaster),
+        }
+        return pictures[ask.kind]()
 
 
 class Series(_Question):
