@@ -1,5 +1,6 @@
 """What is known of customers moves what is expected of them, as far as the log shows, and no further."""
 
+import copy
 import dataclasses
 import datetime as dt
 
@@ -10,7 +11,7 @@ import pytest
 import foretell as ft
 from foretell.data.covariates import Covariates
 from foretell.data.design import Design
-from foretell.errors import DataError
+from foretell.errors import DataError, ParameterError
 from foretell.events.horizon.effects import Effects, fit_effects
 from foretell.events.horizon.rates import LOST, MEANS, SCORES, Histories, RateClasses, tilted
 
@@ -198,3 +199,37 @@ def test_customers_who_come_later_change_nothing(visits):
         for log in (ft.read_events(rows, static="channel") for rows in (visits, early))
     ]
     assert forecasts[0].equals(forecasts[1])
+
+
+@pytest.fixture(scope="module")
+def network(visits):
+    log = ft.read_events(visits, static="channel", as_of="2023-12-31")
+    training = ft.TrainConfig(epochs=2, max_steps=8)
+    return ft.EventForecaster(ensemble=1, training=training, network=ft.NetworkConfig(units=(8,))).fit(log)
+
+
+def test_the_default_reads_it_by_prior_and_network(visits, network, tmp_path):
+    assert network.model_.design.labels == [("channel", "shop"), ("channel", "web")]
+    assert network.model_.network.n_features == 12 + 2 * 2
+    shop_, web = network.customer_effects().sort("value")["newcomer_90d"]
+    assert web > shop_
+    network.save(tmp_path / "model")
+    again = ft.load(tmp_path / "model")
+    assert again.predict(["90d"]).equals(network.predict(["90d"]))
+    rows = pl.DataFrame({"unique_id": [900, 901], "ds": ["2024-01-05"] * 2, "channel": list(CHANNELS)})
+    later = ft.read_events(rows, static="channel", start="2024-01-01", as_of="2024-01-10")
+    shop_, web = again.update(later).predict(["90d"], ids=[900, 901])["expected_events_90d"]
+    assert web > shop_
+
+
+def test_a_reason_names_what_is_known_and_all_parts_add_up(network):
+    explanation = ft.explain(network, network.log_.ids[0], horizon="30d")
+    parts = {part[0]: part for part in explanation.parts}
+    assert parts["channel"][1] in CHANNELS
+
+
+def test_an_exported_file_takes_nothing_that_is_known(network, tmp_path):
+    alone = copy.copy(network)
+    alone.auto_ = None
+    with pytest.raises(ParameterError, match="channel"):
+        alone.export(tmp_path / "when.onnx")

@@ -215,6 +215,32 @@ def forecast(
         terminal.say(f"{plot} written")
 
 
+@command(app, kind_of_source)
+def next_group(
+    question: Question,
+    read: ReadOptions,
+    learn: TrainOptions,
+    write: TableOptions,
+    top: Annotated[int, typer.Option(min=1, help="Groups of each customer, the likeliest first.")] = 3,
+    customer: Annotated[
+        list[str] | None, typer.Option("--customer", help="Whom to forecast; repeatable; by default all.")
+    ] = None,
+) -> None:
+    """Learn from visits with a --group in which order customers go where, and forecast where they go next."""
+    write.check()
+    if read.group is None or question.kind != "events":
+        raise ParameterError("next-group takes visits with a --group: the store, category or kind of each")
+    from foretell.next_group import NextGroup  # noqa: PLC0415
+    from foretell.nn.settings import TrainConfig  # noqa: PLC0415
+
+    training = None if learn.epochs is None else TrainConfig(epochs=learn.epochs)
+    model = NextGroup(ensemble=learn.ensemble or 3, seed=learn.seed or 0, training=training)
+    log = question.read(read)
+    model.fit(log)
+    chosen = None if customer is None else typed_ids(log.ids, customer)
+    write.write([model.predict(top, chosen)], part=customer is not None)
+
+
 def _read_single(question: Question, read: ReadOptions) -> Data:
     """Read rows; those without the column that ids stand in by default are of one series."""
     try:

@@ -194,8 +194,8 @@ def _observed(times: IntArray, moments: IntArray, options: EventOptions, tally: 
     begin, end = options.begin, options.end
     start = int(times.min() if begin is None else options.clock.last_step(begin))
     as_of = int(times.max() if end is None else options.clock.last_step(end - 1))
-    # A day's own events are asked for on purpose where both ends say so: they continue an older log.
-    on_purpose = options.ids is not None or (begin is not None and end is not None)
+    # From a start that is asked for on, they continue an older log: a day's own events are one update.
+    on_purpose = options.ids is not None or begin is not None
     if times.min() == times.max() == as_of and not on_purpose:
         finer = options.unit == "day" and moments.min() != moments.max()
         when = options.clock.time_of(times[0])[0]
