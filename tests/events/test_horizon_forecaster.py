@@ -11,11 +11,18 @@ from foretell.events.horizon import training
 from foretell.events.horizon.forecaster import prior
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_and_small_steps():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "_CHOICES", (0, 2))
+        patch.setattr(training, "_OWN_BATCH", (44, 20))
+        yield
+
+
 @pytest.fixture(scope="module")
 def trained(log):
     better = itertools.count(0, -1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "_CHOICES", (0, 2))
         patch.setattr(training, "_judge", lambda weights, rows: next(better))
         yield ft.EventForecaster(head="horizon").fit(log)
 
@@ -75,7 +82,6 @@ def test_the_head_goes_on_from_the_prior_where_that_gains(trained, model):
 
 
 def test_the_head_is_the_prior_where_nothing_is_gained(log, monkeypatch):
-    monkeypatch.setattr(training, "_CHOICES", (0, 2))
     worse = itertools.count()
     monkeypatch.setattr(training, "_judge", lambda weights, rows: next(worse))
     weights = ft.EventForecaster(head="horizon").fit(log).horizon_.weights_

@@ -10,7 +10,8 @@ from foretell.events.horizon import network, training
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    for name, value in {"_SHOPS": 3, "_STEPS": 4, "_HELD_OUT": 3, "_EVERY": 2}.items():
+    few = {"_SHOPS": 3, "_STEPS": 4, "_HELD_OUT": 3, "_EVERY": 2, "_BATCH": (44, 20)}
+    for name, value in few.items():
         monkeypatch.setattr(training, name, value)
 
 
@@ -39,12 +40,12 @@ def test_a_stopped_training_goes_on_to_where_it_would_have_been(tmp_path, monkey
 
 def test_steps_on_one_batch_bring_its_loss_down():
     rows = training.joined([training.simulated_rows((0, 0, k)) for k in range(3)])
-    batches = training.Batches(rows)
+    rng, losses = np.random.default_rng(0), []
+    batch = training.Batches(rows, training._BATCH).draw(rng)
     shape = (rows.steps.shape[2], rows.context.shape[1])
     state = training.Training.begin(training.initial_weights(np.random.default_rng(0), *shape))
-    rng, losses = np.random.default_rng(0), []
     for _ in range(12):
-        state, value = training.adam_step(state, *batches.draw(rng), 3e-3)
+        state, value = training.adam_step(state, *batch, 3e-3)
         losses.append(float(value))
     assert np.mean(losses[-3:]) < losses[0] - 0.01
 

@@ -185,7 +185,7 @@ def adam_step(
 class Batches:
     """Batches of fixed shapes, drawn from rows: most of them of short histories."""
 
-    def __init__(self, rows: Rows, sizes: tuple[int, int] = _BATCH) -> None:
+    def __init__(self, rows: Rows, sizes: tuple[int, int]) -> None:
         n_steps = (rows.steps != 0).any(axis=2).sum(axis=1)
         self.rows, self.sizes = rows, sizes
         self.short, self.long = (np.flatnonzero(part) for part in (n_steps <= SHORT, n_steps > SHORT))
@@ -224,7 +224,7 @@ def train_prior(out: Path, *, rounds: int, seed: int, peak: float) -> None:
     judged = joined(held_out)
     began, losses = time.process_time() - seconds, []
     for number in range(done, rounds):
-        batches = Batches(joined([simulated_rows((seed, number, k)) for k in range(_SHOPS)]))
+        batches = Batches(joined([simulated_rows((seed, number, k)) for k in range(_SHOPS)]), _BATCH)
         rng = np.random.default_rng((seed, number))
         for _ in range(_STEPS):
             state, value = adam_step(state, *batches.draw(rng), learning_rate(number / rounds, peak))
@@ -264,7 +264,11 @@ def adapted(weights: Weights, visits: Visits, *, seed: int) -> dict[str, Float32
     if held_out is None or not known:
         return weights
     losses: list[float] = []
-    _steps_on(weights, joined(known), rng, lambda now: losses.append(float(_judge(now, held_out))))
+
+    def judged(now: Weights) -> None:
+        losses.append(float(_judge(now, held_out)))
+
+    _steps_on(weights, joined(known), rng, judged, _CHOICES[-1])
     steps = _CHOICES[int(np.argmin(losses))]
     if not steps:
         return weights
@@ -278,7 +282,7 @@ def _steps_on(
     rows: Rows,
     rng: np.random.Generator,
     judge: Callable[[Weights], None] | None,
-    most: int = _CHOICES[-1],
+    most: int,
 ) -> Weights:
     """Return the average of the weights after some steps, shown to a judge at each number to choose from."""
     state, batches = Training.begin(weights), Batches(rows, _OWN_BATCH)
