@@ -7,25 +7,12 @@ import numpy as np
 import polars as pl
 import pytest
 from benchmarks.calendars import AHEAD, nothing, promotions, weekly_error
+from tests.events.calendars import MORE, START, N, days_of, drawn
 
 import foretell as ft
 from foretell.data.calendar import read_calendar
 from foretell.events.calendar import CalendarEffect, DayCounts
 from foretell.events.clock import OperationalClock
-
-START, N, MORE = 19_000, 400, 60
-
-
-def days_of(*parts):
-    days = np.arange(START, START + N + MORE)
-    return read_calendar({"ds": pl.Series(days.astype("datetime64[D]"))} | dict(*parts))
-
-
-def drawn(log_factor, rng):
-    days = np.arange(START, START + N)
-    customers = np.linspace(200, 1_000, N)
-    mean = customers * 0.05 * (1 + 0.3 * np.sin(2 * np.pi * days / 7)) * np.exp(log_factor[:N])
-    return DayCounts(days, rng.poisson(mean).astype(float), customers)
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +211,17 @@ def test_days_that_are_not_known_are_said_once_and_widen_totals(shop, log, cutof
         unsure.predict(["28d"])
     width = (weeks["visits-hi-80"] - weeks["visits-lo-80"]) / weeks["visits"]
     assert width[3] > 1.3 * width[:3].max()
+
+
+def test_nothing_is_said_of_days_that_nobody_asked_about(shop, log, cutoff):
+    end = log.date(cutoff + 21).item()
+    known = read_calendar(shop.calendar.filter(pl.col("ds") <= pl.lit(end)))
+    model = ft.EventForecaster(model="prior").fit(dataclasses.replace(log.up_to(cutoff), calendar=known))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict_totals("21d")
+    with pytest.warns(ft.errors.CovariateWarning, match="1 of the 22 days"):
+        model.predict(["22d"])
 
 
 def test_a_saved_model_and_an_update_go_on_with_the_calendar(log, cutoff, model, tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import itertools
 import weakref
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -71,7 +73,7 @@ class DayCode:
         n = np.maximum(given.sum(axis=0), 1)
         centre = np.where(given, values, 0.0).sum(axis=0) / n
         deviation = np.sqrt((np.where(given, values - centre, 0.0) ** 2).sum(axis=0) / n)
-        named = np.array([name in seen.categories for name in _code_names(seen)])
+        named = np.array([name in seen.categories for name in code_names(seen)])
         scale = np.where(named | (deviation < 1e-12), 1.0, deviation)
         usual = np.where(given, values, centre)
         return cls(centre, scale, usual.min(axis=0), usual.max(axis=0))
@@ -207,7 +209,7 @@ class CalendarEffect:
     def column_of(self) -> IntArray:
         """To which column each weight belongs; those of the days after come as columns of their own."""
         names = self.calendar.columns.names
-        columns = np.array([names.index(name) for name in _code_names(self.calendar.columns)], dtype=np.int64)
+        columns = np.array([names.index(name) for name in code_names(self.calendar.columns)], dtype=np.int64)
         return np.concatenate([columns + k * len(names) for k in range(_TIMES)])
 
     @functools.cached_property
@@ -254,7 +256,7 @@ class CalendarEffect:
             *(np.array(described["code"][f.name], dtype=np.float64) for f in dataclasses.fields(DayCode))
         )
         spread = float(described["spread"])
-        n = len(_code_names(calendar.columns))
+        n = len(code_names(calendar.columns))
         width = _TIMES * n
         shapes = {"weights": (width,), "covariance": (width, width), "pull": (width,)}
         shapes["usual"] = (_TIMES * len(calendar.columns.names),)
@@ -288,8 +290,18 @@ def say_what_is_not_known(effect: CalendarEffect | None, log: EventLog, ticks: i
             f"{len(days):,} days that are forecast, the first of them {first}: they count as average days, "
             "and intervals of totals are wider; give the calendar rows for them",
             CovariateWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
+
+
+@contextlib.contextmanager
+def as_if_told(log: EventLog) -> Iterator[None]:
+    """Say nothing of a log's days for a while: of a question that nobody asked."""
+    told = log in _TOLD
+    _TOLD.add(log)
+    yield
+    if not told:
+        _TOLD.discard(log)
 
 
 _NUMBERS: Final = ("weights", "covariance", "usual", "pull")
@@ -334,7 +346,7 @@ def _before(values: FloatArray, begin: int, end: int) -> FloatArray:
     return sums
 
 
-def _code_names(columns: Covariates) -> list[str]:
+def code_names(columns: Covariates) -> list[str]:
     """Return of which column each code is."""
     names = columns.names
     return [name for name in names for _ in range(len(columns.categories.get(name, ("",))))]

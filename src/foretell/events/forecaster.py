@@ -194,6 +194,32 @@ class EventForecaster(CountForecasts):
         known = None if days is None else days.effect
         return known if known is not None or self.auto_ is None else self.auto_.calendar_effect
 
+    def calendar_table(self, levels: Sequence[float] = (80,)) -> pl.DataFrame:
+        """Return how many times as many visits the days of the log's calendar bring.
+
+        Parameters
+        ----------
+        levels : sequence of float
+            Percentages of the central intervals.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``column``; ``value``, the highest number that was seen, or a word; ``against``, the lowest one,
+            or no word; ``times`` as many visits, with ``times-lo-80``, ``times-hi-80`` …; ``week_after`` and
+            ``second_week``, times as many in the two weeks after a week of such days. No row where the days
+            of the log show nothing, or it has no calendar.
+        """
+        from foretell.events.calendar_words import effect_table  # noqa: PLC0415  # seldom wanted
+
+        return effect_table(self.calendar_effect_, levels)
+
+    def summary(self) -> str:
+        """Return who answers, what days of a calendar bring, settings, and Keras' summary of the network."""
+        from foretell.events.calendar_words import effect_words  # noqa: PLC0415  # seldom wanted
+
+        return "\n".join([*effect_words(self.calendar_effect_), super().summary()])
+
     def predict(
         self,
         horizons: Sequence[str | int] = ("7d", "30d", "90d"),

@@ -17,7 +17,7 @@ from foretell.core.time import UNIT_SECONDS, period_edges
 from foretell.data.log import EventLog
 from foretell.data.tables import CountModel, asked_customers, expected_within
 from foretell.errors import DataError, EmptyLogError
-from foretell.events.calendar import CalendarEffect, say_what_is_not_known
+from foretell.events.calendar import CalendarEffect, as_if_told, say_what_is_not_known
 from foretell.events.count_forecasts import group_totals
 from foretell.events.horizon.forecaster import prior_counts
 from foretell.events.intensity import TICKS_PER_DAY
@@ -198,7 +198,8 @@ def predict_totals(
     fine = np.union1d(ends, period_edges(ticks, 7 * UNIT_SECONDS["day"] // UNIT_SECONDS[log.unit]))
     sums = _sums(model, fine, ids, rates)
     expected = sums.expected
-    error = _with_disagreement(TotalError.of(log), model)
+    with as_if_told(log):
+        error = _with_disagreement(TotalError.of(log), model)
     days = np.diff(fine, prepend=0) * (UNIT_SECONDS[log.unit] / UNIT_SECONDS["day"])
     relative = error.covariance(days) + _calendar_covariance(model, fine)
     covariance = relative * np.outer(expected, expected)
