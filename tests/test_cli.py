@@ -445,3 +445,14 @@ def test_a_calendar_goes_with_the_visits_and_a_longer_one_with_later_visits(tmp_
     weeks = ft.load(model).predict_cohort("35d")["foretell"].to_numpy()
     assert weeks.argmax() == 4
     assert weeks[4] > 1.5 * weeks[:4].max()
+
+
+def test_what_if_says_what_a_mailing_would_bring(model, visits, tmp_path):
+    ids = pl.read_csv(visits)["customer_id"].unique()
+    pl.DataFrame({"customer": ids, "sent": "1997-06-06", "how": "mail"}).write_csv(tmp_path / "sent.csv")
+    columns = ["--contact-id", "customer", "--contact-time", "sent", "--contact-kind", "how"]
+    ask = ["--contacts", tmp_path / "sent.csv", *columns, "--on", "1997-10-03"]
+    done = foretell("what-if", model, *ask, "--id", "111", "--id", "1516", "--horizon", "21d", "--json")
+    assert [row["unique_id"] for row in json.loads(done.stdout)] == [111, 1516]
+    assert "If 2 customers are contacted on 1997-10-03, expect" in done.stderr
+    assert "an association, not an effect" in done.stderr

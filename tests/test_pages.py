@@ -20,6 +20,7 @@ ROOT = DOCS.parent
 DOORS = {
     "acquisition",
     "baselines",
+    "contacts",
     "datasets",
     "distributed",
     "errors",
@@ -50,6 +51,7 @@ RUN = {
     "shop-report.md": 4,
     "totals.md": 6,
     "value.md": 11,
+    "calendars.md": 26,
     "next-group.md": 9,
     "tuning.md": 6,
     "index.md": 6,

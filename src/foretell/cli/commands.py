@@ -43,6 +43,7 @@ from foretell.cli.options import (
     TableOptions,
     TotalsOptions,
     TrainOptions,
+    WhatIfOptions,
 )
 from foretell.cli.questions import QUESTIONS, Question, predict_groups, typed_ids
 from foretell.cli.settings import build, compared, read_searched
@@ -367,6 +368,17 @@ def effects(
     """Show what is known of customers (--static), and how many more visits it makes one expect."""
     write.check()
     write.write([question.effects(_load(model), horizon)])
+
+
+@command(app, kind_of_model)
+def what_if(question: Question, model: ModelDirectory, ask: WhatIfOptions, write: TableOptions) -> None:
+    """Say what to expect of customers with a contact on some day, and without, as earlier ones went."""
+    write.check()
+    fitted = _load(model)
+    with terminal.busy("comparing"):
+        answer = question.what_if(fitted, ask)
+    terminal.say(answer)
+    write.write([answer.table], part=True)
 
 
 def _predict_on(options: ClusterOptions, model: Model, write: TableOptions, ask: AskOptions) -> Scored:

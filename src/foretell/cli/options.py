@@ -380,6 +380,29 @@ class SpendOptions(SortedOptions):
 
 
 @dataclasses.dataclass(frozen=True)
+class WhatIfOptions:
+    """Who would be contacted when, and what earlier contacts were."""
+
+    contacts: Annotated[
+        str, typer.Option("--contacts", help="Earlier contacts, a row each: a file, as those of visits.")
+    ]
+    on: Annotated[str, typer.Option("--on", help="Day of the contact, from the as-of date on.")]
+    id: Annotated[_Names, typer.Option("--id", help="Customer; repeatable; by default all.")] = None
+    kind: Annotated[str | None, typer.Option(help="Which kind of contact, of those in --contact-kind.")] = (
+        None
+    )
+    horizon: Annotated[str, typer.Option(help="Time in which visits are counted.")] = "14d"
+    within: Annotated[str, typer.Option(help="How long a contact is looked at, in whole days.")] = "7d"
+    contact_id: Annotated[str, _read("--contact-id", help="Column of the customer, in the contacts.")] = (
+        "unique_id"
+    )
+    contact_time: Annotated[str, _read("--contact-time", help="Column of the day.")] = "ds"
+    contact_kind: Annotated[
+        str | None, _read("--contact-kind", help="Column of the kind: mailing, coupon.")
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True)
 class TotalsOptions:
     """What is added up."""
 

@@ -9,13 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
 
 from foretell.cli import terminal
-from foretell.cli.options import PictureOptions, ReadOptions, RowOptions, SpendOptions, TotalsOptions
+from foretell.cli.options import (
+    PictureOptions,
+    ReadOptions,
+    RowOptions,
+    SpendOptions,
+    TotalsOptions,
+    WhatIfOptions,
+)
 from foretell.errors import EmptyLogError, ParameterError, StorageError
 
 if TYPE_CHECKING:
     import polars as pl
 
     from foretell.baselines.statistic import EventStatistic, SeriesStatistic
+    from foretell.contacts import WhatIf
     from foretell.core.contracts import Kind, Task
     from foretell.data.log import EventLog
     from foretell.data.panel import Panel
@@ -64,6 +72,11 @@ class _Question:
         """Return the factors of what is known of customers."""
         del model, horizon
         raise ParameterError("effects takes a model of visits, and this is one of regular series")
+
+    def what_if(self, model: Model, ask: WhatIfOptions) -> WhatIf:
+        """Return what a contact would bring."""
+        del model, ask
+        raise ParameterError("what-if takes a model of visits, and this is one of regular series")
 
     def report(self, model: Model, out: Path, *, language: str, since: Path | None) -> None:
         """Write the page of a shop."""
@@ -227,6 +240,17 @@ class Events(_Question):
         if len(horizons) > 1 or ask.level:
             raise ParameterError("--discount gives the value up to one --horizon, without intervals")
         return forecaster.predict_value(horizons[0], discount=ask.discount, ids=chosen, mark=ask.mark)
+
+    def what_if(self, model: Model, ask: WhatIfOptions) -> WhatIf:
+        """Return what a contact would bring, by earlier ones."""
+        from foretell.contacts import read_contacts, what_if  # noqa: PLC0415  # seldom wanted
+
+        log = self.data(model)
+        sent = read_contacts(ask.contacts, id=ask.contact_id, time=ask.contact_time, kind=ask.contact_kind)
+        chosen = typed_ids(log.ids, ask.id) if ask.id else None
+        horizon = self.horizon(ask.horizon, log)
+        forecaster = cast("EventForecaster", model)
+        return what_if(forecaster, sent, ask.on, chosen, horizon=horizon, within=ask.within, kind=ask.kind)
 
     def horizons(self, given: Sequence[str] | None, log: EventLog) -> list[str | int]:
         """Return the horizons of a forecast."""
