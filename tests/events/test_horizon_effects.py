@@ -201,6 +201,23 @@ def test_customers_who_come_later_change_nothing(visits):
     assert forecasts[0].equals(forecasts[1])
 
 
+def test_numbers_are_not_taken_for_names(visits, model):
+    codes = visits.with_columns(channel=(pl.col("channel") == "web").cast(pl.Int8))
+    numbers = ft.read_events(codes, static="channel", as_of="2023-12-31")
+    with pytest.raises(ParameterError, match=r"numbers here and names .*categorical=\['channel'\]"):
+        model.return_chances(numbers, [30])
+    of_numbers = ft.EventForecaster(model="prior").fit(numbers)
+    with pytest.raises(ParameterError, match="names here and numbers"):
+        of_numbers.return_chances(model.log_, [30])
+
+
+def test_of_customers_of_another_log_nothing_may_be_known(visits, network):
+    bare = ft.read_events(visits.drop("channel"), as_of="2023-12-31")
+    chances = network.return_chances(bare, [30])
+    assert np.isfinite(chances).all()
+    assert not np.array_equal(chances, network.return_chances(network.log_, [30]))
+
+
 @pytest.fixture(scope="module")
 def network(visits):
     log = ft.read_events(visits, static="channel", as_of="2023-12-31")
@@ -220,6 +237,12 @@ def test_the_default_reads_it_by_prior_and_network(visits, network, tmp_path):
     later = ft.read_events(rows, static="channel", start="2024-01-01", as_of="2024-01-10")
     shop_, web = again.update(later).predict(["90d"], ids=[900, 901])["expected_events_90d"]
     assert web > shop_
+
+
+def test_a_warm_start_reads_the_same_columns(visits, network):
+    bare = ft.read_events(visits.drop("channel"), as_of="2023-12-31")
+    with pytest.raises(ParameterError, match="columns of its data"):
+        ft.EventForecaster(**network.get_params(deep=False)).fit(bare, warm_start=network)
 
 
 def test_a_reason_names_what_is_known_and_all_parts_add_up(network):

@@ -11,7 +11,7 @@ import numpy as np
 from foretell.core import FloatArray
 from foretell.core.contracts import Described
 from foretell.data.covariates import Covariates
-from foretell.errors import DataError
+from foretell.errors import DataError, ParameterError
 
 _CATEGORIES: Final = 40  # of one column; rarer ones count as not known
 _LEAST: Final = 5  # customers of a category
@@ -62,7 +62,7 @@ class Design:
     def _raw(self, static: Covariates) -> FloatArray:
         parts = [np.zeros((len(static), 0))]
         for name in self.names:
-            values = static.values[:, static.names.index(name)]
+            values = _column(static, name, named=name in self.categories)
             if name not in self.categories:
                 parts.append(values[:, None])
                 continue
@@ -97,6 +97,20 @@ class Design:
         ):
             raise DataError("what is known of customers has columns of another shape than this version reads")
         return design
+
+
+def _column(static: Covariates, name: str, *, named: bool) -> FloatArray:
+    """Return a column; refuse numbers where the design has names, or names where it has numbers."""
+    if name not in static.names:
+        raise ParameterError(f"{name!r} is not known of these customers; read it by static=[{name!r}]")
+    values: FloatArray = static.values[:, static.names.index(name)]
+    if named != (name in static.categories) and not np.isnan(values).all():
+        held, expected = ("numbers", "names") if named else ("names", "numbers")
+        mend = f"read it by categorical=[{name!r}]" if named else "mend its values"
+        raise ParameterError(
+            f"{name!r} holds {held} here and {expected} in the log that the model was fitted to; {mend}"
+        )
+    return values
 
 
 def _frequent(static: Covariates, name: str) -> tuple[str, ...]:

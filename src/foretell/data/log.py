@@ -198,6 +198,19 @@ class EventLog(Ragged):
         """Return the date (or the hour) of a tick."""
         return np.datetime64(tick, "D" if self.unit == "day" else "h")
 
+    def tick(self, when: object) -> int:
+        """Return the tick of a date, of a month or a year the last one: the other way round of `date`.
+
+        Examples
+        --------
+        >>> import foretell as ft
+        >>> import polars as pl
+        >>> log = ft.read_events(pl.DataFrame({"unique_id": [1, 2], "ds": ["2024-01-01", "2024-03-01"]}))
+        >>> str(log.date(log.tick("20240215"))), str(log.date(log.tick("2024-02")))
+        ('2024-02-15', '2024-02-29')
+        """
+        return self.last_tick(when)
+
     def dates(self, ticks: npt.ArrayLike) -> npt.NDArray[np.datetime64]:
         """Return the dates (or hours) of an array of ticks."""
         code = "D" if self.unit == "day" else "h"

@@ -62,7 +62,7 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, "EventChoice"], S
         return data.n_customers
 
     def _columns(self, data: EventLog) -> tuple[str, ...]:
-        return tuple(data.mark_names)
+        return (*data.mark_names, *data.static_names)
 
     def _fitted_data(self) -> EventLog:
         return self.log_

@@ -95,8 +95,11 @@ def histories(log: EventLog, table: ClockTable, design: Design | None = None) ->
     upper = np.where(last, silence, table.at(following) - origin)
     marks = np.log1p(log.marks)
     means = _mean_marks(marks, starts, counts, count)
-    if design is not None and log.static is not None:
-        known = design.matrix(log.static)[log.owner]
+    if design is not None:
+        of_customers = np.zeros((log.n_customers, design.width))
+        if log.static is not None:
+            of_customers = design.matrix(log.static)
+        known = of_customers[log.owner]
         marks, means = (np.concatenate([part, known], axis=1) for part in (marks, means))
     return Histories(
         ticks=log.times,
