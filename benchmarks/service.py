@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -50,19 +51,35 @@ class Clients:
         asyncio.run(self._run(seconds, pause))
 
     async def _run(self, seconds: float, pause: float) -> None:
+        # All are connected and know whom to ask about before the first asks: the service is measured.
+        streams = await asyncio.gather(*(self._connected() for _ in range(CLIENTS)))
+        orders = [np.random.default_rng(n).permutation(list(self.expected)).tolist() for n in range(CLIENTS)]
         until = time.monotonic() + seconds
-        await asyncio.gather(*(self._client(number, until, pause) for number in range(CLIENTS)))
+        await asyncio.gather(
+            *(
+                self._client(stream, order, until, pause)
+                for stream, order in zip(streams, orders, strict=True)
+                if stream is not None
+            )
+        )
 
-    async def _client(self, number: int, until: float, pause: float) -> None:
-        rng = np.random.default_rng(number)
-        customers = rng.permutation(list(self.expected))
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            return await asyncio.open_connection("127.0.0.1", self.port)
         except OSError:
             self.lost += 1
-            return
+            return None
+
+    async def _client(
+        self,
+        stream: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        customers: list[int],
+        until: float,
+        pause: float,
+    ) -> None:
+        rng, (reader, writer) = np.random.default_rng(customers[0]), stream
         await asyncio.sleep(pause * rng.random())
-        for customer in np.tile(customers, 100):
+        for customer in itertools.cycle(customers):
             if time.monotonic() > until:
                 break
             began = time.perf_counter()
@@ -76,7 +93,7 @@ class Clients:
                 self.lost += 1
                 return
             self.milliseconds.append(1000 * (time.perf_counter() - began))
-            self.wrong += json.loads(body) != self.expected[int(customer)]
+            self.wrong += json.loads(body) != self.expected[customer]
             if pause:
                 await asyncio.sleep(pause * (0.5 + rng.random()))
         writer.close()

@@ -1,9 +1,11 @@
 """Counts of all workers, and lines of JSON."""
 
+import io
 import json
 import logging
+import threading
 
-from foretell.serve.watch import Counters, JsonLines
+from foretell.serve.watch import Counters, JsonLines, Lines
 
 
 def test_the_counts_of_all_workers_are_added_up(tmp_path):
@@ -31,3 +33,29 @@ def test_a_record_is_a_line_of_json():
     assert "\n" not in line
     assert json.loads(line)["path"] == "/a\nb"
     assert json.loads(line)["event"] == "request"
+
+
+class Stuck(io.StringIO):
+    """A pipe that nobody reads for a while."""
+
+    def __init__(self):
+        super().__init__()
+        self.read = threading.Event()
+
+    def write(self, text):
+        assert self.read.wait(10)
+        return super().write(text)
+
+
+def test_who_logs_does_not_wait_for_who_reads():
+    pipe = Stuck()
+    handler = Lines(pipe)
+    for number in range(1000):
+        handler.emit(logging.LogRecord("foretell.serve", logging.INFO, "", 0, f"line {number}", None, None))
+    assert not pipe.getvalue()
+    pipe.read.set()
+    handler.flush()
+    written = threading.Event()
+    while pipe.getvalue().count("\n") < 1000:  # the handler's own thread may be at it
+        assert not written.wait(0.01)
+    assert pipe.getvalue().splitlines() == [f"line {number}" for number in range(1000)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import multiprocessing
 import signal
@@ -75,6 +76,9 @@ class Service:
                 await self.desk.do(lambda name=name: _warmed(self.shelf, name))  # type: ignore[misc]  # its default
             except ForetellError as error:
                 LOG.warning("model cannot be read", extra={"fields": {"model": name, "reason": str(error)}})
+        # What is there now stays: looking through it for what is over would hold up requests.
+        gc.collect()
+        gc.freeze()
         runner = Runner(self.store, self.jobs, self.shelf.place)
         runner.start()
         try:

@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 # Of so many customers a question costs little more than of one, and the same code answers (numpy).
 _TOGETHER: Final = 128
+_GATHERS: Final = 0.002  # seconds in which those who ask at once come together
 _KEPT: Final = 50_000  # answers of a model, the latest
 _THREADS: Final = 2
 _MOST_WAITING: Final = 64
@@ -85,6 +86,7 @@ class Desk:
                 for customer in block:
                     del waiting[customer]
                 await self._answer_block(question, block)
+                await asyncio.sleep(_GATHERS)
         finally:
             self._waiting.pop(question, None)
             del self._at_work[question]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -68,6 +69,7 @@ class ModelShelf:
         self._store, self._places = store, dict(places)
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._abouts: dict[str, tuple[Version, ModelAbout]] = {}
+        self._files: dict[str, str] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -133,10 +135,14 @@ class ModelShelf:
         """Let go of a model that is gone."""
         self._loaded.pop(name, None)
         self._abouts.pop(name, None)
+        self._files.pop(name, None)
 
     def _version(self, name: str) -> Version:
+        file = self._files.get(name)
+        if file is None:
+            file = self._files[name] = str(self.place(name) / MANIFEST)
         try:
-            stat = (self.place(name) / MANIFEST).stat()
+            stat = os.stat(file)  # noqa: PTH116  # it is asked at each request, and paths are slow to make
         except OSError as error:
             self.forget(name)
             raise NotThereError(f"there is no model {name!r}{self._hint()}") from error

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import bisect
+import contextlib
 import datetime as dt
 import json
 import logging
 import os
 import sys
+import threading
+import time
 import traceback
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from foretell.data.sinks import beside
 
 LOG: Final = logging.getLogger("foretell.serve")
+_TOGETHER: Final = 0.05  # seconds in which lines are gathered
+_MOST_LINES: Final = 100_000  # that wait; of more the oldest are lost
 _BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)  # seconds
 
 
@@ -36,10 +41,50 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+class Lines(logging.Handler):
+    """Writes lines a moment later, all that have come together: requests do not wait for who reads them.
+
+    Parameters
+    ----------
+    stream : TextIO
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._waiting: deque[str] = deque(maxlen=_MOST_LINES)
+        self._some, self._writing = threading.Event(), threading.Lock()
+        threading.Thread(target=self._write, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a line."""
+        self._waiting.append(self.format(record))
+        if not self._some.is_set():
+            self._some.set()
+
+    def flush(self) -> None:
+        """Write what waits, now."""
+        # A lock of its own: that of the handler is held by who brings a line, and would wait here.
+        with self._writing, contextlib.suppress(OSError, ValueError):  # nobody reads any more
+            lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if lines:
+                self._stream.write("\n".join([*lines, ""]))
+                self._stream.flush()
+
+    def _write(self) -> None:
+        while True:
+            self._some.wait()
+            time.sleep(_TOGETHER)
+            self._some.clear()
+            self.flush()
+
+
 def log_in_json() -> None:
     """Write what this service and its server log to stderr, as lines of JSON."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Lines(sys.stderr)
     handler.setFormatter(JsonLines())
+    # What no line says need not be looked for at each request.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for name in ("foretell.serve", "uvicorn"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
