@@ -58,6 +58,8 @@ RUN = {
     "gallery.md": 31,
     "quickstart.md": 17,
     "others.md": 37,
+    "what-next.md": 11,
+    "distributed.md": 12,
 }
 ELSEWHERE = {"export.md": "events/test_export.py", "README.md": "test_cli.py"}
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
