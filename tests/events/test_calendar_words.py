@@ -25,8 +25,9 @@ def test_the_table_holds_values_against_others(effect):
     assert table["value"].to_list()[::2] == ["1", "fair"]
     assert table["against"].to_list()[::2] == ["0", ""]
     np.testing.assert_allclose(table["times"].log().to_numpy()[::2], [0.7, 0.5], atol=0.08)
-    assert table["week_after"][0] == pytest.approx(np.exp(-0.4), abs=0.06)
-    assert table["second_week"][0] == pytest.approx(1.0, abs=0.06)
+    # A week of promotions takes e^-0.4 from the week after it, a day the seventh part of it.
+    assert table["week_after"][0] ** 7 == pytest.approx(np.exp(-0.4), abs=0.06)
+    assert table["second_week"][0] ** 7 == pytest.approx(1.0, abs=0.06)
     for level in (80, 95):
         assert (table[f"times-lo-{level}"] < table["times"]).all()
         assert (table["times"] < table[f"times-hi-{level}"]).all()
@@ -37,7 +38,7 @@ def test_words_are_those_of_the_table_and_none_of_what_does_not_show(effect):
     said = effect_words(effect)
     assert said[0].startswith("promotion 1 brings 2.0")
     assert said[-1].startswith("day fair brings 1.5")
-    assert said[-1].endswith("the week after 1.00, the next 1.00")
+    assert said[-1].endswith("for each such day 1.00 in the week after, 1.00 in the next")
     assert effect_words(None) == []
     empty = effect_table(None, [80])
     assert empty.height == 0

@@ -14,6 +14,7 @@ from foretell.core.constraints import as_levels
 from foretell.events.calendar import CalendarEffect, code_names
 
 _LATER: Final = ("week_after", "second_week")
+_WEEK: Final = 7  # days, over which effects on later ones are spread
 _LEAST: Final = 0.01  # a smaller change of the visits is none
 
 
@@ -43,7 +44,7 @@ def effect_words(effect: CalendarEffect | None) -> list[str]:
     return [
         f"{row['column']} {row['value']} brings {row['times']:.2f} times as many visits as "
         f"{row['against'] or 'none'} (80 %: {row['times-lo-80']:.2f} to {row['times-hi-80']:.2f}), "
-        f"the week after {row['week_after']:.2f}, the next {row['second_week']:.2f}"
+        f"for each such day {row['week_after']:.2f} in the week after, {row['second_week']:.2f} in the next"
         for row in effect_table(effect, [80]).iter_rows(named=True)
         if abs(np.log(row["times"])) > _LEAST
     ]
@@ -73,6 +74,6 @@ def _times(effect: CalendarEffect, codes: FloatArray, levels: Sequence[float]) -
     on_day = float(codes @ effect.weights[:n])
     deviation = float(np.sqrt(codes @ effect.covariance[:n, :n] @ codes))
     tails = [sign * stats.norm.ppf(0.5 + level / 200) for level in levels for sign in (-1, 1)]
-    later = [float(codes @ effect.weights[k * n : (k + 1) * n]) for k in range(1, 1 + len(_LATER))]
+    later = [float(codes @ effect.weights[k * n : (k + 1) * n]) / _WEEK for k in range(1, 1 + len(_LATER))]
     log_times = [on_day, *(on_day + tail * deviation for tail in tails), *later]
     return [float(times) for times in np.exp(log_times)]

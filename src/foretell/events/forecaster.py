@@ -207,8 +207,8 @@ class EventForecaster(CountForecasts):
         polars.DataFrame
             ``column``; ``value``, the highest number that was seen, or a word; ``against``, the lowest one,
             or no word; ``times`` as many visits, with ``times-lo-80``, ``times-hi-80`` …; ``week_after`` and
-            ``second_week``, times as many in the two weeks after a week of such days. No row where the days
-            of the log show nothing, or it has no calendar.
+            ``second_week``, times as many in the two weeks after each such day. No row where the days of the
+            log show nothing, or it has no calendar.
         """
         from foretell.events.calendar_words import effect_table  # noqa: PLC0415  # seldom wanted
 
