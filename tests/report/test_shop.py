@@ -143,3 +143,21 @@ def test_data_of_a_page_cannot_end_early_and_are_read_again(tmp_path):
     assert read_data(tmp_path / "nothing.html") is None
     place.write_text("<p>another page</p>", encoding="utf-8")
     assert read_data(place) is None
+
+
+def test_the_page_says_what_days_of_a_calendar_bring(tmp_path):
+    rng = np.random.default_rng(0)
+    days = pl.date_range(pl.date(2023, 1, 2), pl.date(2023, 12, 31), eager=True)
+    promotion = np.arange(len(days)) % 40 < 6
+    rate = rng.gamma(1.0, 0.05, (200, 1)) * np.where(promotion, 2.5, 1.0)
+    who, when = np.nonzero(rng.random(rate.shape) < rate)
+    visits = pl.DataFrame({"unique_id": who, "ds": days[when]})
+    log = ft.read_events(visits, as_of="2023-09-30", calendar={"ds": days, "promotion": promotion})
+    model = ft.EventForecaster(model="prior").fit(log)
+    times = model.calendar_table()["times"][0]
+    for language, said in (
+        ("en", f"promotion 1: {times:.2f} times as many"),
+        ("zh", f"平日的 {times:.2f} 倍"),
+    ):
+        text = ft.write_report(model, tmp_path / f"{language}.html", language=language).read_text("utf-8")
+        assert said in text

@@ -299,9 +299,11 @@ def as_if_told(log: EventLog) -> Iterator[None]:
     """Say nothing of a log's days for a while: of a question that nobody asked."""
     told = log in _TOLD
     _TOLD.add(log)
-    yield
-    if not told:
-        _TOLD.discard(log)
+    try:
+        yield
+    finally:
+        if not told:
+            _TOLD.discard(log)
 
 
 _NUMBERS: Final = ("weights", "covariance", "usual", "pull")

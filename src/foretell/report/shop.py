@@ -9,6 +9,7 @@ import polars as pl
 
 from foretell.data.log import EventLog
 from foretell.evaluation.evaluation import html_table
+from foretell.events.calendar import as_if_told
 from foretell.i18n import Translator
 from foretell.plotting.expectations import plot_earlier, plot_newcomers, plot_periods
 from foretell.report import outlook
@@ -17,10 +18,16 @@ from foretell.report.pages import live_picture, note, page
 from foretell.spend.gamma_gamma import worth_of
 
 _LISTED: Final = 20
+_SHOWS: Final = 0.05  # log factor of a day of the calendar from which on it is worth a word
 
 
 def shop_html(model: ShopModel, say: Translator, earlier: dict[str, object] | None) -> str:
     """Return the page of a shop; ``earlier`` is what its last one held as data."""
+    with as_if_told(model.log_):  # the page says itself how far a calendar reaches
+        return _page_of(model, say, earlier)
+
+
+def _page_of(model: ShopModel, say: Translator, earlier: dict[str, object] | None) -> str:
     log = model.log_
     expected = outlook.expectations(model)
     past, ahead = outlook.weeks(model)
@@ -34,7 +41,9 @@ def shop_html(model: ShopModel, say: Translator, earlier: dict[str, object] | No
                  customers=log.n_customers, visits=log.n_events, date=_date(log, log.start, say),
                  model=model.name)),
         "".join(f'<p class="verdict">{html.escape(expectation_in_words(one, say))}</p>' for one in expected),
-        *_section(say("What to expect"), _expected(expected, say), _weeks(past, ahead, say)),
+        *_section(
+            say("What to expect"), _expected(expected, say), _weeks(past, ahead, say), *_days(model, say)
+        ),
         *([] if mark is None else _worth(model, mark, say)),
         *_changed(None if earlier is None else outlook.changes(model, earlier), say),
         *_section(say("Whom to write to"), _late(listed, say)),
@@ -48,6 +57,25 @@ def shop_html(model: ShopModel, say: Translator, earlier: dict[str, object] | No
         "shortlist": listed["unique_id"].to_list(),
     }
     return page(title, body, language=say.language, live=True, data=data)
+
+
+def _days(model: ShopModel, say: Translator) -> list[str]:
+    """Say how many more visits the days of a calendar bring, of a model that knows one."""
+    table, log = getattr(model, "calendar_table", None), model.log_  # statistics have none
+    rows = [] if table is None else table([80]).filter(pl.col("times").log().abs() > _SHOWS).rows(named=True)
+    if not rows or log.calendar is None:
+        return []
+    notes = [
+        say(
+            "{column} {value}: {times:.2f} times as many visits as on other days ({low:.2f} to {high:.2f}).",
+            column=row["column"], value=row["value"], times=row["times"],
+            low=row["times-lo-80"], high=row["times-hi-80"],
+        )
+        for row in rows
+    ]  # fmt: skip
+    end = _date(log, log.calendar.end * log.ticks_of("1d"), say)
+    notes.append(say("The calendar is known up to {date}; later days count as average ones.", date=end))
+    return [note(text) for text in notes]
 
 
 def _section(heading: str, *parts: str) -> list[str]:
