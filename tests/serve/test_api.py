@@ -210,6 +210,30 @@ def test_a_file_is_sent_looked_at_fitted_to_and_updated(client, app, tmp_path):
     assert client.get("/v1/models/sent").status_code == 404
 
 
+def test_what_is_known_of_customers_comes_with_a_file_and_with_visits(client, app):
+    service = app._app._service
+    rows = [line + (",web" if k // 10 % 2 else ",shop") for k, line in enumerate(VISITS.splitlines()[1:])]
+    source = send(client, "\n".join(["customer,day,amount,channel", *rows])).json()["source"]
+    read = {"id": "customer", "time": "day", "static": ["channel"]}
+    body = {"model": "known", "source": source, "read": read, "by": "prior"}
+    job = client.post("/v1/fits", json=body).json()["job"]
+    service.jobs.take()
+    run(service.store, job, service.shelf.place("known"))
+    assert client.get(f"/v1/jobs/{job}").json()["state"] == "done"
+    effects = ft.load(service.shelf.place("known")).customer_effects()
+    assert sorted(effects["value"]) == ["shop", "web"]
+
+    def predict(static):
+        visits = [{"id": "new", "time": "2024-10-06", "static": static}]
+        return client.post("/v1/models/known/predict", json={"ids": ["new"], "visits": visits})
+
+    assert predict({"channel": "web"}).json()["rows"][0]["n_events"] == 1
+    refused = predict({"region": "north"})
+    assert refused.status_code == 409
+    assert "channel" in refused.text
+    assert client.delete("/v1/models/known").status_code == 204
+
+
 def test_models_are_compared_with_simple_rules_in_words(client, app):
     service = app._app._service
     read = {"id": "customer", "time": "day"}

@@ -141,11 +141,7 @@ class Events(_Question):
             exclude=options.exclude or [str(customer) for customer in log.excluded],
         )
         try:
-            own: dict[str, object] = {
-                name: getattr(log, name) for name in ("unit", "merge", "refunds", "duplicates")
-            }
-            own |= {"static": log.static_names, "categorical": log.static_categories}
-            later = self._read(options, marks=log.mark_names, start=start, **own)
+            later = self._read(options, start=start, **log.own_reading)
         except EmptyLogError as error:
             if options.as_of is None:
                 raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -231,6 +231,13 @@ class EventLog(Ragged):
         """Unit, merging, marks, whether there are groups, and what is known of customers."""
         options = {"unit": self.unit, "merge": self.merge, "mark_names": list(self.mark_names)}
         return options | {"groups": self.groups is not None, "static": list(self.static_names)}
+
+    @property
+    def own_reading(self) -> dict[str, Any]:
+        """Arguments of `foretell.read_events` for what continues this log, id and group apart."""
+        names = ("unit", "merge", "refunds", "duplicates")
+        own = {name: getattr(self, name) for name in names} | {"marks": self.mark_names}
+        return own | {"static": self.static_names, "categorical": self.static_categories}
 
     def up_to(self, tick: int) -> EventLog:
         """Return the log as it stood at the end of a tick; later customers and groups are not in it."""

@@ -218,6 +218,11 @@ def read_visits(model: EventForecaster, visits: Sequence[Visit], as_of: str | No
     unknown = sorted({mark for visit in visits for mark in visit.marks} - set(log.mark_names))
     if unknown:
         raise ParameterError(f"marks={unknown!r} are not the model's, which are {list(log.mark_names)!r}")
+    strange = sorted({name for visit in visits for name in visit.static} - set(log.static_names))
+    if strange:
+        raise ParameterError(
+            f"static={strange!r} is not what the model knows of customers: {list(log.static_names)!r}"
+        )
     ids = [visit.id for visit in visits]
     try:
         names = pl.Series("id", ids, dtype=log.ids.dtype if log.ids.dtype.is_integer() else pl.String)
@@ -229,28 +234,37 @@ def read_visits(model: EventForecaster, visits: Sequence[Visit], as_of: str | No
         columns[mark] = pl.Series([visit.marks.get(mark) for visit in visits], dtype=pl.Float64)
     if log.groups is not None:
         columns["group"] = [None if visit.group is None else str(visit.group) for visit in visits]
+    for name in log.static_names:
+        given = [visit.static.get(name) for visit in visits]
+        columns[name] = _known(name, given, named=name in log.static_categories)
     start = log.date(log.as_of + 1)
     try:
         later = read_events(
             pl.DataFrame(columns),
             id="id",
             time="time",
-            marks=log.mark_names,
             group="group" if log.groups is not None else None,
-            unit=log.unit,
-            merge=log.merge,
-            refunds=log.refunds,
-            duplicates=log.duplicates,
             time_zone=log.time_zone,
             ids=list(dict.fromkeys(names.to_list())),
             start=start,
             as_of=as_of,
+            **log.own_reading,
         )
     except EmptyLogError as error:
         if as_of is None:
             raise nothing_new(log, error) from error
         return log.quiet_until(log.last_tick(as_of))
     return later
+
+
+def _known(name: str, given: Sequence[float | str | None], *, named: bool) -> pl.Series:
+    """Return what is known of the customers of visits; refuse words where the model knows numbers."""
+    if named:
+        return pl.Series([None if value is None else str(value) for value in given], dtype=pl.String)
+    words = [value for value in given if isinstance(value, str)]
+    if words:
+        raise ParameterError(f"static {name!r} is {words[0]!r}; expected a number")
+    return pl.Series(given, dtype=pl.Float64)
 
 
 def what_if(

@@ -33,6 +33,10 @@ Id: TypeAlias = (
 Column: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 ModelName: TypeAlias = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 Key: TypeAlias = Annotated[str, StringConstraints(pattern=f"^{KEY}$")]
+Known: TypeAlias = (
+    Annotated[float, Field(allow_inf_nan=False)] | Annotated[str, StringConstraints(max_length=200)]
+)
+"""A number, or a name, that is known of a customer."""
 Day: TypeAlias = Annotated[str, StringConstraints(max_length=40)]
 
 
@@ -49,6 +53,7 @@ class Visit(Body):
     time: Day
     marks: dict[Column, Annotated[float, Field(allow_inf_nan=False)]] = {}
     group: Id | None = None
+    static: dict[Column, Known] = {}
 
 
 Visits: TypeAlias = Annotated[list[Visit], Field(min_length=1, max_length=10_000)]
@@ -127,6 +132,8 @@ class Reading(Body):
     time: Column
     marks: Annotated[list[Column], Field(max_length=20)] = []
     group: Column | None = None
+    static: Annotated[list[Column], Field(max_length=20)] = []
+    categorical: Annotated[list[Column], Field(max_length=20)] = []
     target: Annotated[list[Column], Field(max_length=20)] = []
     freq: Day | None = None
     time_format: Day | None = None

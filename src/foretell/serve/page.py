@@ -238,6 +238,7 @@ async def post_fit(request: Request, source: Key) -> Response:
     read["as_of"] = _text(form, "as_of")
     if kind == "events":
         read |= {"marks": _listed(form, "mark"), "group": _text(form, "group")}
+        read["static"] = _listed(form, "static")
     else:
         read |= {"target": _listed(form, "target"), "freq": _text(form, "freq")}
     horizon = _text(form, "horizon") if kind == "series" else None

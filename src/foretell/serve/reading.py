@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import polars as pl
@@ -74,9 +73,8 @@ def read(source: Source, how: Reading) -> EventLog | Panel:
     if how.kind == "events":
         if how.id is None:
             raise ParameterError("id=None; expected the column of the customer")
-        return read_events(
-            source.rows, id=how.id, time=how.time, marks=how.marks, group=how.group, **_shared(source, how)
-        )
+        shared = _shared(source, how) | {"marks": how.marks, "group": how.group}
+        return read_events(source.rows, id=how.id, time=how.time, **shared)
     if not how.target:
         raise ParameterError("target=[]; expected the column to forecast")
     shared = _shared(source, how) | {"freq": how.freq}
@@ -84,7 +82,7 @@ def read(source: Source, how: Reading) -> EventLog | Panel:
 
 
 def _shared(source: Source, how: Reading) -> dict[str, Any]:
-    names = ("time_format", "time_zone", "as_of", "sheet")
+    names = ("time_format", "time_zone", "as_of", "sheet", "static", "categorical")
     return {name: getattr(how, name) for name in names} | source.how
 
 
@@ -94,19 +92,16 @@ def read_later(source: Source, how: Reading, log: EventLog, as_of: str | None) -
         raise ParameterError("id=None; expected the column of the customer")
     end = as_of or how.as_of
     check_later(log, end)
-    shared = _shared(source, how) | {"as_of": end}
+    shared = _shared(source, how) | {"as_of": end} | log.own_reading
     shared["time_zone"] = shared["time_zone"] or log.time_zone
-    own: Mapping[str, Any] = {name: getattr(log, name) for name in ("unit", "merge", "refunds", "duplicates")}
     try:
         return read_events(
             source.rows,
             id=how.id,
             time=how.time,
-            marks=log.mark_names,
             group=how.group if log.groups is not None else None,
             start=log.date(log.as_of + 1),
             exclude=list(log.excluded) or None,
-            **own,
             **shared,
         )
     except EmptyLogError as error:
