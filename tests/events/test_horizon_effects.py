@@ -34,9 +34,13 @@ def shop(n=1500, *, effect=2.0, seed=0, days=300):
     )
 
 
+def tilt(effects, static):
+    return effects.tilt(static, len(static))
+
+
 def newcomers(rates, effects, static):
     zeros = np.zeros(len(static))
-    at = Histories(zeros, zeros, zeros, effects.tilt(static))
+    at = Histories(zeros, zeros, zeros, tilt(effects, static))
     return rates.curves(at, np.array([90.0])).expected[:, 0]
 
 
@@ -72,7 +76,7 @@ def test_the_own_visits_of_a_customer_outweigh_what_is_known():
     rates, effects = fit_effects(histories, static)
 
     def spread(repeats, age):
-        tilt = np.concatenate([effects.tilt(of("channel", k, static)) for k in (0, 1)])
+        tilt = np.concatenate([effects.tilt(of("channel", k, static), 1) for k in (0, 1)])
         one = Histories(np.full(2, float(repeats)), np.full(2, age - 1.0), np.full(2, age), tilt)
         expected = rates.curves(one, np.array([90.0])).expected[:, 0]
         return expected[1] / expected[0]
@@ -108,8 +112,8 @@ def test_nobody_is_described_by_a_category_that_was_never_seen():
     effects = fit_effects(histories, static)[1]
     other = Covariates(static.names, np.array([[0.0, np.nan, np.nan]]), {"channel": ("kiosk",), "noise": ()})
     unknown = dataclasses.replace(static, values=np.full((1, 3), np.nan))
-    np.testing.assert_array_equal(effects.tilt(other), np.zeros((1, 2)))
-    np.testing.assert_array_equal(effects.tilt(unknown), np.zeros((1, 2)))
+    np.testing.assert_array_equal(tilt(effects, other), np.zeros((1, 2)))
+    np.testing.assert_array_equal(tilt(effects, unknown), np.zeros((1, 2)))
 
 
 def test_the_order_of_categories_and_customers_does_not_matter():
@@ -117,10 +121,10 @@ def test_the_order_of_categories_and_customers_does_not_matter():
     effects = fit_effects(histories, static)[1]
     turned = static.recoded({"channel": CHANNELS[::-1], "noise": tuple("543210")})
     others = fit_effects(histories, turned)
-    np.testing.assert_allclose(others[1].tilt(turned), effects.tilt(static), atol=1e-6)
+    np.testing.assert_allclose(tilt(others[1], turned), tilt(effects, static), atol=1e-6)
     order = np.random.default_rng(0).permutation(600)
     shuffled = fit_effects(histories.take(order), static.take(order))
-    np.testing.assert_allclose(shuffled[1].tilt(static), effects.tilt(static), atol=1e-6)
+    np.testing.assert_allclose(tilt(shuffled[1], static), tilt(effects, static), atol=1e-6)
 
 
 def test_what_is_missing_everywhere_or_the_same_for_all_tells_nothing():
@@ -128,7 +132,7 @@ def test_what_is_missing_everywhere_or_the_same_for_all_tells_nothing():
     values = np.column_stack([np.full(200, np.nan), np.ones(200), np.zeros(200)])
     static = Covariates(("a", "b", "c"), values, {"c": ("x",)})
     rates, effects = fit_effects(histories, static)
-    np.testing.assert_array_equal(effects.tilt(static), np.zeros((200, 2)))
+    np.testing.assert_array_equal(tilt(effects, static), np.zeros((200, 2)))
     np.testing.assert_array_equal(rates.weights, RateClasses.fit(histories).weights)
 
 
@@ -136,7 +140,7 @@ def test_effects_are_described_and_read_back():
     histories, static = shop(n=300)
     effects = fit_effects(histories, static)[1]
     described = effects.describe()
-    np.testing.assert_array_equal(Effects.from_description(described).tilt(static), effects.tilt(static))
+    np.testing.assert_array_equal(tilt(Effects.from_description(described), static), tilt(effects, static))
     for wrong in ({"rate": [1.0]}, {"spread": [0.0] * len(effects.design.centre)}, {"lost": [np.nan] * 9}):
         with pytest.raises(DataError):
             Effects.from_description({**described, **wrong})
@@ -226,7 +230,7 @@ def network(visits):
 
 
 def test_the_default_reads_it_by_prior_and_network(visits, network, tmp_path):
-    assert network.model_.design.labels == [("channel", "shop"), ("channel", "web")]
+    assert network.model_.known.design.labels == [("channel", "shop"), ("channel", "web")]
     assert network.model_.network.n_features == 12 + 2 * 2
     shop_, web = network.customer_effects().sort("value")["newcomer_90d"]
     assert web > shop_

@@ -53,7 +53,7 @@ def customer_effects(model: EventForecaster, horizon: str | int = "90d") -> pl.D
         )
         asked.values[:-1, log.static.names.index(name)] = values
         zeros = np.zeros(len(asked))
-        newcomers = Histories(zeros, zeros, zeros, shop.effects.tilt(asked))
+        newcomers = Histories(zeros, zeros, zeros, shop.effects.tilt(asked, len(asked)))
         expected = shop.rates.curves(newcomers, days).expected[:, 0]
         parts.append(
             pl.DataFrame(

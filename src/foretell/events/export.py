@@ -42,9 +42,9 @@ def gap_program(
     horizons : dict
         Names and ticks.
     """
-    if model.design is not None:
+    if model.known is not None:
         raise ParameterError(
-            f"the model reads what is known of customers ({', '.join(model.design.names)}), which an "
+            f"the model reads what is known of customers ({', '.join(model.known.design.names)}), which an "
             "exported file does not take; export one that was fitted without static="
         )
     per_year = 365.25 * (24 if log.unit == "hour" else 1)

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.core import FloatArray, IntArray
-from foretell.data.design import Design
 from foretell.data.log import EventLog
 from foretell.errors import EmptyLogError
 from foretell.events.clock import OperationalClock
@@ -21,6 +20,8 @@ from foretell.events.heads.grid import bins_grid, fine_steps, hazard_grid
 from foretell.events.heads.networks import NETWORKS
 from foretell.events.heads.point import PointNetwork, error_quantiles, gap_scale
 from foretell.events.history import FeatureScale, Histories, histories, standardised
+from foretell.events.horizon.effects import Effects
+from foretell.events.horizon.features import effects_of
 from foretell.events.states import Float32Array, GapModel, log_features
 from foretell.nn.backend import Array, Weights, side_by_side
 from foretell.nn.custom import EventShape
@@ -97,8 +98,8 @@ def train_further(
     progress: Callable[[Progress], None] | None = None,
 ) -> GapModel:
     """Train an earlier model's members further, gently, on a log that has gone on."""
-    # The weights were learned with their own scale, and their own columns.
-    measured = _Measured.of(log, head, start.scale, start.design)
+    # The weights were learned with their own scale, and their own effects.
+    measured = _Measured.of(log, head, start.scale, start.known)
     seeds = range(seed, seed + len(start.members))
     # Folds of a backtest go on from each other: few sizes let them share their compiled programs.
     room, training = functools.partial(power_of_two, least=64), gentle(training, _WARM_EPOCHS)
@@ -126,7 +127,7 @@ class _Measured:
     history: Histories
     features: Array
     scale: FeatureScale
-    design: Design | None
+    known: Effects | None
 
     @classmethod
     def of(
@@ -134,7 +135,7 @@ class _Measured:
         log: EventLog,
         head: HeadConfig,
         scale: FeatureScale | None = None,
-        design: Design | None = None,
+        known: Effects | None = None,
     ) -> _Measured:
         if log.n_events == log.n_customers:
             raise EmptyLogError(
@@ -143,19 +144,19 @@ class _Measured:
             )
         clock = OperationalClock.fit(log) if head.seasonal else OperationalClock.flat(log.unit)
         log = sampled(log)  # the clock has seen all events; the rest costs no more than the sample
-        if design is None and log.static is not None:
-            design = Design.fit(log.static)
-        history = histories(log, clock.table(log.start, log.as_of), design)
+        if scale is None:
+            known = effects_of(log)
+        history = histories(log, clock.table(log.start, log.as_of), known)
         raw = log_features(history, log, paced=NETWORKS[head.kind].paced)
         learned = FeatureScale.fit(np.asarray(raw, dtype=np.float64)) if scale is None else scale
-        return cls(log, head, clock, history, raw, learned, design)
+        return cls(log, head, clock, history, raw, learned, known)
 
     def start(self, network: HistoryNetwork) -> Sequence[npt.ArrayLike]:
         """Return where the head's weights start."""
         log = sampled(self.log, START_EVENTS)
         some = log is not self.log
         table = self.clock.table(log.start, log.as_of)
-        return network.start(histories(log, table, self.design) if some else self.history)
+        return network.start(histories(log, table, self.known) if some else self.history)
 
     @functools.cached_property
     def _settings(self) -> Settings:
@@ -174,7 +175,7 @@ class _Measured:
         firsts = self.history.marks[self.log.offsets[:-1]]
         known = ~np.isnan(firsts)
         new_marks = np.where(known, firsts, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-        return GapModel(network, members, self.clock, self.scale, new_marks, residuals, self.design)
+        return GapModel(network, members, self.clock, self.scale, new_marks, residuals, self.known)
 
 
 class _Members:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.time import Unit
-from foretell.data.design import Design
 from foretell.data.log import EventLog
 from foretell.events.clock import ClockTable
+from foretell.events.horizon.effects import Effects
 from foretell.nn.arrays import in_single, namespace
 from foretell.nn.backend import Array, jnp
 
@@ -43,9 +43,9 @@ class Histories:
         The next gap is still open.
     remaining : array, shape (n_events,)
         To the as-of date: no longer gap can have been seen to end.
-    marks, mean_marks : array, shape (n_events, n_marks + n_columns)
-        log(1 + mark), and their mean over the customer's events so far; NaN where missing. Then the columns
-        of what is known of the customer, the same in both.
+    marks, mean_marks : array, shape (n_events, n_marks + 2)
+        log(1 + mark), and their mean over the customer's events so far; NaN where missing. Then the tilt
+        by what is known of the customer, the same in both.
     """
 
     ticks: IntArray
@@ -78,8 +78,8 @@ def origins(ticks: npt.ArrayLike, table: ClockTable, min_gap: int) -> FloatArray
     return table.at(np.asarray(ticks, dtype=np.int64) - 1 + min_gap)
 
 
-def histories(log: EventLog, table: ClockTable, design: Design | None = None) -> Histories:
-    """Measure a log on a clock; what is known of customers, by a design, stands beside the marks."""
+def histories(log: EventLog, table: ClockTable, known: Effects | None = None) -> Histories:
+    """Measure a log on a clock; the tilt by what is known of customers stands beside the marks."""
     starts, counts = log.offsets[:-1], log.counts
     first = np.repeat(starts, counts)
     position = np.arange(log.n_events)
@@ -95,12 +95,9 @@ def histories(log: EventLog, table: ClockTable, design: Design | None = None) ->
     upper = np.where(last, silence, table.at(following) - origin)
     marks = np.log1p(log.marks)
     means = _mean_marks(marks, starts, counts, count)
-    if design is not None:
-        of_customers = np.zeros((log.n_customers, design.width))
-        if log.static is not None:
-            of_customers = design.matrix(log.static)
-        known = of_customers[log.owner]
-        marks, means = (np.concatenate([part, known], axis=1) for part in (marks, means))
+    if known is not None:
+        tilt = known.tilt(log.static, log.n_customers)[log.owner]
+        marks, means = (np.concatenate([part, tilt], axis=1) for part in (marks, means))
     return Histories(
         ticks=log.times,
         gap=gap,

@@ -10,7 +10,6 @@ import numpy.typing as npt
 import polars as pl
 
 from foretell.core.contracts import Described, State
-from foretell.data.design import Design
 from foretell.data.log import EventLog
 from foretell.data.state import CUSTOMERS, log_from_state, log_state, refuse, with_data
 from foretell.errors import DataError
@@ -20,6 +19,7 @@ from foretell.events.heads.base import Settings
 from foretell.events.heads.networks import NETWORKS
 from foretell.events.history import N_PACE, FeatureScale
 from foretell.events.horizon.days import DayClock
+from foretell.events.horizon.effects import WIDTH, Effects
 from foretell.events.states import GapModel, States
 from foretell.events.store_networks import StoreNetwork
 from foretell.nn.settings import NetworkConfig, TrainConfig
@@ -53,7 +53,7 @@ def forecaster_state(model: CustomerForecaster, read_as: Described) -> State:
         "n_features": fitted.network.n_features,
         "weights": [variable.path for variable in fitted.network.variables],
         "clock": {**vars(fitted.clock), "days": fitted.clock.days and fitted.clock.days.describe()},
-        "design": fitted.design and fitted.design.describe(),
+        "known": fitted.known and fitted.known.describe(),
         "auto": model.auto_.describe() if model.auto_ else None,
         "read_as": read_as,
     }
@@ -134,7 +134,7 @@ def gap_model_of(state: State, n_models: int | None = None) -> GapModel:
         scale=FeatureScale(*(arrays[f"scale.{field.name}"] for field in dataclasses.fields(FeatureScale))),
         new_marks=arrays["new_marks"],
         residuals=arrays.get("residuals", np.zeros(0)),
-        design=None if described.get("design") is None else Design.from_description(described["design"]),
+        known=None if described.get("known") is None else Effects.from_description(described["known"]),
     )
     _check_model(model, described)
     return model
@@ -165,7 +165,7 @@ def _checked_settings(kind: str, given: Described) -> Settings:
 def _check_model(model: GapModel, described: Described) -> None:
     """Refuse a model whose parts do not fit each other."""
     options, clock, n_features = described["read_as"], model.clock, described["n_features"]
-    n_columns = 0 if model.design is None else model.design.width
+    n_columns = 0 if model.known is None else WIDTH
     n_marks, hourly = len(options["mark_names"]) + n_columns, options["unit"] == "hour"
     speeds = np.array([*clock.cycle, *clock.year], dtype=np.float64)
     numbers = np.concatenate([*vars(model.scale).values(), model.new_marks, model.residuals, speeds])
@@ -178,8 +178,8 @@ def _check_model(model: GapModel, described: Described) -> None:
         "another scale": any(part.shape != (n_features,) for part in vars(model.scale).values())
         or (model.scale.deviation <= 0).any(),
         "other marks": model.new_marks.shape != (n_marks,),
-        "other knowledge of customers": model.design is not None
-        and list(model.design.names) != options.get("static"),
+        "other knowledge of customers": model.known is not None
+        and list(model.known.design.names) != options.get("static"),
         "no ascending residuals": (np.diff(model.residuals) < 0).any()
         or (model.network.kind == "gap" and not len(model.residuals)),
         "numbers that are not finite": not (np.abs(numbers) < _LARGEST).all(),

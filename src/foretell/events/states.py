@@ -15,7 +15,6 @@ import numpy.typing as npt
 from foretell.core import FloatArray, IntArray
 from foretell.core.time import interval_ticks
 from foretell.data.calendar import Calendar
-from foretell.data.design import Design
 from foretell.data.log import EventLog
 from foretell.data.tables import YEARS_AHEAD
 from foretell.events.clock import ClockTable, OperationalClock
@@ -32,6 +31,7 @@ from foretell.events.history import (
     standardised,
     step_features,
 )
+from foretell.events.horizon.effects import Effects
 from foretell.nn.arrays import in_single, namespace, repeat
 from foretell.nn.backend import Array, Weights, jitted, jnp, side_by_side
 from foretell.nn.samplers import power_of_two
@@ -55,13 +55,13 @@ class GapModel:
         Trained weights of each member of the ensemble, in the order of the network's weights.
     clock : OperationalClock
     scale : FeatureScale
-    new_marks : array, shape (n_marks + n_columns,)
+    new_marks : array, shape (n_marks + 2,)
         Mean log(1 + mark) of a first event, and of what is known of customers: what a new customer's is
         taken to be.
     residuals : array, shape (n_residuals,)
         Ascending quantiles of the errors for held-out customers, of a head that forecasts a point.
-    design : Design or None
-        How what is known of customers is read.
+    known : Effects or None
+        How what is known of customers is read: by its tilt.
     """
 
     network: HistoryNetwork
@@ -70,7 +70,7 @@ class GapModel:
     scale: FeatureScale
     new_marks: FloatArray
     residuals: FloatArray = dataclasses.field(default_factory=lambda: np.zeros(0))
-    design: Design | None = None
+    known: Effects | None = None
 
     def moved(self, calendar: Calendar | None) -> GapModel:
         """Return the model on the days of another calendar, where there is one."""
@@ -89,7 +89,7 @@ class States(NamedTuple):
     last : int64 array, shape (n_customers,)
         Tick of the last event.
     count, age : array, shape (n_customers,)
-    mean_marks : array, shape (n_customers, n_marks + n_columns)
+    mean_marks : array, shape (n_customers, n_marks + 2)
     """
 
     memory: tuple[Float32Array, ...]
@@ -207,7 +207,7 @@ def block_slices(n: int) -> list[slice]:
 
 
 def _encode_block(model: GapModel, log: EventLog, since: States | None, seen: IntArray) -> States:
-    history = histories(log, model.clock.table(log.start, log.as_of), model.design)
+    history = histories(log, model.clock.table(log.start, log.as_of), model.known)
     xp = model.network.namespace_for(int(((log.counts - seen) > 0).sum()))
     if xp is not np:  # few sizes, few compilations
         history = history.filled(power_of_two(log.n_events, least=_CHUNK))

@@ -143,7 +143,7 @@ def fit_stores(
 def _train(
     model: GapModel, log: EventLog, numbers: IntArray, n_models: int, training: TrainConfig, seed: int
 ) -> list[Trained]:
-    history = histories(log, model.clock.table(log.start, log.as_of), model.design)
+    history = histories(log, model.clock.table(log.start, log.as_of), model.known)
     data = gap_data(history, standardised(model.scale.arrays(), log_features(history, log)))
     longest = training.max_steps
     learners, judges = _split(numbers, training.validation_fraction, seed)

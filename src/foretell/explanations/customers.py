@@ -12,11 +12,11 @@ import polars as pl
 from jax import Array
 
 from foretell.core import FloatArray
-from foretell.data.design import Design
 from foretell.data.log import EventLog
 from foretell.errors import DataError, ParameterError
 from foretell.events.heads.mixture import Anchor, GapNetwork, anchored
 from foretell.events.history import histories, on_device, origins, standardised
+from foretell.events.horizon.effects import WIDTH, Effects
 from foretell.events.states import GapModel, encode, log_features, standing
 from foretell.explanations.explanation import Explanation, Part, integrated_gradients, what_moves_it
 from foretell.i18n import Translator
@@ -58,7 +58,7 @@ def explain_customer(
     ticks = log.ticks_of(horizon)
     customer = log.take([place])
     table = fitted.clock.table(log.start, log.as_of + ticks)
-    history = histories(customer, table, fitted.design)
+    history = histories(customer, table, fitted.known)
     features = standardised(fitted.scale.arrays(), log_features(history, customer))
     origin = origins(customer.last, table, customer.min_gap)[0]
     elapsed = max(float(table.at(log.as_of) - origin), 0.0)
@@ -76,7 +76,7 @@ def explain_customer(
     )
     shared = (say("all customers alike"), say("the average history"), float(common - anchor))
     moved = np.asarray(contributions, dtype=np.float64)[: len(features)]
-    pieces = _pieces(moved, customer, fitted.design, say)
+    pieces = _pieces(moved, customer, fitted.known, say)
     busy = say("{season:.2f} times as busy as usual", season=season)
     parts = (shared, *pieces, (say("season ahead"), busy, float(final - own)))
     words = _words(customer, fitted, ticks, (float(anchor), float(final)), parts, say)
@@ -125,7 +125,7 @@ def _attribute(
 
 
 def _pieces(
-    contributions: FloatArray, customer: EventLog, design: Design | None, say: Translator
+    contributions: FloatArray, customer: EventLog, known: Effects | None, say: Translator
 ) -> list[Part]:
     """Return the contributions by what a reader knows, with their values in words."""
     per_day = 24 if customer.unit == "hour" else 1
@@ -154,8 +154,7 @@ def _pieces(
     if hourly:
         hour = say("last one at {hour:02d}:00", hour=int(customer.times[-1] % 24))
         pieces.append((say("hour of the day"), hour, contributions[:, list(_HOUR)].sum()))
-    labels = [] if design is None else [name for name, _ in design.labels]
-    first, n_marks = 16 if hourly else 12, len(customer.mark_names) + len(labels)
+    first, n_marks = 16 if hourly else 12, len(customer.mark_names) + (0 if known is None else WIDTH)
     for k, name in enumerate(customer.mark_names):
         columns = [first + k, first + n_marks + k]
         marks = customer.marks[~np.isnan(customer.marks[:, k]), k]
@@ -163,10 +162,16 @@ def _pieces(
         if len(marks):
             said = say("last {last:,.4g}, mean {mean:,.4g}", last=marks[-1], mean=marks.mean())
         pieces.append((name, said, contributions[:, columns].sum()))
-    for name in customer.static_names:
-        places = [len(customer.mark_names) + k for k, label in enumerate(labels) if label == name]
-        columns = [first + k for k in places] + [first + n_marks + k for k in places]
-        pieces.append((name, _known(customer, name, say), contributions[:, columns].sum()))
+    if known is not None and customer.static is not None:
+        begin = len(customer.mark_names)
+        moved = np.stack(
+            [contributions[:, [first + k, first + n_marks + k]].sum() for k in (begin, begin + 1)]
+        )
+        parts = known.parts(customer.static)[0]  # the tilt is their sum
+        whole = parts.sum(axis=0)
+        shares = np.divide(parts, whole, out=np.zeros_like(parts), where=whole != 0)
+        for name, share in zip(known.design.names, shares, strict=True):
+            pieces.append((name, _known(customer, name, say), share @ moved))
     return [(what, value, float(moved)) for what, value, moved in pieces]
 
 

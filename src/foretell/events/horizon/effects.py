@@ -33,6 +33,8 @@ from foretell.events.horizon.rates import (
 )
 
 _SAMPLE: Final = 12_000
+WIDTH: Final = 2
+"""Of a tilt: on the rate, and on the odds of being lost."""
 _ROUNDS: Final = 30
 _WIDE, _NARROW = 1e-2, 1e6  # precisions of a coefficient
 _HALVES: Final = 6  # times that a step is halved that leads down
@@ -52,10 +54,18 @@ class Effects:
     design: Design
     coefficients: FloatArray
 
-    def tilt(self, static: Covariates) -> FloatArray:
-        """Return the tilt of each customer, shape (n, 2)."""
-        tilt: FloatArray = self.design.matrix(static) @ self.coefficients.T
-        return tilt
+    def tilt(self, static: Covariates | None, n: int) -> FloatArray:
+        """Return the tilt of each of n customers, shape (n, 2); 0 of whom nothing is known."""
+        return np.zeros((n, WIDTH)) if static is None else self.parts(static).sum(axis=1)
+
+    def parts(self, static: Covariates) -> FloatArray:
+        """Return what each thing that is known has to do with the tilt, shape (n, n_names, 2)."""
+        scaled = self.design.matrix(static)[:, :, None] * self.coefficients.T
+        names = [name for name, _ in self.design.labels]
+        parts = np.zeros((len(static), len(self.design.names), WIDTH))
+        for k, name in enumerate(names):
+            parts[:, self.design.names.index(name)] += scaled[:, k]
+        return parts
 
     def describe(self) -> dict[str, object]:
         """Return what JSON keeps of it."""

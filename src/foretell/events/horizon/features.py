@@ -153,8 +153,7 @@ class ShopSummary:
     @classmethod
     def of(cls, visits: Visits) -> ShopSummary:
         """Summarise a shop by all of its visits."""
-        repeats, first = visits.time[~visits.is_first], visits.first
-        clock = DayClock.fit(repeats, first, visits.as_of, visits.unit, visits.holidays, visits.calendar)
+        clock = clock_of(visits)
         origin = int(visits.first.min())
         at = clock.readings(origin, visits.time)
         histories = histories_of(visits, clock, origin)
@@ -179,9 +178,23 @@ class ShopSummary:
     def histories(self, visits: Visits) -> Histories:
         """Return what the anchor reads of customers of the shop."""
         histories = histories_of(visits, self.clock, self.origin)
-        if self.effects is None or visits.static is None:
+        if self.effects is None:
             return histories
-        return histories._replace(tilt=self.effects.tilt(visits.static))
+        return histories._replace(tilt=self.effects.tilt(visits.static, len(histories.age)))
+
+
+def clock_of(visits: Visits) -> DayClock:
+    """Return the clock of a shop."""
+    repeats, first = visits.time[~visits.is_first], visits.first
+    return DayClock.fit(repeats, first, visits.as_of, visits.unit, visits.holidays, visits.calendar)
+
+
+def effects_of(log: EventLog) -> Effects | None:
+    """Return the effects of what is known of the customers of a log, if something is."""
+    if log.static is None:
+        return None
+    visits = Visits.of(log)
+    return fit_effects(histories_of(visits, clock_of(visits), int(visits.first.min())), log.static)[1]
 
 
 def histories_of(visits: Visits, clock: DayClock, origin: int) -> Histories:
