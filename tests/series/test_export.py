@@ -1,5 +1,6 @@
 """Exported programs of series forecast as `forecast` does."""
 
+import functools
 import json
 import time
 
@@ -10,8 +11,35 @@ from tests.exports import run, session_of
 
 import foretell as ft
 from foretell.data.tables import quantiles_for
+from foretell.series import forecaster
+from foretell.series.calibration import Calibration
+from foretell.series.fitting import SeriesModel
+from foretell.series.network import SeriesNetwork
+from foretell.series.quantiles import QUANTILES
+from foretell.series.reading import Reading
 
 pytest.importorskip("jax2onnx")
+
+
+def anywhere(panel, shape, network, training, *, ensemble, seed, progress):
+    """Return a model with weights and a calibration far from where training begins, without training."""
+    rng = np.random.default_rng(5)
+    networks = [SeriesNetwork(network, shape, seed + m, training.loss) for m in range(ensemble)]
+    members = tuple([w + 0.3 * rng.normal(size=w.shape) for w in one.initial()] for one in networks)
+    members = tuple([w.astype(np.float32) for w in weights] for weights in members)
+    reading = Reading.fit(panel, shape.normalise, log=shape.log)
+    factors = np.broadcast_to(
+        1.0 + np.abs(np.linspace(-0.5, 0.5, len(QUANTILES))), (shape.steps, len(QUANTILES))
+    )
+    added = np.linspace(-0.3, 0.3, len(QUANTILES)) * np.arange(1, shape.steps + 1)[:, None]
+    return SeriesModel(networks[0], members, reading, Calibration(factors, 0.7, added))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_training():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forecaster, "fit_series_model", anywhere)
+        yield
 
 
 def panel_of(n_targets=1, covariates=False, n_steps=60):
@@ -97,6 +125,7 @@ QUICK = ("covariates",)
 NO_ONNX = ("written by a decoder", "of minlstm")
 
 
+@functools.cache
 def fitted(case):
     if case in NETWORKS:
         return values(network=NETWORKS[case]()).fit(panel_of()), panel_of()
