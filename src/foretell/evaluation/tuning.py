@@ -144,6 +144,7 @@ def tune(
     >>> panel = ft.Panel.from_arrays([np.sin(2 * np.pi * np.arange(90) / 6)])
     >>> small = ft.SeriesForecaster(
     ...     horizon=3,
+    ...     model="network",
     ...     ensemble=1,
     ...     network=ft.NetworkConfig(units=4, dense=4),
     ...     training=ft.TrainConfig(epochs=1),

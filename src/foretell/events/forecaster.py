@@ -97,9 +97,8 @@ class EventForecaster(CountForecasts):
     --------
     >>> import foretell as ft
     >>> log = ft.read_events(ft.datasets.load_cdnow(sample=True), id="customer_id", time="date")
-    >>> quick = ft.EventForecaster(model="network", ensemble=1, training=ft.TrainConfig(epochs=1))
-    >>> table = quick.fit(log, as_of="1997-09-30").predict(horizons=["30d"])
-    >>> table.columns[:6]
+    >>> model = ft.EventForecaster(model="prior").fit(log, as_of="1997-09-30")  # without training
+    >>> model.predict(horizons=["30d"]).columns[:6]
     ['unique_id', 'as_of', 'n_events', 'last_event', 'p_active', 'next_event']
     """
 

@@ -67,8 +67,8 @@ def explain(
     >>> import numpy as np
     >>> import foretell as ft
     >>> panel = ft.Panel.from_arrays({"a": 5 + np.sin(2 * np.pi * np.arange(120) / 6)})
-    >>> quick = ft.TrainConfig(epochs=1)
-    >>> model = ft.SeriesForecaster(6, model="network", ensemble=1, training=quick).fit(panel)
+    >>> small, quick = ft.NetworkConfig(units=4, dense=4), ft.TrainConfig(epochs=1)
+    >>> model = ft.SeriesForecaster(6, model="network", ensemble=1, network=small, training=quick).fit(panel)
     >>> ft.explain(model, "a").quantity
     'mean y of the next 6 steps'
     """
@@ -115,8 +115,7 @@ def anomalies(
     >>> values[-2] = 9.0
     >>> panel = ft.Panel.from_arrays({"a": values})
     >>> before, _ = panel.tail_split(6)
-    >>> quick = ft.TrainConfig(epochs=1)
-    >>> model = ft.SeriesForecaster(6, model="network", ensemble=1, training=quick).fit(before)
+    >>> model = ft.SeriesForecaster(6, model="prior").fit(before)
     >>> ft.anomalies(model, panel)["value"].to_list()[0]
     9.0
     """

@@ -96,8 +96,8 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
     >>> import numpy as np
     >>> import foretell as ft
     >>> panel = ft.Panel.from_arrays([np.sin(2 * np.pi * np.arange(240) / 6)])
-    >>> quick = ft.SeriesForecaster(horizon=6, ensemble=1, training=ft.TrainConfig(epochs=1))
-    >>> quick.fit(panel).predict(levels=[80]).columns
+    >>> model = ft.SeriesForecaster(horizon=6, model="prior").fit(panel)  # without training
+    >>> model.predict(levels=[80]).columns
     ['unique_id', 'ds', 'foretell', 'foretell-lo-80', 'foretell-hi-80']
     """
 
