@@ -76,9 +76,13 @@ def rate_if_active(model_class, params, x, T, u, *, first):
     r, alpha, a, b = params
     if first:
         return (r + x) / (alpha + T) * (1 + u / (alpha + T)) ** -(r + x + 1)
-    posterior = stats.beta(a, b + x + (model_class is MBGNBD))
-    # λ e^{−λ p u} averaged over λ, then over p.
-    return posterior.expect(lambda p: (r + x) / (alpha + T) * (1 + p * u / (alpha + T)) ** -(r + x + 1))
+    b += x + (model_class is MBGNBD)
+
+    def given_p(p):
+        """Return λ e^{−λ p u} averaged over λ."""
+        return (r + x) / (alpha + T) * (1 + p * u / (alpha + T)) ** -(r + x + 1)
+
+    return quad(given_p, 0, 1, weight="alg", wvar=(a - 1, b - 1)) / special.beta(a, b)  # over its posterior
 
 
 @pytest.mark.parametrize("history", HISTORIES[:-1])
