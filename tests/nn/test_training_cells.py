@@ -91,7 +91,8 @@ def test_a_cell_learns_when_next(cell):
 def test_a_cell_learns_what_next(cell):
     network = SeriesNetwork(NetworkConfig(cell, LAYERS.get(cell, 1), units=3, dense=3), SHAPE)
     batch = windows()
-    truth, _ = network.truth(batch, *network.quantiles(network.initial(), batch)[1:3])
+    _, *scales, _ = jax.jit(network.quantiles)(network.initial(), batch)
+    truth, _ = network.truth(batch, *scales)
 
     def loss(weights):
         return jnp.mean((network.quantiles(weights, batch)[0] - truth[..., None]) ** 2)
@@ -104,7 +105,7 @@ def test_a_cell_learns_what_next(cell):
 def test_a_decoder_of_any_cell_starts_from_the_context_and_gives_the_anchor_before_training(cell):
     shape = Shape(**{**SHAPE.__dict__, "method": "seq2seq"})
     network = SeriesNetwork(NetworkConfig(cell, units=3, dense=3), shape)
-    found, _, _, anchor = network.quantiles(network.initial(), windows(3))
+    found, _, _, anchor = jax.jit(network.quantiles)(network.initial(), windows(3))
     np.testing.assert_allclose(found, np.repeat(anchor[..., None], len(QUANTILES), axis=-1), atol=1e-6)
     assert np.isfinite(found).all()
 
@@ -120,7 +121,7 @@ def test_a_named_loss_trains_the_point_forecast_and_quantiles_stay_around_it():
     batch = windows()
     rng = np.random.default_rng(0)
     weights = [jnp.asarray(w + rng.normal(size=w.shape), jnp.float32) for w in network.initial()]
-    found = np.asarray(network.quantiles(weights, batch)[0])
+    found = np.asarray(jax.jit(network.quantiles)(weights, batch)[0])
     middle = QUANTILES.index(0.5)
     assert (found[..., :middle] <= found[..., [middle]]).all()
     assert (found[..., middle + 1 :] >= found[..., [middle]]).all()
@@ -157,7 +158,7 @@ def test_a_series_network_of_ones_own_may_read_parts_by_name(as_dictionary):
     given = {"values": values, "anchor": anchor} if as_dictionary else [values, anchor]
     out = keras.layers.Dense(SHAPE.n_outputs, kernel_initializer="zeros")(flat)
     network = SeriesNetwork(OwnNetwork.of(keras.Model(given, out)), SHAPE)
-    found, _, _, start = network.quantiles(network.initial(), windows(3))
+    found, _, _, start = jax.jit(network.quantiles)(network.initial(), windows(3))
     np.testing.assert_allclose(found[..., 0], start, atol=1e-6)
 
 
