@@ -115,8 +115,7 @@ def panel() -> ft.Panel:
 
 @pytest.fixture(scope="module")
 def ours(panel: ft.Panel) -> pl.DataFrame:
-    quick = ft.SeriesForecaster(horizon=3, ensemble=1, model="network", training=ft.TrainConfig(epochs=1))
-    return quick.fit(panel).predict(levels=[80])
+    return ft.SeriesForecaster(horizon=3, model="prior").fit(panel).predict(levels=[80])
 
 
 def model_named(name: str) -> SeriesStatistic:
