@@ -95,3 +95,18 @@ def test_the_past_is_that_of_whole_weeks_and_months(small_log, as_of):
     assert shop_so_far(log, "month")["end"][-1].day >= 28
     assert not len(shop_so_far(small_log.until("2022-07-05")))
     assert not len(shop_so_far(small_log.until("2022-07-05"), "month"))
+
+
+def test_newcomers_of_promotions_known_ahead_are_expected():
+    rng = np.random.default_rng(0)
+    days = pl.date_range(pl.date(2022, 1, 3), pl.date(2023, 12, 31), eager=True)
+    promotion = np.arange(len(days)) % 37 < 6
+    new = rng.poisson(np.where(promotion, 13.0, 6.0))
+    first = pl.DataFrame({"unique_id": range(new.sum()), "ds": days[np.repeat(np.arange(len(days)), new)]})
+    weeks = np.arange(0, 84, 7)
+    actual, errors = np.add.reduceat(new[501:585], weeks), []
+    for calendar in (None, {"ds": days, "promotion": promotion}):
+        log = ft.read_events(first, start="2022-01-03", as_of=str(days[500]), calendar=calendar)
+        forecast = np.add.reduceat(Newcomers.forecast(log, 84).daily, weeks)
+        errors.append(np.abs(forecast - actual).sum() / actual.sum())
+    assert errors[1] < 0.6 * errors[0]

@@ -19,6 +19,7 @@ from foretell.data.log import EventLog
 from foretell.data.panel import Panel
 from foretell.data.tables import CountModel, expected_within
 from foretell.errors import DataError
+from foretell.events.calendar import CalendarEffect, DayCounts
 from foretell.events.totals import By, count_quantile, period_ends, predict_totals, sum_quantile
 from foretell.series.forecaster import SeriesForecaster
 from foretell.spend.forecasts import rates_of
@@ -175,7 +176,11 @@ class Newcomers:
 
     @classmethod
     def forecast(cls, log: EventLog, ticks: int) -> Newcomers:
-        """Forecast them from those of the past, by the network that needs no training."""
+        """Forecast them from those of the past, by the network that needs no training.
+
+        Of a day on which more come by what the log's calendar knows, they count as much less in the past, and
+        as much more in the forecast.
+        """
         per_day = log.ticks_of("1d")
         days = (log.as_of + 1 - log.start) // per_day
         step = per_day * (_WEEK if days >= _WEEKLY * _WEEK else 1)
@@ -186,7 +191,9 @@ class Newcomers:
                 "customers come for the first time"
             )
         ago = (log.as_of - log.first) // step
-        past = np.bincount(ago[(ago >= 0) & (ago < count)], minlength=count)[::-1].astype(np.float64)
+        kept, effect = (ago >= 0) & (ago < count), _effect_on_newcomers(log)
+        worth = np.ones(len(ago)) if effect is None else 1.0 / effect.factor(log.first // per_day)
+        past = np.bincount(ago[kept], worth[kept], count)[::-1].astype(np.float64)
         steps = -(-ticks // step)
         panel = Panel.from_arrays({"newcomers": past})
         model = SeriesForecaster(horizon=steps, model="prior").fit(panel)
@@ -194,7 +201,21 @@ class Newcomers:
         whole = model.predict_totals(levels=[80]).row(0, named=True)
         total = max(float(expected.sum()), 1e-9)
         spread = float(whole[f"{model.name}-hi-80"] - whole[f"{model.name}-lo-80"]) / _SPREAD
-        return cls(np.repeat(expected / step, step)[:ticks], spread / total)
+        daily = np.repeat(expected / step, step)[:ticks]
+        if effect is not None:
+            daily = daily * effect.factor((log.as_of + 1 + np.arange(ticks)) // per_day)
+        return cls(daily, spread / total)
+
+
+def _effect_on_newcomers(log: EventLog) -> CalendarEffect | None:
+    """Return how many more customers come for the first time on the days of a calendar."""
+    if log.calendar is None:
+        return None
+    per_day = log.ticks_of("1d")
+    begin, end = log.start // per_day, log.as_of // per_day + 1
+    came = np.bincount(log.first // per_day - begin, minlength=end - begin).astype(np.float64)
+    effect = CalendarEffect.fit(log.calendar, DayCounts(np.arange(begin, end), came, np.ones(len(came))))
+    return effect if effect is not None and effect.shows else None
 
 
 def _visits_of_newcomers(model: CountModel, daily: FloatArray, ticks: int) -> FloatArray:
