@@ -234,6 +234,29 @@ def test_what_is_known_of_customers_comes_with_a_file_and_with_visits(client, ap
     assert client.delete("/v1/models/known").status_code == 204
 
 
+def test_a_calendar_is_a_file_of_its_own(client, app):
+    service = app._app._service
+    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 12, 31), eager=True)
+    promotion = (days.dt.ordinal_day() % 30 < 5).cast(pl.Int8)
+    came = [(f"c{(k * 7 + n) % 40}", day) for n, day in enumerate(days) for k in range(4 + 6 * promotion[n])]
+    visits = pl.DataFrame(came, schema=["customer", "day"], orient="row").filter(
+        pl.col("day").dt.month() < 10
+    )
+    calendar = pl.DataFrame({"day": days, "promotion": promotion})
+    keys = [send(client, frame.write_csv()).json()["source"] for frame in (visits, calendar)]
+    read = {"id": "customer", "time": "day", "calendar": keys[1]}
+    body = {"model": "promoted", "source": keys[0], "read": read, "by": "prior"}
+    job = client.post("/v1/fits", json=body).json()["job"]
+    assert service.jobs.get(job).sources == keys
+    service.jobs.take()
+    run(service.store, job, service.shelf.place("promoted"))
+    assert client.get(f"/v1/jobs/{job}").json()["state"] == "done"
+    assert ft.load(service.shelf.place("promoted")).calendar_table()["times"][0] > 1.8
+    missing = client.post("/v1/fits", json=body | {"read": read | {"calendar": "0" * len(keys[1])}})
+    assert missing.status_code == 404
+    assert client.delete("/v1/models/promoted").status_code == 204
+
+
 def test_models_are_compared_with_simple_rules_in_words(client, app):
     service = app._app._service
     read = {"id": "customer", "time": "day"}

@@ -46,6 +46,7 @@ from foretell.serve.bodies import (
 
 if TYPE_CHECKING:
     from foretell.serve.app import Service
+    from foretell.serve.bodies import Reading
     from foretell.serve.jobs import Job, JobKind
     from foretell.serve.models import Loaded
     from foretell.serve.store import Source
@@ -221,8 +222,7 @@ async def post_update(request: Request, model: Name, ask: UpdateAsk) -> JobAbout
         raise ParameterError(
             "update takes a model of visits, and this is one of regular series: fit it again"
         )
-    if ask.source is not None:
-        service.store.source(ask.source)
+    _check_sources(service, ask.source, ask.read)
     return await _accept(service, "update", model, ask.model_dump())
 
 
@@ -284,11 +284,18 @@ async def delete_source(request: Request, source: Key) -> Response:
     return Response(status_code=204)
 
 
+def _check_sources(service: Service, source: str | None, read: Reading | None) -> None:
+    """Refuse files and tables that are not there."""
+    for key in (source, None if read is None else read.calendar):
+        if key is not None:
+            service.store.source(key)
+
+
 @api.post("/fits", summary="Fit a model", status_code=202)
 async def post_fit(request: Request, ask: FitAsk) -> JobAbout:
     """Accept a fit; when the job is done the model answers, in place of an older one of the name."""
     service = service_of(request)
-    service.store.source(ask.source)
+    _check_sources(service, ask.source, ask.read)
     if not service.shelf.is_own(ask.model):
         raise ParameterError(f"{ask.model} was named when the service was started; choose another name")
     return await _accept(service, "fit", ask.model, ask.model_dump())
@@ -302,8 +309,7 @@ async def post_comparison(request: Request, ask: CompareAsk) -> JobAbout:
         raise ParameterError("expected model=, whose data are compared on, or source= with read=")
     if ask.model is not None:
         await _loaded(request, ask.model)
-    if ask.source is not None:
-        service.store.source(ask.source)
+    _check_sources(service, ask.source, ask.read)
     return await _accept(service, "compare", ask.model or "comparison", ask.model_dump())
 
 

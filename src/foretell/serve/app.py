@@ -60,7 +60,7 @@ class Service:
 
     def make_room(self) -> None:
         """Let go of the oldest files where too many are kept, but for those that jobs wait for."""
-        self.store.make_room({str(job.asked.get("source")) for job in self.jobs.last() if not job.over})
+        self.store.make_room({key for job in self.jobs.last() if not job.over for key in job.sources})
 
     def metrics(self) -> str:
         """Return the figures of all workers."""

@@ -140,6 +140,8 @@ class Reading(Body):
     time_zone: Day | None = None
     as_of: Day | None = None
     sheet: Column | None = None
+    calendar: Key | None = None
+    """Source with a row for each day, of days to come too."""
 
 
 class FitAsk(Body):

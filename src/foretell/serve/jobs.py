@@ -84,6 +84,13 @@ class Job:
         """Whether nothing more comes."""
         return self.state not in {"waiting", "running"}
 
+    @property
+    def sources(self) -> list[str]:
+        """The keys of the files and tables that it reads."""
+        read = self.asked.get("read") or {}
+        named = self.asked.get("source"), read.get("calendar")
+        return [key for key in named if isinstance(key, str)]
+
 
 class Jobs:
     """The jobs of a store, for any number of processes.

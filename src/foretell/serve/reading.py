@@ -68,13 +68,15 @@ def head(source: Source, sheet: str | None = None) -> pl.DataFrame:
         raise type(error)(source.said(str(error))) from error
 
 
-def read(source: Source, how: Reading) -> EventLog | Panel:
+def read(source: Source, how: Reading, calendar: Source | None = None) -> EventLog | Panel:
     """Read a source, as a log of visits or as regular series."""
     if how.kind == "events":
         if how.id is None:
             raise ParameterError("id=None; expected the column of the customer")
-        shared = _shared(source, how) | {"marks": how.marks, "group": how.group}
+        shared = _shared(source, how) | {"marks": how.marks, "group": how.group} | _calendar(calendar)
         return read_events(source.rows, id=how.id, time=how.time, **shared)
+    if calendar is not None:
+        raise ParameterError("calendar= is for visits; regular series have their covariates beside them")
     if not how.target:
         raise ParameterError("target=[]; expected the column to forecast")
     shared = _shared(source, how) | {"freq": how.freq}
@@ -86,13 +88,22 @@ def _shared(source: Source, how: Reading) -> dict[str, Any]:
     return {name: getattr(how, name) for name in names} | source.how
 
 
-def read_later(source: Source, how: Reading, log: EventLog, as_of: str | None) -> EventLog:
+def _calendar(calendar: Source | None) -> dict[str, str]:
+    """Return the calendar as the reader of visits takes it."""
+    if calendar is not None and calendar.how:
+        raise ParameterError(f"calendar={calendar.label!r} is a table of a database; expected a file")
+    return {} if calendar is None else {"calendar": calendar.rows}
+
+
+def read_later(
+    source: Source, how: Reading, log: EventLog, as_of: str | None, calendar: Source | None = None
+) -> EventLog:
     """Read what came after a log's end, with its own unit, merging, marks and rules."""
     if how.id is None:
         raise ParameterError("id=None; expected the column of the customer")
     end = as_of or how.as_of
     check_later(log, end)
-    shared = _shared(source, how) | {"as_of": end} | log.own_reading
+    shared = _shared(source, how) | {"as_of": end} | log.own_reading | _calendar(calendar)
     shared["time_zone"] = shared["time_zone"] or log.time_zone
     try:
         return read_events(

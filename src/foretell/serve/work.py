@@ -20,9 +20,9 @@ from foretell.errors import EmptyLogError, ForetellError, ParameterError
 from foretell.forecasters import load
 from foretell.serve import reading
 from foretell.serve.answers import data_of, read_visits
-from foretell.serve.bodies import CompareAsk, FitAsk, UpdateAsk
+from foretell.serve.bodies import CompareAsk, FitAsk, Reading, UpdateAsk
 from foretell.serve.jobs import Job, JobKind, Jobs
-from foretell.serve.store import Store
+from foretell.serve.store import Source, Store
 from foretell.serve.watch import LOG, log_in_json
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def fit(job: Job, store: Store, place: Path, teller: Teller) -> str:
     """Read a source, learn from it, and put the model in its place."""
     ask = FitAsk.model_validate(job.asked)
     teller.say(0.0, "reading")
-    data = reading.read(store.source(ask.source), ask.read)
+    data = reading.read(store.source(ask.source), ask.read, _calendar(store, ask.read))
     forecaster: Any = reading.forecaster(ask, data)
     teller.say(0.1, "training")
     members = int(getattr(forecaster, "ensemble", 1))
@@ -75,6 +75,10 @@ def fit(job: Job, store: Store, place: Path, teller: Teller) -> str:
     teller.say(0.95, "writing")
     forecaster.save(place)
     return str(data.report)
+
+
+def _calendar(store: Store, how: Reading) -> Source | None:
+    return None if how.calendar is None else store.source(how.calendar)
 
 
 def update(job: Job, store: Store, place: Path, teller: Teller) -> str:
@@ -108,7 +112,8 @@ def _later(ask: UpdateAsk, store: Store, model: EventForecaster) -> EventLog:
     if ask.visits is not None:
         return read_visits(model, ask.visits, ask.as_of)
     if ask.source is not None and ask.read is not None:
-        return reading.read_later(store.source(ask.source), ask.read, log, ask.as_of)
+        calendar = _calendar(store, ask.read)
+        return reading.read_later(store.source(ask.source), ask.read, log, ask.as_of, calendar)
     reading.check_later(log, ask.as_of)
     return log.quiet_until(log.last_tick(ask.as_of))
 
@@ -120,7 +125,7 @@ def compare(job: Job, store: Store, place: Path, teller: Teller) -> str:
     ask = CompareAsk.model_validate(job.asked)
     teller.say(0.0, "reading")
     if ask.source is not None and ask.read is not None:
-        data = reading.read(store.source(ask.source), ask.read)
+        data = reading.read(store.source(ask.source), ask.read, _calendar(store, ask.read))
     else:
         data = data_of(load(place))
     cutoff, horizon, models = reading.comparison(ask, data)
@@ -151,11 +156,14 @@ def run(store: Store, key: str, place: Path) -> None:
     """Do a job, and say how it ended."""
     jobs = Jobs(store.database)
     job = jobs.get(key)
-    source = job.asked.get("source")
-    said: Callable[[str], str] = str
     notes: list[str] = []
-    with contextlib.suppress(ForetellError):
-        said = store.source(source).said if isinstance(source, str) else str
+
+    def said(message: str) -> str:
+        for source in job.sources:
+            with contextlib.suppress(ForetellError):
+                message = store.source(source).said(message)
+        return message
+
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
