@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import datetime as dt
 import html
 import json
 import re
@@ -11,6 +12,7 @@ import time
 from importlib import resources
 
 import numpy as np
+import polars as pl
 import pytest
 import uvicorn
 
@@ -18,6 +20,7 @@ import foretell as ft
 from foretell.evaluation import judge
 from foretell.i18n import Translator, catalogue
 from foretell.report.shop import rounded
+from foretell.serve import views
 from foretell.serve.app import make_app
 from foretell.serve.models import Loaded, describe
 from foretell.serve.settings import Limits, ServeConfig
@@ -217,7 +220,8 @@ def test_pages_of_words_alone_can_be_used_by_everybody(address, chromium):
 def test_what_is_shown_of_the_whole_is_made_once_in_each_language(client, app, monkeypatch):
     made = []
     monkeypatch.setattr(
-        "foretell.serve.views.shop", lambda loaded, say: made.append(say.language) or {"pictures": []}
+        "foretell.serve.views.shop",
+        lambda loaded, say: made.append(say.language) or {"pictures": [], "rows": []},
     )
     app._app._service.shelf.get("shop").shown.clear()
     for language in ("en", "zh", "en"):
@@ -234,6 +238,22 @@ def test_customers_are_found_by_a_part_of_their_names(client, shop):
     assert like(log, most[:3])[0].startswith(most[:3])
     assert len(like(log, "1")) == 12
     assert like(log, "nobody") == []
+
+
+def test_what_is_known_of_customers_and_of_days_is_shown_where_it_was_learned(small):
+    rows = small.events().with_columns(channel=pl.col("shop"))
+    dates = pl.date_range(dt.date(2022, 7, 1), dt.date(2024, 3, 31), eager=True)
+    days = pl.DataFrame({"ds": dates}).join(rows.group_by("ds").len("visits"), on="ds", how="left")
+    days = days.select("ds", promo=(pl.col("visits").fill_null(0) > 3).cast(pl.Float64))
+    log = small.read(rows, static=["channel"], calendar=days)
+    model = ft.EventForecaster(model="prior").fit(log)
+    shown = views.shop(Loaded("x", model, (0, 0, 0), describe("x", model, own=True)), Translator("zh"))
+    assert [picture.title for picture in shown["pictures"]] == ["对店铺学到了什么", "关于顾客的已知信息"]
+    assert shown["columns"][:4] == ["项目", "取值", "相对于", "到访倍数"]
+    assert [row[0] for row in shown["rows"]] == ["promo"]
+    days = views.overview(Loaded("x", model, (0, 0, 0), describe("x", model, own=True)), Translator())["days"]
+    assert days[0].startswith("promo 1: ")
+    assert days[-1] == "The calendar is known up to 31 Mar 2024; later days count as average ones."
 
 
 def test_what_a_visit_would_change_is_valued_as_the_model_values_all(shop):

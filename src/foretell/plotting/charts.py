@@ -37,6 +37,7 @@ BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = (
 INK, GREY, PALE = "#222222", "#777777", "#DDDDDD"
 PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, GREY)
 WIDTH = 690  # with the axis and its labels about 800 pixels, the width of a README
+FEW_WEEKS = 8  # in which months say too little
 SIDE = 430  # of a square chart
 FORMATS = (".png", ".svg", ".html")
 
@@ -72,6 +73,12 @@ def finish(chart: Chart, title: str, subtitle: Sequence[str] = ()) -> Chart:
         )
         .configure_legend(labelFontSize=12, titleFontSize=12, titleFontWeight="normal")
     )
+
+
+def months_axis(form: str, *, monthly: bool) -> alt.Axis:
+    """Return an axis of time whose labels name months, each once; of a few weeks ticks are closer."""
+    ticks = alt.TickCount("month") if monthly else alt.Undefined
+    return alt.Axis(grid=False, format=form, tickCount=ticks, labelOverlap="greedy", labelSeparation=14)
 
 
 def colours(names: Sequence[str]) -> alt.Scale:

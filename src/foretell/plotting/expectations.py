@@ -9,7 +9,18 @@ import altair as alt
 import polars as pl
 
 from foretell.i18n import Translator
-from foretell.plotting.charts import BLUE, GREY, INK, ORANGE, VERMILION, WIDTH, Chart, finish
+from foretell.plotting.charts import (
+    BLUE,
+    FEW_WEEKS,
+    GREY,
+    INK,
+    ORANGE,
+    VERMILION,
+    WIDTH,
+    Chart,
+    finish,
+    months_axis,
+)
 
 _HEIGHT: Final = 240
 
@@ -58,7 +69,8 @@ def layered_periods(
     ahead = _timed(ahead.rename({what: "total", f"{what}-lo-80": "low", f"{what}-hi-80": "high"}))
     title = _unit(say, mark, by)
     axis = alt.Axis(format=",d") if mark is None else alt.Axis()
-    x = alt.X("middle:T", title=None, axis=_dates(say))
+    monthly = by == "month" or len(past) + len(ahead) > FEW_WEEKS
+    x = alt.X("middle:T", title=None, axis=_dates(say, monthly=monthly))
     y = alt.Y("total:Q", title=title, scale=alt.Scale(zero=True), axis=axis)
     starts = say("week from") if by == "week" else say("month from")
     one = say("visits") if mark is None else mark
@@ -165,8 +177,8 @@ def _finished(chart: alt.LayerChart, title: str) -> Chart:
     return finish(chart.properties(width=WIDTH, height=_HEIGHT), title)
 
 
-def _dates(say: Translator) -> alt.Axis:
-    return alt.Axis(grid=False, format=say("%b %Y"), labelOverlap="greedy", labelSeparation=14)
+def _dates(say: Translator, *, monthly: bool = True) -> alt.Axis:
+    return months_axis(say("%b %Y") if monthly else say("%d %b %Y"), monthly=monthly)
 
 
 def _day(say: Translator, title: str) -> alt.Tooltip:

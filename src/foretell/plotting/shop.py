@@ -17,12 +17,14 @@ from foretell.data.log import EventLog
 from foretell.events.customer_effects import shop_of
 from foretell.plotting.charts import (
     BLUE,
+    FEW_WEEKS,
     GREY,
     VERMILION,
     WIDTH,
     Chart,
     finish,
     moments,
+    months_axis,
     needs_forecaster,
     spelled,
 )
@@ -118,8 +120,8 @@ def _level(summary: ShopSummary, log: EventLog) -> alt.LayerChart:
     begins = log.as_of + 1 - log.ticks_of("7d") * np.arange(whole, 0, -1)
     busy = np.exp(summary.weeks[len(summary.weeks) - whole :])
     table = pl.DataFrame({"week": moments(begins, log), "busy": busy})
-    axis = alt.Axis(grid=False, format="%b %Y", labelOverlap="greedy", labelSeparation=14)
-    base = alt.Chart(table).encode(x=alt.X("week:T", title=None, axis=axis))
+    x = alt.X("week:T", title=None, axis=months_axis("%b %Y", monthly=whole > FEW_WEEKS))
+    base = alt.Chart(table).encode(x=x)
     line = base.mark_line(color=VERMILION, strokeWidth=1.8).encode(
         y=alt.Y("busy:Q", title="times the usual"), tooltip=["week:T", alt.Tooltip("busy:Q", format=".2f")]
     )

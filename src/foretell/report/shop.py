@@ -8,6 +8,7 @@ from typing import Final
 import polars as pl
 
 from foretell.data.log import EventLog
+from foretell.data.tables import CountModel
 from foretell.evaluation.evaluation import html_table
 from foretell.events.calendar import as_if_told
 from foretell.i18n import Translator
@@ -41,9 +42,8 @@ def _page_of(model: ShopModel, say: Translator, earlier: dict[str, object] | Non
                  customers=log.n_customers, visits=log.n_events, date=_date(log, log.start, say),
                  model=model.name)),
         "".join(f'<p class="verdict">{html.escape(expectation_in_words(one, say))}</p>' for one in expected),
-        *_section(
-            say("What to expect"), _expected(expected, say), _weeks(past, ahead, say), *_days(model, say)
-        ),
+        *_section(say("What to expect"), _expected(expected, say), _weeks(past, ahead, say),
+                  *map(note, days_in_words(model, say))),
         *([] if mark is None else _worth(model, mark, say)),
         *_changed(None if earlier is None else outlook.changes(model, earlier), say),
         *_section(say("Whom to write to"), _late(listed, say)),
@@ -59,7 +59,7 @@ def _page_of(model: ShopModel, say: Translator, earlier: dict[str, object] | Non
     return page(title, body, language=say.language, live=True, data=data)
 
 
-def _days(model: ShopModel, say: Translator) -> list[str]:
+def days_in_words(model: CountModel, say: Translator) -> list[str]:
     """Say how many more visits the days of a calendar bring, of a model that knows one."""
     table, log = getattr(model, "calendar_table", None), model.log_  # statistics have none
     rows = [] if table is None else table([80]).filter(pl.col("times").log().abs() > _SHOWS).rows(named=True)
@@ -74,8 +74,7 @@ def _days(model: ShopModel, say: Translator) -> list[str]:
         for row in rows
     ]  # fmt: skip
     end = _date(log, log.calendar.end * log.ticks_of("1d"), say)
-    notes.append(say("The calendar is known up to {date}; later days count as average ones.", date=end))
-    return [note(text) for text in notes]
+    return [*notes, say("The calendar is known up to {date}; later days count as average ones.", date=end)]
 
 
 def _section(heading: str, *parts: str) -> list[str]:

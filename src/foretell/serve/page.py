@@ -379,7 +379,7 @@ async def get_update(request: Request, model: Name, source: Key | None = None) -
     sent = await service.desk.do(lambda: about_source(service.store.source(source)))
     log = cast("EventForecaster", loaded.model).log_
     values: dict[str, Any] = {
-        "missing": [mark for mark in log.mark_names if mark not in sent.columns],
+        "missing": [name for name in (*log.mark_names, *log.static_names) if name not in sent.columns],
         "groups": log.groups is not None,
         "next_day": str(log.date(log.as_of + 1))[:10],
     }

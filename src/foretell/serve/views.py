@@ -17,10 +17,11 @@ import polars as pl
 from foretell import plotting
 from foretell.data.tables import typed_ids
 from foretell.errors import ForetellError
+from foretell.events.calendar import as_if_told
 from foretell.i18n import Translator
 from foretell.plotting.expectations import plot_periods
 from foretell.report import outlook
-from foretell.report.shop import expectation_in_words, rounded, shop_html
+from foretell.report.shop import days_in_words, expectation_in_words, rounded, shop_html
 from foretell.serve import answers
 from foretell.serve.bodies import ExplainAsk, PredictAsk, SpendAsk, TotalsAsk, ValueAsk, Visit, asked
 from foretell.serve.pictures import Picture, picture
@@ -42,11 +43,13 @@ _SHOWN_IDS: Final = 1_000
 def overview(loaded: Loaded, say: Translator) -> dict[str, Any]:
     """Return what to expect of a shop."""
     forecaster, worth = cast("EventForecaster", loaded.model), loaded.about.worth
-    parts = [_weeks(forecaster, None, say), *([] if worth is None else [_weeks(forecaster, worth, say)])]
+    with as_if_told(forecaster.log_):  # the page says itself how far a calendar reaches
+        parts = [_weeks(forecaster, None, say), *([] if worth is None else [_weeks(forecaster, worth, say)])]
     tables = [parts[0].ahead.select("ds"), *(part.ahead.drop("ds") for part in parts)]
     table = pl.concat(tables, how="horizontal")
     return {
         "shown": parts,
+        "days": days_in_words(forecaster, say),
         "pictures": [part.drawn for part in parts],
         "columns": [say("week from"), *headings(table.columns[1:], say)],
         "rows": table.rows(),
@@ -82,8 +85,23 @@ def _weeks(model: EventForecaster, mark: str | None, say: Translator) -> Weeks:
 
 def shop(loaded: Loaded, say: Translator) -> dict[str, Any]:
     """Return what was learned of a shop."""
-    chart = plotting.plot_shop(cast("EventForecaster", loaded.model))
-    return {"pictures": [picture(chart, say, say("What was learned of the shop"))]}
+    model = cast("EventForecaster", loaded.model)
+    shown: dict[str, Any] = {
+        "pictures": [picture(plotting.plot_shop(model), say, say("What was learned of the shop"))]
+    }
+    shown |= {"columns": [], "rows": []}
+    if model.log_.static is not None:
+        about = say(
+            "Visits to expect of somebody who comes for the first time, as a multiple of those of one of "
+            "whom nothing is known. It is association, not effect."
+        )
+        title = say("What is known of customers")
+        drawn = _unless_refused(lambda: picture(plotting.plot_customer_effects(model), say, title, about))
+        shown["pictures"] += [] if drawn is None else [drawn]
+    if model.log_.calendar is not None:
+        days = model.calendar_table().rename({"value": "given"})
+        shown |= {"columns": headings(days.columns, say), "rows": days.rows()}
+    return shown
 
 
 def customer(loaded: Loaded, name: str, visit: str, say: Translator, limits: Limits) -> dict[str, Any]:
