@@ -187,9 +187,19 @@ def test_the_prior_answers_where_future_covariates_are_not_given():
     panel = ft.Panel.from_arrays(values, future={"promo": [np.zeros(len(row) + 2) for row in values]})
     choice = SeriesChoice({"network": 1.0}, {}, too_little_data=False, season=12)
     ours = np.zeros((3, H, 1, len(LEVELS)))
-    found = choice.forecast(ours, panel, H, LEVELS)
+    found = choice.forecast(lambda: ours, panel, H, LEVELS)
     assert (found[:, :2] == 0).all()
     np.testing.assert_allclose(found[:, 2:], prior_quantiles(panel, H, LEVELS, 12)[:, 2:])
+
+
+def test_a_network_without_a_share_is_asked_only_where_the_prior_knows_nothing():
+    choice = SeriesChoice({"prior": 1.0}, {}, too_little_data=True, season=12)
+    panel = ft.Panel.from_arrays(waves(3))
+    found = choice.forecast(lambda: pytest.fail("it was asked"), panel, H, LEVELS)
+    np.testing.assert_array_equal(found, prior_quantiles(panel, H, LEVELS, 12))
+    blank = ft.Panel.from_arrays([np.full(30, np.nan)])
+    ours = np.broadcast_to(np.sort(LEVELS), (1, H, 1, len(LEVELS)))
+    np.testing.assert_array_equal(choice.forecast(lambda: ours, blank, H, LEVELS), ours)
 
 
 def test_future_covariates_that_are_not_given_are_named():

@@ -265,7 +265,7 @@ def test_it_stands_beside_the_network_where_that_is_not_told_enough(panel, effec
     choice = SeriesChoice({"network": 1.0}, {}, too_little_data=False, season=7, effect=effect)
     assert choice.report().endswith("regression of what it does not read, on promo")
     ours = np.zeros((N, H + 1, 1, len(LEVELS)))
-    found = choice.forecast(ours, panel, H + 1, LEVELS)
+    found = choice.forecast(lambda: ours, panel, H + 1, LEVELS)
     assert (found[:, :H] == 0).all()
     np.testing.assert_array_equal(found[:, H:], effect.quantiles(panel, H + 1, LEVELS, 7)[:, H:])
 

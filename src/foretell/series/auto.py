@@ -77,12 +77,12 @@ class SeriesChoice:
         return cls(kept["weights"], losses, too_little_data, kept["season"], effect, by_level)
 
     def forecast(
-        self, ours: FloatArray, panel: Panel, horizon: int, quantiles: Sequence[float]
+        self, network: Callable[[], FloatArray], panel: Panel, horizon: int, quantiles: Sequence[float]
     ) -> FloatArray:
         """Return blended quantiles; what another does not know of a series is taken from the network.
 
         At steps whose future covariates are not given the prior stands for the network: its intervals hold
-        without.
+        without. The network is asked only where its answer counts.
         """
         rules = _rules(self.season)
 
@@ -92,15 +92,20 @@ class SeriesChoice:
                 return prior_with(self.effect, panel, horizon, quantiles, self.season)
             return rules[name].fit(panel).forecast(panel, horizon, quantiles)
 
-        unknown = not_given(panel, horizon)
-        if self.weights.get(NETWORK) and unknown.any():
-            prior = answer(PRIOR)
-            ours = np.where(np.asarray(unknown.any(axis=-1))[..., None, None] & ~np.isnan(prior), prior, ours)
-        blended = np.zeros_like(ours)
+        @functools.cache
+        def ours() -> FloatArray:
+            unknown = not_given(panel, horizon)
+            if not (self.weights.get(NETWORK) and unknown.any()):
+                return network()
+            prior, without = answer(PRIOR), np.asarray(unknown.any(axis=-1))[..., None, None]
+            return np.where(without & ~np.isnan(prior), prior, network())
+
+        blended = np.zeros(())
         for name, share in self.weights.items():
             by_level = share if self.by_level is None else np.interp(quantiles, _LEVELS, self.by_level[name])
-            theirs = ours if name == NETWORK else answer(name)
-            blended = blended + by_level * np.where(np.isnan(theirs), ours, theirs)
+            theirs = ours() if name == NETWORK else answer(name)
+            missing = np.isnan(theirs)
+            blended = blended + by_level * (np.where(missing, ours(), theirs) if missing.any() else theirs)
         return np.sort(blended, axis=-1)
 
     def report(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -333,18 +334,8 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
         check_panel(panel)
         check("horizon", horizon, Steps())
         self._check_columns(panel)
-        model, shape = self.model_, self.model_.network.shape
-        blocks = []
-        for begin in range(0, panel.n_series, BLOCK):
-            part = panel.take(np.arange(begin, min(begin + BLOCK, panel.n_series)))
-            if shape.method == "recursive":
-                block = path_quantiles(model, part, horizon, int(self.seed))
-            else:
-                block = block_quantiles(model, part, horizon)
-            blocks.append(np.sort(at_levels(block, quantiles), axis=-1))
-        ours = np.concatenate(blocks)
-        if self.auto_ is not None:
-            ours = self.auto_.forecast(ours, panel, horizon, quantiles)
+        network = functools.partial(self._by_network, panel, horizon, quantiles)
+        ours = network() if self.auto_ is None else self.auto_.forecast(network, panel, horizon, quantiles)
         wrong = ~np.isfinite(ours).all(axis=(1, 2, 3))
         if wrong.any():
             names = ", ".join(map(repr, panel.ids.filter(pl.Series(wrong)).head(3)))
@@ -354,6 +345,19 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
                 "unit, or fit the model anew"
             )
         return ours
+
+    def _by_network(self, panel: Panel, horizon: int, quantiles: Sequence[float]) -> FloatArray:
+        """Return the quantiles of the networks alone."""
+        model, shape = self.model_, self.model_.network.shape
+        blocks = []
+        for begin in range(0, panel.n_series, BLOCK):
+            part = panel.take(np.arange(begin, min(begin + BLOCK, panel.n_series)))
+            if shape.method == "recursive":
+                block = path_quantiles(model, part, horizon, int(self.seed))
+            else:
+                block = block_quantiles(model, part, horizon)
+            blocks.append(np.sort(at_levels(block, quantiles), axis=-1))
+        return np.concatenate(blocks)
 
     def _program(self, levels: Sequence[float], horizons: Sequence[str | int]) -> Program:
         from foretell.series.export import series_program  # noqa: PLC0415  # seldom wanted
