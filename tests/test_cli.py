@@ -132,14 +132,21 @@ def test_wrong_use_is_exit_code_2(arguments, hint):
         (["predict", "nowhere", "--out", "nodir/table.csv"], "nodir"),
     ],
 )
-def test_failure_is_one_line_and_exit_code_1(arguments, hint, tmp_path):
-    done = shell(*arguments, cwd=tmp_path)
-    assert done.returncode == 1
+def test_failure_is_one_line_and_exit_code_1(arguments, hint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = foretell(*arguments)
+    assert done.exit_code == 1
     assert done.stdout == ""
     assert done.stderr.startswith("foretell: ")
     assert done.stderr.count("\n") == 1
     assert hint in done.stderr
-    assert "Traceback" not in done.stderr
+
+
+def test_a_process_that_fails_says_why_in_a_line_and_ends_with_1(tmp_path):
+    done = shell("predict", "nowhere", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("foretell: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_column_that_is_not_there_is_named(visits, tmp_path):
