@@ -447,9 +447,9 @@ class TestWithoutData:
 
     def test_a_panel_is_given_again(self, tmp_path):
         panel = ft.Panel.from_arrays([np.sin(2 * np.pi * np.arange(120) / 12)], freq="1mo")
-        training = ft.TrainConfig(epochs=1, max_steps=2)
+        small, training = ft.NetworkConfig(layers=0, dense=4), ft.TrainConfig(epochs=1, max_steps=2)
         for model in (
-            ft.SeriesForecaster(3, ensemble=1, model="network", training=training).fit(panel),
+            ft.SeriesForecaster(3, ensemble=1, model="network", network=small, training=training).fit(panel),
             baselines.SeasonalNaive(horizon=3).fit(panel),
         ):
             place = model.save(tmp_path / model.name, data=False)
@@ -474,7 +474,7 @@ def test_a_network_that_was_not_chosen_stays_so_and_goes_on(small, small_log, tm
     """So a warm start from what was loaded agrees on its settings."""
     training = ft.TrainConfig(epochs=1, max_steps=2)
     log = small_log.take(range(20))
-    for network in (None, ft.NetworkConfig(units=4)):
+    for network in (None, ft.NetworkConfig(layers=0, dense=4)):
         model = ft.EventForecaster(model="network", ensemble=1, network=network, training=training)
         loaded = ft.load(model.fit(log).save(tmp_path / "model"))
         assert loaded.network == network

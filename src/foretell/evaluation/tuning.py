@@ -146,7 +146,7 @@ def tune(
     ...     horizon=3,
     ...     model="network",
     ...     ensemble=1,
-    ...     network=ft.NetworkConfig(units=4, dense=4),
+    ...     network=ft.NetworkConfig(layers=0, dense=4),
     ...     training=ft.TrainConfig(epochs=1),
     ... )
     >>> result = ft.tune(panel, {"training.learning_rate": [1e-3, 1e-2]}, model=small,

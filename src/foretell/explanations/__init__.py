@@ -67,7 +67,7 @@ def explain(
     >>> import numpy as np
     >>> import foretell as ft
     >>> panel = ft.Panel.from_arrays({"a": 5 + np.sin(2 * np.pi * np.arange(120) / 6)})
-    >>> small, quick = ft.NetworkConfig(units=4, dense=4), ft.TrainConfig(epochs=1)
+    >>> small, quick = ft.NetworkConfig(layers=0, dense=4), ft.TrainConfig(epochs=1)
     >>> model = ft.SeriesForecaster(6, model="network", ensemble=1, network=small, training=quick).fit(panel)
     >>> ft.explain(model, "a").quantity
     'mean y of the next 6 steps'
