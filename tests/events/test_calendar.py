@@ -1,5 +1,6 @@
 """What days bring by a calendar: found where it shows, none where it does not, and known ahead."""
 
+import copy
 import dataclasses
 import warnings
 
@@ -236,6 +237,21 @@ def test_a_saved_model_and_an_update_go_on_with_the_calendar(log, cutoff, model,
 def test_a_model_without_its_log_keeps_the_calendar(log, cutoff, model, tmp_path):
     blank = ft.load(model.save(tmp_path / "model", data=False), data=log.up_to(cutoff))
     assert blank.predict(["84d"]).equals(model.predict(["84d"]))
+
+
+def test_another_plan_changes_what_is_expected_and_leaves_the_model_as_it_was(shop, log, cutoff):
+    few = log.up_to(cutoff).take(range(150))
+    with pytest.warns(ft.errors.SmallDataWarning):  # prior and statistics answer
+        blend = ft.EventForecaster(ensemble=1).fit(few)
+    ahead = pl.col("ds") > pl.lit(log.date(cutoff).item())
+    always = shop.calendar.with_columns(promotion=pl.when(ahead).then(1.0).otherwise("promotion"))
+    busy = copy.copy(blend).attach(few.with_calendar(always))
+    before, after = (one.predict_cohort("84d", "84d")["foretell"][0] for one in (blend, busy))
+    assert after > 1.4 * before
+    clock, prior = busy.model_.clock, busy.auto_.statistics["prior"].shop_.clock
+    days = np.arange(cutoff + 1, cutoff + 50)
+    np.testing.assert_array_equal(clock.days.effect.factor(days), prior.effect.factor(days))
+    assert blend.predict_cohort("84d", "84d")["foretell"][0] == before
 
 
 def test_horizons_reach_over_days_of_promotions(model):

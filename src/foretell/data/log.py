@@ -286,6 +286,27 @@ class EventLog(Ragged):
             static=None if self.static is None else seen_only(self.static.take(customers))[0],
         )
 
+    def with_calendar(self, calendar: object) -> EventLog:
+        """Return the log with another calendar: what was planned otherwise, or is known by now.
+
+        Parameters
+        ----------
+        calendar : path or frame
+            One row a day; see `foretell.read_events`.
+
+        Examples
+        --------
+        >>> import foretell as ft
+        >>> import polars as pl
+        >>> log = ft.read_events(pl.DataFrame({"unique_id": [1, 2], "ds": ["2024-01-01", "2024-01-05"]}))
+        >>> days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 1, 31), eager=True)
+        >>> log.with_calendar({"ds": days, "promotion": days.dt.day() > 20}).calendar
+        Calendar(promotion: 2024-01-01 to 2024-01-31)
+        """
+        from foretell.data.calendar import read_calendar  # noqa: PLC0415  # it is read as logs are
+
+        return dataclasses.replace(self, calendar=read_calendar(calendar))
+
     def quiet_until(self, as_of: int) -> EventLog:
         """Return a log that goes on from this one to a later tick, without an event."""
         return dataclasses.replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from foretell.stats.blending import blend_weights, check_weights
 if TYPE_CHECKING:
     from foretell.baselines.buy_till_you_die import BuyTillYouDie
     from foretell.baselines.statistic import EventFormulas
+    from foretell.data.calendar import Calendar
     from foretell.events.calendar import CalendarEffect
     from foretell.events.horizon.forecaster import HorizonForecaster
 
@@ -191,6 +193,13 @@ class EventChoice:
         if PRIOR not in self.statistics:
             return self
         prior = _makers()[PRIOR]().fit(log)
+        return dataclasses.replace(self, statistics={**self.statistics, PRIOR: prior})
+
+    def with_calendar(self, calendar: Calendar | None) -> EventChoice:
+        """Return the same choice, whose prior answers of the days of another calendar, where there is one."""
+        if self._prior is None or calendar is None:
+            return self
+        prior = copy.copy(self._prior).with_calendar(calendar)
         return dataclasses.replace(self, statistics={**self.statistics, PRIOR: prior})
 
     def describe(self) -> Described:

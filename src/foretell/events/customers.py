@@ -159,6 +159,8 @@ class CustomerForecaster(NetworkForecaster[EventLog, GapModel, "EventChoice"], S
         self._check_fitted("model_")
         log = training_log(data).alike(self._options)
         self.model_ = self.model_.moved(log.calendar)
+        if self.auto_ is not None:
+            self.auto_ = self.auto_.with_calendar(log.calendar)
         return self._keep(log)
 
     def _aligned(self, merged: EventLog, seen: IntArray) -> States:

@@ -19,6 +19,7 @@ from foretell.core.constraints import Whole, as_levels, check
 from foretell.core.contracts import Arrays, Described, Outlook, State
 from foretell.core.progress import Watch
 from foretell.core.time import UNIT_SECONDS, interval_ticks, period_edges
+from foretell.data.calendar import Calendar
 from foretell.data.log import EventLog
 from foretell.data.tables import asked_customers
 from foretell.errors import DataError
@@ -127,9 +128,14 @@ class HorizonForecaster(EventFormulas[Standing]):
     def attach(self, data: EventLog) -> Self:
         """Take a log to answer about, read as the model's own was; nothing is learned from it."""
         super().attach(data)
-        shop = self.shop_
-        self.shop_ = dataclasses.replace(shop, clock=shop.clock.moved(self.log_.calendar))
+        self.with_calendar(self.log_.calendar)
         return self._stand()
+
+    def with_calendar(self, calendar: Calendar | None) -> Self:
+        """Answer of the days of another calendar, where there is one."""
+        self.shop_ = dataclasses.replace(self.shop_, clock=self.shop_.clock.moved(calendar))
+        self._asked = None
+        return self
 
     def predict_counts(
         self,
