@@ -58,6 +58,11 @@ def test_rows_come_in_any_order_and_flags_are_numbers():
         ({"ds": DAYS}, "at least one of what is known"),
         ({"when": DAYS, "x": [1, 2, 3]}, "a column 'ds'"),
         ({"ds": DAYS, "x": [dt.date(2024, 1, 1)] * 3}, "calendar column 'x' is of type"),
+        (
+            {"ds": pl.date_range(dt.date(2024, 1, 1), dt.date(2024, 3, 31), eager=True)}
+            | {"note": [f"note {k}" for k in range(91)]},
+            "91 different words in 'note'.* 60 at the most",
+        ),
     ],
 )
 def test_what_is_no_calendar_is_refused_with_the_mend(rows, says):
@@ -107,7 +112,13 @@ def test_it_survives_as_plain_values(known):
 
 @pytest.mark.parametrize(
     "change",
-    [{"values": [1.0]}, {"start": 1.5}, {"names": ["price"]}, {"categories": {"holiday": [""]}}],
+    [
+        {"values": [1.0]},
+        {"start": 1.5},
+        {"start": 10**30},
+        {"names": ["price"]},
+        {"categories": {"holiday": [""]}},
+    ],
 )
 def test_forged_values_are_refused(known, change):
     with pytest.raises(ft.errors.DataError):

@@ -24,6 +24,7 @@ from foretell.data.times import TimeReader
 from foretell.errors import ColumnError, DataError, ParameterError
 
 _MOST_DAYS: Final = 1_000_000
+_MOST_WORDS: Final = 60
 _DAY_US: Final = 86_400_000_000
 _MEND: Final = " ({bad:,} of {given:,} rows); expected numbers, or nothing where the value is not known"
 
@@ -145,6 +146,12 @@ def read_calendar(source: object, time: str = "ds") -> Calendar:
         column = column.cast(pl.Int8) if column.dtype == pl.Boolean else column
         values = covariate(column, name, "calendar", read, forced=False, untyped=untyped)
         columns[name] = values.fill_null("") if values.dtype == pl.String else values.cast(pl.Float64)
+        if values.dtype == pl.String and values.n_unique() > _MOST_WORDS:
+            raise DataError(
+                f"{origin} has {values.n_unique():,} different words in {name!r}, such as "
+                f"{values.drop_nulls().head(2).to_list()}; expected {_MOST_WORDS} at the most, which "
+                "come again: leave the column out, or put words together"
+            )
     return Calendar(int(days[0]), Covariates.of(columns))
 
 

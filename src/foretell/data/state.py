@@ -141,7 +141,8 @@ def calendar_from_state(described: Described | None) -> Calendar | None:
     start, names = described["start"], tuple(described["names"])
     categories = {name: tuple(map(str, words)) for name, words in described["categories"].items()}
     values = np.array(described["values"], dtype=np.float64)
-    if type(start) is not int or values.ndim != 2 or not 0 < len(values) < _MOST_TICKS:
+    dated = type(start) is int and abs(start) < _MOST_TICKS
+    if not dated or values.ndim != 2 or not 0 < len(values) < _MOST_TICKS:
         raise DataError("the calendar has another shape than this version reads")
     check_names(names, values.shape[1])
     codes = {name: values[:, names.index(name)] for name in categories if name in names}

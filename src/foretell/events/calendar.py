@@ -264,7 +264,7 @@ class CalendarEffect:
         faults = {
             "another shape": any(parts[name].shape != shape for name, shape in shapes.items())
             or any(part.shape != (n,) for part in vars(code).values()),
-            "numbers that are not finite": not all(np.isfinite(part).all() for part in numbers),
+            "numbers that are not finite": not all((np.abs(part) < _FINITE).all() for part in numbers),
             "another scale": (code.scale <= 0).any() or spread < 0,
         }
         refuse("effect of the calendar", faults)
@@ -306,6 +306,7 @@ def as_if_told(log: EventLog) -> Iterator[None]:
             _TOLD.discard(log)
 
 
+_FINITE: Final = 1e9  # no number of an effect is so large
 _NUMBERS: Final = ("weights", "covariance", "usual", "pull")
 
 
