@@ -37,6 +37,14 @@ def test_newcomers_come_once_and_then_as_the_model_says_of_a_new_customer(model)
     assert visits.sum() == pytest.approx(1 + answers["expected_events_29t"][0], rel=0.01)
 
 
+def test_newcomers_of_a_log_are_forecast_once():
+    log = growing_shop(1)
+    coming = Newcomers.forecast(log, 28)
+    assert Newcomers.forecast(log, 28) is coming
+    assert len(Newcomers.forecast(log, 35).daily) == 35
+    assert Newcomers.forecast(log.up_to(log.as_of), 28) is not coming
+
+
 def test_newcomers_are_forecast_near_those_of_late():
     log = growing_shop(1)
     late = (log.first > log.as_of - 91).sum() / 91

@@ -7,6 +7,7 @@ answer about a customer whose first visit is today. Their product is added to th
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from collections.abc import Sequence
 from typing import Final, Literal
 
@@ -179,8 +180,16 @@ class Newcomers:
         """Forecast them from those of the past, by the network that needs no training.
 
         Of a day on which more come by what the log's calendar knows, they count as much less in the past, and
-        as much more in the forecast.
+        as much more in the forecast. Those of the same log are forecast once, whatever is asked of their
+        visits.
         """
+        known = _FORECAST.setdefault(log, {})
+        if ticks not in known:
+            known[ticks] = cls._forecast(log, ticks)
+        return known[ticks]
+
+    @classmethod
+    def _forecast(cls, log: EventLog, ticks: int) -> Newcomers:
         per_day = log.ticks_of("1d")
         days = (log.as_of + 1 - log.start) // per_day
         step = per_day * (_WEEK if days >= _WEEKLY * _WEEK else 1)
@@ -205,6 +214,9 @@ class Newcomers:
         if effect is not None:
             daily = daily * effect.factor((log.as_of + 1 + np.arange(ticks)) // per_day)
         return cls(daily, spread / total)
+
+
+_FORECAST: weakref.WeakKeyDictionary[EventLog, dict[int, Newcomers]] = weakref.WeakKeyDictionary()
 
 
 def _effect_on_newcomers(log: EventLog) -> CalendarEffect | None:

@@ -249,13 +249,25 @@ def _with_disagreement(error: TotalError, model: CountModel) -> TotalError:
     )
     if ticks[0] < 1:
         return error
-    try:
-        theirs = prior_counts(log.take(rows), ticks).expected.sum()
-    except EmptyLogError:
+    theirs = _prior_total(log, rows, ticks)
+    if theirs is None:
         return error
     ours = _sums(model, ticks, log.ids.gather(rows).to_list()).expected.sum()
     apart = np.clip(np.log((ours + 1.0) / (theirs + 1.0)), -1.0, 1.0)
     return dataclasses.replace(error, level=float(np.hypot(error.level, apart / 2)))
+
+
+def _prior_total(log: EventLog, rows: IntArray, ticks: IntArray) -> float | None:
+    """Return what the prior expects of some customers, once for each log; None where nobody has come back."""
+    if log not in _OF_PRIOR:
+        try:
+            _OF_PRIOR[log] = float(prior_counts(log.take(rows), ticks).expected.sum())
+        except EmptyLogError:
+            _OF_PRIOR[log] = None
+    return _OF_PRIOR[log]
+
+
+_OF_PRIOR: weakref.WeakKeyDictionary[EventLog, float | None] = weakref.WeakKeyDictionary()
 
 
 def count_quantile(mean: FloatArray, variance: FloatArray, level: float) -> FloatArray:

@@ -78,7 +78,7 @@ def finish(chart: Chart, title: str, subtitle: Sequence[str] = ()) -> Chart:
 def months_axis(form: str, *, monthly: bool) -> alt.Axis:
     """Return an axis of time whose labels name months, each once; of a few weeks ticks are closer."""
     ticks = alt.TickCount("month") if monthly else alt.Undefined
-    return alt.Axis(grid=False, format=form, tickCount=ticks, labelOverlap="greedy", labelSeparation=14)
+    return alt.Axis(grid=False, format=form, tickCount=ticks, labelOverlap="greedy", labelSeparation=8)
 
 
 def colours(names: Sequence[str]) -> alt.Scale:
