@@ -51,7 +51,7 @@ RUN = {
     "shop-report.md": 4,
     "totals.md": 6,
     "value.md": 11,
-    "calendars.md": 29,
+    "calendars.md": 30,
     "next-group.md": 9,
     "tuning.md": 6,
     "index.md": 6,

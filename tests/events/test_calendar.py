@@ -254,6 +254,12 @@ def test_another_plan_changes_what_is_expected_and_leaves_the_model_as_it_was(sh
     assert blend.predict_cohort("84d", "84d")["foretell"][0] == before
 
 
+def test_the_summary_says_what_days_bring_and_who_answers(model):
+    found, who = model.summary().splitlines()
+    assert found.startswith("promotion 1 brings 2.")
+    assert who == "counts, chances and dates: foretell, prior"
+
+
 def test_horizons_reach_over_days_of_promotions(model):
     weekly = model.predict_cohort(AHEAD, 7)["foretell"].to_numpy()
     days = model.log_.as_of + 1 + np.arange(AHEAD)

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
-from scipy import stats
+from scipy import special
 
 from foretell.core import FloatArray
 from foretell.core.constraints import as_levels
@@ -73,7 +73,7 @@ def _times(effect: CalendarEffect, codes: FloatArray, levels: Sequence[float]) -
     n = len(codes)
     on_day = float(codes @ effect.weights[:n])
     deviation = float(np.sqrt(codes @ effect.covariance[:n, :n] @ codes))
-    tails = [sign * stats.norm.ppf(0.5 + level / 200) for level in levels for sign in (-1, 1)]
+    tails = [sign * special.ndtri(0.5 + level / 200) for level in levels for sign in (-1, 1)]
     later = [float(codes @ effect.weights[k * n : (k + 1) * n]) / _WEEK for k in range(1, 1 + len(_LATER))]
     log_times = [on_day, *(on_day + tail * deviation for tail in tails), *later]
     return [float(times) for times in np.exp(log_times)]

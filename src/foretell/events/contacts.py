@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
-from scipy import stats
+from scipy import special
 
 from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.time import UNIT_SECONDS
@@ -113,7 +113,7 @@ class ContactEffects:
     def times(self, level: float, *, before: bool = False) -> FloatArray:
         """Return how many times as often customers come: lower end, itself, upper end, shape (3, n_kinds)."""
         mean, deviation = self.before if before else self.after
-        out = stats.norm.ppf(0.5 + level / 200)
+        out = special.ndtri(0.5 + level / 200)
         times: FloatArray = np.exp(mean + np.array([[-out], [0.0], [out]]) * deviation)
         return times
 

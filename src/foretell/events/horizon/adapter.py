@@ -18,6 +18,7 @@ from foretell.data.log import EventLog
 from foretell.data.tables import named_horizons
 from foretell.errors import DataError, ParameterError
 from foretell.events.calendar import CalendarEffect, say_what_is_not_known
+from foretell.events.calendar_words import effect_words
 from foretell.events.count_forecasts import group_totals
 from foretell.events.forecaster import EventForecaster
 from foretell.events.heads import as_head
@@ -54,6 +55,11 @@ class HorizonEvents(EventForecaster):
     def calendar_effect_(self) -> CalendarEffect | None:
         """How many more visits the days of the log's calendar bring; None where they bring no more."""
         return self._fitted.shop_.clock.effect
+
+    def summary(self) -> str:
+        """Return what days of a calendar bring, and who answers."""
+        who = f"counts, chances and dates: {self.name}"
+        return "\n".join([*effect_words(self.calendar_effect_), who])
 
     def fit(
         self,
