@@ -13,7 +13,6 @@ import dataclasses
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy import special
 
 from foretell.core import FloatArray, IntArray
 
@@ -175,6 +174,8 @@ def _chance_to_come(alive: FloatArray, histories: Histories, horizons: FloatArra
 
 def _log_likelihoods(histories: Histories) -> tuple[FloatArray, FloatArray]:
     """Return the log-likelihood of being of each class and not lost, and lost, (n, n_means, n_lost)."""
+    from scipy import special  # noqa: PLC0415  # a network that was saved answers without it
+
     x = histories.repeats[:, None, None]
     shape, scale = SHAPE + x, _SCALES[None, :, None]
     common = special.gammaln(shape) - special.gammaln(SHAPE) + SHAPE * np.log(scale)
