@@ -58,7 +58,7 @@ def test_the_summary_starts_with_who_answers_and_why(fitted):
     untold = SeriesChoice({"prior": 1.0}, {}, too_little_data=True, season=1).report().splitlines()
     assert untold[1:] == [
         "nothing was held back to judge by",
-        "the network was not trained: fewer than 200 values, or not asked for",
+        "the network was not trained: fewer than 200 values, series of fewer than 100, or not asked for",
     ]
 
 
@@ -102,6 +102,23 @@ def test_one_short_series_is_left_to_the_prior(tmp_path):
     assert model.auto_.weights["prior"] >= 0.5  # what one series says is next to chance
     np.testing.assert_allclose(model.predict()["foretell"], [1.0, 2.0, 4.0, 3.0], atol=0.2)
     assert ft.load(model.save(tmp_path / "model")).predict().equals(model.predict())
+
+
+def test_many_short_series_are_left_to_the_prior_without_a_word():
+    rng = np.random.default_rng(0)
+    panel = ft.Panel.from_arrays({f"s{k}": rng.normal(50, 5, 60).tolist() for k in range(20)}, freq="1mo")
+    model = ft.SeriesForecaster(horizon=6).fit(panel)
+    assert "network" not in model.auto_.weights
+    assert "series of fewer than 100" in model.summary()
+    long = ft.Panel.from_arrays({f"s{k}": rng.normal(50, 5, 100).tolist() for k in range(3)}, freq="1mo")
+    promo = {f"s{k}": [0.0, 1.0] * 33 for k in range(20)}
+    beside = ft.Panel.from_arrays(
+        {name: values[:60] for name, values in promo.items()},
+        freq="1mo",
+        future={"promo": list(promo.values())},
+    )
+    assert not model._is_known_better(long)
+    assert not model._is_known_better(beside)
 
 
 def test_a_series_too_short_to_hold_anything_back_is_left_to_the_prior():

@@ -103,7 +103,9 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
         """
         self._check_parameters()
         data = self._training_data(data, as_of)
-        untrained = self._by == "prior" or (self._by == "auto" and self._is_small(data))
+        untrained = self._by == "prior" or (
+            self._by == "auto" and (self._is_small(data) or self._is_known_better(data))
+        )
         if warm_start is not None:
             self._check_alike(warm_start, data)
             if warm_start.auto_ is not None and warm_start.auto_.too_little_data != untrained:
@@ -149,6 +151,11 @@ class NetworkForecaster(SavedForecaster, abc.ABC, Generic[Data, Model, Chosen]):
     @abc.abstractmethod
     def _keep(self, data: Data) -> Self:
         """Keep what forecasts need of the data."""
+
+    def _is_known_better(self, data: Data) -> bool:
+        """Tell whether data are of a kind that is known better than a network could learn it from them."""
+        del data
+        return False
 
     def _is_small(self, data: Data) -> bool:
         """Say so where there is too little for the network to learn from."""

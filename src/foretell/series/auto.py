@@ -25,6 +25,8 @@ from foretell.stats.metrics import naive_scale
 NETWORK, PRIOR = "network", "prior"
 # With fewer observed values the network has too little to learn from.
 LEAST_VALUES = 200
+# Of shorter series, half of them, the prior knows more than a network learns from them.
+LEAST_LENGTH = 100
 _LEVELS = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
 # Horizons that are held back to choose by; all of them together take at most a quarter of the typical series.
 _MOST_FOLDS, _HELD_BACK = 4, 0.25
@@ -46,7 +48,8 @@ class SeriesChoice:
     losses : dict of str to float
         Mean scaled pinball loss in the held-back part, of each model and of the ``"blend"``.
     too_little_data : bool
-        The network was not trained and has no weight: there were too few values, or it was not asked for.
+        The network was not trained and has no weight: there were too few values, series were too short, or it
+        was not asked for.
     season : int
         Of the seasonal-naive rule.
     effect : CovariateEffect or None
@@ -117,7 +120,10 @@ class SeriesChoice:
         else:
             lines.append("nothing was held back to judge by")
         if self.too_little_data:
-            lines.append(f"the network was not trained: fewer than {LEAST_VALUES} values, or not asked for")
+            lines.append(
+                f"the network was not trained: fewer than {LEAST_VALUES} values, series of fewer than "
+                f"{LEAST_LENGTH}, or not asked for"
+            )
         if self.effect is not None:
             names = ", ".join(self.effect.code.names)
             lines.append(f"beside the prior: a regression of what it does not read, on {names}")

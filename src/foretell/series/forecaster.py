@@ -22,7 +22,7 @@ from foretell.errors import DataError, SmallDataWarning
 from foretell.nn.forecaster import NetworkForecaster
 from foretell.nn.settings import SERIES, Defaults, NetworkConfig, TrainConfig, check_network, resolved
 from foretell.nn.training import Progress
-from foretell.series.auto import LEAST_VALUES, NETWORK, PRIOR, SeriesChoice, choose
+from foretell.series.auto import LEAST_LENGTH, LEAST_VALUES, NETWORK, PRIOR, SeriesChoice, choose
 from foretell.series.covariate_effect import CovariateEffect
 from foretell.series.covariates import AS_USUAL, say_what_is_not_given
 from foretell.series.fitting import (
@@ -209,6 +209,11 @@ class SeriesForecaster(NetworkForecaster[Panel, SeriesModel, SeriesChoice], Seri
             data, shape, network, training, ensemble=self.ensemble, seed=seed, progress=progress
         )
         return model, chosen
+
+    def _is_known_better(self, data: Panel) -> bool:
+        """Tell whether series are short, and there is nothing beside them that the prior does not read."""
+        beside = bool(data.past) or bool(data.future) or bool(data.static) or len(data.targets) > 1
+        return not beside and float(np.median(data.lengths)) < LEAST_LENGTH
 
     def _keep(self, data: Panel) -> Self:
         self.panel_ = data
