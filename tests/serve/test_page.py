@@ -192,7 +192,14 @@ def test_series_on_a_small_dark_screen_in_chinese(address, chromium):
         tab.get_by_label("序列").fill("b")
         tab.get_by_role("button", name="显示").click()
         tab.get_by_role("heading", name="b：今后 7 步").wait_for()
-        for path in ("shop", "shop/shop", "shop/shortlist", "shop/customer", "shop/customer?id=18"):
+        for path in (
+            "shop",
+            "shop/shop",
+            "shop/shortlist",
+            "shop/update",
+            "shop/customer",
+            "shop/customer?id=18",
+        ):
             tab.goto(f"{address}/page/models/{path}")
             check(tab)
         tab.get_by_text("截至 1997 年 9 月 30 日").wait_for()
@@ -251,7 +258,9 @@ def test_what_is_known_of_customers_and_of_days_is_shown_where_it_was_learned(sm
     assert [picture.title for picture in shown["pictures"]] == ["对店铺学到了什么", "关于顾客的已知信息"]
     assert shown["columns"][:4] == ["项目", "取值", "相对于", "到访倍数"]
     assert [row[0] for row in shown["rows"]] == ["promo"]
-    days = views.overview(Loaded("x", model, (0, 0, 0), describe("x", model, own=True)), Translator())["days"]
+    whole = views.overview(Loaded("x", model, (0, 0, 0), describe("x", model, own=True)), Translator("zh"))
+    assert "到访，2024 年 1 月 1 日 至 2024 年 1 月 30 日" in whole["by_group"].parts[0].spec
+    days = views.days_in_words(model, Translator())
     assert days[0].startswith("promo 1: ")
     assert days[-1] == "The calendar is known up to 31 Mar 2024; later days count as average ones."
 

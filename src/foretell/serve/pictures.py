@@ -91,18 +91,16 @@ def _translated(value: Any, say: Translator) -> Any:
         return [_translated(part, say) for part in value]
     if not isinstance(value, dict):
         return value
-    return {
-        name: say(part)
-        if name in _READ and isinstance(part, str) and not {"{", "}"} & {*part}
-        else (
-            part
-            if name == "config"
-            else _relabelled(part, say)
-            if name == "datasets"
-            else _translated(part, say)
-        )
-        for name, part in value.items()
-    }
+    return {name: _part(name, part, say) for name, part in value.items()}
+
+
+def _part(name: str, part: Any, say: Translator) -> Any:
+    if name in _READ and isinstance(part, str):
+        said = part if {"{", "}"} & {*part} else say(part)
+        return said if said != part else say.retell(part)
+    if name == "config":
+        return part
+    return _relabelled(part, say) if name == "datasets" else _translated(part, say)
 
 
 def _relabelled(datasets: Mapping[str, Any], say: Translator) -> dict[str, Any]:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _OFFERED: Final = 12  # customers to look at
 _SHOWN_IDS: Final = 1_000
+_GROUP_DAYS: Final = 30
 
 
 def overview(loaded: Loaded, say: Translator) -> dict[str, Any]:
@@ -50,10 +51,23 @@ def overview(loaded: Loaded, say: Translator) -> dict[str, Any]:
     return {
         "shown": parts,
         "days": days_in_words(forecaster, say),
+        "by_group": _by_group(forecaster, say),
         "pictures": [part.drawn for part in parts],
         "columns": [say("week from"), *headings(table.columns[1:], say)],
         "rows": table.rows(),
     }
+
+
+def _by_group(model: EventForecaster, say: Translator) -> Picture | None:
+    """Draw what each group (store) may expect; None where there are none."""
+    if model.log_.groups is None:
+        return None
+    title = say("Visits by group in the next {days} days", days=_GROUP_DAYS)
+    about = say(
+        "Bars: to expect of today's customers, those of the largest groups; the lines hold four of five. "
+        "Orange: in as many days before."
+    )
+    return picture(plotting.plot_totals(model, f"{_GROUP_DAYS}d", by="group"), say, title, about)
 
 
 class Weeks(NamedTuple):
