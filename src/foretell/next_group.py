@@ -18,6 +18,7 @@ from foretell.core.progress import Watch, watch_training
 from foretell.data.log import EventLog, training_log
 from foretell.data.tables import asked_customers
 from foretell.errors import DataError, EmptyLogError
+from foretell.nn.arrays import to_device
 from foretell.nn.backend import Array, Model, Variable, jax, jnp, keras, side_by_side
 from foretell.nn.samplers import Bucket, RunSampler, bucket_lengths, bucketed, cut_runs, filled
 from foretell.nn.settings import EVENTS, TrainConfig
@@ -290,7 +291,7 @@ def _visits(log: EventLog, groups: pl.Series) -> Visits:
     features = np.column_stack([own, shares, *scaled]).astype(np.float32)
     following = np.append(codes[1:], -1)
     following[log.offsets[1:] - 1] = -1
-    return Visits(jnp.asarray(features), jnp.asarray(following.astype(np.int32)))
+    return Visits(to_device(features), to_device(following.astype(np.int32)))
 
 
 def _codes(log: EventLog, groups: pl.Series) -> IntArray:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import jax
 import numpy as np
 import pytest
 import threadpoolctl
 
-from foretell.nn.arrays import one_thread
+from foretell.nn.arrays import one_thread, to_device
 
 np.linalg.norm(np.eye(2))  # BLAS is loaded
 
@@ -42,3 +43,12 @@ def test_threads_are_given_back_by_several_at_once():
             job.result()
         assert threads() == 1
     assert threads() == before
+
+
+def test_numbers_reach_compiled_programs_as_a_copy_and_compile_nothing(caplog):
+    numbers = np.arange(1237)
+    with jax.log_compiles():
+        there = to_device(numbers)
+    assert "Compiling" not in caplog.text
+    numbers[:] = 0
+    assert (there.dtype, int(np.asarray(there)[-1])) == ("int32", 1236)

@@ -35,7 +35,12 @@ def namespace_for(customers: int) -> Any:
 def in_single(values: npt.ArrayLike, xp: Any) -> Array:
     """Return numbers as float32, which numpy converts them to, so that nothing has to be compiled."""
     single = np.asarray(values, dtype=np.float32)
-    return single if xp is np else jnp.asarray(single)
+    return single if xp is np else to_device(single)
+
+
+def to_device(values: npt.ArrayLike) -> Array:
+    """Return numbers of numpy for compiled programs: `jax.numpy.asarray` compiles one for each new shape."""
+    return jax.device_put(np.asarray(values), may_alias=False)
 
 
 @functools.cache

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foretell.core import IntArray
+from foretell.nn.arrays import to_device
 from foretell.nn.backend import Array, Tree, Weight, jax, jnp
 
 Noise = Array | npt.NDArray[np.uint32]
@@ -120,7 +121,7 @@ def filled(buckets: Sequence[tuple[IntArray, IntArray]], rows: Sequence[int]) ->
     out = []
     for (starts, lengths), size in zip(buckets, rows, strict=True):
         pad = (0, size + 1 - len(starts))
-        out.append(Bucket(*[jnp.asarray(np.pad(part, pad).astype(np.int32)) for part in (starts, lengths)]))
+        out.append(Bucket(*[to_device(np.pad(part, pad).astype(np.int32)) for part in (starts, lengths)]))
     return tuple(out)
 
 
@@ -195,7 +196,8 @@ _CHUNK = 256
 def evaluated(n_windows: int) -> Array:
     """Return the numbers of all windows in chunks, filled up with repetitions from the start."""
     size = -(-n_windows // _CHUNK) * _CHUNK
-    return jnp.asarray(np.resize(np.arange(n_windows), size).reshape(-1, _CHUNK).astype(np.int32))
+    numbers: Array = to_device(np.resize(np.arange(n_windows), size).reshape(-1, _CHUNK).astype(np.int32))
+    return numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,7 +277,7 @@ class Runs(NamedTuple):
             part.reshape(len(padded), n_models).T.astype(np.int32) for part in (edges[:-1], np.diff(edges))
         )
         starts, lengths = (np.append(part[order], 0).astype(np.int32) for part in runs)
-        return cls(*(jnp.asarray(part) for part in (starts, lengths, first, n_runs)))
+        return cls(*(to_device(part) for part in (starts, lengths, first, n_runs)))
 
     def of(self, model: Array) -> Runs:
         """Return the runs of one model."""

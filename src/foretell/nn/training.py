@@ -12,13 +12,14 @@ import functools
 import logging
 import os
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from foretell.core import IntArray
 from foretell.core.journal import JOURNAL
+from foretell.nn.arrays import to_device
 from foretell.nn.backend import Array, Tree, Weights, jax, jitted, jnp, side_by_side
 from foretell.nn.optimizer import Hyperparameters, Optimizer, dropping, program_of
 from foretell.nn.samplers import Learner, ModelSampler, Runs
@@ -179,8 +180,8 @@ class Loop:
 
     def start(self, vectors: Sequence[Array | npt.NDArray[np.float32]]) -> State:
         """Return the state before the first step, from packed weights."""
-        weights, average, best = ([jnp.array(part) for part in vectors] for _ in range(3))
-        carry = Carry(weights, average, [jnp.array(value) for value in self.optimizer.slots])
+        weights, average, best = ([_copied(part) for part in vectors] for _ in range(3))
+        carry = Carry(weights, average, [_copied(value) for value in self.optimizer.slots])
         loss, before, value, worst = (jnp.array(number, jnp.float32) for number in (0.0, 0.0, 0.0, np.inf))
         return State(jnp.array(-1), carry, loss, before, value, worst, jnp.array(0), best)
 
@@ -234,9 +235,15 @@ class Loop:
 
     def outcome(self, now: State, *, held_out: bool) -> Trained:
         """Return what is kept of a training, or of many on a leading axis."""
-        weights = [np.asarray(part) for part in self.optimizer.unpack(now.best_weights)]
+        # Of numpy's arrays parts are taken without a program for each.
+        best: list[Any] = [np.asarray(part) for part in now.best_weights]
+        weights = [np.asarray(part) for part in self.optimizer.unpack(best)]
         after = now.best if held_out else now.before
         return Trained(weights, *(np.asarray(part) for part in (now.best_epoch, now.loss, now.before, after)))
+
+
+def _copied(values: Array | npt.NDArray[np.float32]) -> Array:
+    return to_device(values) if isinstance(values, np.ndarray) else jnp.array(values)
 
 
 class Trainer(Loop):
@@ -332,7 +339,7 @@ class ModelTrainer(Loop):
         report : callable, optional
             Is called with how many models are done.
         """
-        vectors = [jnp.asarray(part) for part in self.optimizer.pack(initial)]
+        vectors = [to_device(part) for part in self.optimizer.pack(initial)]
         n_models = len(train[1].n_runs)
         parts = _parts(n_models)
         keys = jax.random.split(jax.random.key(seed, impl="unsafe_rbg"), parts.size).reshape(parts.shape)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from foretell.core import BoolArray, FloatArray, IntArray
+from foretell.nn.arrays import to_device
 from foretell.nn.backend import Array
 from foretell.series.quantiles import MIDDLE, QUANTILES
 from foretell.series.windows import Windows
@@ -121,7 +122,7 @@ class Calibration:
     def on_device(self, steps: int | None = None) -> tuple[Array, Array, Array]:
         """Return trust, factors and what is added, of the first steps, for `calibrated`."""
         parts = (self.factors[:steps, None], self.added[:steps, None])
-        return jnp.float32(self.trust), *(jnp.asarray(part, jnp.float32) for part in parts)
+        return jnp.float32(self.trust), *(to_device(part.astype(np.float32)) for part in parts)
 
 
 def calibrated(quantiles: Array, anchor: Array, calibration: tuple[Array, Array, Array]) -> Array:

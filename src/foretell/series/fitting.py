@@ -6,7 +6,6 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +13,7 @@ from foretell.core import FloatArray
 from foretell.data.panel import Panel
 from foretell.data.periodicity import find_season
 from foretell.errors import DataError
+from foretell.nn.arrays import to_device
 from foretell.nn.backend import Array, Tree, Weights, jitted, side_by_side
 from foretell.nn.custom import OwnNetwork
 from foretell.nn.samplers import WindowSampler, evaluated
@@ -62,7 +62,7 @@ class SeriesModel:
     @functools.cached_property
     def stacked(self) -> list[Array]:
         """The members' weights on the device, shape (n_members, …) each."""
-        return [jnp.stack(parts) for parts in zip(*self.members, strict=True)]
+        return [to_device(np.stack(parts)) for parts in zip(*self.members, strict=True)]
 
 
 def windows_of_a_step(training: TrainConfig, shape: Shape) -> int:

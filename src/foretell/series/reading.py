@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 
-import jax.numpy as jnp
 import numpy as np
 
 from foretell.core import FloatArray, IntArray
 from foretell.core.ragged import flat_ranges
 from foretell.data.panel import Panel
+from foretell.nn.arrays import to_device
 from foretell.series.covariates import CovariateCode
 from foretell.series.scale import Units, series_scale
 from foretell.series.windows import Flat
@@ -128,7 +128,7 @@ class Reading:
             )
         )
         parts = (values, mask, past, self._known(panel, extra, rows, total), static, loc, scale)
-        return Flat(*(jnp.asarray(np.asarray(part, dtype=np.float32)) for part in parts))
+        return Flat(*(to_device(np.asarray(part, dtype=np.float32)) for part in parts))
 
     def _known(self, panel: Panel, extra: int, rows: IntArray, total: int) -> FloatArray:
         """Return the calendar and the future covariates of all rows; what is not known is 0."""

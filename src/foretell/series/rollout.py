@@ -13,6 +13,7 @@ import numpy as np
 from foretell.core import FloatArray
 from foretell.core.ragged import flat_ranges, to_offsets
 from foretell.data.panel import Panel
+from foretell.nn.arrays import to_device
 from foretell.nn.backend import Array, jitted
 from foretell.nn.streams import streams_of, uniforms
 from foretell.series.calibration import calibrated
@@ -137,7 +138,7 @@ def path_quantiles(model: SeriesModel, panel: Panel, h: int, seed: int) -> Float
     flat, windows = tails(model, panel, units, h, BLOCK)
     streams = np.resize(streams_of(panel.ids, seed), BLOCK)
     quantiles = _paths(
-        model.network, h, model.stacked, flat, windows, model.calibration.on_device(), jnp.asarray(streams)
+        model.network, h, model.stacked, flat, windows, model.calibration.on_device(), to_device(streams)
     )
     return units.back(np.asarray(quantiles, dtype=np.float64)[: panel.n_series])
 

@@ -14,6 +14,7 @@ from foretell.core import IntArray
 from foretell.core.constraints import Constraint, Maybe, OneOf, Whole, check_fields
 from foretell.core.ragged import flat_ranges
 from foretell.data.panel import Panel
+from foretell.nn.arrays import to_device
 from foretell.nn.backend import Array
 from foretell.series.support import SUPPORTS
 
@@ -91,7 +92,7 @@ class Windows(NamedTuple):
 
     def filled(self, size: int) -> Windows:
         """Return them on the device, filled up to some size with repetitions from the start."""
-        return Windows(*(jnp.asarray(np.resize(part, size)) for part in self))
+        return Windows(*(to_device(np.resize(part, size)) for part in self))
 
     def at(self, numbers: Array) -> Windows:
         """Return some of them."""
@@ -124,9 +125,9 @@ class Spans(NamedTuple):
         room = size - len(self.first)
         before = np.pad(self.before, (0, room), constant_values=np.iinfo(np.int32).max)
         first, start, stop = (
-            jnp.asarray(np.pad(part, (0, room))) for part in (self.first, self.start, self.stop)
+            to_device(np.pad(part, (0, room))) for part in (self.first, self.start, self.stop)
         )
-        return Spans(jnp.asarray(before), first, start, stop, self.n_windows)
+        return Spans(to_device(before), first, start, stop, self.n_windows)
 
     def at(self, numbers: Array) -> Windows:
         """Return some windows by their numbers, inside of a compiled program."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from foretell.core import FloatArray
 from foretell.events.distribution import NextGap
 from foretell.events.history import Histories, on_device
-from foretell.nn.arrays import namespace_for
+from foretell.nn.arrays import namespace_for, to_device
 from foretell.nn.backend import Array, Layer, Model, Weight, Weights, jnp, side_by_side
 from foretell.nn.plain import PlainNetwork
 from foretell.nn.samplers import Bucket
@@ -53,7 +53,7 @@ def gap_data(history: Histories, features: Array, state: FloatArray | None = Non
         on_device(count_and_age(history) if state is None else state),
         on_device(history.lower),
         on_device(history.upper),
-        jnp.asarray(history.last),
+        to_device(history.last),
         on_device(history.remaining),
     )
 

@@ -12,7 +12,7 @@ from foretell.events.distribution import MixtureGap
 from foretell.events.heads.base import GapData, HistoryNetwork, count_and_age
 from foretell.events.history import Histories, on_device
 from foretell.nn import mixture as mix
-from foretell.nn.arrays import log_softmax, namespace
+from foretell.nn.arrays import log_softmax, namespace, to_device
 from foretell.nn.backend import Array, Layer, jax, jitted, jnp
 from foretell.nn.mixture import GapMixture
 from foretell.nn.settings import NetworkConfig
@@ -241,4 +241,4 @@ def _distinct(history: Histories, *, censored: bool) -> _Rows:
     table = table if censored else table[~history.last]
     values, times = np.unique(np.round(table, 6), axis=0, return_counts=True)
     repeats, age, lower, upper = (on_device(values[:, i]) for i in range(4))
-    return _Rows(repeats, age, lower, upper, jnp.asarray(values[:, 4] > 0), on_device(times))
+    return _Rows(repeats, age, lower, upper, to_device(values[:, 4] > 0), on_device(times))
