@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import doctest
+import functools
 import io
 import os
 import re
@@ -116,7 +117,12 @@ def commands(code):
 
 def check_command(words):
     """Refuse a command whose name or options are not those of the command line."""
-    get_command(app).commands[words[0]].make_context(words[0], words[1:])
+    _commands()[words[0]].make_context(words[0], words[1:])
+
+
+@functools.cache
+def _commands():
+    return get_command(app).commands
 
 
 def check_names(code):
