@@ -1,5 +1,6 @@
 """The horizon head: it begins at its anchor, numpy and JAX agree, the likelihood is that of its curves."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -34,10 +35,14 @@ def test_an_untrained_network_forecasts_its_anchor(given):
 def test_numpy_and_jax_compute_the_same(given):
     weights = weights_for(given, 0.2)
     curves = forward(weights, given)
-    hidden = training.read_histories(weights, given.steps)
-    outputs = corrections(weights, hidden, given.context, jnp)
     odds, more = (np.float32(part) for part in anchor_knots(given.anchor))
-    knots = corrected(outputs, odds, more, jnp)
+
+    @jax.jit
+    def compiled(weights):
+        hidden = training.read_histories(weights, given.steps)
+        return corrected(corrections(weights, hidden, given.context, jnp), odds, more, jnp)
+
+    knots = compiled(weights)
     for ours, theirs in zip((curves.log_odds, curves.log_more, curves.log_shape), knots, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-3)
 
@@ -53,7 +58,7 @@ def test_the_likelihood_is_that_of_the_curves(given):
     n = len(curves.log_shape)
     days, visits = np.full((n, 1), 37.5), np.arange(n)[:, None] % 6.0
     knots = (curves.log_odds, curves.log_more, curves.log_shape)
-    ours = training.log_likelihood(tuple(map(jnp.asarray, knots)), days, visits)[:, 0]
+    ours = np.asarray(jax.jit(training.log_likelihood)(knots, days, visits))[:, 0]
     k = visits[:, 0]
     chance = curves.at_least(37.5, k) - curves.at_least(37.5, k + 1)
     np.testing.assert_allclose(ours, np.log(np.maximum(chance, 1e-30)), rtol=2e-3, atol=2e-3)
