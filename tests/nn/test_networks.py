@@ -11,6 +11,7 @@ import pytest
 from foretell.errors import ParameterError
 from foretell.events.heads.mixture import Anchor, GapNetwork, anchored
 from foretell.nn import mixture as mix
+from foretell.nn.arrays import to_device
 from foretell.nn.backend import keras
 from foretell.nn.causal import CausalStep
 from foretell.nn.custom import EventShape
@@ -27,15 +28,15 @@ ANCHOR = Anchor(
 
 def histories():
     rng = np.random.default_rng(0)
-    features = jnp.asarray(rng.normal(size=(N, LENGTH, FEATURES)), jnp.float32)
+    features = to_device(rng.normal(size=(N, LENGTH, FEATURES)))
     state = np.stack([np.tile(np.arange(LENGTH), (N, 1)), rng.uniform(0, 90, (N, LENGTH)).cumsum(axis=1)], -1)
-    return features, jnp.asarray(state, jnp.float32)
+    return features, to_device(state)
 
 
 def anywhere(gap_network):
     """Return weights far from the initial ones, so that no layer is silent."""
     rng = np.random.default_rng(1)
-    return [jnp.asarray(w + 0.3 * rng.normal(size=w.shape), jnp.float32) for w in gap_network.initial(ANCHOR)]
+    return [to_device(w + 0.3 * rng.normal(size=w.shape)) for w in gap_network.initial(ANCHOR)]
 
 
 def whole(gap_network, weights, features, state):
@@ -48,7 +49,8 @@ def whole(gap_network, weights, features, state):
 
 
 def step_by_step(gap_network, step, weights, features, state):
-    memory = [features[:, 0, :1].repeat(width, axis=1) * 0.0 for width in gap_network.memory_widths]
+    features, state = (np.asarray(part) for part in (features, state))
+    memory = [np.zeros((N, width), np.float32) for width in gap_network.memory_widths]
     outputs = []
     for k in range(LENGTH):
         packed, memory = step(weights, features[:, k], state[:, k], memory)

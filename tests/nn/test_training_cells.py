@@ -9,6 +9,7 @@ import foretell as ft
 from foretell.errors import ParameterError
 from foretell.events.heads.base import GapData
 from foretell.events.heads.mixture import Anchor, GapNetwork
+from foretell.nn.arrays import to_device
 from foretell.nn.backend import keras
 from foretell.nn.cells import CELLS
 from foretell.nn.custom import OwnNetwork
@@ -64,13 +65,14 @@ def gaps(n=8, length=4, features=3):
 def descend(loss, weights, rate):
     """Return the losses before and after steps down the gradient, which has to be finite."""
     step = jax.jit(jax.value_and_grad(loss))
-    weights = [jnp.asarray(weight, jnp.float32) for weight in weights]
+    weights = [to_device(weight) for weight in weights]
     values = []
     for _ in range(12):
         value, slopes = step(weights)
-        assert all(np.isfinite(slope).all() for slope in slopes)
+        assert all(np.isfinite(np.asarray(slope)).all() for slope in slopes)
         values.append(float(value))
-        weights = [weight - rate * slope for weight, slope in zip(weights, slopes, strict=True)]
+        pairs = zip(weights, slopes, strict=True)
+        weights = [np.asarray(weight) - rate * np.asarray(slope) for weight, slope in pairs]
     return values[0], values[-1]
 
 
@@ -120,7 +122,7 @@ def test_a_named_loss_trains_the_point_forecast_and_quantiles_stay_around_it():
     network = SeriesNetwork(NetworkConfig("rnn", units=3, dense=0), SHAPE, loss="mean_squared_error")
     batch = windows()
     rng = np.random.default_rng(0)
-    weights = [jnp.asarray(w + rng.normal(size=w.shape), jnp.float32) for w in network.initial()]
+    weights = [to_device(w + rng.normal(size=w.shape)) for w in network.initial()]
     found = np.asarray(jax.jit(network.quantiles)(weights, batch)[0])
     middle = QUANTILES.index(0.5)
     assert (found[..., :middle] <= found[..., [middle]]).all()

@@ -20,6 +20,7 @@ from foretell.events.heads.grid import Grid, GridNetwork
 from foretell.events.heads.mixture import GapNetwork, log_likelihood
 from foretell.events.heads.point import PointNetwork
 from foretell.nn import mixture as mix
+from foretell.nn.arrays import to_device
 from foretell.nn.cells import CELLS
 from foretell.nn.samplers import Bucket
 from foretell.nn.settings import NetworkConfig
@@ -62,13 +63,13 @@ def edge_rows() -> GapData:
     lower, upper, count, age, is_open = (np.array(part) for part in zip(*rows, strict=True))
     features = np.random.default_rng(0).normal(size=(len(rows), 3)) * 3.0
     parts = [features, np.stack([count, age], axis=-1), lower, np.where(is_open, lower, upper)]
-    features, state, lower, upper = (jnp.asarray(part, jnp.float32) for part in parts)
-    return GapData(features, state, lower, upper, jnp.asarray(is_open), lower)
+    features, state, lower, upper = (to_device(part) for part in parts)
+    return GapData(features, state, lower, upper, to_device(is_open), lower)
 
 
 def with_any_weights(network: HistoryNetwork) -> list[Any]:
     rng = np.random.default_rng(1)
-    return [jnp.asarray(rng.normal(size=v.shape), jnp.float32) for v in network.variables]
+    return [to_device(rng.normal(size=v.shape)) for v in network.variables]
 
 
 def loss_of(network: HistoryNetwork, data: GapData) -> Any:
@@ -165,7 +166,7 @@ def test_the_loss_of_series_and_its_gradient_are_finite_at_every_edge(
         values=values, mask=mask, past=none[:, :8], known=none, static=none[:, 0], loc=unit, scale=unit
     )
     rng = np.random.default_rng(4)
-    weights = [jnp.asarray(0.3 * rng.normal(size=v.shape), jnp.float32) for v in network.variables]
+    weights = [to_device(0.3 * rng.normal(size=v.shape)) for v in network.variables]
     check(lambda weights: network.batch_loss(weights, batch, None)[0], weights)
 
 
