@@ -116,6 +116,8 @@ MISTAKES = [
     ("predict MODEL --out nowhere/table.csv", 1, "nowhere"),
     ("fit VISITS --id customer --time day --out NEW", 1, "'customer'"),
     (f"{FIT} --mark price", 1, "'price'"),
+    (f"update MODEL {VISITS} --out NEW", 1, "no visit comes after 2024-"),
+    (f"update MODEL {VISITS} --as-of 2024-01-01 --out NEW", 2, "the model has seen everything up to 2024-"),
     ("fit VISITS --id who --time day --out PLACE", 1, "not a foretell model"),
     (f"fit {SALES.replace('sales', 'sale')} --horizon 7 --out NEW", 1, "'sale'"),
 ]

@@ -134,6 +134,7 @@ class Events(_Question):
     def update(self, model: Model, options: RowOptions) -> None:
         """Read what came after a model's as-of date, with its own unit, merging, marks and rules."""
         log = self.data(model)
+        log.check_later(options.as_of)
         start = log.date(log.as_of + 1)
         options = dataclasses.replace(
             options,
@@ -144,7 +145,7 @@ class Events(_Question):
             later = self._read(options, start=start, **log.own_reading)
         except EmptyLogError as error:
             if options.as_of is None:
-                raise
+                raise log.nothing_later(error) from error
             terminal.say(f"no visits from {start} to {options.as_of}: {error}")
             later = log.quiet_until(log.last_tick(options.as_of))
         cast("EventForecaster", model).update(later)

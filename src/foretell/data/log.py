@@ -239,6 +239,21 @@ class EventLog(Ragged):
         own = {name: getattr(self, name) for name in names} | {"marks": self.mark_names}
         return own | {"static": self.static_names, "categorical": self.static_categories}
 
+    def check_later(self, as_of: object) -> None:
+        """Refuse a date up to which all is known already."""
+        if as_of is not None and self.last_tick(as_of) <= self.as_of:
+            raise ParameterError(
+                f"as_of={as_of!r}: the model has seen everything up to {self.date(self.as_of)}; expected a "
+                "later date"
+            )
+
+    def nothing_later(self, error: EmptyLogError) -> EmptyLogError:
+        """Say that nothing continues this log in what was read, and up to when it knows all."""
+        why = str(error).replace("the polars frame", "the request")  # what visits of a request came in
+        return EmptyLogError(
+            f"no visit comes after {self.date(self.as_of)}, up to which the model has seen everything: {why}"
+        )
+
     def up_to(self, tick: int) -> EventLog:
         """Return the log as it stood at the end of a tick; later customers and groups are not in it."""
         return self._keep(self.times <= tick, tick)

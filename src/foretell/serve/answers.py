@@ -30,7 +30,6 @@ from foretell.serve.bodies import (
     ValueAsk,
     Visit,
 )
-from foretell.serve.reading import check_later, nothing_new
 from foretell.serve.settings import Limits
 
 if TYPE_CHECKING:
@@ -228,7 +227,7 @@ def read_visits(model: EventForecaster, visits: Sequence[Visit], as_of: str | No
         names = pl.Series("id", ids, dtype=log.ids.dtype if log.ids.dtype.is_integer() else pl.String)
     except (TypeError, pl.exceptions.PolarsError) as error:
         raise ParameterError(f"ids are {log.ids.dtype} in this model; got {ids[:3]!r}") from error
-    check_later(log, as_of)
+    log.check_later(as_of)
     columns: dict[str, object] = {"id": names, "time": [visit.time for visit in visits]}
     for mark in log.mark_names:
         columns[mark] = pl.Series([visit.marks.get(mark) for visit in visits], dtype=pl.Float64)
@@ -252,7 +251,7 @@ def read_visits(model: EventForecaster, visits: Sequence[Visit], as_of: str | No
         )
     except EmptyLogError as error:
         if as_of is None:
-            raise nothing_new(log, error) from error
+            raise log.nothing_later(error) from error
         return log.quiet_until(log.last_tick(as_of))
     return later
 

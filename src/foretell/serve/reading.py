@@ -102,7 +102,7 @@ def read_later(
     if how.id is None:
         raise ParameterError("id=None; expected the column of the customer")
     end = as_of or how.as_of
-    check_later(log, end)
+    log.check_later(end)
     shared = _shared(source, how) | {"as_of": end} | log.own_reading | _calendar(calendar)
     shared["time_zone"] = shared["time_zone"] or log.time_zone
     try:
@@ -117,25 +117,8 @@ def read_later(
         )
     except EmptyLogError as error:
         if end is None:
-            raise nothing_new(log, error) from error
+            raise log.nothing_later(error) from error
         return log.quiet_until(log.last_tick(end))
-
-
-def check_later(log: EventLog, as_of: str | None) -> None:
-    """Refuse a date up to which a log is known already."""
-    if as_of is not None and log.last_tick(as_of) <= log.as_of:
-        raise ParameterError(
-            f"as_of={as_of!r}: the model has seen everything up to {log.date(log.as_of)}; expected a later "
-            "date"
-        )
-
-
-def nothing_new(log: EventLog, error: EmptyLogError) -> EmptyLogError:
-    """Say that nothing is left of what was sent, and up to when the model knows all."""
-    why = str(error).replace("the polars frame", "the request")  # what it came in
-    return EmptyLogError(
-        f"no visit comes after {log.date(log.as_of)}, up to which the model has seen everything: {why}"
-    )
 
 
 def forecaster(ask: FitAsk, data: EventLog | Panel) -> Any:

@@ -114,7 +114,7 @@ def _later(ask: UpdateAsk, store: Store, model: EventForecaster) -> EventLog:
     if ask.source is not None and ask.read is not None:
         calendar = _calendar(store, ask.read)
         return reading.read_later(store.source(ask.source), ask.read, log, ask.as_of, calendar)
-    reading.check_later(log, ask.as_of)
+    log.check_later(ask.as_of)
     return log.quiet_until(log.last_tick(ask.as_of))
 
 
