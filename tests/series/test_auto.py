@@ -190,6 +190,19 @@ def test_weights_find_the_true_blend():
     assert found == pytest.approx({"a": 0.7, "b": 0.3}, abs=0.06)
 
 
+def test_a_rule_that_is_far_worse_takes_no_part_in_what_all_series_had_in_common():
+    """A level that rose for all at the one origin is no reason to follow a drift."""
+    rng = np.random.default_rng(0)
+    week, t = np.array([1, 1.1, 1.2, 1.4, 2.0, 2.4, 0.5]), np.arange(150)
+    rose = np.where(t >= 150 - 28, 1.3, 1.0)
+    series = [
+        rng.uniform(20, 40) * week[t % 7] * rose * np.exp(0.15 * rng.normal(size=150)) for _ in range(30)
+    ]
+    choice = choose(ft.Panel.from_arrays(series, freq="1d"), 28, None, None)
+    assert set(choice.weights) == {"prior", "seasonal naive"}
+    assert min(choice.losses["naive"], choice.losses["drift"]) > 1.5 * choice.losses["prior"]
+
+
 def test_a_blend_that_is_better_by_chance_only_leaves_the_weight_with_the_best():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=40)

@@ -30,6 +30,7 @@ LEAST_LENGTH = 100
 _LEVELS = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
 # Horizons that are held back to choose by; all of them together take at most a quarter of the typical series.
 _MOST_FOLDS, _HELD_BACK = 4, 0.25
+_FAR_WORSE = 1.5  # times the least loss
 
 
 class _Model(Protocol):
@@ -173,23 +174,32 @@ def choose(
 
     if not len(truth):
         return SeriesChoice({only: 1.0}, {}, network is None, season)
+    levels = range(len(_LEVELS))
+
+    def mean_loss(forecast: FloatArray) -> float:
+        return float(np.mean([loss(forecast[:, k], k).mean() for k in levels]))
+
+    losses = {name: mean_loss(forecast) for name, forecast in forecasts.items()}
     # What the network has learned shows at few origins: the choice lies half-way to equal shares.
     start = {PRIOR: 1.0} if network is None else {PRIOR: 0.5, NETWORK: 0.5}
-    levels = range(len(_LEVELS))
+    # What so much worse a rule would mend is what all series had in common at few origins.
+    judged = {
+        name: forecasts[name]
+        for name, its in losses.items()
+        if name in start or its <= _FAR_WORSE * min(losses.values())
+    }
     chosen = [
         blend_weights(
-            functools.partial(loss, k=k), {name: part[:, k] for name, part in forecasts.items()}, start=start
+            functools.partial(loss, k=k), {name: part[:, k] for name, part in judged.items()}, start=start
         )
         for k in levels
     ]
     taken = [name for name in candidates if any(name in weights for weights in chosen)]
     by_level = {name: [weights.get(name, 0.0) for weights in chosen] for name in taken}
     weights = {name: float(np.mean(shares)) for name, shares in by_level.items()}
-    forecasts["blend"] = np.sum([shares * forecasts[name] for name, shares in by_level.items()], axis=0)
-    losses = {
-        name: float(np.mean([loss(forecast[:, k], k).mean() for k in levels]))
-        for name, forecast in forecasts.items()
-    }
+    losses["blend"] = mean_loss(
+        np.sum([shares * forecasts[name] for name, shares in by_level.items()], axis=0)
+    )
     return SeriesChoice(weights, losses, network is None, season, by_level=by_level)
 
 
