@@ -13,7 +13,14 @@ import foretell as ft
 from foretell.data.log import EventLog
 from foretell.data.report import ReadReport
 from foretell.events.clock import OperationalClock
-from foretell.events.history import FeatureScale, Steps, histories, standardised, step_features
+from foretell.events.history import (
+    FeatureScale,
+    Steps,
+    histories,
+    least_deviations,
+    standardised,
+    step_features,
+)
 
 CLOCK = OperationalClock("day", (0.5, 0.5, 1.0, 1.0, 1.0, 2.0, 1.0), (1.0,) * 30 + (1.5,) * 23)
 
@@ -169,3 +176,12 @@ def test_missing_marks_are_the_mean_of_training_to_the_network():
     assert scale.mean[-2] == pytest.approx(np.log(8) / 2)
     assert np.isfinite(scaled).all()
     assert (scaled[np.isnan(raw[:, -2:])] == 0).all()
+
+
+def test_a_tilt_that_is_next_to_nothing_is_not_blown_up():
+    least = least_deviations(12 + 2 * 3 + 5, 1, "day")
+    assert np.flatnonzero(least > 0.1).tolist() == [13, 14, 16, 17]
+    features = np.random.default_rng(0).normal(size=(50, len(least))) * np.where(least > 0.1, 0.01, 1.0)
+    scale = FeatureScale.fit(features, least)
+    np.testing.assert_allclose(scale.deviation[[13, 14, 16, 17]], 0.3)
+    np.testing.assert_allclose(scale.deviation[0], features[:, 0].std())

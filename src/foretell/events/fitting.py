@@ -19,7 +19,7 @@ from foretell.events.heads.base import HistoryNetwork, Settings, gap_data
 from foretell.events.heads.grid import bins_grid, fine_steps, hazard_grid
 from foretell.events.heads.networks import NETWORKS
 from foretell.events.heads.point import PointNetwork, error_quantiles, gap_scale
-from foretell.events.history import FeatureScale, Histories, histories, standardised
+from foretell.events.history import FeatureScale, Histories, histories, least_deviations, standardised
 from foretell.events.horizon.effects import Effects
 from foretell.events.horizon.features import effects_of
 from foretell.events.states import Float32Array, GapModel, log_features
@@ -148,8 +148,12 @@ class _Measured:
             known = effects_of(log)
         history = histories(log, clock.table(log.start, log.as_of), known)
         raw = log_features(history, log, paced=NETWORKS[head.kind].paced)
-        learned = FeatureScale.fit(np.asarray(raw, dtype=np.float64)) if scale is None else scale
-        return cls(log, head, clock, history, raw, learned, known)
+        if scale is None:
+            least: FloatArray = np.full(raw.shape[-1], 1e-6)
+            if known is not None:
+                least = least_deviations(raw.shape[-1], len(log.mark_names), log.unit)
+            scale = FeatureScale.fit(np.asarray(raw, dtype=np.float64), least)
+        return cls(log, head, clock, history, raw, scale, known)
 
     def start(self, network: HistoryNetwork) -> Sequence[npt.ArrayLike]:
         """Return where the head's weights start."""

@@ -13,11 +13,12 @@ from foretell.core import BoolArray, FloatArray, IntArray
 from foretell.core.time import Unit
 from foretell.data.log import EventLog
 from foretell.events.clock import ClockTable
-from foretell.events.horizon.effects import Effects
+from foretell.events.horizon.effects import WIDTH, Effects
 from foretell.nn.arrays import in_single, namespace
 from foretell.nn.backend import Array, jnp
 
 N_PACE = 5
+_LEAST_TILT = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +114,18 @@ def histories(log: EventLog, table: ClockTable, known: Effects | None = None) ->
     )
 
 
+def least_deviations(n_features: int, n_marks: int, unit: Unit) -> FloatArray:
+    """Return how far features have to differ at least to count as far apart, where customers are tilted.
+
+    A tilt by what tells next to nothing stays next to nothing.
+    """
+    least = np.full(n_features, 1e-6)
+    first = (16 if unit == "hour" else 12) + n_marks
+    for begin in (first, first + n_marks + WIDTH):
+        least[begin : begin + WIDTH] = _LEAST_TILT
+    return least
+
+
 def _mean_marks(marks: FloatArray, starts: IntArray, counts: IntArray, count: FloatArray) -> FloatArray:
     """Return the means of the marks so far, NaN where none is known."""
     given = ~np.isnan(marks)
@@ -180,21 +193,24 @@ class FeatureScale:
     high: FloatArray
 
     @classmethod
-    def fit(cls, features: FloatArray) -> FeatureScale:
-        """Learn from the features of all training events, shape (n_events, n_features), NaN where missing."""
+    def fit(cls, features: FloatArray, least: npt.ArrayLike = 1e-6) -> FeatureScale:
+        """Learn from the features of all training events, shape (n_events, n_features), NaN where missing.
+
+        Deviations are at least of some size: of a feature, or of all.
+        """
         missing = np.isnan(features)
         if missing.any():
             # Of a feature that is never known nothing is learned.
             features = np.where(missing.all(axis=0), 0.0, features)
-            mean, spread, least, most = np.nanmean, np.nanstd, np.nanmin, np.nanmax
+            mean, spread, lowest, highest = np.nanmean, np.nanstd, np.nanmin, np.nanmax
         else:
-            mean, spread, least, most = np.mean, np.std, np.min, np.max
+            mean, spread, lowest, highest = np.mean, np.std, np.min, np.max
         deviation = spread(features, axis=0)
         return cls(
             mean(features, axis=0),
-            np.where(deviation > 1e-6, deviation, 1.0),
-            least(features, axis=0),
-            most(features, axis=0),
+            np.where(deviation > 1e-6, np.maximum(deviation, least), 1.0),
+            lowest(features, axis=0),
+            highest(features, axis=0),
         )
 
     def arrays(self, xp: Any = jnp) -> tuple[Array, ...]:
