@@ -177,8 +177,8 @@ def plot_next_event(
 
     Examples
     --------
-    >>> quick = ft.EventForecaster(model="network", ensemble=1, training=ft.TrainConfig(epochs=1))
-    >>> chart = plot_next_event(quick.fit(log, as_of="1997-09-30"), 4)
+    >>> model = ft.EventForecaster(model="prior").fit(log, as_of="1997-09-30")
+    >>> chart = plot_next_event(model, 4)
     >>> chart.to_dict()["title"]["text"]
     'Customer 4: when is the next visit?'
     """
