@@ -196,6 +196,10 @@ def calls(w: World, out: Path) -> dict[str, tuple[Callable[..., object], Mapping
         "refunds": "net",
         "duplicates": "drop",
         "holidays": None,
+        "static": (),
+        "categorical": (),
+        "customers": None,
+        "calendar": None,
     }
     series = (
         read

@@ -31,6 +31,11 @@ LINES = (
     f"backtest {_VISITS} --horizon 14d --folds 2 --model mean-gap",
     "anomalies MODEL",
     "shortlist MODEL --horizon 30d --top 5",
+    "spend MODEL --horizon 30d",
+    "effects KNOWN --horizon 30d",
+    f"fit {_VISITS} --static channel --customers CUSTOMERS --calendar CALENDAR --model prior --out NEW",
+    "predict KNOWN --horizon 7d --top 2",
+    f"next-group {_VISITS} --group amount --epochs 1 --ensemble 1 --top 1",
 )
 _WRONG, _FAILED, _EITHER, _ANY = {2}, {1}, {1, 2}, {0, 1, 2}
 
@@ -83,6 +88,10 @@ MISTAKES = {
     **_of("--head --refit --training --on", _CHOICES),
     "--level": (*_NUMBERS, *_each("0 100 0.8", _WRONG)),
     "--exclude": (("", _ANY),),
+    "--customers": _each(f"nowhere.csv SALES / {_LONG} MODEL", _EITHER),
+    "--calendar": _each(f"nowhere.csv VISITS / {_LONG} MODEL", _EITHER),
+    "--customer": (*_each("nobody", _EITHER), ("", _EITHER)),
+    "--discount": _each("x -1 nan", _WRONG),
     "--out": _FILES,
     "--json": _FILES[:1],
     "--report": (("NEW.pdf", _WRONG), ("nowhere/x.html", _FAILED)),
@@ -122,6 +131,12 @@ def write_shop(place: Path) -> None:
     sales.write_csv(place / "sales.csv")
     log = ft.read_events(visits, id="who", time="day", marks=["amount"], as_of="2024-04-30")
     MeanGap().fit(log).save(place / "model")
+    customers = pl.DataFrame({"who": np.arange(20), "channel": ["web", "shop"] * 10})
+    customers.write_csv(place / "customers.csv")
+    calendar = pl.DataFrame({"day": days, "promotion": np.arange(len(days)) % 7 == 0})
+    calendar.with_columns(pl.col("promotion").cast(pl.Int8)).write_csv(place / "calendar.csv")
+    known = ft.read_events(visits, id="who", time="day", static="channel", customers=customers)
+    ft.EventForecaster(model="prior").fit(known).save(place / "known")
     panel = ft.read_series(sales, id="store", time="day", target="sales")
     Naive(horizon=7).fit(panel).save(place / "series")
 
@@ -131,7 +146,10 @@ def shop() -> dict[str, str]:
     """Return where a file and a model of each question are."""
     place = Path(_folder().name)
     write_shop(place)
-    names = {"VISITS": "visits.csv", "SALES": "sales.csv", "MODEL": "model", "SERIES": "series"}
+    names = {
+        "VISITS": "visits.csv", "SALES": "sales.csv", "MODEL": "model", "SERIES": "series",
+        "CUSTOMERS": "customers.csv", "CALENDAR": "calendar.csv", "KNOWN": "known",
+    }  # fmt: skip
     return {name: str(place / file) for name, file in names.items()} | {"PLACE": str(place)}
 
 
