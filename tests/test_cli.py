@@ -77,6 +77,21 @@ def test_the_command_line_imports_nothing_slow():
     assert not {"jax", "keras", "polars", "numpy", "altair", "scipy"} & set(done.stdout.split())
 
 
+HEAVY = {"jax", "keras", "pandas", "matplotlib", "scipy", "sklearn", "sqlalchemy", "optuna"}
+
+
+def imported_by(arguments):
+    """Return what a command imports in a process of its own."""
+    code = (
+        "import atexit, sys; from foretell.cli.commands import main; "
+        "atexit.register(lambda: print(*sorted({name.split('.')[0] for name in sys.modules}))); main()"
+    )
+    words = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == (arguments[0] != "fit"), done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
 @pytest.mark.parametrize("command", ["predict", "plot", "update"])
 def test_a_saved_model_answers_for_few_customers_without_the_engine(command, model, visits, tmp_path):
     later = tmp_path / "later.csv"
@@ -88,15 +103,11 @@ def test_a_saved_model_answers_for_few_customers_without_the_engine(command, mod
         "update": [later, *COLUMNS, "--group", "store", "--out", tmp_path / "moved"],
     }
     arguments = [command, model, *options[command]]
-    code = (
-        "import atexit, sys; from foretell.cli.commands import main; "
-        "atexit.register(lambda: print(*sorted({name.split('.')[0] for name in sys.modules}))); main()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=True
-    )
-    heavy = {"jax", "keras", "pandas", "matplotlib", "scipy", "sklearn", "sqlalchemy", "optuna"}
-    assert not heavy & set(done.stdout.splitlines()[-1].split())
+    assert not HEAVY & imported_by(arguments)
+
+
+def test_a_file_that_is_not_there_is_missed_before_the_engine_comes(tmp_path):
+    assert not HEAVY & imported_by(["fit", tmp_path / "nowhere.csv", "--out", tmp_path / "model"])
 
 
 def test_version_is_data():

@@ -152,6 +152,7 @@ def fit(
     """Learn from a log of visits, or with --target or --every from regular series; write the model down."""
     question.check_horizon(horizon)
     _check_place(out)
+    read.check_source()
     forecaster = build(question, learn, model)
     data = question.read(read)
     if horizon is not None:
@@ -404,6 +405,7 @@ def evaluate(question: Question, read: ReadOptions, learn: ModelOptions, plan: E
     question.check_horizon(plan.horizon)
     terminal.check_file(plan.json_file, (), "file")
     terminal.check_file(plan.report, (".htm", ".html"), "page")
+    read.check_source()
     models = compared(question, plan.model, learn)
     data = question.read(read)
     length = None if plan.horizon is None else _prepare(question, models, plan.horizon, data)
@@ -425,6 +427,7 @@ def backtest(question: Question, read: ReadOptions, learn: ModelOptions, plan: B
     """Compare models at several cut-offs, one after the other, as they would have been used."""
     question.check_horizon(plan.horizon)
     terminal.check_file(plan.json_file, (), "file")
+    read.check_source()
     models = compared(question, plan.model, learn)
     from foretell.evaluation.backtest import BacktestConfig  # noqa: PLC0415
     from foretell.evaluation.backtest import backtest as run  # noqa: PLC0415
@@ -457,6 +460,7 @@ def tune(
     """Search settings on a held-back part of the data; write the best model, fitted to all of them."""
     question.check_horizon(horizon)
     _check_place(out)
+    read.check_source()
     forecaster = build(question, learn)
     space = dict(read_searched(text) for text in search.space)
     from foretell.evaluation.tuning import SearchConfig  # noqa: PLC0415

@@ -131,6 +131,14 @@ class RowOptions:
         """The source as the readers take it."""
         return self.source[0] if len(self.source) == 1 else self.source
 
+    def check_source(self) -> None:
+        """Refuse files that are not there, before a model is built for them."""
+        from foretell.data.files import find_files  # noqa: PLC0415  # help does without tables
+        from foretell.data.sources import is_url  # noqa: PLC0415
+
+        if not any(map(is_url, self.source)):
+            find_files(self.rows)
+
     def shared(self) -> dict[str, object]:
         """Return the arguments that the readers of both questions take, the columns apart."""
         names = ("query", "table", "time_format", "time_zone", "as_of", "strays", "encoding", "sheet")
