@@ -244,7 +244,7 @@ def with_little_memory(rng: np.random.Generator, place: Path) -> str:
     words = [sys.executable, "-c", READER, str(_large()), str(limit)]
     try:
         done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=100)
-    except subprocess.TimeoutExpired:  # a thread of the libraries below died, and another waits for it
+    except subprocess.TimeoutExpired:  # seen once, on a busy machine; ten runs alone did not show why
         return "held up (memory)"
     if done.returncode == 0:
         return "read (memory)" if done.stdout.strip().isdigit() else f"{FAULT}: {done.stdout!r}"
